@@ -1,0 +1,55 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+# `make search ARGS='--num_trials=64'` passes flags on to the experiment.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Twice quiet: errors only.
+PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
+
+.PHONY: search test bench-recurrent clean
+.DELETE_ON_ERROR:
+
+search: $(VENV)/.installed
+	$(BIN)/python -m experiments.search_recurrent_cell \
+	  --workdir=runs/recurrent_cell $(ARGS)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy jaxnas experiments
+	$(BIN)/python -m pytest
+
+bench-recurrent: $(VENV)/.installed-bench
+	$(BIN)/python -m experiments.benchmark_recurrent $(ARGS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find jaxnas experiments tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: jaxnas needs Python 3.11 or newer and '$(PYTHON)' is not;" \
+	    "name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: requirements.txt $(VENV)/.created
+	@echo 'Installing what jaxnas needs into $(VENV) (about a minute) ...'
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+# The extras are named in pyproject.toml alone.
+$(VENV)/.installed-dev: pyproject.toml $(VENV)/.created
+	@echo 'Installing jaxnas and its test tools into $(VENV) (about a minute) ...'
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-bench: pyproject.toml $(VENV)/.created
+	@echo 'Installing jaxnas and PyTorch into $(VENV) (about two minutes) ...'
+	@$(PIP) -e '.[bench]' '$(TORCH)'
+	@touch $@

@@ -1,0 +1,285 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The nouns of jaxnas: what a search is made of, and what flows between.
+
+A `SearchSpace` turns integer *tokens* into an *architecture* and back. A
+`Controller` is a distribution over tokens. A `Strategy` proposes tokens and
+learns from rewards; an `Evaluator` turns tokens into rewards.
+
+Shape letters, used in every docstring of the package: `N` architectures, `T`
+tokens of one architecture (or time steps of a sequence), `B` batch, `D`
+features, `K` choices of a decision, `L` leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+import dataclasses
+import enum
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+
+class Architecture(Hashable, Protocol):
+  """A frozen dataclass that describes a network; holds no arrays."""
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns it as a dict that `json.dumps` accepts."""
+
+
+Params = Any
+"""A pytree of arrays."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+  """A decision between a few values: one token, the index of the value.
+
+  Attributes:
+    name: names the decision in errors and logs, as `'node_1/combiner'`.
+    values: what can be chosen, in the order of the tokens.
+  """
+
+  name: str
+  values: tuple[Hashable, ...]
+
+  def __post_init__(self):
+    if not self.values:
+      raise ValueError(f'Choice {self.name!r} needs at least one value.')
+    if len(set(self.values)) != len(self.values):
+      raise ValueError(
+        f'Choice {self.name!r} needs distinct values, got {self.values}.'
+      )
+
+  @property
+  def num_tokens(self) -> int:
+    """How many tokens the decision takes."""
+    return 1
+
+  @property
+  def num_choices(self) -> int:
+    """How many values each of its tokens can take."""
+    return len(self.values)
+
+
+@dataclasses.dataclass(frozen=True)
+class AnchorPoint:
+  """Which earlier layers feed a layer: one 0/1 token for each of them.
+
+  Attributes:
+    name: names the decision in errors and logs.
+    num_previous: how many earlier layers there are; any subset may be chosen.
+  """
+
+  name: str
+  num_previous: int
+
+  def __post_init__(self):
+    if self.num_previous < 0:
+      raise ValueError(
+        f'AnchorPoint {self.name!r} needs num_previous >= 0, got '
+        f'{self.num_previous}.'
+      )
+
+  @property
+  def num_tokens(self) -> int:
+    """How many tokens the decision takes."""
+    return self.num_previous
+
+  @property
+  def num_choices(self) -> int:
+    """How many values each of its tokens can take."""
+    return 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+  """A real number between two bounds: one token on an ordered grid.
+
+  Attributes:
+    name: names the decision in errors and logs.
+    low: the value of token 0.
+    high: the value of token `num_levels - 1`.
+    log: whether the levels are spaced evenly in the logarithm.
+    num_levels: how many levels the grid has.
+  """
+
+  name: str
+  low: float
+  high: float
+  log: bool = False
+  num_levels: int = 256
+
+  def __post_init__(self):
+    if not self.low < self.high:
+      raise ValueError(
+        f'Range {self.name!r} needs low < high, got {self.low} and {self.high}.'
+      )
+    if self.log and self.low <= 0:
+      raise ValueError(
+        f'Range {self.name!r} is logarithmic and needs low > 0, got {self.low}.'
+      )
+    if self.num_levels < 2:
+      raise ValueError(
+        f'Range {self.name!r} needs at least 2 levels, got {self.num_levels}.'
+      )
+
+  @property
+  def num_tokens(self) -> int:
+    """How many tokens the decision takes."""
+    return 1
+
+  @property
+  def num_choices(self) -> int:
+    """How many values its token can take."""
+    return self.num_levels
+
+  def value(self, token: int) -> float:
+    """Returns the real number that `token` stands for."""
+    fraction = token / (self.num_levels - 1)
+    # In a form that is exact at both ends.
+    if self.log:
+      return self.low ** (1 - fraction) * self.high**fraction
+    return (1 - fraction) * self.low + fraction * self.high
+
+
+Decision = Choice | AnchorPoint | Range
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchSpace:
+  """What can be searched: decisions, and what their tokens mean.
+
+  Attributes:
+    name: the space's name in configs and logs.
+    decisions: in the order in which a controller makes them.
+    decode: `tokens int32[T] -> architecture`; raises `ValueError`, naming the
+      decision, for tokens of the wrong length or out of range.
+    encode: `architecture -> tokens int32[T]`, the inverse of `decode`.
+    canonical: `tokens int32[T] -> tokens int32[T]`, equal for architectures
+      that are equal as functions of freely chosen parameters.
+    size: the number of token sequences, exact.
+  """
+
+  name: str
+  decisions: tuple[Decision, ...]
+  decode: Callable[[np.ndarray], Architecture]
+  encode: Callable[[Any], np.ndarray]
+  canonical: Callable[[np.ndarray], np.ndarray]
+  size: int
+
+  @property
+  def num_tokens(self) -> int:
+    """The length `T` of a token sequence."""
+    return sum(decision.num_tokens for decision in self.decisions)
+
+
+class Controller(NamedTuple):
+  """A distribution over the tokens of some decisions.
+
+  `num_active` counts decisions and may be traced; tokens of later decisions
+  are -1 and add nothing. `None` means all of them.
+
+  Attributes:
+    init: `key -> params`.
+    sample: `(params, key, num_active) -> tokens int32[T]`.
+    log_prob: `(params, tokens int32[T], num_active) -> (log_prob[decisions],
+      entropy[decisions])`, in nats: the log-probability of each decision given
+      the ones before it, and the entropy of the distribution it was drawn from.
+  """
+
+  init: Callable[[jax.Array], Params]
+  sample: Callable[..., jax.Array]
+  log_prob: Callable[..., tuple[jax.Array, jax.Array]]
+
+
+class Proposals(NamedTuple):
+  """Architectures that a strategy wants evaluated.
+
+  Attributes:
+    tokens: `int32[N, T]`.
+    log_prob: log-probability of each under the proposing policy, `[N]`, nats.
+  """
+
+  tokens: jax.Array
+  log_prob: jax.Array
+
+
+class Strategy(NamedTuple):
+  """Who proposes: a search method behind ask and tell.
+
+  Calls alternate, and `tell` gets the proposals of the last `ask` unchanged.
+
+  Attributes:
+    init: `key -> state`, a pytree of arrays.
+    ask: `(state, key, num_trials, num_active) -> Proposals`; `num_trials` is
+      static, `num_active` as for a `Controller`.
+    tell: `(state, proposals, rewards[N]) -> (state, metrics)`; the metrics are
+      a dict of scalars.
+  """
+
+  init: Callable[[jax.Array], Any]
+  ask: Callable[..., Proposals]
+  tell: Callable[
+    [Any, Proposals, jax.typing.ArrayLike],
+    tuple[Any, Mapping[str, jax.Array]],
+  ]
+
+
+class ProxyTask(NamedTuple):
+  """What is done with one child to judge it: a short training, and measures.
+
+  Attributes:
+    run: `(data, program, key, learning_rate, num_steps) -> metrics`, a pure
+      function of one child. The metrics are a dict of scalars, with `is_alive`
+      among them: false where the child failed.
+    data: what `run` gets first; the same for all children.
+    program_axes: the axes of a batch of programs for `jax.vmap`, where the
+      architecture is data; `None` where it is fixed.
+  """
+
+  run: Callable[..., Mapping[str, jax.Array]]
+  data: Any
+  program_axes: Any
+
+
+class Status(enum.IntEnum):
+  """How the training of one child ended."""
+
+  OK = 0
+  DIVERGED = 1
+
+
+class Evaluation(NamedTuple):
+  """What an evaluator found out about `N` architectures.
+
+  Attributes:
+    rewards: `float32[N]`, always finite; the floor reward where a child failed.
+    metrics: a dict of arrays `[N]`; may hold NaN where a child failed.
+    status: `int32[N]`, values of `Status`.
+  """
+
+  rewards: np.ndarray
+  metrics: Mapping[str, np.ndarray]
+  status: np.ndarray
+
+
+class Evaluator(NamedTuple):
+  """Who judges: tokens in, rewards out.
+
+  A trial's result depends on its own key and tokens alone, not on what is
+  evaluated beside it nor on its place.
+
+  Attributes:
+    evaluate: `(keys[N], tokens int32[N, T]) -> Evaluation`.
+    block_size: how many children share one call of the program; a caller that
+      records results as they come evaluates this many at a time.
+    floor_reward: what a child that failed is given.
+  """
+
+  evaluate: Callable[[jax.Array, np.ndarray], Evaluation]
+  block_size: int
+  floor_reward: float

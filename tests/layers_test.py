@@ -1,0 +1,242 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The rules of the house: imports point down, test data is behind a wall."""
+
+import ast
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+FLOORS = (
+  ('types',),
+  ('spaces', 'datasets', 'records'),
+  ('children',),
+  ('controllers',),
+  ('strategies', 'evaluators'),
+  ('search',),
+  ('retraining',),
+  ('export', 'visualize'),
+  ('experiments',),
+)
+LEVEL = {
+  package: level for level, floor in enumerate(FLOORS) for package in floor
+}
+VAGUE_NAMES = {
+  'common', 'core', 'helper', 'helpers', 'misc', 'util', 'utils', '_src',
+}  # fmt: skip
+LICENCE = (
+  '# Copyright 2026 The jaxnas Authors.',
+  '# SPDX-License-Identifier: Apache-2.0',
+)
+
+
+def package_of(module):
+  """Returns the name in `FLOORS` of a module of the project, else `None`.
+
+  The package `jaxnas` itself holds no more than the version: it is `''`.
+  """
+  first, *rest = module.split('.')
+  if first == 'experiments':
+    return first
+  if first != 'jaxnas':
+    return None
+  return rest[0] if rest else ''
+
+
+def imported_modules(tree):
+  """Yields the dotted name of everything that a module imports."""
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Import):
+      for alias in node.names:
+        yield alias.name
+    elif isinstance(node, ast.ImportFrom):
+      for alias in node.names:
+        is_version = node.module == 'jaxnas' and alias.name.startswith('__')
+        name = '' if is_version else f'.{alias.name}'
+        yield f'{"." * node.level}{node.module or ""}{name}'
+
+
+def import_errors(module, source):
+  """Returns what is wrong with the imports of a module's source."""
+  own = package_of(module)
+  errors = []
+  if own and own not in LEVEL:
+    errors.append(f'{module}: {own!r} is on no floor')
+    return errors
+  for name in imported_modules(ast.parse(source)):
+    other = package_of(name)
+    if name.startswith('.'):
+      errors.append(f'{module} imports {name}: relative')
+    elif other in (None, '') or other == own:
+      continue
+    elif own == '' or LEVEL.get(other, len(FLOORS)) >= LEVEL[own]:
+      errors.append(f'{module} imports {name}: not on a lower floor')
+  return errors
+
+
+def wall_errors(module, source):
+  """Returns where test data is read by a module that must not know it."""
+  may_know = module.startswith(('jaxnas.datasets', 'experiments.train_'))
+  if not may_know and re.search(r'\bload_test\b', source):
+    return [f'{module} mentions load_test']
+  return []
+
+
+def name_errors(module):
+  """Returns the parts of a module's name that say nothing."""
+  return [
+    f'{module}: {part!r} says nothing'
+    for part in module.split('.')
+    if part in VAGUE_NAMES
+  ]
+
+
+def licence_errors(module, source):
+  """Returns whether the two lines of the licence are missing."""
+  has_licence = tuple(source.splitlines()[:2]) == LICENCE
+  return [] if has_licence else [f'{module} has no licence header']
+
+
+def docstring_errors(module, source):
+  """Returns the public names of a module that have no docstring."""
+  definitions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+  def visit(node, name):
+    if not ast.get_docstring(node):
+      yield f'{name} has no docstring'
+    if isinstance(node, (ast.Module, ast.ClassDef)):
+      for child in node.body:
+        if isinstance(child, definitions) and not child.name.startswith('_'):
+          yield from visit(child, f'{name}.{child.name}')
+
+  return list(visit(ast.parse(source), module))
+
+
+def modules():
+  """Returns `(dotted name, source)` of every module of the project."""
+  found = []
+  for top in ('jaxnas', 'experiments'):
+    for path in sorted((ROOT / top).rglob('*.py')):
+      parts = list(path.relative_to(ROOT).with_suffix('').parts)
+      if parts[-1] == '__init__':
+        parts.pop()
+      found.append(('.'.join(parts), path.read_text()))
+  return found
+
+
+def test_the_project_is_found():
+  names = [name for name, _ in modules()]
+  assert {'jaxnas', 'jaxnas.types', 'experiments.launch'} <= set(names)
+
+
+@pytest.mark.parametrize(
+  'check',
+  [import_errors, wall_errors, licence_errors],
+  ids=lambda check: check.__name__,
+)
+def test_every_module_keeps(check):
+  errors = [e for module, source in modules() for e in check(module, source)]
+  assert not errors, '\n'.join(errors)
+
+
+def test_every_name_says_something():
+  errors = [error for module, _ in modules() for error in name_errors(module)]
+  assert not errors, '\n'.join(errors)
+
+
+def test_every_public_name_has_a_docstring():
+  errors = [
+    error
+    for module, source in modules()
+    if module.startswith('jaxnas')
+    for error in docstring_errors(module, source)
+  ]
+  assert not errors, '\n'.join(errors)
+
+
+def test_every_test_has_the_licence():
+  errors = [
+    error
+    for path in sorted((ROOT / 'tests').rglob('*.py'))
+    for error in licence_errors(str(path.relative_to(ROOT)), path.read_text())
+  ]
+  assert not errors, '\n'.join(errors)
+
+
+@pytest.mark.parametrize(
+  ('module', 'source'),
+  [
+    ('jaxnas.types', 'from jaxnas.spaces import recurrent_cell'),
+    ('jaxnas.spaces.a', 'import jaxnas.children.b'),
+    ('jaxnas.spaces.a', 'import numpy, jaxnas.children.b as b'),
+    ('jaxnas.spaces.a', 'from jaxnas import datasets'),
+    ('jaxnas.spaces.a', 'from jaxnas.datasets import text'),
+    ('jaxnas.spaces.a', 'from . import b'),
+    ('jaxnas.spaces.a', 'from ..types import Choice'),
+    ('jaxnas.children.a', 'def f():\n  from jaxnas import controllers'),
+    ('jaxnas.evaluators.a', 'from jaxnas.strategies import reinforce'),
+    ('jaxnas.search', 'from jaxnas.visualize import page'),
+    ('jaxnas.visualize.a', 'from jaxnas.export import architecture'),
+    ('jaxnas.visualize.a', 'from experiments import launch'),
+    ('jaxnas.unknown.a', ''),
+    ('jaxnas.children.a', 'from jaxnas.unknown import b'),
+    ('jaxnas', 'from jaxnas import types'),
+  ],
+)
+def test_an_import_upwards_is_found(module, source):
+  assert len(import_errors(module, source)) == 1
+
+
+@pytest.mark.parametrize(
+  ('module', 'source'),
+  [
+    ('jaxnas.spaces.a', 'from jaxnas.types import Choice'),
+    ('jaxnas.spaces.a', 'from jaxnas import types'),
+    ('jaxnas.spaces.a', 'from jaxnas.spaces import b'),
+    ('jaxnas.search', 'from jaxnas.strategies import reinforce'),
+    ('jaxnas.search', 'import jaxnas.evaluators.batched'),
+    ('jaxnas.records.a', 'from jaxnas import __version__'),
+    ('jaxnas.records.a', 'import jaxnas'),
+    ('jaxnas.records.a', 'import jax, jaxlib, jaxnas_other'),
+    ('experiments.a', 'from experiments import launch\nimport jaxnas.search'),
+  ],
+)
+def test_an_import_downwards_is_fine(module, source):
+  assert not import_errors(module, source)
+
+
+def test_a_hole_in_the_wall_is_found():
+  call = 'from jaxnas.datasets import text\ntext.load_test()'
+  for module in (
+    'jaxnas.search',
+    'jaxnas.evaluators.a',
+    'experiments.search_a',
+  ):
+    assert wall_errors(module, call)
+  for module in ('jaxnas.datasets.text', 'experiments.train_recurrent_cell'):
+    assert not wall_errors(module, call)
+  assert not wall_errors('jaxnas.search', 'load_tests = download_test')
+
+
+def test_other_broken_rules_are_found():
+  assert name_errors('jaxnas.spaces.utils')
+  assert name_errors('jaxnas._src.spaces')
+  assert not name_errors('jaxnas.spaces.recurrent_cell')
+  assert licence_errors('jaxnas.a', '"""A module."""\n')
+  source = (
+    'def public(): pass\n'
+    'def _private(): pass\n'
+    'class Public:\n'
+    '  def method(self): pass\n'
+    '  def __call__(self): pass\n'
+    'class Documented:\n'
+    '  """Is."""\n'
+  )
+  assert docstring_errors('a', source) == [
+    f'{name} has no docstring'
+    for name in ('a', 'a.public', 'a.Public', 'a.Public.method')
+  ]
