@@ -1,0 +1,262 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Encoded text on disk, so that a text is split into tokens only once.
+
+Where tensorflow-datasets and array_record are installed, a text is prepared by
+a `GeneratorBasedBuilder` that needs no TensorFlow and is read back as a data
+source; elsewhere one `.npz` file holds the same arrays. Either is written to a
+temporary folder beside its place and moved there whole: two processes may
+prepare at once, and one that is killed leaves an `.incomplete_*` folder that
+nothing reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import functools
+import importlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from typing import Any
+import zipfile
+
+from absl import logging
+import numpy as np
+
+from jaxnas.datasets.text_sources import EncodedText
+
+VERSION = '1.0.0'
+"""Part of every cache entry's name: raised when texts are encoded otherwise."""
+
+_RECORD_TOKENS = 2**20
+_DAMAGE = (
+  OSError,
+  ValueError,
+  KeyError,
+  IndexError,
+  RuntimeError,
+  zipfile.BadZipFile,
+)
+
+
+def load_encoded(
+  name: str,
+  key: str,
+  splits: Sequence[str],
+  build: Callable[[], EncodedText],
+  cache_dir: str | os.PathLike[str] | None = None,
+  file_format: str | None = None,
+) -> EncodedText:
+  """Returns some splits of a text, preparing all of them if needed.
+
+  A cache that cannot be read is prepared again, and one that cannot be written
+  is done without; both are logged as warnings.
+
+  Args:
+    name: the dataset's name: lower-case letters, digits and `_`.
+    key: what the encoding depends on, content included; part of a folder name.
+    splits: the splits to return; no other is read from a prepared text.
+    build: makes the encoded text, all splits included.
+    cache_dir: where prepared texts live; `None` means the folder in the
+      environment variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`.
+    file_format: `'array_record'` or `'npz'`; `None` means the first of them
+      whose packages are installed.
+
+  Returns:
+    The text with the splits asked for.
+
+  Raises:
+    ValueError: if `file_format` is unknown.
+  """
+  file_format = file_format or default_file_format()
+  if file_format not in _FORMATS:
+    raise ValueError(
+      f'Unknown file_format {file_format!r}; expected one of '
+      f'{", ".join(_FORMATS)}.'
+    )
+  write, read = _FORMATS[file_format]
+  folder = _cache_root(cache_dir) / name / f'{key}_{file_format}_{VERSION}'
+  if folder.exists():
+    try:
+      return read(folder, splits)
+    except _DAMAGE as error:
+      logging.warning(
+        'The prepared text in %s cannot be read (%r); preparing it again.',
+        folder,
+        error,
+      )
+      shutil.rmtree(folder, ignore_errors=True)
+  encoded = build()
+  try:
+    _write_whole(folder, functools.partial(write, name, encoded))
+  except (OSError, RuntimeError) as error:
+    logging.warning(
+      'Cannot keep the prepared text in %s (%r), so the next run prepares it '
+      'again; name a folder that can be written, by cache_dir or by the '
+      'environment variable JAXNAS_DATA_DIR.',
+      folder,
+      error,
+    )
+  return encoded._replace(splits={s: encoded.splits[s] for s in splits})
+
+
+def default_file_format() -> str:
+  """Returns `'array_record'` if its packages can be imported, else `'npz'`."""
+  try:
+    for module in (
+      'array_record.python.array_record_module',
+      'importlib_resources',
+      'tensorflow_datasets',
+    ):
+      importlib.import_module(module)
+  except ImportError:
+    return 'npz'
+  return 'array_record'
+
+
+def _cache_root(cache_dir: str | os.PathLike[str] | None) -> pathlib.Path:
+  chosen = cache_dir or os.environ.get('JAXNAS_DATA_DIR') or '~/.cache/jaxnas'
+  return pathlib.Path(chosen).expanduser()
+
+
+def _write_whole(
+  folder: pathlib.Path, write: Callable[[pathlib.Path], pathlib.Path]
+) -> None:
+  """Writes to a temporary folder, then moves the result to `folder`."""
+  folder.parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryDirectory(
+    prefix='.incomplete_', dir=folder.parent
+  ) as temporary:
+    written = write(pathlib.Path(temporary))
+    try:
+      os.rename(written, folder)
+    except OSError:
+      # Another process was first; what it prepared is the same.
+      if not folder.is_dir():
+        raise
+
+
+def _write_npz(
+  name: str, encoded: EncodedText, folder: pathlib.Path
+) -> pathlib.Path:
+  written = folder / name
+  written.mkdir()
+  # A numpy string array would drop the NUL characters that end a token.
+  vocabulary = np.frombuffer(json.dumps(encoded.vocabulary).encode(), np.uint8)
+  arrays: dict[str, Any] = {'vocabulary': vocabulary}
+  for split, tokens in encoded.splits.items():
+    arrays[f'split_{split}'] = tokens
+  np.savez(written / 'text.npz', **arrays)
+  return written
+
+
+def _read_npz(folder: pathlib.Path, splits: Sequence[str]) -> EncodedText:
+  with np.load(folder / 'text.npz') as file:
+    vocabulary = tuple(json.loads(file['vocabulary'].tobytes()))
+    return EncodedText(vocabulary, {s: file[f'split_{s}'] for s in splits})
+
+
+def _write_array_record(
+  name: str, encoded: EncodedText, folder: pathlib.Path
+) -> pathlib.Path:
+  with _quiet_tfds():
+    builder = _builder_class(name)(
+      encoded, data_dir=folder, file_format='array_record'
+    )
+    builder.download_and_prepare()
+  return pathlib.Path(builder.data_dir)
+
+
+def _read_array_record(
+  folder: pathlib.Path, splits: Sequence[str]
+) -> EncodedText:
+  with _quiet_tfds() as tfds:
+    builder = tfds.builder_from_directory(folder)
+    sources = builder.as_data_source(list(splits))
+    return EncodedText(
+      tuple(builder.info.metadata['vocabulary']),
+      {
+        split: np.concatenate([record['tokens'] for record in source])
+        for split, source in zip(splits, sources, strict=True)
+      },
+    )
+
+
+@functools.cache
+def _builder_class(name: str) -> Any:
+  """Returns the `GeneratorBasedBuilder` of dataset `name`.
+
+  The class is not registered: names of builders are global in a process, and a
+  second definition, as by a second import of this module, would be an error.
+  """
+  import tensorflow_datasets as tfds
+
+  class Info(tfds.core.DatasetInfo):
+    """What is known about a text before it is prepared: nothing."""
+
+    def initialize_from_bucket(self):
+      """Looks nowhere, and so leaves no temporary folder behind."""
+
+  class TextBuilder(  # type: ignore[call-arg]  # The base is untyped.
+    tfds.core.GeneratorBasedBuilder, skip_registration=True
+  ):
+    """Writes an encoded text in a few large records."""
+
+    VERSION = tfds.core.Version(VERSION)
+
+    def __init__(self, encoded: EncodedText, **kwargs):
+      self._encoded = encoded
+      super().__init__(**kwargs)
+
+    def _info(self):
+      tokens = tfds.features.Tensor(
+        shape=(None,), dtype=np.int32, encoding='bytes'
+      )
+      return Info(
+        builder=self,
+        features=tfds.features.FeaturesDict({'tokens': tokens}),
+        metadata=tfds.core.MetadataDict(vocabulary=self._encoded.vocabulary),
+        disable_shuffling=True,
+      )
+
+    def _split_generators(self, dl_manager):
+      del dl_manager
+      return {
+        split: self._generate_examples(tokens)
+        for split, tokens in self._encoded.splits.items()
+      }
+
+    def _generate_examples(self, tokens):
+      for start in range(0, len(tokens), _RECORD_TOKENS):
+        yield start, {'tokens': tokens[start : start + _RECORD_TOKENS]}
+
+  TextBuilder.name = name
+  return TextBuilder
+
+
+@contextlib.contextmanager
+def _quiet_tfds() -> Iterator[Any]:
+  """Yields tensorflow-datasets, keeping its chatter from the terminal."""
+  import tensorflow_datasets as tfds
+
+  tfds.disable_progress_bar()
+  logger = logging.get_absl_logger()
+  level = logger.level
+  logger.setLevel('ERROR')
+  try:
+    with contextlib.redirect_stdout(io.StringIO()):
+      yield tfds
+  finally:
+    logger.setLevel(level)
+
+
+_FORMATS: dict[str, tuple[Callable[..., pathlib.Path], Callable]] = {
+  'array_record': (_write_array_record, _read_array_record),
+  'npz': (_write_npz, _read_npz),
+}

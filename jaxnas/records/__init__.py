@@ -1,0 +1,4 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a run leaves on disk: its folder, its trial log, its checkpoints."""
