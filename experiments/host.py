@@ -1,0 +1,102 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Settings of the machine that must be made before jax looks for devices."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import sys
+
+from absl import logging
+import jax
+
+MAX_DEVICES = 8
+_DEVICE_COUNT_FLAG = '--xla_force_host_platform_device_count'
+_MULTI_THREAD_FLAG = '--xla_cpu_multi_thread_eigen'
+
+
+def use_compilation_cache() -> None:
+  """Keeps compiled programs on disk, so that a second run starts at once.
+
+  The environment decides first: `JAX_COMPILATION_CACHE_DIR` names the folder
+  (empty: no cache), and jax's other settings of the cache are left alone.
+  """
+  if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+    cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    folder = pathlib.Path(cache, 'jaxnas', 'xla')
+    try:
+      folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+      logging.warning('No compilation cache: %s', error)
+      return
+    jax.config.update('jax_compilation_cache_dir', str(folder))
+  for name, value in (
+    ('jax_persistent_cache_min_compile_time_secs', 0.5),
+    ('jax_persistent_cache_min_entry_size_bytes', -1),
+  ):
+    if name.upper() not in os.environ:
+      jax.config.update(name, value)
+
+
+def prepare_devices(num_devices: int | None = None) -> None:
+  """Splits the CPU into devices of one thread each, and says so in one line.
+
+  Children are sharded over devices: that keeps every core busy where one
+  child's matrices are too small to be shared between threads. Must be called
+  before jax looks for devices. Nothing is changed where the environment
+  already decides, nor for one device, nor on a GPU or TPU.
+
+  Args:
+    num_devices: how many. `None` is one for each physical core that this
+      process may use, as a power of two and at most `MAX_DEVICES`, so that
+      they divide a block of children.
+
+  Raises:
+    ValueError: `num_devices` is not positive, or the environment differs.
+  """
+  if num_devices is not None and num_devices < 1:
+    raise ValueError(
+      f'num_host_devices must be 1 or more, or none; got {num_devices}.'
+    )
+  platforms = os.environ.get('JAX_PLATFORMS', '')
+  if platforms and 'cpu' not in platforms.split(','):
+    return
+  given = os.environ.get('XLA_FLAGS', '')
+  found = re.search(rf'{_DEVICE_COUNT_FLAG}=(\d+)', given)
+  count = found[1] if found else os.environ.get('JAX_NUM_CPU_DEVICES')
+  if count and num_devices not in (None, int(count)):
+    raise ValueError(
+      f'num_host_devices is {num_devices}, but the environment asks for '
+      f'{count} (XLA_FLAGS or JAX_NUM_CPU_DEVICES); leave one of the two out.'
+    )
+  if count or _MULTI_THREAD_FLAG in given:
+    return
+  if num_devices is None:
+    num_devices = min(MAX_DEVICES, 1 << (_num_cores().bit_length() - 1))
+  if num_devices == 1:
+    return
+  added = f'{_DEVICE_COUNT_FLAG}={num_devices} {_MULTI_THREAD_FLAG}=false'
+  os.environ['XLA_FLAGS'] = f'{given} {added}'.strip()
+  print(
+    f'On a CPU, {num_devices} devices of one thread each; to change it, set '
+    f'XLA_FLAGS={added!r} with your own values.',
+    file=sys.stderr,
+  )
+
+
+def _num_cores() -> int:
+  """Returns how many physical cores this process may use."""
+  try:
+    threads = os.sched_getaffinity(0)
+    topology = pathlib.Path('/sys/devices/system/cpu')
+    return len(
+      {
+        (topology / f'cpu{thread}/topology/thread_siblings_list').read_text()
+        for thread in threads
+      }
+    )
+  except (AttributeError, OSError):  # Not Linux, or no such files.
+    return os.cpu_count() or 1

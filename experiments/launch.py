@@ -1,0 +1,258 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Launches an experiment: one flag for each field of its config.
+
+An experiment is a module with a frozen dataclass `Config`, whose fields are
+made by `setting`, and a function `run(config, workdir)` that knows no flags:
+
+    if __name__ == '__main__':
+      launch.launch(Config, run)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import math
+import os
+import sys
+import types
+import typing
+from typing import Any
+
+from absl import app, flags
+
+from experiments import host
+
+# The flags made here are listed by `--help` as those of the module that calls.
+flags.disclaim_key_flags()
+
+
+def setting(
+  default: Any,
+  help: str,
+  *,
+  choices: Sequence[str] | None = None,
+  required: bool = False,
+) -> Any:
+  """Returns a field of a config, which becomes a flag.
+
+  Args:
+    default: the field's only default.
+    help: what `--help` says about the flag.
+    choices: the strings that are allowed; any, if `None`.
+    required: whether the flag must be given; `default` must then be `None`.
+  """
+  return dataclasses.field(
+    default=default,
+    metadata={'help': help, 'choices': choices, 'required': required},
+  )
+
+
+def launch(
+  config_cls: type, run: Callable[..., Any], *, has_workdir: bool = True
+) -> None:
+  """Reads a config from the command line and runs an experiment with it.
+
+  Flags are defined here and not when an experiment is imported, so that one
+  process can import several. A `ValueError`, an `OSError` or an interruption
+  becomes one line and an exit code, unless `--debug` is given.
+
+  Args:
+    config_cls: a frozen dataclass whose fields were made by `setting`: bool,
+      int, float, str, any of the last three or `None` (spelled `none` on the
+      command line), or a tuple of any length of one of these three. A field
+      `num_host_devices: int | None`, if there is one, goes to
+      `host.prepare_devices`.
+    run: `run(config, workdir)`, or `run(config)` without a workdir.
+    has_workdir: whether there is a required flag `--workdir`.
+  """
+  define_flags(config_cls, flags.FLAGS)
+  flags.DEFINE_bool('debug', False, 'Show the traceback of an error.')
+  if has_workdir:
+    flags.DEFINE_string(
+      'workdir',
+      None,
+      'Folder of the run. The same command with the same folder resumes.',
+      required=True,
+    )
+
+  def start(argv: Sequence[str]) -> None:
+    if len(argv) > 1:
+      raise ValueError(
+        f'Unexpected arguments {" ".join(argv[1:])}; settings are given as '
+        '--name=value.'
+      )
+    places = []
+    if has_workdir:
+      if not flags.FLAGS.workdir:
+        raise ValueError('--workdir is empty; name a folder.')
+      places.append(os.path.expanduser(flags.FLAGS.workdir))
+    config = read_config(config_cls, flags.FLAGS)
+    host.use_compilation_cache()
+    host.prepare_devices(getattr(config, 'num_host_devices', None))
+    run(config, *places)
+
+  app.run(
+    lambda argv: report_errors(
+      lambda: start(argv), debug=flags.FLAGS.debug, resumes=has_workdir
+    )
+  )
+
+
+def define_flags(config_cls: type, flag_values: flags.FlagValues) -> None:
+  """Defines one flag for each field of a config.
+
+  Args:
+    config_cls: a dataclass as for `launch`.
+    flag_values: where the flags are defined.
+
+  Raises:
+    TypeError: a field has a type that no flag can have.
+  """
+  hints = typing.get_type_hints(config_cls)
+  for field in dataclasses.fields(config_cls):
+    help = field.metadata.get('help', '')
+    choices = field.metadata.get('choices')
+    if choices:
+      help = f'<{"|".join(choices)}>: {help}'
+    required = field.metadata.get('required', False)
+    if field.default is dataclasses.MISSING:
+      default, required = None, True
+    else:
+      default = field.default
+    if hints[field.name] is bool:
+      flags.DEFINE_bool(
+        field.name, default, help, flag_values, required=required
+      )
+      continue
+    parser = _make_parser(hints[field.name], choices)
+    if parser is None:
+      raise TypeError(
+        f'Field {field.name!r} of {config_cls.__name__} has the type '
+        f'{hints[field.name]}, which no flag can have.'
+      )
+    flags.DEFINE(
+      parser,
+      field.name,
+      default,
+      help,
+      flag_values,
+      _Serializer(),
+      required=required,
+    )
+
+
+def read_config(config_cls: type, flag_values: flags.FlagValues) -> Any:
+  """Returns the config that the parsed flags spell."""
+  return config_cls(
+    **{
+      field.name: flag_values[field.name].value
+      for field in dataclasses.fields(config_cls)
+    }
+  )
+
+
+def report_errors(
+  start: Callable[[], Any], *, debug: bool = False, resumes: bool = True
+) -> int:
+  """Calls a function and turns a user's error into one line on stderr.
+
+  Args:
+    start: what to call.
+    debug: whether errors are raised as they are.
+    resumes: whether the same command would continue after an interruption.
+
+  Returns:
+    The exit code: 0, 1 after an error, 130 after an interruption.
+  """
+  try:
+    start()
+  except KeyboardInterrupt:
+    if debug:
+      raise
+    hint = '; the same command continues the run' if resumes else ''
+    print(f'error: interrupted{hint}.', file=sys.stderr)
+    return 130
+  except (ValueError, OSError) as error:
+    if debug:
+      raise
+    print(f'error: {_one_line(error)}', file=sys.stderr)
+    return 1
+  return 0
+
+
+def _one_line(error: Exception) -> str:
+  if isinstance(error, OSError) and error.strerror:
+    parts = [error.strerror, error.filename]
+    return ': '.join(str(part) for part in parts if part is not None)
+  return ' '.join(str(error).split()) or type(error).__name__
+
+
+def _make_parser(
+  hint: Any, choices: Sequence[str] | None
+) -> flags.ArgumentParser | None:
+  """Returns the parser of a field's type, or `None` if it has none."""
+  args = typing.get_args(hint)
+  if typing.get_origin(hint) is tuple and args[1:] == (Ellipsis,):
+    item = _make_parser(args[0], choices)
+    return _TupleParser(item) if item else None
+  if typing.get_origin(hint) in (types.UnionType, typing.Union):
+    present = [arg for arg in args if arg is not types.NoneType]
+    item = _make_parser(present[0], choices) if len(present) == 1 else None
+    return _OptionalParser(item) if item else None
+  if hint is str and choices:
+    return flags.EnumParser(list(choices))
+  parsers: dict[Any, Callable[[], flags.ArgumentParser]] = {
+    int: flags.IntegerParser,
+    float: _NumberParser,
+    str: flags.ArgumentParser,
+  }
+  return parsers[hint]() if hint in parsers else None
+
+
+class _NumberParser(flags.FloatParser):
+  """Parses a number; a NaN is refused, for it differs from itself on resume."""
+
+  def convert(self, argument):
+    number = super().convert(argument)
+    if math.isnan(number):
+      raise ValueError('expected a number, got nan')
+    return number
+
+
+class _OptionalParser(flags.ArgumentParser):
+  """Parses `none` as `None`, and everything else as another parser does."""
+
+  def __init__(self, item: flags.ArgumentParser):
+    self.item = item
+    self.syntactic_help = ', or '.join(
+      filter(None, (item.syntactic_help, 'none'))
+    )
+
+  def parse(self, argument):
+    is_none = isinstance(argument, str) and argument.lower() == 'none'
+    return None if is_none else self.item.parse(argument)
+
+
+class _TupleParser(flags.ArgumentParser):
+  """Parses values with commas between them."""
+
+  def __init__(self, item: flags.ArgumentParser):
+    self.item = item
+    self.syntactic_help = 'a comma separated list'
+
+  def parse(self, argument):
+    if isinstance(argument, str):
+      argument = [part.strip() for part in argument.split(',') if part.strip()]
+    return tuple(self.item.parse(part) for part in argument)
+
+
+class _Serializer(flags.ArgumentSerializer):
+  """Writes a value as its parser reads it."""
+
+  def serialize(self, value):
+    if isinstance(value, tuple):
+      return ','.join(map(str, value))
+    return str(value)

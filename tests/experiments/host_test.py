@@ -1,0 +1,147 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from experiments import host
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+  """An environment that decides nothing, restored after the test."""
+  for name in list(os.environ):
+    if name.startswith(('JAX_', 'XLA_')):
+      monkeypatch.delenv(name)
+  # So that monkeypatch also restores what the tested functions set.
+  monkeypatch.setenv('XLA_FLAGS', '')
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+
+
+@pytest.fixture
+def updates(monkeypatch):
+  """What is set in jax's config, which itself is left alone."""
+  made = {}
+  monkeypatch.setattr(jax.config, 'update', made.__setitem__)
+  return made
+
+
+def test_devices_are_split_before_the_first_use(tmp_path):
+  program = (
+    'import jax\n'
+    'from experiments import host\n'
+    'host.prepare_devices(2)\n'
+    'print(jax.device_count())\n'
+  )
+  result = subprocess.run(
+    [sys.executable, '-c', program],
+    cwd=ROOT,
+    env=os.environ | {'JAX_PLATFORMS': 'cpu'},
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+  assert result.stdout == '2\n', result.stderr
+
+
+def test_one_line_says_what_was_set(capsys):
+  host.prepare_devices(4)
+  added = (
+    '--xla_force_host_platform_device_count=4 '
+    '--xla_cpu_multi_thread_eigen=false'
+  )
+  assert os.environ['XLA_FLAGS'] == added
+  lines = capsys.readouterr().err.splitlines()
+  assert len(lines) == 1
+  assert f"XLA_FLAGS='{added}'" in lines[0]
+
+
+def test_other_flags_of_the_user_are_kept(monkeypatch):
+  monkeypatch.setenv('XLA_FLAGS', '--xla_dump_to=dump')
+  host.prepare_devices(2)
+  assert os.environ['XLA_FLAGS'].startswith('--xla_dump_to=dump --xla_force')
+
+
+@pytest.mark.parametrize(
+  ('num_cores', 'expected'),
+  [(2, '=2 '), (6, '=4 '), (8, '=8 '), (96, '=8 ')],
+)
+def test_the_default_is_a_power_of_two_of_cores(
+  monkeypatch, num_cores, expected
+):
+  monkeypatch.setattr(host, '_num_cores', lambda: num_cores)
+  host.prepare_devices()
+  assert f'device_count{expected}' in os.environ['XLA_FLAGS']
+
+
+@pytest.mark.parametrize(
+  ('name', 'value'),
+  [
+    ('XLA_FLAGS', '--xla_force_host_platform_device_count=3'),
+    ('XLA_FLAGS', '--xla_cpu_multi_thread_eigen=true'),
+    ('JAX_NUM_CPU_DEVICES', '3'),
+    ('JAX_PLATFORMS', 'cuda'),
+  ],
+)
+def test_the_environment_decides_first(monkeypatch, capsys, name, value):
+  monkeypatch.setenv(name, value)
+  before = os.environ['XLA_FLAGS']
+  host.prepare_devices()
+  assert os.environ['XLA_FLAGS'] == before
+  assert not capsys.readouterr().err
+
+
+def test_one_device_keeps_its_threads(monkeypatch):
+  host.prepare_devices(1)
+  monkeypatch.setattr(host, '_num_cores', lambda: 1)
+  host.prepare_devices()
+  assert not os.environ['XLA_FLAGS']
+
+
+def test_bad_device_counts_are_named(monkeypatch):
+  with pytest.raises(ValueError, match='num_host_devices must be 1 or more'):
+    host.prepare_devices(0)
+  monkeypatch.setenv('JAX_NUM_CPU_DEVICES', '3')
+  with pytest.raises(
+    ValueError, match='num_host_devices is 2, but the environment asks for 3'
+  ):
+    host.prepare_devices(2)
+
+
+def test_cores_are_those_of_this_process():
+  assert 1 <= host._num_cores() <= os.cpu_count()
+
+
+def test_the_cache_has_a_folder_of_its_own(tmp_path, updates):
+  host.use_compilation_cache()
+  folder = tmp_path / 'cache/jaxnas/xla'
+  assert folder.is_dir()
+  assert updates == {
+    'jax_compilation_cache_dir': str(folder),
+    'jax_persistent_cache_min_compile_time_secs': 0.5,
+    'jax_persistent_cache_min_entry_size_bytes': -1,
+  }
+  assert all(hasattr(jax.config, name) for name in updates)
+
+
+def test_the_environment_names_the_cache(monkeypatch, tmp_path, updates):
+  monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', str(tmp_path / 'own'))
+  monkeypatch.setenv('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+  host.use_compilation_cache()
+  assert updates == {'jax_persistent_cache_min_entry_size_bytes': -1}
+  assert not (tmp_path / 'cache').exists()
+
+
+def test_a_run_goes_on_without_a_cache(monkeypatch, tmp_path, updates, caplog):
+  (tmp_path / 'file').write_text('')
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+  host.use_compilation_cache()
+  assert not updates
+  assert 'No compilation cache' in caplog.text

@@ -1,0 +1,294 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+from absl import flags
+import pytest
+
+from experiments import launch
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+EXPERIMENT = """
+'''Trains a toy.
+
+    python -m toy --workdir=runs/toy
+'''
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+
+import jax
+
+from experiments import launch
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  steps: int = launch.setting(3, 'How many steps.')
+  task: str = launch.setting('text', 'What to do.', choices=('text', 'stop'))
+  num_host_devices: int | None = launch.setting(2, 'How many CPU devices.')
+
+  def __post_init__(self):
+    if self.steps < 1:
+      raise ValueError(f'steps must be positive,\\n  got {self.steps}.')
+
+
+def run(config, workdir):
+  if config.task == 'stop':
+    os.kill(os.getpid(), signal.SIGINT)
+  pathlib.Path(workdir).mkdir(parents=True)
+  jax.jit(lambda x: x + 1)(1.0)
+  print(json.dumps(dataclasses.asdict(config) | {
+    'workdir': workdir,
+    'devices': jax.device_count(),
+    'cache': jax.config.jax_compilation_cache_dir,
+  }))
+
+
+if __name__ == '__main__':
+  launch.launch(Config, run)
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  count: int = launch.setting(3, 'A count.')
+  rate: float = launch.setting(1, 'A rate.')
+  shuffle: bool = launch.setting(True, 'A switch.')
+  name: str = launch.setting('a', 'A name.', choices=('a', 'b'))
+  limit: int | None = launch.setting(5, 'A limit.')
+  decay: float | None = launch.setting(None, 'A decay.')
+  path: str | None = launch.setting(None, 'A path.')
+  rates: tuple[float, ...] = launch.setting((0.1, 1.0), 'Rates.')
+  cells: tuple[str, ...] = launch.setting(('lstm',), 'Cells.')
+  widths: tuple[int, ...] = launch.setting((), 'Widths.')
+
+
+def read(*arguments, config_cls=Config):
+  flag_values = flags.FlagValues()
+  launch.define_flags(config_cls, flag_values)
+  flag_values(['program', *arguments])
+  return launch.read_config(config_cls, flag_values)
+
+
+def test_defaults_come_from_the_config():
+  config = read()
+  assert config == Config()
+  assert isinstance(config.rate, float)
+
+
+@pytest.mark.parametrize(
+  ('argument', 'field', 'value'),
+  [
+    ('--count=7', 'count', 7),
+    ('--rate=2', 'rate', 2.0),
+    ('--rate=inf', 'rate', float('inf')),
+    ('--noshuffle', 'shuffle', False),
+    ('--shuffle=false', 'shuffle', False),
+    ('--name=b', 'name', 'b'),
+    ('--limit=none', 'limit', None),
+    ('--limit=6', 'limit', 6),
+    ('--decay=0.5', 'decay', 0.5),
+    ('--path=some/where', 'path', 'some/where'),
+    ('--rates=1,2.5', 'rates', (1.0, 2.5)),
+    ('--cells=gru, lstm', 'cells', ('gru', 'lstm')),
+    ('--cells=', 'cells', ()),
+    ('--widths=8', 'widths', (8,)),
+  ],
+)
+def test_a_flag_sets_its_field_and_no_other(argument, field, value):
+  config = read(argument)
+  assert config == dataclasses.replace(Config(), **{field: value})
+  assert type(getattr(config, field)) is type(value)
+  hash(config)
+
+
+@pytest.mark.parametrize(
+  ('argument', 'message'),
+  [
+    ('--count=2.5', 'flag --count=2.5'),
+    ('--rate=fast', 'flag --rate=fast'),
+    ('--rate=nan', 'flag --rate=nan: expected a number, got nan'),
+    ('--rates=1,nan', 'expected a number, got nan'),
+    ('--rates=1,x', 'flag --rates=1,x'),
+    ('--decay=nan', 'expected a number, got nan'),
+    ('--name=c', 'flag --name=c: value should be one of <a|b>'),
+    ('--limit=few', 'flag --limit=few'),
+    ('--cuont=3', "Unknown command line flag 'cuont'. Did you mean: count"),
+  ],
+)
+def test_a_bad_flag_is_named(argument, message):
+  with pytest.raises(flags.Error) as error:
+    read(argument)
+  assert message in str(error.value)
+
+
+def test_required_fields_must_be_given():
+  @dataclasses.dataclass(frozen=True)
+  class Required:
+    first: int
+    data: str = launch.setting(None, 'Where.', required=True)
+
+  assert read('--first=1', '--data=x', config_cls=Required) == Required(1, 'x')
+  for arguments in (['--first=1'], ['--data=x']):
+    with pytest.raises(flags.Error, match='must have a value other than None'):
+      read(*arguments, config_cls=Required)
+
+
+@pytest.mark.parametrize('hint', ['dict', 'int | str', 'tuple[int, int]'])
+def test_a_type_without_a_flag_is_refused(hint):
+  unusual = dataclasses.make_dataclass(
+    'Unusual', [('odd', hint, dataclasses.field(default=None))], frozen=True
+  )
+  with pytest.raises(TypeError, match=r"Field 'odd' of Unusual has the type"):
+    read(config_cls=unusual)
+
+
+def raises(error):
+  def start():
+    raise error
+
+  return start
+
+
+@pytest.mark.parametrize(
+  ('error', 'line', 'code'),
+  [
+    (ValueError('rate is\n  too high'), 'error: rate is too high', 1),
+    (ValueError(), 'error: ValueError', 1),
+    (
+      OSError(errno.ENOSPC, 'No space left on device', 'runs/trials.jsonl'),
+      'error: No space left on device: runs/trials.jsonl',
+      1,
+    ),
+    (OSError(errno.ENOSPC, 'No space left'), 'error: No space left', 1),
+    (FileNotFoundError('no such cell'), 'error: no such cell', 1),
+    (
+      KeyboardInterrupt(),
+      'error: interrupted; the same command continues the run.',
+      130,
+    ),
+  ],
+)
+def test_an_error_is_one_line_and_an_exit_code(capsys, error, line, code):
+  assert launch.report_errors(raises(error)) == code
+  captured = capsys.readouterr()
+  assert captured.err == line + '\n'
+  assert not captured.out
+  with pytest.raises(type(error)):
+    launch.report_errors(raises(error), debug=True)
+
+
+def test_success_and_bugs_pass_through(capsys):
+  assert launch.report_errors(lambda: None) == 0
+  assert launch.report_errors(raises(KeyboardInterrupt()), resumes=False) == 130
+  assert capsys.readouterr().err == 'error: interrupted.\n'
+  with pytest.raises(ZeroDivisionError):
+    launch.report_errors(lambda: 1 / 0)
+
+
+@pytest.fixture(scope='module')
+def home(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('home')
+  (folder / 'toy.py').write_text(EXPERIMENT)
+  return folder
+
+
+def run_toy(home, *arguments):
+  environment = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(('JAX_', 'XLA_', 'XDG_'))
+  } | {
+    'HOME': str(home),
+    'JAX_PLATFORMS': 'cpu',
+    'PYTHONPATH': os.pathsep.join([str(ROOT), str(home)]),
+  }
+  return subprocess.run(
+    [sys.executable, '-m', 'toy', *arguments],
+    cwd=home,
+    env=environment,
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+
+
+def test_the_command_line_reaches_run(home):
+  result = run_toy(home, '--workdir=~/runs/toy', '--steps=5')
+  assert result.returncode == 0, result.stderr
+  assert json.loads(result.stdout) == {
+    'steps': 5,
+    'task': 'text',
+    'num_host_devices': 2,
+    'workdir': str(home / 'runs/toy'),
+    'devices': 2,
+    'cache': str(home / '.cache/jaxnas/xla'),
+  }
+  assert (home / 'runs/toy').is_dir()
+  assert len(result.stderr.splitlines()) == 1, result.stderr
+  assert 'xla_force_host_platform_device_count=2' in result.stderr
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'line', 'code'),
+  [
+    (['--workdir=a', '--steps=0'], 'steps must be positive, got 0.', 1),
+    (['--workdir=a', 'steps'], 'Unexpected arguments steps; ', 1),
+    (['--workdir='], '--workdir is empty', 1),
+    (
+      ['--workdir=a', '--task=stop', '--num_host_devices=1'],
+      'interrupted; the same command continues the run.',
+      130,
+    ),
+  ],
+)
+def test_the_command_fails_in_one_line(home, arguments, line, code):
+  result = run_toy(home, *arguments)
+  assert result.returncode == code
+  assert result.stderr.startswith(f'error: {line}')
+  assert len(result.stderr.splitlines()) == 1, result.stderr
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ([], 'Flag --workdir must have a value other than None.'),
+    (['--workdir=a', '--stesp=1'], 'Did you mean: steps'),
+  ],
+)
+def test_a_mistyped_command_shows_no_traceback(home, arguments, message):
+  result = run_toy(home, *arguments)
+  assert result.returncode == 1
+  assert message in result.stderr
+  assert 'Traceback' not in result.stderr
+
+
+def test_debug_shows_the_traceback(home):
+  result = run_toy(home, '--workdir=a', '--steps=0', '--debug')
+  assert result.returncode == 1
+  assert 'Traceback' in result.stderr
+  assert 'in __post_init__' in result.stderr
+
+
+def test_help_lists_the_flags_of_the_experiment(home):
+  result = run_toy(home, '--help')
+  assert 'Trains a toy.' in result.stdout
+  for text in ('--steps: How many steps.', "(default: '3')", '--task: <text|'):
+    assert text in result.stdout
+  assert '--workdir:' in result.stdout
+  assert '--[no]debug:' in result.stdout
