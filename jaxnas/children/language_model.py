@@ -1,0 +1,163 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""A recurrent language model around any recurrent cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flax import linen as nn
+from flax.typing import Initializer
+import jax
+import jax.numpy as jnp
+
+from jaxnas.children import cross_entropy
+
+
+class LanguageModel(nn.Module):
+  """Predicts the next token of a text.
+
+  Embedding, recurrent layers, softmax; as in "Recurrent Neural Network
+  Regularization", Zaremba et al., 2014 (https://arxiv.org/abs/1409.2329), and
+  with `variational` as in "A Theoretically Grounded Application of Dropout in
+  Recurrent Neural Networks", Gal and Ghahramani, 2016
+  (https://arxiv.org/abs/1512.05287).
+
+  Written for one child; many children are a `jax.vmap`. `V` is the number of
+  tokens in the vocabulary.
+
+  Attributes:
+    make_cell: `features -> cell`, any `flax.linen.RNNCellBase`. A cell with a
+      method `unroll` runs by it.
+    vocab_size: `V`.
+    features: width `D` of the embedding and of every layer.
+    num_layers: how many recurrent layers there are.
+    tie_embeddings: whether the softmax uses the embedding as its kernel.
+    dropout_rate: of the inputs and outputs of every layer.
+    recurrent_dropout_rate: of the hidden state on its way to the next step; the
+      mask stays the same over a segment. Needs a cell with `unroll`.
+    embedding_dropout_rate: of whole rows of the embedding.
+    variational: whether the masks of `dropout_rate` stay the same over a
+      segment.
+    embedding_init: initialises the embedding and the softmax kernel.
+  """
+
+  make_cell: Callable[[int], nn.RNNCellBase]
+  vocab_size: int
+  features: int
+  num_layers: int = 1
+  tie_embeddings: bool = False
+  dropout_rate: float = 0.0
+  recurrent_dropout_rate: float = 0.0
+  embedding_dropout_rate: float = 0.0
+  variational: bool = False
+  embedding_init: Initializer = lambda key, shape, dtype: jax.random.uniform(
+    key, shape, dtype, -0.05, 0.05
+  )
+
+  def setup(self):
+    """Declares the parameters."""
+    self.embedding = self.param(
+      'embedding',
+      self.embedding_init,
+      (self.vocab_size, self.features),
+      jnp.float32,
+    )
+    self.layers = [
+      self.make_cell(self.features) for _ in range(self.num_layers)
+    ]
+    if not self.tie_embeddings:
+      self.output_kernel = self.param(
+        'output_kernel',
+        self.embedding_init,
+        (self.features, self.vocab_size),
+        jnp.float32,
+      )
+    self.output_bias = self.param(
+      'output_bias', nn.initializers.zeros, (self.vocab_size,), jnp.float32
+    )
+    broadcast = (0,) if self.variational else ()
+    self.dropout = nn.Dropout(self.dropout_rate, broadcast_dims=broadcast)
+    self.recurrent_dropout = nn.Dropout(self.recurrent_dropout_rate)
+    self.embedding_dropout = nn.Dropout(
+      self.embedding_dropout_rate, broadcast_dims=(1,)
+    )
+
+  @nn.nowrap
+  def initialize_carry(self, batch_size: int) -> Any:
+    """Returns the carry before the first token: zeros, one entry a layer."""
+    cell = self.make_cell(self.features)
+    shape = (batch_size, self.features)
+    return [
+      jax.tree.map(
+        jnp.zeros_like, cell.initialize_carry(jax.random.key(0), shape)
+      )
+      for _ in range(self.num_layers)
+    ]
+
+  def encode(self, carry, inputs, deterministic=True):
+    """Runs the recurrent layers.
+
+    Args:
+      carry: one carry a layer.
+      inputs: tokens, `int32[T, B]`.
+      deterministic: whether dropout is off; if on, the key `'dropout'` is used.
+
+    Returns:
+      The new carry, and what the softmax layer reads, `[T, B, D]`.
+    """
+    table = self.embedding_dropout(self.embedding, deterministic=deterministic)
+    hidden = self.dropout(table[inputs], deterministic=deterministic)
+    new_carry = []
+    for cell, layer_carry in zip(self.layers, carry, strict=True):
+      layer_carry, hidden = self._run_layer(
+        cell, layer_carry, hidden, deterministic
+      )
+      new_carry.append(layer_carry)
+      hidden = self.dropout(hidden, deterministic=deterministic)
+    return new_carry, hidden
+
+  def _run_layer(self, cell, carry, inputs, deterministic):
+    use_mask = self.recurrent_dropout_rate > 0 and not deterministic
+    if hasattr(cell, 'unroll'):
+      mask = None
+      if use_mask:
+        mask = self.recurrent_dropout(
+          jnp.ones((inputs.shape[1], self.features), inputs.dtype),
+          deterministic=False,
+        )
+      return cell.unroll(carry, inputs, mask)
+    if use_mask:
+      raise ValueError(
+        'recurrent_dropout_rate needs a cell with a method `unroll`, got '
+        f'{type(cell).__name__}.'
+      )
+    return nn.RNN(cell, time_major=True, return_carry=True)(
+      inputs, initial_carry=carry
+    )
+
+  def __call__(self, carry, inputs, targets, weights, deterministic=True):
+    """Returns the loss on a segment of text.
+
+    Args:
+      carry: the state that the segment before left, one entry a layer.
+      inputs: tokens, `int32[T, B]`.
+      targets: the tokens that follow, `int32[T, B]`.
+      weights: what each token counts, `[T, B]`.
+      deterministic: whether dropout is off.
+
+    Returns:
+      The weighted sum of the tokens' cross-entropies, nats, and the new carry.
+    """
+    carry, hidden = self.encode(carry, inputs, deterministic)
+    kernel = self.embedding.T if self.tie_embeddings else self.output_kernel
+    loss = cross_entropy.cross_entropy(
+      hidden.reshape(-1, self.features),
+      kernel,
+      self.output_bias,
+      targets.reshape(-1),
+      weights.reshape(-1),
+    )
+    return loss, carry

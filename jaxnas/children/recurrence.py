@@ -1,0 +1,185 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""A recurrence over time with one matmul a step and a hand-written reverse.
+
+Everything is written for one child; many children are a `jax.vmap`. A cell is
+what combines two projected inputs with the memory:
+
+    h_t, c_t = combine(program, x_t W, h_{t-1} U + b, c_{t-1})
+
+`x W` is one matmul for all steps before the loop, and the gradient of `U` one
+matmul for all steps after it, instead of one a step each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import functools
+from typing import Any
+
+import chex
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+Combine = Callable[
+  [Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]
+]
+"""`(program, zx[B, K], zh[B, K], c[B, D]) -> (h[B, D], c[B, D])`."""
+
+Carry = tuple[jax.Array, jax.Array]
+"""`(c[B, D], h[B, D])`, the order of `flax.linen`'s LSTM cells."""
+
+
+def unroll(
+  combine: Combine,
+  program: Any,
+  carry: Carry,
+  projected: jax.Array,
+  recurrent_kernel: jax.Array,
+  bias: jax.Array | None = None,
+  recurrent_mask: jax.Array | None = None,
+) -> tuple[Carry, jax.Array]:
+  """Runs a cell over a sequence.
+
+  Gradients flow to the carry, the projected inputs, the kernel and the bias.
+
+  Args:
+    combine: the cell. It must be the same object for the same function, or a
+      caller under `jit` recompiles.
+    program: a pytree that `combine` gets unchanged; no gradient flows to it.
+    carry: memory and hidden state before the first step.
+    projected: `x W` of all steps, `[T, B, K]`.
+    recurrent_kernel: `U`, `[D, K]`.
+    bias: `b`, `[K]`, or `None`.
+    recurrent_mask: what `h_{t-1}` is multiplied by at every step before it
+      meets `U`, `[B, D]`: a dropout mask that stays the same over time.
+
+  Returns:
+    The carry after the last step, and `h` of all steps, `[T, B, D]`.
+  """
+  memory, hidden = carry
+  chex.assert_rank([projected, recurrent_kernel], [3, 2])
+  chex.assert_equal_shape([memory, hidden])
+  chex.assert_shape(hidden, (projected.shape[1], recurrent_kernel.shape[0]))
+  chex.assert_axis_dimension(recurrent_kernel, 1, projected.shape[2])
+  hidden_seq, memory, hidden = _unroll(
+    combine,
+    program,
+    projected,
+    recurrent_kernel,
+    bias,
+    recurrent_mask,
+    memory,
+    hidden,
+  )
+  return (memory, hidden), hidden_seq
+
+
+def _project(hidden, kernel, bias, mask):
+  if mask is not None:
+    hidden = hidden * mask
+  projected = hidden @ kernel
+  return projected if bias is None else projected + bias
+
+
+def _read(sequence, time):
+  return lax.dynamic_index_in_dim(sequence, time, 0, keepdims=False)
+
+
+def _write(sequence, value, time):
+  return lax.dynamic_update_index_in_dim(sequence, value, time, 0)
+
+
+def _run(combine, program, projected, kernel, bias, mask, memory, hidden, keep):
+  """Runs forward; `keep` also stores what the reverse pass reads."""
+  num_steps, batch_size, width = projected.shape
+  features = hidden.shape[-1]
+
+  def zeros(last):
+    return jnp.zeros((num_steps, batch_size, last), projected.dtype)
+
+  def step(time, state):
+    memory, hidden, hidden_seq, kept = state
+    zh = _project(hidden, kernel, bias, mask)
+    if keep:
+      kept = _write(kept[0], memory, time), _write(kept[1], zh, time)
+    hidden, memory = combine(program, _read(projected, time), zh, memory)
+    return memory, hidden, _write(hidden_seq, hidden, time), kept
+
+  kept = (zeros(features), zeros(width)) if keep else ()
+  return lax.fori_loop(
+    0, num_steps, step, (memory, hidden, zeros(features), kept)
+  )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _unroll(combine, program, projected, kernel, bias, mask, memory, hidden):
+  memory, hidden, hidden_seq, _ = _run(
+    combine, program, projected, kernel, bias, mask, memory, hidden, keep=False
+  )
+  return hidden_seq, memory, hidden
+
+
+def _forward(combine, program, projected, kernel, bias, mask, memory, hidden):
+  last_memory, last_hidden, hidden_seq, kept = _run(
+    combine, program, projected, kernel, bias, mask, memory, hidden, keep=True
+  )
+  residuals = (program, projected, kernel, bias, mask, hidden, hidden_seq, kept)
+  return (hidden_seq, last_memory, last_hidden), residuals
+
+
+def _backward(combine, residuals, cotangents):
+  program, projected, kernel, bias, mask, first, hidden_seq, kept = residuals
+  memory_seq, zh_seq = kept
+  grad_hidden_seq, grad_memory, grad_hidden = cotangents
+  num_steps = projected.shape[0]
+  transposed = kernel.T
+
+  def step(index, state):
+    time = num_steps - 1 - index
+    grad_memory, grad_hidden, grad_zx_seq, grad_zh_seq = state
+    _, vjp = jax.vjp(
+      functools.partial(combine, program),
+      _read(projected, time),
+      _read(zh_seq, time),
+      _read(memory_seq, time),
+    )
+    grad_zx, grad_zh, grad_memory = vjp(
+      (grad_hidden + _read(grad_hidden_seq, time), grad_memory)
+    )
+    grad_hidden = grad_zh @ transposed
+    if mask is not None:
+      grad_hidden = grad_hidden * mask
+    return (
+      grad_memory,
+      grad_hidden,
+      _write(grad_zx_seq, grad_zx, time),
+      _write(grad_zh_seq, grad_zh, time),
+    )
+
+  zeros = jnp.zeros_like(projected)
+  grad_memory, grad_hidden, grad_projected, grad_zh_seq = lax.fori_loop(
+    0, num_steps, step, (grad_memory, grad_hidden, zeros, zeros)
+  )
+  previous = jnp.concatenate([first[None], hidden_seq[:-1]])
+  if mask is not None:
+    previous = previous * mask
+  rows = previous.reshape(-1, previous.shape[-1])
+  grad_rows = grad_zh_seq.reshape(-1, grad_zh_seq.shape[-1])
+  grad_kernel = rows.T @ grad_rows
+  grad_bias = None if bias is None else grad_rows.sum(0)
+  grad_mask = None if mask is None else jnp.zeros_like(mask)
+  return (
+    None,
+    grad_projected,
+    grad_kernel,
+    grad_bias,
+    grad_mask,
+    grad_memory,
+    grad_hidden,
+  )
+
+
+_unroll.defvjp(_forward, _backward)

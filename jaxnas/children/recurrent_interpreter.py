@@ -1,0 +1,200 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Recurrent cells as data: one compiled program for every architecture.
+
+A `CellProgram` holds an architecture as small integer arrays, and
+`InterpretedCell` computes what `GrammarCell` computes for it. Under `jax.vmap`
+any number of different cells of one base number train at once.
+
+The tree runs level by level. In half order the operands of a level are the two
+halves of the level below, and in canonical order only the first node of a level
+can be the injected one; so a step has no gather and no loop over nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas.children import recurrence, recurrent_cell
+from jaxnas.spaces import recurrent_cell as space
+
+_COMBINERS = space.EXTENDED_COMBINERS
+_ACTIVATIONS = space.EXTENDED_ACTIVATIONS
+
+
+class CellProgram(NamedTuple):
+  """An architecture as arrays; nodes stand in half order of the canonical form.
+
+  A batch of programs has a leading axis `N` on all but `one`: it is mapped by
+  `jax.vmap(..., in_axes=BATCH_AXES)`.
+
+  Attributes:
+    combiners: codes, `int32[2L - 1]`.
+    activations: codes, `int32[2L - 1]`.
+    inject_combiner: a code, `int32[]`.
+    inject_activation: a code, `int32[]`.
+    read_index: `int32[]`.
+    inject_index: `int32[]`; always the first node of a level.
+    one: 1, `float32[]`; see `_fence`. Shared by a batch, since the division is
+      only cheap by a scalar.
+  """
+
+  combiners: np.ndarray | jax.Array
+  activations: np.ndarray | jax.Array
+  inject_combiner: np.ndarray | jax.Array
+  inject_activation: np.ndarray | jax.Array
+  read_index: np.ndarray | jax.Array
+  inject_index: np.ndarray | jax.Array
+  one: np.ndarray | jax.Array
+
+
+BATCH_AXES = CellProgram(0, 0, 0, 0, 0, 0, None)  # type: ignore[arg-type]  # Axes.
+
+
+def assemble(architectures: Sequence[space.RecurrentCell]) -> CellProgram:
+  """Returns `N` architectures of one base number as one batch of programs.
+
+  Raises:
+    ValueError: there are none, or their base numbers differ.
+  """
+  bases = {cell.base for cell in architectures}
+  if len(bases) != 1:
+    raise ValueError(
+      f'One program needs cells of one base number, got {sorted(bases)}.'
+    )
+  (base,) = bases
+  order = recurrent_cell.half_order(base)
+  place = {node: index for index, node in enumerate(order)}
+  rows = []
+  for architecture in architectures:
+    cell, _ = space.canonicalize(architecture)
+    rows.append(
+      (
+        [_COMBINERS.index(cell.combiners[node]) for node in order],
+        [_ACTIVATIONS.index(cell.activations[node]) for node in order],
+        _COMBINERS.index(cell.inject_combiner),
+        _ACTIVATIONS.index(cell.inject_activation),
+        place[cell.read_index],
+        place[cell.inject_index],
+      )
+    )
+  codes = [np.array(field, np.int32) for field in zip(*rows, strict=True)]
+  return CellProgram._make([*codes, np.ones((), np.float32)])
+
+
+class InterpretedCell(recurrent_cell.FusedCell):
+  """The recurrent cell that a program describes.
+
+  Parameters, carry and values are those of a `GrammarCell` of the same
+  architecture.
+
+  Attributes:
+    program: a `CellProgram`; its arrays may be traced.
+    combiners: the combiners that may occur in it.
+    activations: the activations that may occur in it.
+  """
+
+  program: CellProgram | None = None
+  combiners: tuple[str, ...] = space.COMBINERS
+  activations: tuple[str, ...] = space.ACTIVATIONS
+
+  @property
+  def num_blocks(self) -> int:
+    """One block a leaf."""
+    assert self.program is not None
+    return (self.program.combiners.shape[-1] + 1) // 2
+
+  @property
+  def combine(self) -> recurrence.Combine:
+    """The interpreter for the operations that may occur."""
+    return _interpreter(
+      'max' in self.combiners,
+      'sin' in self.activations,
+      jax.default_backend() == 'cpu',
+    )
+
+  @property
+  def cell_program(self) -> CellProgram:
+    """The architecture."""
+    assert self.program is not None
+    return self.program
+
+
+def _fence(one: jax.Array, value: jax.Array) -> jax.Array:
+  """Returns `value`, and keeps XLA from computing it once for every reader.
+
+  XLA's CPU backend copies cheap producers into each consumer, which along a
+  tree multiplies the work by up to its depth, and it drops
+  `lax.optimization_barrier` before it fuses. A division counts as expensive,
+  and by a traced 1 it is exact; its transpose fences the reverse pass too.
+  """
+  return value / one.astype(value.dtype)
+
+
+def _combine(code, first, second, with_max):
+  result = jnp.where(code == 1, first * second, first + second)
+  if with_max:
+    result = jnp.where(code == 2, jnp.maximum(first, second), result)
+  return result
+
+
+def _activate(code, value, with_sin):
+  # One transcendental for both: sigmoid(x) = tanh(x / 2) / 2 + 1 / 2.
+  scale = jnp.where(code == 2, 0.5, 1.0).astype(value.dtype)
+  smooth = scale * jnp.tanh(scale * value) + (1 - scale)
+  linear = jnp.where((value > 0) | (code == 0), value, 0)
+  result = jnp.where((code == 1) | (code == 2), smooth, linear)
+  if with_sin:
+    result = jnp.where(code == 4, jnp.sin(value), result)
+  return result
+
+
+@functools.cache
+def _interpreter(
+  with_max: bool, with_sin: bool, with_fence: bool
+) -> recurrence.Combine:
+  def combine(program, zx, zh, memory):
+    features = memory.shape[-1]
+    base = zx.shape[-1] // features
+    lead = zx.shape[:-1]
+    first = zx.reshape(*lead, base, features)
+    second = zh.reshape(*lead, base, features)
+    fence = (
+      functools.partial(_fence, program.one) if with_fence else lambda x: x
+    )
+    read = []
+    for start, width in space.levels(base):
+      nodes = slice(start, start + width)
+      value = fence(
+        _combine(program.combiners[nodes, None], first, second, with_max)
+      )
+      is_read = program.read_index == jnp.arange(start, start + width)
+      read.append(jnp.where(is_read[:, None], value, 0).sum(-2))
+      output = fence(
+        _activate(program.activations[nodes, None], value, with_sin)
+      )
+      injectable, *others = jnp.split(
+        output, sorted({1, width // 2} & set(range(1, width))), -2
+      )
+      injected = _activate(
+        program.inject_activation,
+        _combine(
+          program.inject_combiner, injectable[..., 0, :], memory, with_max
+        ),
+        with_sin,
+      )[..., None, :]
+      injected = jnp.where(program.inject_index == start, injected, injectable)
+      if width == 1:
+        return injected[..., 0, :], sum(read)
+      first = jnp.concatenate([injected, *others[:-1]], -2)
+      second = others[-1]
+    raise AssertionError('A tree ends at its root.')
+
+  return combine
