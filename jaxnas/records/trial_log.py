@@ -171,6 +171,7 @@ class TrialLog:
   """The trials of a run, in the order of their numbers.
 
   Attributes:
+    path: the file.
     trials: all trials in the file, those appended included.
   """
 
@@ -184,6 +185,7 @@ class TrialLog:
     Raises:
       ValueError: another line is damaged, or a number is out of order.
     """
+    self.path = pathlib.Path(path)
     self._lines = JsonLines(path)
     try:
       self.trials = _to_trials(path, self._lines.lines)

@@ -404,7 +404,10 @@ def test_wrong_json_fields_are_named():
     ('add,tanh', 'got 2'),
     (ARTICLE.replace('Tanh', 'GELU'), "Unknown activation 'gelu'"),
     (ARTICLE.replace('Add', 'Sub'), "Unknown combiner 'sub'"),
-    (ARTICLE.replace('1, 0', '5, 0'), 'read_index must be an integer from 0 to 2'),
+    (
+      ARTICLE.replace('1, 0', '5, 0'),
+      'read_index must be an integer from 0 to 2',
+    ),
     (
       ARTICLE.replace('1, 0', '1, root'),
       "read_index and inject_index; got '1'",

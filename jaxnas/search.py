@@ -1,0 +1,370 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The search loop: propose, evaluate, record, learn.
+
+A run holds one or more arms that share nothing. Round by round every arm asks
+its strategy for a batch, all new architectures of the round are trained
+together, and every arm is told its rewards. The trial log is written before
+anything is learnt from it, so a run that was killed replays the log's rewards
+into its strategies and goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from typing import Any, NamedTuple
+import zlib
+
+import jax
+import numpy as np
+
+from jaxnas.records import checkpoints as checkpoints_lib
+from jaxnas.records import trial_log
+from jaxnas.types import Evaluator, Proposals, SearchSpace, Status, Strategy
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+  """One strategy with its own state, budget and cache.
+
+  Attributes:
+    name: as `'reinforce'`.
+    strategy: who proposes.
+    num_trials: the budget, counted in proposals; a multiple of `batch_size`.
+    batch_size: how many architectures are proposed before the strategy learns.
+    repeat: tells repeats of one arm apart.
+  """
+
+  name: str
+  strategy: Strategy
+  num_trials: int
+  batch_size: int
+  repeat: int = 0
+
+  def __post_init__(self):
+    if self.batch_size < 1:
+      raise ValueError(
+        f'Arm {self.name!r} needs batch_size >= 1, got {self.batch_size}.'
+      )
+    if self.num_trials < 0 or self.num_trials % self.batch_size:
+      raise ValueError(
+        f'num_trials of arm {self.name!r} must be a multiple of its batch_size '
+        f'({self.batch_size}), got {self.num_trials}.'
+      )
+
+  @property
+  def identity(self) -> tuple[str, int]:
+    """What the log calls the arm."""
+    return self.name, self.repeat
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+  """What a run searches with; made once, outside loops.
+
+  Attributes:
+    space: what the tokens mean.
+    arms: who proposes; their identities differ.
+    evaluator: who judges.
+    key: the run's random key; everything random follows from it.
+    reevaluate_duplicates: whether an architecture that its arm has seen is
+      trained again, instead of getting its old reward.
+  """
+
+  space: SearchSpace
+  arms: tuple[Arm, ...]
+  evaluator: Evaluator
+  key: jax.Array
+  reevaluate_duplicates: bool = False
+
+  def __post_init__(self):
+    identities = [arm.identity for arm in self.arms]
+    if len(set(identities)) != len(identities):
+      raise ValueError(f'Arms need distinct names, got {identities}.')
+
+  @property
+  def num_rounds(self) -> int:
+    """How many rounds spend every arm's budget."""
+    return max(
+      (arm.num_trials // arm.batch_size for arm in self.arms), default=0
+    )
+
+  @property
+  def num_trials(self) -> int:
+    """How many trials all arms have together."""
+    return sum(arm.num_trials for arm in self.arms)
+
+
+RETRAIN = 'retrain'
+"""The arm of trials that compare winners; no strategy learns from them."""
+
+
+class SearchState(NamedTuple):
+  """Where a run stands; one checkpoint is one state.
+
+  Attributes:
+    round: how many rounds are done.
+    num_trials: how many trials they had.
+    strategies: the state of every arm's strategy.
+  """
+
+  round: np.ndarray
+  num_trials: np.ndarray
+  strategies: tuple[Any, ...]
+
+
+Progress = Callable[[Sequence[trial_log.Trial]], None]
+"""Told of trials as they are recorded."""
+
+
+class History:
+  """The trial log, and which architectures each arm has already had.
+
+  Attributes:
+    log: the run's trial log.
+    trials: those of its trials that a strategy proposed, in order.
+  """
+
+  def __init__(self, space: SearchSpace, log: trial_log.TrialLog):
+    """Reads the log; nothing is written."""
+    self.log = log
+    self.trials = [trial for trial in log.trials if trial.arm != RETRAIN]
+    self._space = space
+    self._first: dict[tuple[Any, ...], int] = {}
+    for trial in self.trials:
+      self.first_number(
+        (trial.arm, trial.repeat), np.asarray(trial.tokens), trial.number
+      )
+
+  def append(self, trials: Sequence[trial_log.Trial]) -> None:
+    """Records trials that a strategy proposed."""
+    self.log.append(trials)
+    self.trials.extend(trials)
+
+  def first_number(
+    self, identity: tuple[str, int], tokens: np.ndarray, number: int
+  ) -> int:
+    """Returns the first trial in which an arm had an architecture.
+
+    Args:
+      identity: the arm.
+      tokens: the architecture; what differs by its canonical form is another.
+      number: the trial that has it now; kept if it is the first.
+    """
+    canonical = self._space.canonical(tokens).tobytes()
+    return self._first.setdefault((identity, canonical), number)
+
+
+def init(search: Search) -> SearchState:
+  """Returns the state before the first round."""
+  return SearchState(
+    round=np.array(0, np.int32),
+    num_trials=np.array(0, np.int32),
+    strategies=tuple(
+      arm.strategy.init(_arm_key(search, arm, 0)) for arm in search.arms
+    ),
+  )
+
+
+def step(
+  search: Search,
+  state: SearchState,
+  history: History,
+  on_trials: Progress | None = None,
+) -> SearchState:
+  """Runs one round.
+
+  Trials of this round that the history already has are not evaluated again.
+
+  Args:
+    search: what to search with.
+    state: where the run stands.
+    history: has at least the `state.num_trials` trials of the rounds before;
+      gets the trials of this one.
+    on_trials: told of new trials as they are recorded.
+
+  Returns:
+    The state after the round.
+
+  Raises:
+    ValueError: the history has other architectures than are proposed.
+  """
+  round_index = int(state.round)
+  batches: dict[int, Proposals] = {}
+  for index, arm in enumerate(search.arms):
+    if round_index * arm.batch_size < arm.num_trials:
+      batches[index] = arm.strategy.ask(
+        state.strategies[index],
+        _arm_key(search, arm, 1 + round_index),
+        arm.batch_size,
+      )
+  proposed = [
+    (search.arms[index], tokens)
+    for index, batch in batches.items()
+    for tokens in np.asarray(batch.tokens)
+  ]
+  start = int(state.num_trials)
+  replayed = history.trials[start : start + len(proposed)]
+  for trial, (arm, tokens) in zip(replayed, proposed, strict=False):
+    _check_replay(trial, arm, tokens, history)
+  for trials in _evaluate(search, proposed[len(replayed) :], history):
+    history.append(trials)
+    if on_trials is not None:
+      on_trials(trials)
+  trials = history.trials[start : start + len(proposed)]
+  strategies = list(state.strategies)
+  for index, batch in batches.items():
+    mine, trials = trials[: len(batch.tokens)], trials[len(batch.tokens) :]
+    strategies[index], _ = search.arms[index].strategy.tell(
+      strategies[index],
+      batch,
+      np.array([trial.reward for trial in mine], np.float32),
+    )
+  return SearchState(
+    round=state.round + np.int32(1),
+    num_trials=state.num_trials + np.int32(len(proposed)),
+    strategies=tuple(strategies),
+  )
+
+
+def run(
+  search: Search,
+  log: trial_log.TrialLog,
+  checkpoints: checkpoints_lib.Checkpoints | None = None,
+  checkpoint_every: int = 4,
+  on_trials: Progress | None = None,
+) -> SearchState:
+  """Runs all rounds, or those that are left.
+
+  Args:
+    search: what to search with.
+    log: the run's trial log; trials in it are not evaluated again.
+    checkpoints: where states are kept. Without, or where they are damaged, the
+      states are made again from the log.
+    checkpoint_every: how many rounds lie between two checkpoints.
+    on_trials: told of new trials as they are recorded.
+
+  Returns:
+    The state after the last round.
+
+  Raises:
+    ValueError: the log belongs to another search.
+  """
+  history = History(search.space, log)
+  state = init(search)
+  if checkpoints is not None:
+    restored = checkpoints.restore_newest(state)
+    # A state is saved after its trials are, so one that is ahead of the log
+    # belongs to a log that was cut by hand; then the log decides.
+    if restored is not None and restored[1].num_trials <= len(history.trials):
+      state = restored[1]
+  while int(state.round) < search.num_rounds:
+    state = step(search, state, history, on_trials)
+    is_last = int(state.round) == search.num_rounds
+    if checkpoints is not None and (
+      is_last or int(state.round) % checkpoint_every == 0
+    ):
+      checkpoints.save(int(state.round), state)
+  return state
+
+
+def _arm_key(search: Search, arm: Arm, index: int) -> jax.Array:
+  name = zlib.crc32(f'{arm.name}/{arm.repeat}'.encode())
+  return jax.random.fold_in(jax.random.fold_in(search.key, name), index)
+
+
+def _check_replay(trial, arm, tokens, history):
+  is_same = (trial.arm, trial.repeat) == arm.identity
+  if not is_same or trial.tokens != tuple(tokens.tolist()):
+    raise ValueError(
+      f'Trial {trial.number} in {history.log.path} is not the one that this '
+      'run proposes there: it was written with other settings, versions or '
+      'hardware. Start with another --workdir.'
+    )
+
+
+class _Plan(NamedTuple):
+  """A trial before its result: `first` had this architecture first."""
+
+  number: int
+  first: int
+  arm: Arm
+  tokens: np.ndarray
+
+
+def _evaluate(
+  search: Search,
+  proposed: Sequence[tuple[Arm, np.ndarray]],
+  history: History,
+) -> Iterator[list[trial_log.Trial]]:
+  """Yields trials in their order, whenever a block of new ones is judged."""
+  number = len(history.log.trials)
+  plans = []
+  for arm, tokens in proposed:
+    first = history.first_number(arm.identity, tokens, number)
+    plans.append(_Plan(number, first, arm, tokens))
+    number += 1
+  new = [
+    plan
+    for plan in plans
+    if plan.first == plan.number or search.reevaluate_duplicates
+  ]
+  waiting = {plan.number for plan in new}
+  known = {trial.number: trial for trial in history.trials}
+  for start in range(0, max(1, len(new)), search.evaluator.block_size):
+    for trial in _judge(
+      search, new[start : start + search.evaluator.block_size]
+    ):
+      known[trial.number] = trial
+      waiting.discard(trial.number)
+    end = min(waiting, default=number)
+    ready, plans = (
+      [plan for plan in plans if plan.number < end],
+      [plan for plan in plans if plan.number >= end],
+    )
+    for plan in ready:
+      if plan.number not in known:
+        known[plan.number] = _duplicate(search, plan, known[plan.first])
+    yield [known[plan.number] for plan in ready]
+
+
+def _judge(search: Search, plans: Sequence[_Plan]) -> list[trial_log.Trial]:
+  if not plans:
+    return []
+  numbers = np.array([plan.number for plan in plans], np.uint32)
+  keys = jax.vmap(lambda number: jax.random.fold_in(search.key, number))(
+    numbers
+  )
+  evaluation = search.evaluator.evaluate(
+    keys, np.stack([plan.tokens for plan in plans])
+  )
+  return [
+    trial_log.Trial(
+      number=plan.number,
+      arm=plan.arm.name,
+      repeat=plan.arm.repeat,
+      tokens=tuple(plan.tokens.tolist()),
+      architecture=search.space.decode(plan.tokens).to_json(),
+      reward=float(evaluation.rewards[row]),
+      metrics={
+        name: values[row].item() for name, values in evaluation.metrics.items()
+      },
+      status=Status(evaluation.status[row]).name.lower(),
+      duplicate_of=None if plan.first == plan.number else plan.first,
+    )
+    for row, plan in enumerate(plans)
+  ]
+
+
+def _duplicate(
+  search: Search, plan: _Plan, first: trial_log.Trial
+) -> trial_log.Trial:
+  return dataclasses.replace(
+    first,
+    number=plan.number,
+    tokens=tuple(plan.tokens.tolist()),
+    architecture=search.space.decode(plan.tokens).to_json(),
+    duplicate_of=first.number,
+  )

@@ -1,0 +1,336 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import functools
+import itertools
+
+import chex
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnas.controllers import recurrent
+from jaxnas.spaces import recurrent_cell
+from jaxnas.types import AnchorPoint, Choice, Range
+
+# 2 * 4 * 2 * 4 * 3 sequences.
+DECISIONS = (
+  *recurrent_cell.make_space(base=2).decisions[:4],
+  recurrent_cell.make_space(base=2).decisions[-1],
+)
+NUM_CHOICES = (2, 4, 2, 4, 3)
+ALL_TOKENS = np.asarray(
+  list(itertools.product(*map(range, NUM_CHOICES))), np.int32
+)
+
+
+@pytest.fixture(scope='module')
+def controller():
+  return recurrent.make_controller(DECISIONS, features=8)
+
+
+@pytest.fixture(scope='module')
+def params(controller):
+  # Scaled up, so that the distribution is far from uniform.
+  params = controller.init(jax.random.key(0))
+  return jax.tree.map(lambda leaf: 12 * leaf, params)
+
+
+@pytest.fixture(scope='module')
+def log_prob(controller):
+  return jax.jit(jax.vmap(controller.log_prob, in_axes=(None, 0, None)))
+
+
+@pytest.fixture(scope='module')
+def sample(controller):
+  return jax.jit(jax.vmap(controller.sample, in_axes=(None, 0, None)))
+
+
+def reference_log_probs(params, tokens, noise=None):
+  """Every step's log-probabilities, in NumPy; draws tokens if given noise."""
+  params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+  num_layers, features = len(params['cells']), params['kernel'].shape[1]
+  state = np.zeros((num_layers, 2, features))
+  step_input, first_row = params['embeddings'][0], 1
+  result, drawn = [], []
+  for t, num_choices in enumerate(NUM_CHOICES):
+    for layer in range(num_layers):
+      c, h = state[layer]
+      cell = params['cells'][f'layer_{layer}']
+      i, f, g, o = (
+        step_input @ cell[f'i{gate}']['kernel']
+        + h @ cell[f'h{gate}']['kernel']
+        + cell[f'h{gate}']['bias']
+        for gate in 'ifgo'
+      )
+      c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+      h = np.tanh(c) / (1 + np.exp(-o))
+      state[layer], step_input = (c, h), h
+    logits = step_input @ params['kernel'][t, :, :num_choices]
+    logits = logits + params['bias'][t, :num_choices]
+    result.append(logits - np.log(np.sum(np.exp(logits))))
+    if noise is None:
+      token = tokens[t]
+    else:
+      token = np.argmax(result[-1] + noise[t, :num_choices])
+    drawn.append(token)
+    if t + 1 < len(NUM_CHOICES):
+      step_input = params['embeddings'][first_row + token]
+      first_row += num_choices
+  return result, drawn
+
+
+def test_log_prob_and_entropy_equal_a_slow_step_by_step_reference(
+  params, log_prob
+):
+  values, entropies = log_prob(params, ALL_TOKENS, 5)
+  for n in range(0, len(ALL_TOKENS), 17):
+    row = ALL_TOKENS[n]
+    expected, _ = reference_log_probs(params, row)
+    chosen = [step[token] for step, token in zip(expected, row, strict=True)]
+    entropy = [-np.sum(np.exp(step) * step) for step in expected]
+    np.testing.assert_allclose(values[n], chosen, rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(entropies[n], entropy, rtol=2e-5, atol=1e-6)
+
+
+def test_sampler_draws_from_the_reference_distribution_token_by_token(
+  params, sample
+):
+  keys = jax.random.split(jax.random.key(1), 32)
+  for key, tokens in zip(keys, sample(params, keys, 5), strict=True):
+    noise = np.asarray(jax.random.gumbel(key, (5, 4)))
+    _, drawn = reference_log_probs(params, None, noise)
+    assert tokens.tolist() == drawn
+
+
+def test_frequencies_of_samples_match_log_prob(params, sample, log_prob):
+  num_samples = 20_000
+  keys = jax.random.split(jax.random.key(2), num_samples)
+  tokens = np.asarray(sample(params, keys, 5))
+  chex.assert_type(tokens, jnp.int32)
+  indices = np.ravel_multi_index(tuple(tokens.T), NUM_CHOICES)
+  frequency = np.bincount(indices, minlength=len(ALL_TOKENS)) / num_samples
+  values, _ = log_prob(params, ALL_TOKENS, 5)
+  probability = np.exp(values.sum(axis=1))
+  # Far enough from uniform for a wrong distribution to be seen.
+  assert probability.max() > 4 / len(ALL_TOKENS)
+  deviation = np.sqrt(probability * (1 - probability) / num_samples)
+  assert np.all(np.abs(frequency - probability) < 5 * deviation + 1e-12)
+
+
+def test_probabilities_sum_to_one_over_the_space(params, log_prob):
+  values, _ = log_prob(params, ALL_TOKENS, 5)
+  assert np.exp(values.sum(axis=1)).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_expected_entropies_add_up_to_the_entropy_of_the_sequence(
+  params, log_prob
+):
+  values, entropies = log_prob(params, ALL_TOKENS, 5)
+  values, entropies = values.sum(axis=1), entropies.sum(axis=1)
+  expected = float(-np.sum(np.exp(values) * values))
+  assert np.sum(np.exp(values) * entropies) == pytest.approx(expected, rel=1e-5)
+
+
+def test_entropy_is_the_distributions_and_not_the_drawn_tokens(
+  params, log_prob
+):
+  values, entropies = log_prob(params, ALL_TOKENS, 5)
+  # The first decision has one distribution, whatever is drawn.
+  np.testing.assert_allclose(entropies[:, 0], entropies[0, 0], rtol=1e-6)
+  assert np.unique(values[:, 0]).size == 2
+
+
+def test_same_key_same_tokens_and_other_keys_other_tokens(params, sample):
+  keys = jax.random.split(jax.random.key(3), 32)
+  tokens = np.asarray(sample(params, keys, 5))
+  again = sample(params, jax.random.clone(keys), 5)
+  np.testing.assert_array_equal(tokens, again)
+  assert len(np.unique(tokens, axis=0)) > 4
+
+
+@pytest.mark.parametrize('num_active', [0, 1, 3, 5])
+def test_a_prefix_is_unchanged_and_the_rest_is_inactive(
+  params, sample, log_prob, num_active
+):
+  keys = jax.random.split(jax.random.key(4), 32)
+  full = sample(params, keys, 5)
+  tokens = sample(params, jax.random.clone(keys), num_active)
+  np.testing.assert_array_equal(tokens[:, :num_active], full[:, :num_active])
+  assert np.all(np.asarray(tokens)[:, num_active:] == -1)
+  expected = log_prob(params, full, 5)
+  # Either the argument or the tokens say which decisions were made.
+  for result in (
+    log_prob(params, tokens, num_active),
+    log_prob(params, tokens, 5),
+    log_prob(params, full, num_active),
+  ):
+    for value, reference in zip(result, expected, strict=True):
+      np.testing.assert_array_equal(
+        value[:, :num_active], reference[:, :num_active]
+      )
+      assert not np.any(np.asarray(value)[:, num_active:])
+
+
+def test_masked_choices_and_inactive_tokens_give_finite_gradients(
+  controller, params
+):
+  @jax.jit
+  @jax.grad
+  def gradient(params, tokens):
+    values, entropies = controller.log_prob(params, tokens)
+    return values.sum() + entropies.sum()
+
+  # Parameters so large that some probabilities are zero in float32.
+  large = jax.tree.map(lambda leaf: 1000 * leaf, params)
+  for scaled, tokens in itertools.product(
+    (params, large), ([1, 3, 0, 2, 2], [1, 3, -1, -1, -1], [-1] * 5)
+  ):
+    grads = gradient(scaled, np.asarray(tokens, np.int32))
+    chex.assert_tree_all_finite(grads)
+    is_padding = np.arange(4)[None] >= np.asarray(NUM_CHOICES)[:, None]
+    assert not np.any(np.asarray(grads['bias'])[is_padding])
+    is_zero = not any(np.any(leaf) for leaf in jax.tree.leaves(grads))
+    assert is_zero == (tokens[0] == -1)
+
+
+def test_every_parameter_is_uniform_within_init_scale(controller):
+  params = controller.init(jax.random.key(5))
+  for leaf in jax.tree.leaves(params):
+    assert np.abs(leaf).max() <= 0.08
+  # Biases too, and to the ends of the interval.
+  assert np.abs(params['cells']['layer_1']['hf']['bias']).max() > 0.03
+  kernel = params['cells']['layer_0']['ii']['kernel']
+  assert kernel.min() < -0.07
+  assert kernel.max() > 0.07
+  assert not np.array_equal(kernel, params['cells']['layer_1']['ii']['kernel'])
+
+
+def test_default_size_is_the_papers():
+  space = recurrent_cell.make_space(base=8)
+  controller = recurrent.make_controller(space.decisions)
+  shapes = jax.eval_shape(controller.init, jax.random.key(0))
+  sizes = jax.tree.map(lambda leaf: leaf.size, shapes)
+  # 4 gates of 2 kernels and a bias; softmaxes padded to 15 choices.
+  lstm = 4 * (35 * 35 * 2 + 35)
+  assert sum(jax.tree.leaves(sizes['cells'])) == 2 * lstm
+  assert sizes['embeddings'] == 35 * (1 + 16 * 2 + 16 * 4 + 15)
+  assert sizes['kernel'] + sizes['bias'] == 34 * 15 * (35 + 1)
+
+
+def test_every_earlier_token_is_remembered_and_no_later_one(params, log_prob):
+  _, entropies = log_prob(params, ALL_TOKENS, 5)
+  entropies = np.asarray(entropies).reshape(*NUM_CHOICES, 5)
+  for changed in range(4):
+    other = tuple(int(t == changed) for t in range(5))
+    is_equal = entropies[0, 0, 0, 0, 0] == entropies[other]
+    assert is_equal[: changed + 1].all()
+    assert not is_equal[changed + 1 :].any()
+
+
+class WideCarryCell(nn.RNNCellBase):
+  """A cell whose carry is a dict with integers, wider than its output."""
+
+  features: int
+
+  @nn.compact
+  def __call__(self, carry, inputs):
+    joined = jnp.concatenate([carry['memory'], inputs], axis=-1)
+    memory = nn.tanh(nn.Dense(2 * self.features)(joined))
+    carry = {'memory': memory, 'step': carry['step'] + 1}
+    return carry, memory[..., : self.features] / carry['step'][..., None]
+
+  @nn.nowrap
+  def initialize_carry(self, rng, input_shape):
+    batch = input_shape[:-1]
+    return {
+      'memory': jnp.zeros((*batch, 2 * self.features)),
+      'step': jnp.zeros(batch, jnp.int32),
+    }
+
+  @property
+  def num_feature_axes(self):
+    return 1
+
+
+@pytest.mark.parametrize(
+  'make_cell', [nn.GRUCell, nn.SimpleCell, WideCarryCell]
+)
+def test_any_linen_cell_serves(make_cell):
+  controller = recurrent.make_controller(
+    DECISIONS, lambda features: make_cell(features), num_layers=1, features=4
+  )
+  params = jax.tree.map(lambda x: 9 * x, controller.init(jax.random.key(6)))
+  keys = jax.random.split(jax.random.key(7), 4000)
+  tokens = jax.jit(jax.vmap(controller.sample, (None, 0)))(params, keys)
+  values, entropies = jax.jit(jax.vmap(controller.log_prob, (None, 0)))(
+    params, np.concatenate([ALL_TOKENS, tokens])
+  )
+  enumerated, drawn = np.split(values.sum(axis=1), [len(ALL_TOKENS)])
+  assert np.exp(enumerated).sum() == pytest.approx(1, abs=1e-5)
+  # The sampler's sequences are as surprising as the distribution says.
+  entropy = -np.sum(np.exp(enumerated) * enumerated)
+  error = drawn.std() / np.sqrt(len(drawn))
+  assert abs(-drawn.mean() - entropy) < 5 * error
+  assert np.all(entropies > 0)
+
+
+def test_ranges_and_single_decisions_serve():
+  decisions = (Range('learning_rate', 1e-4, 1.0, log=True, num_levels=20),)
+  controller = recurrent.make_controller(decisions, num_layers=1, features=3)
+  params = controller.init(jax.random.key(8))
+  sample = jax.jit(jax.vmap(controller.sample, (None, 0)))
+  tokens = sample(params, jax.random.split(jax.random.key(9), 200))
+  chex.assert_shape(tokens, (200, 1))
+  assert set(np.unique(tokens)) == set(range(20))
+  all_tokens = np.arange(20, dtype=np.int32)[:, None]
+  values, _ = jax.jit(jax.vmap(controller.log_prob, (None, 0)))(
+    params, all_tokens
+  )
+  assert float(np.exp(values).sum()) == pytest.approx(1, abs=1e-6)
+
+
+def test_one_trace_serves_every_depth(controller, params):
+  traces: list[None] = []
+
+  @jax.jit
+  def run(params, key, num_active):
+    traces.append(None)
+    tokens = controller.sample(params, key, num_active)
+    return controller.log_prob(params, tokens, num_active)
+
+  for num_active in range(6):
+    run(params, jax.random.key(num_active), num_active)
+  assert len(traces) == 1
+
+
+def test_log_prob_refuses_tokens_of_another_length(controller, params):
+  with pytest.raises(AssertionError, match='shape'):
+    controller.log_prob(params, jnp.zeros(4, jnp.int32))
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ({'decisions': ()}, 'at least one decision'),
+    (
+      {'decisions': (Choice('size', (1, 2)), AnchorPoint('layer_2', 1))},
+      'layer_2.*attention',
+    ),
+    ({'num_layers': 0}, 'num_layers must be greater than 0, got 0'),
+    ({'features': -1}, 'features must be greater than 0, got -1'),
+    ({'init_scale': 0.0}, 'init_scale must be greater than 0, got 0.0'),
+    (
+      {'make_cell': lambda features: nn.GRUCell(features + 1)},
+      'outputs of 8 features, got a GRUCell with outputs of shape',
+    ),
+  ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+  make = functools.partial(
+    recurrent.make_controller, decisions=DECISIONS, features=8
+  )
+  with pytest.raises(ValueError, match=message):
+    make(**arguments)

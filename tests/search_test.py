@@ -1,0 +1,277 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of the search loop with an evaluator that costs nothing."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from jaxnas import search as search_lib
+from jaxnas.controllers import recurrent
+from jaxnas.records import checkpoints, trial_log
+from jaxnas.spaces import recurrent_cell
+from jaxnas.strategies import fixed, random_search, reinforce
+from jaxnas.types import Evaluation, Evaluator, Status
+
+SPACE = recurrent_cell.make_space(2)
+CONTROLLER = recurrent.make_controller(SPACE.decisions, features=4)
+STRATEGIES = {
+  'reinforce': reinforce.make_reinforce(CONTROLLER, learning_rate=0.2),
+  'random': random_search.make_random_search(SPACE.decisions),
+}
+EXAMPLE = SPACE.encode(recurrent_cell.KNOWN_CELLS['paper_example'])
+OTHER = np.zeros_like(EXAMPLE)
+# The second is the first with the leaves swapped: equal, and in one batch.
+KNOWN = [
+  EXAMPLE,
+  np.concatenate([EXAMPLE[[2, 3, 0, 1]], EXAMPLE[4:8], 1 - EXAMPLE[8:]]),
+  OTHER,
+  EXAMPLE,
+]
+
+
+class KilledError(Exception):
+  pass
+
+
+class CountingEvaluator:
+  """A reward that depends on the canonical tokens and, a little, on the key."""
+
+  def __init__(self, block_size=3, kill_after=None):
+    self.num_evaluated = 0
+    self.kill_after = kill_after
+    self.evaluator = Evaluator(self.evaluate, block_size, 0.0)
+
+  def evaluate(self, keys, tokens):
+    assert 0 < len(tokens) <= self.evaluator.block_size
+    if self.kill_after is not None and self.num_evaluated >= self.kill_after:
+      raise KilledError
+    self.num_evaluated += len(tokens)
+    noise = jax.vmap(jax.random.uniform)(keys)
+    score = np.array([np.mean(SPACE.canonical(row) == 1) for row in tokens])
+    rewards = (score + 0.01 * np.asarray(noise)).astype(np.float32)
+    # One combination fails, as children do.
+    failed = tokens[:, 0] + tokens[:, 1] == 0
+    return Evaluation(
+      rewards=np.where(failed, np.float32(0), rewards),
+      metrics={'noise': np.asarray(noise)},
+      status=np.where(failed, Status.DIVERGED, Status.OK),
+    )
+
+
+def make_search(evaluator, num_trials=24, **changes):
+  arms = (
+    search_lib.Arm('known', fixed.make_fixed(KNOWN), 4, 2),
+    search_lib.Arm('reinforce', STRATEGIES['reinforce'], num_trials, 6),
+    search_lib.Arm('random', STRATEGIES['random'], num_trials, 6),
+    search_lib.Arm('random', STRATEGIES['random'], num_trials, 6, repeat=1),
+  )
+  search = search_lib.Search(SPACE, arms, evaluator, jax.random.key(7))
+  return dataclasses.replace(search, **changes)
+
+
+def run_once(folder, evaluator, **changes):
+  search = make_search(evaluator.evaluator, **changes)
+  with (
+    trial_log.TrialLog(folder / 'trials.jsonl') as log,
+    checkpoints.Checkpoints(folder / 'checkpoints') as saved,
+  ):
+    state = search_lib.run(search, log, saved, checkpoint_every=2)
+    return state, list(log.trials)
+
+
+def content(folder):
+  return (folder / 'trials.jsonl').read_bytes()
+
+
+def assert_same_state(first, second):
+  jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('uninterrupted')
+  evaluator = CountingEvaluator()
+  state, trials = run_once(folder, evaluator)
+  return folder, state, trials, evaluator
+
+
+def test_log_is_complete_and_in_order(uninterrupted):
+  _, state, trials, evaluator = uninterrupted
+  assert [trial.number for trial in trials] == list(range(4 + 3 * 24))
+  assert int(state.num_trials) == len(trials)
+  counts = {}
+  for trial in trials:
+    key = trial.arm, trial.repeat
+    counts[key] = counts.get(key, 0) + 1
+  assert counts == {
+    ('known', 0): 4,
+    ('reinforce', 0): 24,
+    ('random', 0): 24,
+    ('random', 1): 24,
+  }
+  new = [trial for trial in trials if trial.duplicate_of is None]
+  assert evaluator.num_evaluated == len(new)
+  assert {trial.status for trial in trials} == {'ok', 'diverged'}
+  for trial in trials:
+    cell = SPACE.decode(np.array(trial.tokens))
+    assert recurrent_cell.RecurrentCell.from_json(trial.architecture) == cell
+
+
+def test_duplicates_are_of_their_own_arm_and_share_the_reward(uninterrupted):
+  trials = uninterrupted[2]
+  known = [trial for trial in trials if trial.arm == 'known']
+  assert [trial.duplicate_of for trial in known] == [None, 0, None, 0]
+  first = {}
+  for trial in trials:
+    key = (
+      trial.arm,
+      trial.repeat,
+      SPACE.canonical(np.array(trial.tokens)).tobytes(),
+    )
+    assert trial.duplicate_of == first.get(key)
+    if key in first:
+      assert trial.reward == trials[first[key]].reward
+    first.setdefault(key, trial.number)
+
+
+def test_repeats_propose_different_architectures(uninterrupted):
+  trials = uninterrupted[2]
+  first, second = (
+    [t.tokens for t in trials if (t.arm, t.repeat) == ('random', repeat)]
+    for repeat in (0, 1)
+  )
+  assert first != second
+
+
+@pytest.mark.parametrize('kill_after', [0, 1, 4, 13, 20, 31, 40])
+def test_killed_and_resumed_equals_uninterrupted(
+  tmp_path, uninterrupted, kill_after
+):
+  folder, state, _, evaluator = uninterrupted
+  first = CountingEvaluator(kill_after=kill_after)
+  with pytest.raises(KilledError):
+    run_once(tmp_path, first)
+  second = CountingEvaluator()
+  resumed, _ = run_once(tmp_path, second)
+  assert content(tmp_path) == content(folder)
+  assert_same_state(resumed, state)
+  # Nothing that was recorded is trained again.
+  assert first.num_evaluated + second.num_evaluated == evaluator.num_evaluated
+
+
+def test_log_cut_in_a_line_and_between_rounds(tmp_path, uninterrupted):
+  folder, state, *_ = uninterrupted
+  whole = content(folder)
+  for size in (len(whole) // 3, len(whole) - 5):
+    case = tmp_path / str(size)
+    case.mkdir()
+    (case / 'trials.jsonl').write_bytes(whole[:size])
+    resumed, _ = run_once(case, CountingEvaluator())
+    assert content(case) == whole
+    assert_same_state(resumed, state)
+
+
+def test_state_without_checkpoints_is_made_from_the_log(
+  tmp_path, uninterrupted
+):
+  folder, state, *_ = uninterrupted
+  (tmp_path / 'trials.jsonl').write_bytes(content(folder))
+  evaluator = CountingEvaluator()
+  resumed, _ = run_once(tmp_path, evaluator)
+  assert evaluator.num_evaluated == 0
+  assert_same_state(resumed, state)
+
+
+def test_checkpoint_ahead_of_the_log_is_not_used(tmp_path, uninterrupted):
+  folder, state, *_ = uninterrupted
+  run_once(tmp_path, CountingEvaluator())
+  whole = content(folder)
+  (tmp_path / 'trials.jsonl').write_bytes(whole[: len(whole) // 2])
+  resumed, _ = run_once(tmp_path, CountingEvaluator())
+  assert content(tmp_path) == whole
+  assert_same_state(resumed, state)
+
+
+def test_more_trials_go_on_where_fewer_ended(tmp_path, uninterrupted):
+  folder, state, *_ = uninterrupted
+  run_once(tmp_path, CountingEvaluator(), num_trials=12)
+  resumed, _ = run_once(tmp_path, CountingEvaluator())
+  assert content(tmp_path) == content(folder)
+  assert_same_state(resumed, state)
+
+
+def test_retraining_lines_are_no_part_of_the_search(tmp_path):
+  _, trials = run_once(tmp_path, CountingEvaluator(), num_trials=12)
+  with trial_log.TrialLog(tmp_path / 'trials.jsonl') as log:
+    log.append(
+      [
+        dataclasses.replace(
+          trials[0], number=len(trials), arm=search_lib.RETRAIN
+        )
+      ]
+    )
+  _, longer = run_once(tmp_path, CountingEvaluator(), num_trials=18)
+  assert len(longer) == 4 + 3 * 18 + 1
+  assert [trial.number for trial in longer] == list(range(len(longer)))
+
+
+def test_log_of_another_run_is_refused(tmp_path, uninterrupted):
+  folder = uninterrupted[0]
+  (tmp_path / 'trials.jsonl').write_bytes(content(folder))
+  with pytest.raises(ValueError, match=r'not the one .* --workdir'):
+    run_once(tmp_path, CountingEvaluator(), key=jax.random.key(8))
+
+
+def test_duplicates_can_be_trained_again(tmp_path):
+  evaluator = CountingEvaluator()
+  _, trials = run_once(tmp_path, evaluator, reevaluate_duplicates=True)
+  assert evaluator.num_evaluated == len(trials)
+  again = [t for t in trials if t.duplicate_of is not None]
+  assert again
+  assert any(t.reward != trials[t.duplicate_of].reward for t in again)
+
+
+def test_trial_depends_on_its_number_not_on_the_block_size(
+  tmp_path, uninterrupted
+):
+  folder = uninterrupted[0]
+  run_once(tmp_path, CountingEvaluator(block_size=7))
+  assert content(tmp_path) == content(folder)
+
+
+def test_reinforce_finds_better_cells_than_it_began_with(tmp_path):
+  _, trials = run_once(tmp_path, CountingEvaluator(), num_trials=240)
+  rewards = [trial.reward for trial in trials if trial.arm == 'reinforce']
+  assert np.mean(rewards[-48:]) > np.mean(rewards[:48]) + 0.1
+
+
+def test_progress_is_told_of_every_trial(tmp_path):
+  told = []
+  search = make_search(CountingEvaluator().evaluator)
+  with trial_log.TrialLog(tmp_path / 'trials.jsonl') as log:
+    search_lib.run(search, log, on_trials=told.extend)
+    assert told == log.trials
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ((7, 2), 'multiple of its batch_size'),
+    ((4, 0), 'batch_size >= 1'),
+  ],
+)
+def test_bad_arms_are_named(arguments, message):
+  with pytest.raises(ValueError, match=message):
+    search_lib.Arm('random', STRATEGIES['random'], *arguments)
+
+
+def test_arms_need_distinct_names():
+  arm = search_lib.Arm('random', STRATEGIES['random'], 4, 2)
+  with pytest.raises(ValueError, match='distinct names'):
+    search_lib.Search(
+      SPACE, (arm, arm), CountingEvaluator().evaluator, jax.random.key(0)
+    )

@@ -1,0 +1,218 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import functools
+import itertools
+
+import chex
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxnas.controllers import recurrent
+from jaxnas.spaces import recurrent_cell
+from jaxnas.strategies import reinforce
+from jaxnas.types import Proposals
+
+_BASE_2 = recurrent_cell.make_space(base=2).decisions
+# node_0/combiner, node_0/activation, read_index: 2 * 4 * 3 sequences.
+DECISIONS = (*_BASE_2[:2], _BASE_2[-2])
+ALL_TOKENS = np.asarray(
+  list(itertools.product(range(2), range(4), range(3))), np.int32
+)
+REWARDS = np.sin(3.0 * np.arange(24)) + 1.5
+
+
+@pytest.fixture(scope='module')
+def controller():
+  return recurrent.make_controller(
+    DECISIONS, nn.SimpleCell, num_layers=1, features=4
+  )
+
+
+def proposals_of(tokens, num_trials=None):
+  tokens = jnp.asarray(tokens, jnp.int32)
+  num_trials = len(tokens) if num_trials is None else num_trials
+  return Proposals(tokens=tokens, log_prob=jnp.zeros(num_trials))
+
+
+def exact_gradient(controller, params, rewards, entropy_weight):
+  """The gradient of E[R] + w * (entropy of all sequences); probabilities."""
+
+  @jax.jit
+  @functools.partial(jax.grad, has_aux=True)
+  def objective(params):
+    log_prob, _ = jax.vmap(controller.log_prob, (None, 0))(params, ALL_TOKENS)
+    log_prob = log_prob.sum(axis=1)
+    probability = jnp.exp(log_prob)
+    value = probability @ (rewards - entropy_weight * log_prob)
+    return value, probability
+
+  return objective(params)
+
+
+@pytest.mark.parametrize('entropy_weight', [0.0, 0.7])
+def test_mean_update_over_all_sequences_is_the_exact_gradient(
+  controller, entropy_weight
+):
+  with jax.enable_x64(True):
+    # Scaled up, so that the distribution is far from uniform.
+    params = jax.tree.map(
+      lambda leaf: 12 * leaf.astype(jnp.float64),
+      controller.init(jax.random.key(0)),
+    )
+    # With plain gradient descent at rate 1 the update is the estimate.
+    strategy = reinforce.make_reinforce(
+      controller, entropy_weight=entropy_weight, optimizer=optax.sgd(1.0)
+    )
+    start = strategy.init(jax.random.key(0))
+    start = start._replace(params=params, num_updates=jnp.int32(1))
+
+    def estimate(baseline, tokens, reward):
+      """Returns what one sequence alone makes of the parameters."""
+      state = start._replace(baseline=baseline)
+      after, _ = strategy.tell(state, proposals_of(tokens[None]), reward[None])
+      return jax.tree.map(jnp.subtract, after.params, params)
+
+    estimates_of = jax.jit(jax.vmap(estimate, in_axes=(None, 0, 0)))
+    exact, probability = exact_gradient(
+      controller, params, REWARDS, entropy_weight
+    )
+    assert optax.tree.norm(exact) > 0.1
+    for baseline in (0.0, 1.3):
+      estimates = estimates_of(baseline, ALL_TOKENS, REWARDS)
+      mean = jax.tree.map(
+        lambda leaf: np.tensordot(probability, leaf, axes=1), estimates
+      )
+      chex.assert_trees_all_close(mean, exact, rtol=1e-9, atol=1e-10)
+
+
+def test_loss_is_the_equation_by_hand():
+  log_prob = jnp.asarray([-1.0, -2.0])
+  advantage = jnp.asarray([0.5, -0.25])
+  entropy = jnp.asarray([3.0, 1.0])
+  loss = reinforce.reinforce_loss
+  # -(-1 * 0.5 + -2 * -0.25) / 2, and with 0.5 nats of weight
+  # -(-1 * (0.5 + 1.5) + 1.5 + -2 * (-0.25 + 0.5) + 0.5) / 2.
+  assert float(loss(log_prob, advantage, entropy)) == 0.0
+  assert float(loss(log_prob, advantage, entropy, 0.5)) == 0.25
+  grads = jax.grad(loss, argnums=(0, 1, 2))(log_prob, advantage, entropy, 0.5)
+  np.testing.assert_allclose(grads[0], [-1.0, -0.125])
+  np.testing.assert_allclose(grads[1], [0.0, 0.0])
+  np.testing.assert_allclose(grads[2], [-0.25, -0.25])
+
+
+def test_baseline_is_used_on_a_batch_and_updated_once_after_it(controller):
+  strategy = reinforce.make_reinforce(controller, baseline_decay=0.8)
+  start = strategy.init(jax.random.key(0))
+  first, metrics = strategy.tell(
+    start, proposals_of(ALL_TOKENS[:2]), jnp.asarray([1.0, 3.0])
+  )
+  assert float(first.baseline) == 2.0
+  assert float(metrics['baseline']) == 2.0
+  # There was nothing to compare the first batch with.
+  chex.assert_trees_all_equal(
+    (first.params, first.opt_state), (start.params, start.opt_state)
+  )
+  second, metrics = strategy.tell(
+    first, proposals_of(ALL_TOKENS[2:4]), jnp.asarray([4.0, 8.0])
+  )
+  assert float(metrics['baseline']) == 2.0
+  assert float(metrics['mean_reward']) == 6.0
+  assert float(second.baseline) == pytest.approx(0.8 * 2 + 0.2 * 6)
+  assert not np.array_equal(second.params['kernel'], first.params['kernel'])
+  # A batch that is as good as the baseline moves nothing.
+  third, metrics = strategy.tell(
+    second._replace(baseline=jnp.asarray(5.0)),
+    proposals_of(ALL_TOKENS[:2]),
+    jnp.asarray([5.0, 5.0]),
+  )
+  assert float(metrics['grad_norm']) == 0.0
+  assert int(third.num_updates) == 3
+
+
+def test_baseline_averages_the_return_with_its_entropy(controller):
+  strategy = reinforce.make_reinforce(controller, entropy_weight=0.5)
+  state = strategy.init(jax.random.key(0))
+  state, metrics = strategy.tell(
+    state, proposals_of(ALL_TOKENS[:2]), jnp.asarray([1.0, 3.0])
+  )
+  # Near the start the distribution is uniform.
+  assert float(metrics['entropy']) == pytest.approx(np.log(24), abs=0.01)
+  assert float(state.baseline) == pytest.approx(
+    2 + 0.5 * float(metrics['entropy'])
+  )
+
+
+def test_inactive_tokens_change_nothing_of_their_decisions(controller):
+  strategy = reinforce.make_reinforce(controller, optimizer=optax.sgd(1.0))
+  state = strategy.init(jax.random.key(0))
+  tokens = ALL_TOKENS[[0, 13]].copy()
+  # Each architecture has a depth of its own.
+  tokens[0, 1:], tokens[1, 2:] = -1, -1
+  for rewards in ([0.0, 0.0], [1.0, 2.0]):
+    before = state.params
+    state, metrics = strategy.tell(
+      state, proposals_of(tokens), jnp.asarray(rewards)
+    )
+  bias_update = np.asarray(state.params['bias'] - before['bias'])
+  assert np.all(np.any(bias_update != 0, axis=1) == [True, True, False])
+  mean_entropy = (np.log(2) + np.log(2 * 4)) / 2
+  assert float(metrics['entropy']) == pytest.approx(mean_entropy, abs=0.01)
+
+
+def test_ask_proposes_what_the_controller_draws_at_its_log_prob(controller):
+  strategy = reinforce.make_reinforce(controller)
+  state = strategy.init(jax.random.key(0))
+  key = jax.random.key(1)
+  proposals = strategy.ask(state, key, 6)
+  tokens = jax.jit(jax.vmap(controller.sample, (None, 0)))(
+    state.params, jax.random.split(jax.random.clone(key), 6)
+  )
+  np.testing.assert_array_equal(proposals.tokens, tokens)
+  log_prob, _ = jax.jit(jax.vmap(controller.log_prob, (None, 0)))(
+    state.params, tokens
+  )
+  np.testing.assert_allclose(proposals.log_prob, log_prob.sum(1), rtol=1e-5)
+
+
+def test_gradient_is_clipped_before_the_optimizer(controller):
+  strategy = reinforce.make_reinforce(
+    controller, max_grad_norm=0.01, optimizer=optax.sgd(1.0)
+  )
+  state = strategy.init(jax.random.key(0))._replace(num_updates=jnp.int32(1))
+  after, metrics = strategy.tell(
+    state, proposals_of(ALL_TOKENS[:2]), jnp.asarray([1.0, 3.0])
+  )
+  change = jax.tree.map(jnp.subtract, after.params, state.params)
+  assert float(metrics['grad_norm']) > 0.1
+  assert float(optax.tree.norm(change)) == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ({'learning_rate': 0.0}, 'learning_rate must be greater than 0, got 0.0'),
+    ({'learning_rate': float('nan')}, 'learning_rate .* got nan'),
+    ({'baseline_decay': 1.0}, r'baseline_decay must be in \[0, 1\), got 1.0'),
+    ({'baseline_decay': -0.1}, r'baseline_decay must be in \[0, 1\), got -0.1'),
+    (
+      {'entropy_weight': -1e-3},
+      'entropy_weight must be at least 0, got -0.001',
+    ),
+    ({'max_grad_norm': 0.0}, 'max_grad_norm must be greater than 0 or None'),
+  ],
+)
+def test_bad_arguments_are_refused(controller, arguments, message):
+  with pytest.raises(ValueError, match=message):
+    reinforce.make_reinforce(controller, **arguments)
+
+
+def test_rewards_of_another_length_are_refused(controller):
+  strategy = reinforce.make_reinforce(controller)
+  state = strategy.init(jax.random.key(0))
+  with pytest.raises(AssertionError, match='shape'):
+    strategy.tell(state, proposals_of(ALL_TOKENS[:2]), jnp.zeros(3))
