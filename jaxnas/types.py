@@ -185,15 +185,26 @@ class Controller(NamedTuple):
 
   Attributes:
     init: `key -> params`.
-    sample: `(params, key, num_active) -> tokens int32[T]`.
-    log_prob: `(params, tokens int32[T], num_active) -> (log_prob[decisions],
-      entropy[decisions])`, in nats: the log-probability of each decision given
-      the ones before it, and the entropy of the distribution it was drawn from.
+    sample_and_log_prob: `(params, key, num_active) -> (tokens int32[T],
+      log_prob[decisions])`: one architecture; many are a `jax.vmap` over keys.
+    log_prob: `(params, tokens int32[..., T], num_active) -> (log_prob[...,
+      decisions], entropy[..., decisions])`, in nats: the log-probability of
+      each decision given the ones before it, and the entropy of the
+      distribution it was drawn from.
   """
 
   init: Callable[[jax.Array], Params]
-  sample: Callable[..., jax.Array]
+  sample_and_log_prob: Callable[..., tuple[jax.Array, jax.Array]]
   log_prob: Callable[..., tuple[jax.Array, jax.Array]]
+
+  def sample(
+    self,
+    params: Params,
+    key: jax.Array,
+    num_active: jax.Array | int | None = None,
+  ) -> jax.Array:
+    """Returns the tokens of one architecture, `int32[T]`."""
+    return self.sample_and_log_prob(params, key, num_active)[0]
 
 
 class Proposals(NamedTuple):

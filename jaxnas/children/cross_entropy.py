@@ -59,7 +59,7 @@ def _chunks(hidden, targets, weights):
 
 def _chunk_loss(hidden, kernel, bias, targets, weights):
   """Returns the loss of a chunk, and exponentials and sums for its gradient."""
-  logits = hidden @ kernel + bias
+  logits = hidden @ kernel + bias[None]
   largest = logits.max(-1, keepdims=True)
   exponentials = jnp.exp(logits - largest)
   sums = exponentials.sum(-1, keepdims=True)

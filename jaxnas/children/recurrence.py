@@ -81,7 +81,7 @@ def _project(hidden, kernel, bias, mask):
   if mask is not None:
     hidden = hidden * mask
   projected = hidden @ kernel
-  return projected if bias is None else projected + bias
+  return projected if bias is None else projected + bias[None]
 
 
 def _read(sequence, time):

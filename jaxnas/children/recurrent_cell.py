@@ -177,7 +177,7 @@ class FusedCell(nn.RNNCellBase):
     )
     recurrent = hidden @ kernel
     if bias is not None:
-      recurrent = recurrent + bias
+      recurrent = recurrent + jnp.broadcast_to(bias, recurrent.shape)
     hidden, memory = self.combine(
       self.cell_program, projected, recurrent, memory
     )

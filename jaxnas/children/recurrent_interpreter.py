@@ -169,17 +169,19 @@ def _interpreter(
     fence = (
       functools.partial(_fence, program.one) if with_fence else lambda x: x
     )
+
+    def column(codes):
+      return codes.reshape((1,) * len(lead) + (-1, 1))
+
     read = []
     for start, width in space.levels(base):
       nodes = slice(start, start + width)
-      value = fence(
-        _combine(program.combiners[nodes, None], first, second, with_max)
-      )
-      is_read = program.read_index == jnp.arange(start, start + width)
-      read.append(jnp.where(is_read[:, None], value, 0).sum(-2))
-      output = fence(
-        _activate(program.activations[nodes, None], value, with_sin)
-      )
+      combiners = column(program.combiners[nodes])
+      activations = column(program.activations[nodes])
+      is_read = column(program.read_index == jnp.arange(start, start + width))
+      value = fence(_combine(combiners, first, second, with_max))
+      read.append(jnp.where(is_read, value, 0).sum(-2))
+      output = fence(_activate(activations, value, with_sin))
       injectable, *others = jnp.split(
         output, sorted({1, width // 2} & set(range(1, width))), -2
       )

@@ -12,6 +12,7 @@ distribution of token `t`. The recurrent cell is an argument: any Linen cell.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import chex
 from flax import linen as nn
@@ -19,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.children import recurrent_cell
 from jaxnas.types import Choice, Controller, Decision, Params, Range
 
 # Finite, so that neither a probability of zero times its logarithm nor a
@@ -28,7 +30,7 @@ _MASKED_LOGIT = -1e9
 
 def make_controller(
   decisions: tuple[Decision, ...],
-  make_cell: Callable[[int], nn.RNNCellBase] = nn.OptimizedLSTMCell,
+  make_cell: Callable[[int], nn.RNNCellBase] = recurrent_cell.LSTMCell,
   num_layers: int = 2,
   features: int = 35,
   init_scale: float = 0.08,
@@ -45,8 +47,8 @@ def make_controller(
   `kernel float[T, D, K]` and `bias float[T, K]` of the softmaxes, where `K` is
   the largest number of choices and what is beyond a decision's own is zero.
 
-  `sample` and `log_prob` take one architecture; use `jax.vmap` for more.
-  `log_prob` also takes tokens of -1 as decisions that were not made.
+  `log_prob` also takes tokens of -1 as decisions that were not made. A cell
+  with a method `unroll`, such as the default, runs by it there.
 
   Args:
     decisions: what to decide, in order; `Choice` and `Range`.
@@ -105,9 +107,24 @@ def make_controller(
     params['bias'] = jnp.where(is_choice, params['bias'], 0.0)
     return params
 
-  def sample(
+  def predict(params: Params, hidden: jax.Array) -> jax.Array:
+    """Returns the log-probabilities of all choices, `[..., T, K]`."""
+    logits = jnp.einsum('...td,tdk->...tk', hidden, params['kernel'])
+    masked = jnp.where(is_choice, params['bias'], _MASKED_LOGIT)
+    logits += jnp.broadcast_to(masked, logits.shape)
+    return jax.nn.log_softmax(logits)
+
+  def pick(log_probs: jax.Array, tokens: jax.Array) -> jax.Array:
+    # A comparison rather than a gather, whose gradient would be a scatter.
+    choices = jax.lax.broadcasted_iota(
+      tokens.dtype, log_probs.shape, tokens.ndim
+    )
+    is_token = choices == tokens[..., None]
+    return jnp.sum(jnp.where(is_token, log_probs, 0.0), axis=-1)
+
+  def sample_and_log_prob(
     params: Params, key: jax.Array, num_active: jax.Array | int | None = None
-  ) -> jax.Array:
+  ) -> tuple[jax.Array, jax.Array]:
     noise = jax.random.gumbel(key, is_choice.shape, params['bias'].dtype)
     # Noise and mask are in one array, to leave the loop an argmax of a sum.
     noise = jnp.where(is_choice, params['bias'] + noise, _MASKED_LOGIT)
@@ -121,55 +138,60 @@ def make_controller(
         carry, hidden = cell.apply(variables, carry, hidden)
         next_carries.append(carry)
       token = jnp.argmax(hidden @ kernel + step_noise).astype(jnp.int32)
-      return (tuple(next_carries), first_row + token), token
+      return (tuple(next_carries), first_row + token), (token, hidden)
 
     start = params['embeddings'][0]
     carries = tuple(
       _initial_carry(cell, params['cells'][layer], start) for layer in layers
     )
-    _, tokens = jax.lax.scan(
+    _, (tokens, hidden) = jax.lax.scan(
       step, (carries, jnp.int32(0)), (params['kernel'], noise, first_rows)
     )
-    return jnp.where(_is_active(num_steps, num_active), tokens, -1)
+    is_active = _is_active(num_steps, num_active)
+    log_prob = pick(predict(params, hidden), tokens)
+    return jnp.where(is_active, tokens, -1), jnp.where(is_active, log_prob, 0.0)
 
   def log_prob(
     params: Params,
     tokens: jax.Array,
     num_active: jax.Array | int | None = None,
   ) -> tuple[jax.Array, jax.Array]:
-    chex.assert_shape(tokens, (num_steps,))
+    chex.assert_axis_dimension(tokens, -1, num_steps)
     chex.assert_type(tokens, int)
-    is_active = _is_active(num_steps, num_active) & (tokens >= 0)
-    rows = jnp.where(is_active, first_rows + tokens, 0)[:-1]
-    hidden = params['embeddings'][jnp.pad(rows, (1, 0))]
+    is_active = (tokens >= 0) & jnp.broadcast_to(
+      _is_active(num_steps, num_active), tokens.shape
+    )
+    rows = jnp.broadcast_to(first_rows, tokens.shape) + tokens
+    rows = jnp.where(is_active, rows, 0)[..., :-1]
+    rows = rows.reshape(tokens.size // num_steps, num_steps - 1)
+    hidden = params['embeddings'][jnp.pad(rows, ((0, 0), (1, 0))).T]
     for layer in layers:
       hidden = _run_layer(cell, params['cells'][layer], hidden)
-    logits = jnp.einsum('td,tdk->tk', hidden, params['kernel'])
-    logits = jnp.where(is_choice, logits + params['bias'], _MASKED_LOGIT)
-    log_probs = jax.nn.log_softmax(logits)
-    # A comparison rather than a gather, whose gradient would be a scatter.
-    is_token = np.arange(max_choices)[None] == tokens[:, None]
-    token_log_prob = jnp.sum(jnp.where(is_token, log_probs, 0.0), axis=-1)
+    hidden = jnp.moveaxis(hidden, 0, 1).reshape(*tokens.shape, features)
+    log_probs = predict(params, hidden)
     entropy = -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
     return (
-      jnp.where(is_active, token_log_prob, 0.0),
+      jnp.where(is_active, pick(log_probs, tokens), 0.0),
       jnp.where(is_active, entropy, 0.0),
     )
 
-  return Controller(init, sample, log_prob)
+  return Controller(init, sample_and_log_prob, log_prob)
 
 
 def _run_layer(
   cell: nn.RNNCellBase, params: Params, inputs: jax.Array
 ) -> jax.Array:
-  """Runs one layer over a whole sequence, `[T, D] -> [T, D]`."""
-
-  def step(carry, step_input):
-    return cell.apply({'params': params}, carry, step_input)
-
+  """Runs one layer over whole sequences, `[T, N, D] -> [T, N, D]`."""
+  variables = {'params': params}
   carry = _initial_carry(cell, params, inputs[0])
-  _, outputs = jax.lax.scan(step, carry, inputs)
-  return outputs
+  if hasattr(cell, 'unroll'):
+    outputs: Any = cell.apply(variables, carry, inputs, method='unroll')
+    return outputs[1]
+
+  def step(carry, step_inputs):
+    return cell.apply(variables, carry, step_inputs)
+
+  return jax.lax.scan(step, carry, inputs)[1]
 
 
 def _initial_carry(cell: nn.RNNCellBase, params: Params, step_input: jax.Array):

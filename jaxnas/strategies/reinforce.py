@@ -140,17 +140,16 @@ def make_reinforce(
 
   def score(params: Params, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns log-probability and entropy, `int32[N, T] -> [N], [N]`."""
-    log_prob, entropy = jax.vmap(controller.log_prob, in_axes=(None, 0))(
-      params, tokens
-    )
+    log_prob, entropy = controller.log_prob(params, tokens)
     return jnp.sum(log_prob, axis=-1), jnp.sum(entropy, axis=-1)
 
   @functools.partial(jax.jit, static_argnames='num_trials')
   def draw(params, key, num_active, num_trials) -> Proposals:
     keys = jax.random.split(key, num_trials)
-    sample = jax.vmap(controller.sample, in_axes=(None, 0, None))
-    tokens = sample(params, keys, num_active)
-    return Proposals(tokens=tokens, log_prob=score(params, tokens)[0])
+    tokens, log_prob = jax.vmap(
+      controller.sample_and_log_prob, in_axes=(None, 0, None)
+    )(params, keys, num_active)
+    return Proposals(tokens=tokens, log_prob=jnp.sum(log_prob, axis=-1))
 
   def ask(
     state: ReinforceState,
