@@ -172,6 +172,7 @@ def run(
         programs,
         [job.learning_rate for job in block],
         retraining.num_steps,
+        splits=('validation', 'report'),
       )
       trials = _to_trials(retraining, block, metrics, len(log.trials))
       log.append(trials)

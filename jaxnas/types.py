@@ -244,16 +244,22 @@ class ProxyTask(NamedTuple):
   """What is done with one child to judge it: a short training, and measures.
 
   Attributes:
-    run: `(data, program, key, learning_rate, num_steps) -> metrics`, a pure
-      function of one child. The metrics are a dict of scalars, with `is_alive`
-      among them: false where the child failed.
-    data: what `run` gets first; the same for all children.
+    train: `(train_data, program, key, learning_rate, num_steps) -> (child,
+      metrics)`, a pure function of one child. The metrics are a dict of
+      scalars, with `is_alive` among them: false where the child failed.
+    measure: `(split, program, child) -> metrics`, a pure function of one
+      trained child; a dict of scalars.
+    train_data: what `train` gets first; the same for all children.
+    splits: what `measure` can get, by name, as `'validation'`; all of the same
+      shapes.
     program_axes: the axes of a batch of programs for `jax.vmap`, where the
       architecture is data; `None` where it is fixed.
   """
 
-  run: Callable[..., Mapping[str, jax.Array]]
-  data: Any
+  train: Callable[..., tuple[Any, Mapping[str, jax.Array]]]
+  measure: Callable[..., Mapping[str, jax.Array]]
+  train_data: Any
+  splits: Mapping[str, Any]
   program_axes: Any
 
 

@@ -268,7 +268,7 @@ def make_task(
   vocab_size: int,
   make_cell: Callable[..., nn.RNNCellBase],
   train_segments: Segments,
-  evaluation: Mapping[str, Segments],
+  splits: Mapping[str, Segments],
   program_axes: Any = None,
 ) -> ProxyTask:
   """Makes the task of training a language model on a text.
@@ -279,37 +279,38 @@ def make_task(
     make_cell: makes a cell from `program` (if `program_axes` is given),
       `features`, `kernel_init` and `recurrent_kernel_init`.
     train_segments: the text to train on.
-    evaluation: the texts to measure on, by name.
+    splits: the texts to measure on, by name.
     program_axes: `None` if the cell is fixed; else the axes of a batch of
       programs.
 
   Returns:
-    A task whose metrics are `<name>_perplexity` for every evaluation text,
-    `num_trained` and `is_alive`.
+    A task that measures the `perplexity`, and tells `num_trained` and
+    `is_alive` of the training.
   """
 
-  def run(data, program, key, learning_rate, num_steps):
-    train_segments, evaluation = data
-    cell = (
-      make_cell
-      if program_axes is None
-      else functools.partial(make_cell, program=program)
-    )
-    model = make_model(recipe, vocab_size, cell)
-    state = init(model, recipe, key, train_segments.inputs.shape[-1])
-    state = train(
-      model, recipe, state, train_segments, learning_rate, num_steps
-    )
-    metrics = {
-      f'{name}_perplexity': perplexity(model, state.params, segments)
-      for name, segments in evaluation.items()
-    }
-    return metrics | {
-      'num_trained': state.num_trained,
-      'is_alive': state.is_alive,
-    }
+  def model_of(program):
+    cell = make_cell
+    if program_axes is not None:
+      cell = functools.partial(make_cell, program=program)
+    return make_model(recipe, vocab_size, cell)
 
-  return ProxyTask(run, (train_segments, dict(evaluation)), program_axes)
+  def run_training(segments, program, key, learning_rate, num_steps):
+    model = model_of(program)
+    state = init(model, recipe, key, segments.inputs.shape[-1])
+    state = train(model, recipe, state, segments, learning_rate, num_steps)
+    metrics = {'num_trained': state.num_trained, 'is_alive': state.is_alive}
+    return state.params, metrics
+
+  def measure(segments, program, params):
+    return {'perplexity': perplexity(model_of(program), params, segments)}
+
+  return ProxyTask(
+    train=run_training,
+    measure=measure,
+    train_data=train_segments,
+    splits=_pad_alike(splits),
+    program_axes=program_axes,
+  )
 
 
 def num_params(
@@ -321,6 +322,17 @@ def num_params(
     lambda key: init(model, recipe, key, 1), jax.random.key(0)
   )
   return sum(leaf.size for leaf in jax.tree.leaves(state.params))
+
+
+def _pad_alike(splits: Mapping[str, Segments]) -> dict[str, Segments]:
+  """Lengthens texts by segments of weight 0, so that one program serves."""
+  longest = max(segments.inputs.shape[0] for segments in splits.values())
+  return {
+    name: Segments._make(
+      jnp.pad(x, ((0, longest - x.shape[0]), (0, 0), (0, 0))) for x in segments
+    )
+    for name, segments in splits.items()
+  }
 
 
 def _optimizer(recipe: Recipe) -> optax.GradientTransformation:

@@ -74,27 +74,13 @@ class BlockRunner:
     self.compile_seconds = 0.0
     self.run_seconds = 0.0
     self._program_axes = task.program_axes
-    self._compiled: Callable[..., Any] | None = None
-    mesh = Mesh(np.array(devices[:num_devices]), (_CHILDREN,))
-    axes = (None, task.program_axes, 0, 0, None)
-    specs = _map_axes(
-      lambda axis: PartitionSpec(_CHILDREN) if axis == 0 else PartitionSpec(),
-      axes,
-    )
-    shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs)
-    self._data = jax.device_put(task.data, shardings[0])
-    self._program = jax.jit(
-      jax.shard_map(
-        jax.vmap(task.run, in_axes=axes),
-        mesh=mesh,
-        in_specs=specs,
-        out_specs=PartitionSpec(_CHILDREN),
-        # The check of varying axes refuses loops whose state starts equal on
-        # all shards and ends different.
-        check_vma=False,
-      ),
-      in_shardings=shardings,
-    )
+    self._mesh = Mesh(np.array(devices[:num_devices]), (_CHILDREN,))
+    everywhere = NamedSharding(self._mesh, PartitionSpec())
+    self._train_data = jax.device_put(task.train_data, everywhere)
+    self._splits = jax.device_put(dict(task.splits), everywhere)
+    self._train = self._shard(task.train, (None, task.program_axes, 0, 0, None))
+    self._measure = self._shard(task.measure, (None, task.program_axes, 0))
+    self._compiled: dict[Any, Callable[..., Any]] = {}
 
   def run(
     self,
@@ -102,17 +88,20 @@ class BlockRunner:
     programs: Any,
     learning_rates: np.ndarray | Sequence[float],
     num_steps: int,
+    splits: Sequence[str] = ('validation',),
   ) -> dict[str, np.ndarray]:
-    """Runs the task for `N` children.
+    """Trains and measures `N` children.
 
     Args:
       keys: one random key a child, `[N]`.
       programs: a batch of `N` programs, or `None` where the task has none.
       learning_rates: `[N]`.
       num_steps: how long each child trains; another value needs no new program.
+      splits: what each child is measured on.
 
     Returns:
-      The metrics, each `[N]`.
+      The metrics, each `[N]`; what was measured on a split is named after it,
+      as `'validation_perplexity'`.
     """
     learning_rates = np.asarray(learning_rates, np.float32)
     blocks = []
@@ -124,29 +113,60 @@ class BlockRunner:
         self._program_axes,
         programs,
       )
-      blocks.append(
-        self._run_block(
-          self._data,
-          block_programs,
-          keys[rows],
-          learning_rates[rows],
-          np.int32(num_steps),
-        )
+      children, metrics = self._call(
+        self._train,
+        self._train_data,
+        block_programs,
+        keys[rows],
+        learning_rates[rows],
+        np.int32(num_steps),
       )
+      for split in splits:
+        measured = self._call(
+          self._measure, self._splits[split], block_programs, children
+        )
+        metrics |= {f'{split}_{name}': x for name, x in measured.items()}
+      blocks.append(metrics)
     return {
       name: np.concatenate([block[name] for block in blocks])[: len(keys)]
       for name in blocks[0]
     }
 
-  def _run_block(self, *arguments):
-    if self._compiled is None:
+  def _shard(self, function, axes):
+    specs = _map_axes(
+      lambda axis: PartitionSpec(_CHILDREN) if axis == 0 else PartitionSpec(),
+      axes,
+    )
+    return jax.jit(
+      jax.shard_map(
+        jax.vmap(function, in_axes=axes),
+        mesh=self._mesh,
+        in_specs=specs,
+        out_specs=PartitionSpec(_CHILDREN),
+        # The check of varying axes refuses loops whose state starts equal on
+        # all shards and ends different.
+        check_vma=False,
+      ),
+      in_shardings=jax.tree.map(
+        lambda spec: NamedSharding(self._mesh, spec), specs
+      ),
+    )
+
+  def _call(self, function, *arguments):
+    """Compiles if it must, runs, and waits; metrics come back in numpy."""
+    if function not in self._compiled:
       started = time.perf_counter()
-      self._compiled = self._program.lower(*arguments).compile()
+      self._compiled[function] = function.lower(*arguments).compile()
       self.compile_seconds += time.perf_counter() - started
     started = time.perf_counter()
-    metrics = jax.tree.map(np.asarray, self._compiled(*arguments))
+    result = self._compiled[function](*arguments)
+    if isinstance(result, tuple):
+      children, metrics = result
+      result = children, jax.tree.map(np.asarray, metrics)
+    else:
+      result = jax.tree.map(np.asarray, result)
     self.run_seconds += time.perf_counter() - started
-    return metrics
+    return result
 
 
 def make_evaluator(

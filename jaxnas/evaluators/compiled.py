@@ -40,15 +40,21 @@ def make_evaluator(
   @functools.lru_cache(maxsize=_MAX_PROGRAMS)
   def compiled(architecture: Architecture):
     task = make_task(architecture)
-    return jax.jit(task.run), task.data
+    return task, jax.jit(task.train), jax.jit(task.measure)
 
   def evaluate(keys, tokens):
     rows = []
     for key, row in zip(keys, np.asarray(tokens), strict=True):
-      run, data = compiled(space.decode(row))
-      metrics = run(
-        data, None, key, np.float32(learning_rate), np.int32(num_steps)
+      task, train, measure = compiled(space.decode(row))
+      child, metrics = train(
+        task.train_data,
+        None,
+        key,
+        np.float32(learning_rate),
+        np.int32(num_steps),
       )
+      measured = measure(task.splits['validation'], None, child)
+      metrics |= {f'validation_{name}': x for name, x in measured.items()}
       rows.append(jax.tree.map(np.asarray, metrics))
     metrics = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     return rewards.judge(metrics, reward, floor_reward)

@@ -1,0 +1,356 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Drives a search from its start or resumption to its tables and files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import pathlib
+import time
+from typing import Any
+
+import numpy as np
+
+from jaxnas import retraining as retraining_lib
+from jaxnas import search as search_lib
+from jaxnas.evaluators import batched
+from jaxnas.export import architecture as architecture_file
+from jaxnas.records import checkpoints as checkpoints_lib
+from jaxnas.records import trial_log, workdir
+from jaxnas.visualize import curves, progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """What a search experiment hands to the driver.
+
+  Attributes:
+    config: the settings, complete: nothing is left for the machine to decide.
+    search: what to search with.
+    make_retraining: makes what is retrained after the search, of its log.
+    num_retrainings: how many trainings that will be.
+    runners: all that train children, for the account of time.
+    estimate: measures a few steps and returns the seconds that so many search
+      trials and retrainings will take.
+    facts: what the manifest should say besides.
+    measure: what the children are measured by, as `'perplexity'`.
+    draw: writes the picture of an architecture.
+    picture: the picture's file name.
+    checkpoint_every: rounds between two checkpoints.
+  """
+
+  config: Mapping[str, Any]
+  search: search_lib.Search
+  make_retraining: Callable[[trial_log.TrialLog], retraining_lib.Retraining]
+  num_retrainings: int
+  runners: Sequence[batched.BlockRunner]
+  estimate: Callable[[int, int], float]
+  facts: Mapping[str, Any]
+  measure: str
+  draw: Callable[[pathlib.Path, Any, str], None]
+  picture: str
+  checkpoint_every: int = 4
+
+
+def run(experiment: Experiment, folder: str) -> None:
+  """Runs, resumes or shows a search.
+
+  Args:
+    experiment: what to run.
+    folder: the run's folder, its `--workdir`.
+  """
+  with workdir.lock(folder) as path:
+    workdir.check_config(path, experiment.config)
+    checkpoints = checkpoints_lib.Checkpoints(path / 'checkpoints')
+    log = trial_log.TrialLog(path / 'trials.jsonl')
+    timings = trial_log.JsonLines(path / 'timings.jsonl')
+    with checkpoints, log, timings:
+      _run(experiment, path, checkpoints, log, timings)
+
+
+def _run(experiment, path, checkpoints, log, timings):
+  search = experiment.search
+  num_searched = sum(trial.arm != search_lib.RETRAIN for trial in log.trials)
+  search_left = search.num_trials - num_searched
+  retraining = None
+  left = experiment.num_retrainings
+  if search_left <= 0:
+    retraining = experiment.make_retraining(log)
+    left = retraining_lib.num_left(retraining, log)
+  if search_left <= 0 and not left:
+    print(f'Found the finished run in {path}; nothing is left to train.')
+  else:
+    if log.trials:
+      print(f'Resuming the run in {path} after {len(log.trials)} trials.')
+    workdir.write_manifest(path, **experiment.facts)
+    clock = _Clock(experiment.runners, timings)
+    seconds = experiment.estimate(max(0, search_left), left)
+    print(
+      f'Estimated cost: {progress.duration(seconds)} for '
+      f'{max(0, search_left)} search trials and {left} retrainings.',
+      flush=True,
+    )
+    clock.lap('estimate')
+    _search(experiment, checkpoints, log, clock)
+    retraining = experiment.make_retraining(log)
+    _retrain(retraining, log, clock)
+    print(f'Real cost: {progress.duration(clock.total)}.')
+  _write(experiment, path, log, retraining)
+  _show(experiment, path, log, retraining)
+
+
+class _Clock:
+  """Writes what each stretch of work took, by compiling and by running."""
+
+  def __init__(self, runners, timings: trial_log.JsonLines):
+    self._runners = runners
+    self._timings = timings
+    self._started = self._last = time.perf_counter()
+    self._compiled, self._ran = 0.0, 0.0
+
+  @property
+  def total(self) -> float:
+    return time.perf_counter() - self._started
+
+  def lap(self, phase: str, trials: Sequence[trial_log.Trial] = ()) -> None:
+    compiled = sum(runner.compile_seconds for runner in self._runners)
+    ran = sum(runner.run_seconds for runner in self._runners)
+    now = time.perf_counter()
+    self._timings.append(
+      [
+        {
+          'phase': phase,
+          'trials': [trial.number for trial in trials],
+          'wall_seconds': now - self._last,
+          'compile_seconds': compiled - self._compiled,
+          'train_seconds': ran - self._ran,
+        }
+      ]
+    )
+    self._last, self._compiled, self._ran = now, compiled, ran
+
+
+def _search(experiment, checkpoints, log, clock):
+  search = experiment.search
+  best: dict[str, float] = {}
+  metric = f'validation_{experiment.measure}'
+  done = 0
+
+  def add(trials):
+    nonlocal done
+    done += len(trials)
+    for trial in trials:
+      if trial.status == 'ok':
+        best[trial.arm] = min(
+          best.get(trial.arm, np.inf), trial.metrics[metric]
+        )
+
+  add([trial for trial in log.trials if trial.arm != search_lib.RETRAIN])
+  if done >= search.num_trials:
+    return
+  with progress.Progress(search.num_trials) as bar:
+    bar.update(done, best, f'validation {experiment.measure}')
+
+    def on_trials(trials):
+      add(trials)
+      bar.update(done, best, f'validation {experiment.measure}')
+      clock.lap('search', trials)
+
+    search_lib.run(
+      search, log, checkpoints, experiment.checkpoint_every, on_trials
+    )
+
+
+def _retrain(retraining, log, clock):
+  left = retraining_lib.num_left(retraining, log)
+  if not left:
+    return
+  print('Retraining the best of each arm and the known cells, fresh seeds:')
+  with progress.Progress(left) as bar:
+    done = 0
+
+    def on_trials(trials):
+      nonlocal done
+      done += len(trials)
+      bar.update(done, None, trials[-1].settings['label'])
+      clock.lap('retrain', trials)
+
+    retraining_lib.run(retraining, log, on_trials)
+
+
+def _found(rows: Sequence[retraining_lib.Result]):
+  """Returns the best of what the search itself proposed."""
+  found = [row for row in rows if row.contestant.tokens is not None]
+  return min(found, key=lambda row: row.validation.mean(), default=None)
+
+
+def _write(experiment, path, log, retraining):
+  rows = retraining_lib.results(retraining, log)
+  best = _found(rows)
+  if best is not None:
+    contestant = best.contestant
+    architecture_file.write_architecture(
+      path / 'best.json',
+      contestant.architecture,
+      label=contestant.label,
+      tokens=list(contestant.tokens),
+      features=contestant.features,
+      num_params=contestant.num_params,
+      learning_rate=best.learning_rate,
+      num_steps=retraining.num_steps,
+      **{
+        f'{split}_{experiment.measure}': values.tolist()
+        for split, values in (
+          ('validation', best.validation),
+          ('report', best.report),
+        )
+      },
+    )
+    experiment.draw(
+      path / experiment.picture, contestant.architecture, contestant.label
+    )
+  plotted = []
+  for arm in experiment.search.arms:
+    trials = [
+      trial for trial in log.trials if (trial.arm, trial.repeat) == arm.identity
+    ]
+    plotted.append(
+      curves.ArmCurve(
+        arm.name if arm.repeat == 0 else f'{arm.name} {arm.repeat}',
+        [trial.reward for trial in trials],
+        [trial.duplicate_of is None for trial in trials],
+      )
+    )
+  curves.plot_search(
+    path / 'curve.png', [curve for curve in plotted if len(curve.rewards) > 1]
+  )
+
+
+def _show(experiment, path, log, retraining):
+  _show_search(experiment, log)
+  _show_known(experiment, log)
+  _show_comparison(experiment, log, retraining)
+  _show_time(path)
+  print('Wrote:')
+  for name in ('best.json', experiment.picture, 'curve.png', 'trials.jsonl'):
+    if (path / name).exists():
+      print(f'  {path / name}')
+
+
+def _show_search(experiment, log):
+  metric = f'validation_{experiment.measure}'
+  rows = []
+  for name in dict.fromkeys(arm.name for arm in experiment.search.arms):
+    trials = [trial for trial in log.trials if trial.arm == name]
+    new = [trial for trial in trials if trial.duplicate_of is None]
+    finished = [trial for trial in trials if trial.status == 'ok']
+    last = [trial.metrics[metric] for trial in finished[-64:]]
+    rows.append(
+      [
+        name,
+        str(len(trials)),
+        str(len(new)),
+        f'{1 - len(new) / len(trials):.1%}',
+        f'{1 - len(finished) / len(trials):.1%}',
+        f'{min((t.metrics[metric] for t in finished), default=np.nan):.2f}',
+        f'{np.median(last) if last else np.nan:.2f}',
+      ]
+    )
+  searched = [t for t in log.trials if t.arm != search_lib.RETRAIN]
+  distinct = sum(trial.duplicate_of is None for trial in searched)
+  progress.table(
+    f'Search: {len(searched)} proposals, {distinct} distinct ones trained '
+    f'(validation {experiment.measure}, one training each)',
+    [
+      'arm',
+      'proposals',
+      'distinct',
+      'duplicates',
+      'diverged',
+      'best',
+      'median of last 64',
+    ],
+    rows,
+  )
+
+
+def _show_known(experiment, log):
+  metric = f'validation_{experiment.measure}'
+  known = [trial for trial in log.trials if trial.arm == 'known']
+  rewards = [
+    trial.reward
+    for trial in log.trials
+    if trial.arm == 'random' and trial.duplicate_of is None
+  ]
+  names = experiment.facts.get('known_cells', ())
+  for name, trial in zip(names, known, strict=False):
+    rank = f'{np.mean(np.array(rewards) < trial.reward):.0%}' if rewards else ''
+    print(
+      f'Known cell {name}: validation {experiment.measure} '
+      f'{trial.metrics[metric]:.2f} in the same short training'
+      + (
+        f', better than {rank} of {len(rewards)} random ones.' if rank else '.'
+      )
+    )
+
+
+def _show_comparison(experiment, log, retraining):
+  results = retraining_lib.results(retraining, log)
+  best = retraining_lib.best_of_groups(results)
+  counts: dict[str, int] = {}
+  for row in results:
+    counts[row.contestant.group] = counts.get(row.contestant.group, 0) + 1
+  progress.table(
+    f'Retrained: {experiment.measure} on the report split, mean and standard '
+    f'deviation over {retraining.num_seeds} fresh seeds, '
+    f'{retraining.num_steps} steps',
+    ['architecture', experiment.measure, '+-', 'parameters', 'learning rate'],
+    [
+      [
+        f'{group} (best of {counts[group]} retrained: {row.contestant.label})'
+        if counts[group] > 1
+        else group,
+        f'{row.report.mean():.2f}',
+        f'{row.report.std(ddof=1):.2f}'
+        if np.isfinite(row.report).all()
+        else 'nan',
+        f'{row.contestant.num_params:,}',
+        f'{row.learning_rate:g}',
+      ]
+      for group, row in best.items()
+    ],
+  )
+  if 'random' in best:
+    for name in best:
+      if name != 'random':
+        print(_verdict(experiment.measure, name, best[name], best['random']))
+
+
+def _verdict(measure, name, row, other):
+  ratio, low, high = retraining_lib.ratio_interval(row.report, other.report)
+  if np.isnan(ratio):
+    return f'{name} against random search: a seed diverged; no comparison.'
+  verdict = 'no difference can be told'
+  if high < 1:
+    verdict = f'{name} is better'
+  elif low > 1:
+    verdict = 'random search is better'
+  return (
+    f'{name} against random search: {measure} ratio {ratio:.3f}, 95 % interval '
+    f'{low:.3f} to {high:.3f}: {verdict}.'
+  )
+
+
+def _show_time(path):
+  lines = trial_log.read_json_lines(path / 'timings.jsonl')
+  wall, compiling, training = (
+    sum(line[f'{name}_seconds'] for line in lines)
+    for name in ('wall', 'compile', 'train')
+  )
+  print(
+    f'Time: {progress.duration(wall)} in all, of which compiling '
+    f'{compiling:.1f} s, training {training:.1f} s, the rest '
+    f'{wall - compiling - training:.1f} s.'
+  )

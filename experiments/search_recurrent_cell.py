@@ -1,0 +1,397 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Searches for a recurrent cell on text, against random search at equal cost.
+
+    python -m experiments.search_recurrent_cell --workdir=runs/recurrent_cell
+
+Hundreds of different cells are trained as small language models in one compiled
+program; the perplexity of each is its reward. The best of each arm are
+retrained and compared with an LSTM and with NASCell at equal size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments import driver, launch, text_tasks
+from jaxnas import retraining as retraining_lib
+from jaxnas import search as search_lib
+from jaxnas.children import recurrent_cell as cells
+from jaxnas.children import recurrent_interpreter, text_training
+from jaxnas.controllers import recurrent as controllers
+from jaxnas.datasets import text
+from jaxnas.evaluators import batched, rewards
+from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.strategies import fixed, random_search, reinforce
+from jaxnas.types import SearchSpace
+from jaxnas.visualize import recurrent_cell as pictures
+
+setting = launch.setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Settings of a search for a recurrent cell."""
+
+  dataset: str = setting('pydoc', 'pydoc, ptb or text (a folder of your own).')
+  data_dir: str | None = setting(None, 'Folder with the text files.')
+  level: str = setting('word', 'Tokens.', choices=('word', 'char'))
+  vocab_size: int | None = setting(None, 'Tokens to tell apart; none: default.')
+  base: int = setting(8, 'Leaves of the tree, a power of two.')
+  combiners: tuple[str, ...] = setting(spaces.COMBINERS, 'Of add,elem_mult,max')
+  activations: tuple[str, ...] = setting(
+    spaces.ACTIVATIONS, 'Of identity,tanh,sigmoid,relu,sin.'
+  )
+  strategies: tuple[str, ...] = setting(
+    ('reinforce', 'random'), 'The arms that share the trials.'
+  )
+  known_cells: tuple[str, ...] = setting(
+    ('nascell', 'lstm'), 'Cells tried beside them, where the base fits.'
+  )
+  num_trials: int = setting(512, 'Proposals, all strategies together.')
+  num_repeats: int = setting(1, 'Repeats of each arm; they share the trials.')
+  trials_per_update: int = setting(16, 'Proposals of an arm in a round.')
+  reevaluate_duplicates: bool = setting(False, 'Train repeated cells again.')
+  controller_learning_rate: float = setting(0.01, 'Of Adam.')
+  controller_features: int = setting(35, 'Units of a controller layer.')
+  controller_layers: int = setting(2, 'Layers of the controller.')
+  baseline_decay: float = setting(0.9, 'Of the moving average of rewards.')
+  entropy_weight: float = setting(0.0, 'Reward for entropy, per nat.')
+  reward_scale: float = setting(80.0, 'c of the reward c / perplexity^2.')
+  features: int = setting(32, 'Hidden units of a child.')
+  num_layers: int = setting(1, 'Recurrent layers of a child.')
+  tie_embeddings: bool = setting(False, 'Share embedding and softmax.')
+  optimizer: str = setting('adam', 'Of a child.', choices=('adam', 'sgd'))
+  learning_rate: float = setting(0.01, 'Of a child in the search.')
+  max_grad_norm: float = setting(1.0, "Clips a child's gradient.")
+  batch_size: int = setting(20, 'Columns of text a child reads at once.')
+  num_unrolled: int = setting(35, 'Steps of backpropagation through time.')
+  num_steps: int = setting(0, 'Steps of a child; 0: one epoch.')
+  num_winners: int = setting(3, 'Best of each arm that are retrained.')
+  num_seeds: int = setting(3, 'Retrainings at each learning rate.')
+  retrain_learning_rates: tuple[float, ...] = setting(
+    (0.005, 0.01, 0.02), 'The grid, the same for all.'
+  )
+  retrain_steps: int = setting(0, '0: three times num_steps.')
+  block_size: int = setting(0, 'Children in one call; 0: by the device.')
+  num_host_devices: int | None = setting(None, 'Devices that a CPU is split in')
+  checkpoint_every: int = setting(4, 'Rounds between two checkpoints.')
+  seed: int = setting(0, 'Decides everything.')
+
+
+def run(config: Config, workdir: str) -> None:
+  """Runs, resumes or shows a search.
+
+  Args:
+    config: the settings.
+    workdir: the run's folder.
+  """
+  driver.run(make_experiment(config), workdir)
+
+
+def make_experiment(config: Config) -> driver.Experiment:
+  """Makes everything of a run that its settings decide.
+
+  Raises:
+    ValueError: a setting is out of range, or the data is.
+  """
+  space = spaces.make_space(config.base, config.combiners, config.activations)
+  for name in config.known_cells:
+    text_tasks.known_cell(name)
+  tasks = text_tasks.TextTasks(
+    text.load(
+      config.dataset,
+      config.data_dir,
+      level=config.level,
+      vocab_size=config.vocab_size,
+    ),
+    config.batch_size,
+    config.num_unrolled,
+  )
+  config = _complete(config, tasks)
+  recipe = text_training.Recipe(
+    features=config.features,
+    num_layers=config.num_layers,
+    tie_embeddings=config.tie_embeddings,
+    optimizer=config.optimizer,
+    max_grad_norm=config.max_grad_norm,
+  )
+  reward = rewards.make_perplexity_reward(config.reward_scale)
+  key = jax.random.key(config.seed)
+  field = _Field(config, space, tasks, recipe)
+  runner = field.trainers['space'].runner
+  search = search_lib.Search(
+    space=space,
+    arms=_make_arms(config, space),
+    evaluator=batched.make_evaluator(
+      space,
+      recurrent_interpreter.assemble,
+      runner,
+      reward,
+      config.learning_rate,
+      config.num_steps,
+    ),
+    key=key,
+    reevaluate_duplicates=config.reevaluate_duplicates,
+  )
+
+  def make_retraining(log):
+    return retraining_lib.Retraining(
+      contestants=field.contestants(log.trials),
+      trainers=field.trainers,
+      learning_rates=config.retrain_learning_rates,
+      num_seeds=config.num_seeds,
+      num_steps=config.retrain_steps,
+      key=key,
+      reward=reward,
+    )
+
+  return driver.Experiment(
+    config=dataclasses.asdict(config),
+    search=search,
+    make_retraining=make_retraining,
+    num_retrainings=field.num_retrainings,
+    runners=[each.runner for each in field.trainers.values()],
+    estimate=functools.partial(_estimate, config, space, runner),
+    facts={
+      'seed': config.seed,
+      'data_hash': tasks.dataset.content_hash,
+      'vocab_size': tasks.dataset.vocab_size,
+      'known_cells': _fitting(config),
+    },
+    measure='perplexity',
+    draw=pictures.write_cell,
+    picture='best_cell.svg',
+    checkpoint_every=config.checkpoint_every,
+  )
+
+
+def _complete(config: Config, tasks: text_tasks.TextTasks) -> Config:
+  """Returns the config with every setting decided."""
+  num_devices = config.num_host_devices
+  if num_devices is None or jax.default_backend() != 'cpu':
+    num_devices = jax.local_device_count()
+  num_steps = config.num_steps or tasks.num_segments
+  for name, value in (
+    ('num_steps', num_steps),
+    ('num_winners', config.num_winners),
+    ('num_repeats', config.num_repeats),
+    ('num_trials', config.num_trials),
+    ('trials_per_update', config.trials_per_update),
+    ('checkpoint_every', config.checkpoint_every),
+  ):
+    if value < 1:
+      raise ValueError(f'{name} must be at least 1, got {value}.')
+  return dataclasses.replace(
+    config,
+    vocab_size=tasks.dataset.vocab_size,
+    num_steps=num_steps,
+    retrain_steps=config.retrain_steps or 3 * num_steps,
+    num_host_devices=num_devices,
+    block_size=config.block_size or batched.default_block_size(num_devices),
+  )
+
+
+def _fitting(config: Config) -> list[str]:
+  """Returns the known cells that the space has."""
+  return [
+    name
+    for name in config.known_cells
+    if spaces.KNOWN_CELLS[name].base == config.base
+  ]
+
+
+_STRATEGIES = ('reinforce', 'random')
+
+
+def _make_arms(
+  config: Config, space: SearchSpace
+) -> tuple[search_lib.Arm, ...]:
+  """Returns the arms, among which the trials are shared out evenly."""
+  arms = []
+  fitting = _fitting(config)
+  if fitting:
+    tokens = [space.encode(spaces.KNOWN_CELLS[name]) for name in fitting]
+    arms.append(
+      search_lib.Arm(
+        'known', fixed.make_fixed(tokens), len(fitting), len(fitting)
+      )
+    )
+  unit = len(config.strategies) * config.num_repeats * config.trials_per_update
+  if not config.strategies or config.num_trials % unit:
+    raise ValueError(
+      f'num_trials must be a multiple of {unit} ({len(config.strategies)} '
+      f'strategies x {config.num_repeats} repeats x {config.trials_per_update} '
+      f'trials_per_update), got {config.num_trials}.'
+    )
+  for name in config.strategies:
+    if name == 'random':
+      strategy = random_search.make_random_search(space.decisions)
+    elif name == 'reinforce':
+      strategy = reinforce.make_reinforce(
+        controllers.make_controller(
+          space.decisions,
+          num_layers=config.controller_layers,
+          features=config.controller_features,
+        ),
+        learning_rate=config.controller_learning_rate,
+        baseline_decay=config.baseline_decay,
+        entropy_weight=config.entropy_weight,
+      )
+    else:
+      raise ValueError(
+        f'Unknown strategy {name!r}; expected some of {", ".join(_STRATEGIES)}.'
+      )
+    for repeat in range(config.num_repeats):
+      arms.append(
+        search_lib.Arm(
+          name,
+          strategy,
+          config.num_trials // (len(config.strategies) * config.num_repeats),
+          config.trials_per_update,
+          repeat,
+        )
+      )
+  return tuple(arms)
+
+
+class _Field:
+  """Who takes part in the retraining, all with about as many parameters.
+
+  Attributes:
+    trainers: who trains them, by name.
+    num_retrainings: how many trainings there are at most.
+  """
+
+  def __init__(
+    self,
+    config: Config,
+    space: SearchSpace,
+    tasks: text_tasks.TextTasks,
+    recipe: text_training.Recipe,
+  ):
+    self._config, self._space = config, space
+    self._tasks, self._recipe = tasks, recipe
+    any_cell: Any = space.decode(np.zeros(space.num_tokens, np.int32))
+    self._num_params = self._count(
+      functools.partial(cells.GrammarCell, architecture=any_cell),
+      recipe.features,
+    )
+    interpreter = functools.partial(
+      recurrent_interpreter.InterpretedCell,
+      combiners=config.combiners,
+      activations=config.activations,
+    )
+    self.trainers = {
+      'space': retraining_lib.Trainer(
+        batched.BlockRunner(
+          tasks.make(recipe, interpreter, recurrent_interpreter.BATCH_AXES),
+          config.block_size,
+          config.num_host_devices,
+        ),
+        recurrent_interpreter.assemble,
+      )
+    }
+    num_jobs = len(config.retrain_learning_rates) * config.num_seeds
+    self._baselines = [
+      self._add_baseline('LSTM', cells.LSTMCell, num_jobs),
+      self._add_nascell(num_jobs),
+    ]
+    arms = len(config.strategies)
+    self.num_retrainings = num_jobs * (
+      len(self._baselines) + arms * config.num_winners
+    )
+
+  def _count(self, make_cell, features):
+    recipe = dataclasses.replace(self._recipe, features=features)
+    return text_training.num_params(
+      recipe, self._tasks.dataset.vocab_size, make_cell
+    )
+
+  def _add_baseline(self, name, make_cell, num_jobs):
+    """Adds a trainer of its own for a cell outside the space."""
+    features = retraining_lib.equal_features(
+      functools.partial(self._count, make_cell), self._num_params
+    )
+    num_devices = self.trainers['space'].runner.num_devices
+    recipe = dataclasses.replace(self._recipe, features=features)
+    self.trainers[name] = retraining_lib.Trainer(
+      batched.BlockRunner(
+        self._tasks.make(recipe, make_cell),
+        min(self._config.block_size, -(-num_jobs // num_devices) * num_devices),
+        num_devices,
+      )
+    )
+    num_params = self._count(make_cell, features)
+    return retraining_lib.Contestant(name, name, name, features, num_params)
+
+  def _add_nascell(self, num_jobs):
+    nascell = spaces.KNOWN_CELLS['nascell']
+    try:
+      self._space.encode(nascell)
+    except ValueError:
+      make_cell = functools.partial(cells.GrammarCell, architecture=nascell)
+      return self._add_baseline('NASCell', make_cell, num_jobs)
+    return retraining_lib.Contestant(
+      label='NASCell',
+      group='NASCell',
+      trainer='space',
+      features=self._recipe.features,
+      num_params=self._num_params,
+      architecture=nascell,
+    )
+
+  def contestants(self, trials):
+    """Returns the known cells, and the best of each arm."""
+    found = [
+      retraining_lib.Contestant(
+        label=f'{name} #{trial.number}',
+        group=name,
+        trainer='space',
+        features=self._recipe.features,
+        num_params=self._num_params,
+        architecture=self._space.decode(np.array(trial.tokens)),
+        tokens=trial.tokens,
+      )
+      for name in reversed(self._config.strategies)
+      for trial in retraining_lib.top(trials, name, self._config.num_winners)
+    ]
+    return (*self._baselines, *found)
+
+
+def _estimate(config, space, runner, num_searched, num_retrained):
+  """Measures a block of a few steps; returns the seconds of the whole run."""
+  rows = np.zeros((runner.block_size, space.num_tokens), np.int32)
+  programs = recurrent_interpreter.assemble([space.decode(row) for row in rows])
+  keys = jax.random.split(jax.random.key(0), runner.block_size)
+
+  def seconds(num_steps):
+    started = runner.run_seconds
+    runner.run(
+      keys, programs, np.full(len(rows), config.learning_rate), num_steps
+    )
+    return runner.run_seconds - started
+
+  few, more = 1, 9
+  seconds(few)
+  first = seconds(few)
+  step = max(0.0, seconds(more) - first) / (more - few)
+  blocks = [
+    (-(-num_searched // runner.block_size), config.num_steps),
+    (-(-num_retrained // runner.block_size), config.retrain_steps),
+  ]
+  training = sum(
+    count * (first + num_steps * step) for count, num_steps in blocks
+  )
+  # Retraining has the baselines' programs to compile.
+  return training + (runner.compile_seconds if num_retrained else 0)
+
+
+if __name__ == '__main__':
+  launch.launch(Config, run)

@@ -1,0 +1,114 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Curves of a search: how good its architectures became, and at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import os
+
+from matplotlib import axes, figure
+import numpy as np
+
+# Okabe and Ito's colours, which colour-blind readers tell apart.
+_COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#e69f00')
+
+
+@dataclasses.dataclass(frozen=True)
+class ArmCurve:
+  """The rewards of one arm.
+
+  Attributes:
+    name: the arm's name.
+    rewards: of every trial, in order.
+    is_new: whether each trial was trained; false for a duplicate.
+    group: curves of one group, as the repeats of an arm, have one colour; the
+      name if empty.
+  """
+
+  name: str
+  rewards: Sequence[float]
+  is_new: Sequence[bool]
+  group: str = ''
+
+  def __post_init__(self):
+    if len(self.rewards) != len(self.is_new):
+      raise ValueError(
+        f'Curve {self.name!r} has {len(self.rewards)} rewards and '
+        f'{len(self.is_new)} marks of new trials.'
+      )
+
+
+def plot_search(
+  path: str | os.PathLike[str], arms: Sequence[ArmCurve], window: int = 32
+) -> None:
+  """Plots the best reward so far and the mean reward of each arm.
+
+  On the left against trials proposed, on the right against trainings done,
+  where duplicates cost nothing.
+
+  Args:
+    path: the PNG file.
+    arms: the curves; of at least one trial each.
+    window: over how many trials the mean is taken.
+
+  Raises:
+    ValueError: there is no curve, or one is empty.
+  """
+  if not arms or any(not len(arm.rewards) for arm in arms):
+    raise ValueError('A plot needs at least one curve, and none may be empty.')
+  groups = list(dict.fromkeys(arm.group or arm.name for arm in arms))
+  picture = figure.Figure(figsize=(10, 4.2), layout='constrained')
+  left, right = picture.subplots(1, 2, sharey=True)
+  for arm in arms:
+    color = _COLORS[groups.index(arm.group or arm.name) % len(_COLORS)]
+    rewards = np.asarray(arm.rewards, float)
+    trained = rewards[np.asarray(arm.is_new, bool)]
+    name = f'{arm.name} ({len(rewards)} proposals, {len(trained)} trained)'
+    _plot_arm(left, name, rewards, window, color)
+    _plot_arm(right, name, trained, window, color)
+  for panel, label in (
+    (left, 'trials proposed'),
+    (right, 'trainings (duplicates cost none)'),
+  ):
+    panel.set_xlabel(label)
+    panel.set_xlim(left=0)
+    panel.grid(alpha=0.3)
+    panel.spines[['top', 'right']].set_visible(False)
+  left.set_ylabel('reward')
+  left.ticklabel_format(axis='y', style='plain', useOffset=False)
+  picture.legend(
+    *left.get_legend_handles_labels(),
+    loc='outside lower center',
+    ncols=2,
+    frameon=False,
+    fontsize=8,
+  )
+  picture.savefig(path, dpi=130, format='png')
+
+
+def _plot_arm(
+  panel: axes.Axes, name: str, rewards: np.ndarray, window: int, color: str
+) -> None:
+  if not len(rewards):
+    return
+  trials = np.arange(1, len(rewards) + 1)
+  panel.plot(
+    trials,
+    np.maximum.accumulate(rewards),
+    color=color,
+    label=f'{name}: best so far',
+  )
+  sums = np.concatenate([[0.0], np.cumsum(rewards)])
+  starts = np.maximum(trials - window, 0)
+  panel.plot(
+    trials,
+    (sums[trials] - sums[starts]) / (trials - starts),
+    color=color,
+    linestyle='--',
+    linewidth=1,
+    alpha=0.7,
+    label=f'{name}: mean of the last {window}',
+  )

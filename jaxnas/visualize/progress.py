@@ -1,0 +1,178 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Live progress and tables, on a terminal and in a plain file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import math
+import sys
+import time
+from typing import TextIO
+
+from rich import box, console, progress
+from rich import table as rich_table
+
+
+class Progress:
+  """Shows how far a run is, how fast it goes and how long it will take.
+
+  On a terminal it is a live line; elsewhere a plain line every now and then.
+  """
+
+  def __init__(
+    self,
+    total: int,
+    stream: TextIO | None = None,
+    interval: float = 10.0,
+    unit: str = 'trial',
+    clock: Callable[[], float] = time.monotonic,
+  ):
+    """Makes the display.
+
+    Args:
+      total: how many trials the run has.
+      stream: where to show it; standard output by default.
+      interval: least seconds between two plain lines.
+      unit: what is counted.
+      clock: returns the time in seconds.
+    """
+    self._stream = stream or sys.stdout
+    self._total = total
+    self._interval = interval
+    self._unit = unit
+    self._clock = clock
+    self._first: tuple[float, int] | None = None
+    self._last_line = -math.inf
+    self._pending = ''
+    self._live: progress.Progress | None = None
+    if self._stream.isatty():
+      self._live = progress.Progress(
+        progress.BarColumn(bar_width=24),
+        progress.TextColumn('{task.description}'),
+        console=console.Console(file=self._stream),
+      )
+      self._task = self._live.add_task('', total=total)
+
+  def __enter__(self) -> Progress:
+    if self._live:
+      self._live.start()
+    return self
+
+  def __exit__(self, *exc_info) -> None:
+    if self._live:
+      self._live.stop()
+    elif self._pending:
+      self._write(self._pending)
+
+  def update(
+    self, done: int, best: Mapping[str, float] | None = None, note: str = ''
+  ) -> None:
+    """Shows a new state.
+
+    Args:
+      done: how many trials are done; those of the first call were done before,
+        and do not count for the rate.
+      best: the best so far of each arm.
+      note: what `best` is, or what is being done.
+    """
+    now = self._clock()
+    if self._first is None:
+      self._first = now, done
+    line = self._describe(now, done, best or {}, note)
+    if self._live:
+      self._live.update(self._task, completed=done, description=line)
+      return
+    self._pending = line
+    if now - self._last_line >= self._interval:
+      self._last_line = now
+      self._write(line)
+
+  def print(self, text: str) -> None:
+    """Prints a line above the display."""
+    if self._live:
+      self._live.console.print(text, markup=False, highlight=False)
+    else:
+      self._write(text)
+
+  def _write(self, line: str) -> None:
+    self._pending = ''
+    print(line, file=self._stream, flush=True)
+
+  def _describe(self, now, done, best, note) -> str:
+    assert self._first is not None
+    started, before = self._first
+    parts = [f'{self._unit} {done}/{self._total}']
+    if now > started and done > before:
+      rate = (done - before) / (now - started)
+      parts.append(
+        f'{rate:.1f} {self._unit}s/s'
+        if rate >= 1
+        else f'{1 / rate:.1f} s/{self._unit}'
+      )
+      if done < self._total:
+        parts.append(f'{duration((self._total - done) / rate)} left')
+    if best:
+      values = ', '.join(f'{name} {value:.4g}' for name, value in best.items())
+      parts.append(f'best {note}: {values}' if note else f'best: {values}')
+    elif note:
+      parts.append(note)
+    return ' | '.join(parts)
+
+
+def duration(seconds: float) -> str:
+  """Returns a length of time to read, as `'2 min 05 s'`."""
+  if seconds < 10:
+    return f'{seconds:.1f} s'
+  minutes, rest = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  if hours:
+    return f'{hours} h {minutes:02d} min'
+  return f'{minutes} min {rest:02d} s' if minutes else f'{rest} s'
+
+
+def table(
+  title: str,
+  columns: Sequence[str],
+  rows: Sequence[Sequence[str]],
+  stream: TextIO | None = None,
+) -> None:
+  """Prints a table; the first column to the left, the others to the right.
+
+  On a terminal it is drawn with lines. Elsewhere columns are as wide as their
+  longest entry, and nothing is cut or wrapped.
+
+  Args:
+    title: a line above the table.
+    columns: headings.
+    rows: texts, as many in a row as there are columns.
+    stream: where to; standard output by default.
+  """
+  stream = stream or sys.stdout
+  if stream.isatty():
+    drawn = rich_table.Table(
+      title=title, title_justify='left', box=box.SIMPLE_HEAD
+    )
+    for index, name in enumerate(columns):
+      drawn.add_column(
+        name,
+        justify='right' if index else 'left',
+        overflow='fold',
+        no_wrap=bool(index),
+      )
+    for row in rows:
+      drawn.add_row(*row)
+    console.Console(file=stream).print(drawn, markup=False)
+    return
+  widths = [
+    max(map(len, column)) for column in zip(columns, *rows, strict=True)
+  ]
+  print(f'\n{title}', file=stream)
+  for row in (columns, ['-' * width for width in widths], *rows):
+    first, *others = (
+      text.rjust(width) if index else text.ljust(width)
+      for index, (text, width) in enumerate(zip(row, widths, strict=True))
+    )
+    print('  '.join([first, *others]).rstrip(), file=stream)
+  print(file=stream, flush=True)

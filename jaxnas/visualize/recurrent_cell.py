@@ -1,0 +1,377 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""A recurrent cell as a picture and as formulas.
+
+The picture has the tree of figures 5 and 8 of "Neural Architecture Search with
+Reinforcement Learning", Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578),
+in one notation for every node: a box is read from below, first the combiner,
+then the activation. The memory leaves from the line between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import dataclasses
+import os
+import pathlib
+from xml.sax import saxutils
+
+from jaxnas.spaces import recurrent_cell
+
+_COMBINERS = {'add': '+', 'elem_mult': '×', 'max': 'max'}
+_ACTIVATIONS = {
+  'identity': 'id',
+  'tanh': 'tanh',
+  'sigmoid': 'σ',
+  'relu': 'relu',
+  'sin': 'sin',
+}
+
+# Lengths are in the picture's own units, pixels at scale 1.
+_BOX_WIDTH, _BOX_HEIGHT = 60, 48
+_SLOT = 108
+_MARGIN = 20
+_INJECT_GAP = 18
+_ARROW = 26
+_INPUTS_HEIGHT = 52
+_LEGEND_HEIGHT = 48
+# The legend's longer line, in the widest of the usual sans-serif fonts.
+_MIN_WIDTH = 500
+
+_INK, _MUTED, _FILL = '#24292f', '#5b6470', '#f3f5f8'
+# Vermilion and blue of Okabe and Ito, which colour-blind readers tell apart.
+_IN, _IN_FILL, _OUT = '#c04f00', '#fff0e3', '#0067a8'
+
+
+def to_formula(cell: recurrent_cell.RecurrentCell) -> str:
+  """Returns the cell as lines of plain text, one equation each.
+
+  `x`, `h` and `c` stand for the input and for both states of the step before;
+  `*` is the product of elements, `a3'` the output of node 3 after the
+  injection, `z3` its value before the activation, written out for the node
+  that is read.
+
+  Args:
+    cell: any cell.
+  """
+  lines = [line for node in _equations(cell) for line in node]
+  root = _output(cell, 2 * cell.base - 2)
+  return '\n'.join([*lines, f'h_t = {root}', f'c_t = z{cell.read_index}'])
+
+
+def write_cell(
+  path: str | os.PathLike[str],
+  cell: recurrent_cell.RecurrentCell,
+  title: str = '',
+) -> None:
+  """Writes the picture of `draw_cell` to a file.
+
+  Args:
+    path: where to; a file that exists is replaced.
+    cell: any cell.
+    title: what to write above the cell.
+
+  Raises:
+    OSError: the file cannot be written.
+  """
+  pathlib.Path(path).write_text(draw_cell(cell, title), encoding='utf-8')
+
+
+def draw_cell(cell: recurrent_cell.RecurrentCell, title: str = '') -> str:
+  """Returns a standalone SVG picture of a cell, drawn as given.
+
+  Nodes carry the attribute `data-node`, edges `data-from` and `data-to`, and a
+  pointer that rests on a node shows its equations. There are no ids and no
+  style sheet, so that several pictures can stand in one page.
+
+  Args:
+    cell: any cell.
+    title: what to write above the cell; may be empty.
+  """
+  title = ''.join(letter for letter in title if letter.isprintable())
+  layout = _place(cell, title)
+  name = saxutils.escape(title or f'Recurrent cell of base {cell.base}')
+  size = f'{layout.width:g} {layout.height:g}'
+  width, height = size.split()
+  parts = [
+    f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" '
+    f'width="{width}" height="{height}" role="img" font-family="sans-serif">',
+    f'<title>{name}</title>',
+    f'<desc>{saxutils.escape(to_formula(cell))}</desc>',
+    f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+  ]
+  if title:
+    middle = layout.width / 2
+    parts.append(_text(middle, _MARGIN + 6, name, size=15, weight='bold'))
+  parts += _draw_edges(cell, layout)
+  parts += _draw_nodes(cell, layout)
+  parts += _draw_injection(cell, layout)
+  parts += _draw_memory(cell, layout)
+  parts += _draw_legend(cell, layout)
+  return '\n'.join([*parts, '</svg>', ''])
+
+
+def _equations(cell: recurrent_cell.RecurrentCell) -> Iterator[list[str]]:
+  """Yields the equations of every node, the injection with its node."""
+  for node in range(2 * cell.base - 1):
+    if node < cell.base:
+      inputs = [f'W{node} x', f'U{node} h']
+    else:
+      first = 2 * (node - cell.base)
+      inputs = [_output(cell, child) for child in (first, first + 1)]
+    value = _combine(cell.combiners[node], *inputs)
+    lines = []
+    if node == cell.read_index:
+      lines.append(f'z{node} = {value}')
+      value = f'z{node}'
+    lines.append(f'a{node} = {_activate(cell.activations[node], value)}')
+    if node == cell.inject_index:
+      value = _combine(cell.inject_combiner, f'a{node}', 'c')
+      lines.append(f"a{node}' = {_activate(cell.inject_activation, value)}")
+    yield lines
+
+
+def _output(cell: recurrent_cell.RecurrentCell, node: int) -> str:
+  return f'a{node}' + ("'" if node == cell.inject_index else '')
+
+
+def _combine(combiner: str, left: str, right: str) -> str:
+  if combiner == 'add':
+    return f'{left} + {right}'
+  if combiner == 'max':
+    return f'max({left}, {right})'
+  left, right = (f'({v})' if ' ' in v else v for v in (left, right))
+  return f'{left} * {right}'
+
+
+def _activate(activation: str, value: str) -> str:
+  return value if activation == 'identity' else f'{activation}({value})'
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+  """Where things are: `x` to the right, `y` down, boxes by their centre.
+
+  Attributes:
+    x: of every node, and of the injection where that is its node.
+    y: of every node.
+    exit_y: of every node, where its edge may turn towards the parent: above
+      its own box and, in the injection's level, above the injection's box.
+    inject_y: of the injection's box.
+    width: of the picture.
+    height: of the picture.
+  """
+
+  x: tuple[float, ...]
+  y: tuple[float, ...]
+  exit_y: tuple[float, ...]
+  inject_y: float
+  width: float
+  height: float
+
+
+def _place(cell: recurrent_cell.RecurrentCell, title: str) -> _Layout:
+  width = max(
+    cell.base * _SLOT + 2 * _MARGIN, _MIN_WIDTH, 10 * len(title) + 2 * _MARGIN
+  )
+  left = (width - cell.base * _SLOT) / 2
+  x = [left + (leaf + 0.5) * _SLOT for leaf in range(cell.base)]
+  y: list[float] = []
+  exit_y: list[float] = []
+  inject_y = 0.0
+  # From the bottom of the leaves upwards, which is where zero is at first.
+  edge = 0.0
+  levels = recurrent_cell.levels(cell.base)
+  for level, (first, count) in enumerate(levels):
+    if level:
+      children = x[-2 * count :]
+      x += [sum(children[2 * k : 2 * k + 2]) / 2 for k in range(count)]
+      edge -= 26 + 14 * level
+    y += [edge - _BOX_HEIGHT / 2] * count
+    edge -= _BOX_HEIGHT
+    if first <= cell.inject_index < first + count:
+      inject_y = edge - _INJECT_GAP - _BOX_HEIGHT / 2
+      edge = inject_y - _BOX_HEIGHT / 2
+    exit_y += [edge] * count
+  top = edge - _ARROW - 26 - (30 if title else 0) - _MARGIN / 2
+  return _Layout(
+    tuple(x),
+    tuple(value - top for value in y),
+    tuple(value - top for value in exit_y),
+    inject_y - top,
+    width,
+    _INPUTS_HEIGHT + _LEGEND_HEIGHT + _MARGIN - top,
+  )
+
+
+def _draw_edges(
+  cell: recurrent_cell.RecurrentCell, layout: _Layout
+) -> Iterator[str]:
+  half = _BOX_HEIGHT / 2
+  root = 2 * cell.base - 2
+  for leaf in range(cell.base):
+    x, bottom = layout.x[leaf], layout.y[leaf] + half
+    for side, source, weight in ((-1, 'x', 'W'), (1, 'h', 'U')):
+      at = x + 16 * side
+      yield _edge(f'M{at:g} {bottom + 30:g}', (at, bottom), source, leaf)
+      anchor = 'end' if side < 0 else 'start'
+      label = _subscript(weight, str(leaf), 10)
+      yield _text(
+        at + 4 * side, bottom + 21, label, 10, color=_MUTED, anchor=anchor
+      )
+      time = 't' if source == 'x' else 't−1'
+      label = _subscript(source, time, 14)
+      yield _text(at + (side > 0) * 4, bottom + 44, label, 14)
+  for node in range(root):
+    parent = cell.base + node // 2
+    x, top, turn = layout.x[node], layout.y[node] - half, layout.exit_y[node]
+    tip = layout.x[parent] + (12 if node % 2 else -12), layout.y[parent] + half
+    middle = (turn + tip[1]) / 2
+    path = (
+      f'M{x:g} {top:g}V{turn:g}'
+      f'C{x:g} {middle:g} {tip[0]:g} {middle:g} {tip[0]:g} {tip[1] + 6:g}'
+    )
+    yield _edge(path, tip, node, parent)
+  x, top = layout.x[root], layout.exit_y[root] - _ARROW
+  yield _edge(f'M{x:g} {layout.y[root] - half:g}', (x, top), root, 'h_t')
+  yield _text(x, top - 8, _subscript('h', 't', 16), 16, weight='bold')
+
+
+def _draw_nodes(
+  cell: recurrent_cell.RecurrentCell, layout: _Layout
+) -> Iterator[str]:
+  for node, equations in enumerate(_equations(cell)):
+    x, y = layout.x[node], layout.y[node]
+    corner = x - _BOX_WIDTH / 2, y - _BOX_HEIGHT / 2
+    yield f'<g data-node="{node}">'
+    yield f'<title>{saxutils.escape("; ".join(equations))}</title>'
+    yield from _box(x, y, cell.combiners[node], cell.activations[node])
+    yield (
+      f'<circle cx="{corner[0]:g}" cy="{corner[1]:g}" r="9.5" '
+      f'fill="#ffffff" stroke="{_MUTED}"/>'
+    )
+    yield _text(corner[0], corner[1] + 3.7, str(node), 10.5)
+    yield '</g>'
+
+
+def _draw_injection(
+  cell: recurrent_cell.RecurrentCell, layout: _Layout
+) -> Iterator[str]:
+  x, y = layout.x[cell.inject_index], layout.inject_y
+  yield f'<g data-inject="{cell.inject_index}">'
+  yield from _box(
+    x, y, cell.inject_combiner, cell.inject_activation, _IN, _IN_FILL
+  )
+  tip = x - _BOX_WIDTH / 2, y + _BOX_HEIGHT / 4
+  yield _edge(f'M{tip[0] - 19:g} {tip[1]:g}', tip, 'c', 'inject', _IN)
+  label = _subscript('c', 't−1', 15)
+  yield _text(
+    tip[0] - 22, tip[1] + 4, label, 15, color=_IN, weight='bold', anchor='end'
+  )
+  yield '</g>'
+
+
+def _draw_memory(
+  cell: recurrent_cell.RecurrentCell, layout: _Layout
+) -> Iterator[str]:
+  x, y = layout.x[cell.read_index], layout.y[cell.read_index]
+  tip = x + _BOX_WIDTH / 2 + 18, y
+  yield f'<g data-read="{cell.read_index}">'
+  yield f'<circle cx="{x:g}" cy="{y:g}" r="3.2" fill="{_OUT}"/>'
+  yield _edge(f'M{x:g} {y:g}', tip, cell.read_index, 'c_t', _OUT)
+  label = _subscript('c', 't', 15)
+  yield _text(
+    tip[0] + 3, y + 4, label, 15, color=_OUT, weight='bold', anchor='start'
+  )
+  yield '</g>'
+
+
+def _draw_legend(
+  cell: recurrent_cell.RecurrentCell, layout: _Layout
+) -> Iterator[str]:
+  previous, current = _subscript('c', 't−1', 11), _subscript('c', 't', 11)
+  legend = f'{previous} enters after node {cell.inject_index}'
+  second = f'{current} leaves node {cell.read_index} before its activation'
+  middle, y = layout.width / 2, layout.height - _MARGIN - 20
+  yield '<g data-legend="">'
+  yield _text(middle - 32, y, legend, 11, color=_IN, anchor='end')
+  yield _text(middle - 8, y, second, 11, color=_OUT, anchor='start')
+  yield _text(
+    middle,
+    y + 20,
+    'each box: combiner below, then activation above; σ sigmoid, id identity',
+    11,
+    color=_MUTED,
+  )
+  yield '</g>'
+
+
+def _box(
+  x: float,
+  y: float,
+  combiner: str,
+  activation: str,
+  color: str = _INK,
+  fill: str = _FILL,
+) -> Iterator[str]:
+  left, top = x - _BOX_WIDTH / 2, y - _BOX_HEIGHT / 2
+  yield (
+    f'<rect x="{left:g}" y="{top:g}" width="{_BOX_WIDTH}" '
+    f'height="{_BOX_HEIGHT}" rx="9" fill="{fill}" stroke="{color}" '
+    'stroke-width="1.4"/>'
+  )
+  yield (
+    f'<path d="M{left:g} {y:g}h{_BOX_WIDTH}" stroke="{color}" '
+    'stroke-opacity="0.35"/>'
+  )
+  sign = _COMBINERS[combiner]
+  size = 14 if sign.isalpha() else 20
+  yield _text(x, y - 7.5, _ACTIVATIONS[activation], 14)
+  yield _text(x, y + (17 if sign.isalpha() else 19), sign, size)
+
+
+def _edge(
+  path: str,
+  tip: tuple[float, float],
+  source: int | str,
+  target: int | str,
+  color: str = _MUTED,
+) -> str:
+  """Returns a line that ends in an arrow, to the right or else upwards."""
+  x, y = tip
+  if color == _MUTED:
+    end, head = (x, y + 6), f'M{x:g} {y:g}l-4 8h8z'
+  else:
+    end, head = (x - 6, y), f'M{x:g} {y:g}l-8 -4v8z'
+  line = path if 'C' in path else f'{path}L{end[0]:g} {end[1]:g}'
+  return (
+    f'<g data-from="{source}" data-to="{target}">'
+    f'<path d="{line}" fill="none" stroke="{color}" stroke-width="1.5"/>'
+    f'<path d="{head}" fill="{color}"/></g>'
+  )
+
+
+def _text(
+  x: float,
+  y: float,
+  content: str,
+  size: float,
+  color: str = _INK,
+  weight: str = 'normal',
+  anchor: str = 'middle',
+) -> str:
+  return (
+    f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" fill="{color}" '
+    f'font-weight="{weight}" text-anchor="{anchor}">{content}</text>'
+  )
+
+
+def _subscript(letter: str, index: str, size: float) -> str:
+  """Returns a letter with an index, and the baseline back where it was."""
+  drop = round(0.22 * size, 1)
+  return (
+    f'<tspan font-style="italic">{letter}</tspan>'
+    f'<tspan dy="{drop}" font-size="{0.72 * size:.1f}">{index}</tspan>'
+    f'<tspan dy="-{drop}">\u200b</tspan>'
+  )

@@ -1,0 +1,42 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of the curves of a search."""
+
+from matplotlib import image
+import numpy as np
+import pytest
+
+from jaxnas.visualize import curves
+
+
+def test_plot_has_a_panel_for_each_cost(tmp_path):
+  path = tmp_path / 'curve.png'
+  curves.plot_search(
+    path,
+    [
+      curves.ArmCurve('one', [0.1, 0.3, 0.2], [True, True, False]),
+      curves.ArmCurve('other', [0.2], [True]),
+      curves.ArmCurve('other 1', [0.1, 0.1], [True, False], group='other'),
+    ],
+  )
+  pixels = image.imread(path)
+  assert pixels.shape[0] > 400
+  for half in np.array_split(pixels, 2, axis=1):
+    colors = {tuple(np.round(255 * color)) for color in half.reshape(-1, 4)}
+    assert (0, 114, 178, 255) in colors
+    assert (213, 94, 0, 255) in colors
+    # The repeat has its arm's colour, not the third one.
+    assert (0, 158, 115, 255) not in colors
+
+
+def test_nothing_to_plot_is_refused(tmp_path):
+  for arms in ([], [curves.ArmCurve('one', [], [])]):
+    with pytest.raises(ValueError, match='at least one curve'):
+      curves.plot_search(tmp_path / 'curve.png', arms)
+  assert not list(tmp_path.iterdir())
+
+
+def test_lengths_must_agree():
+  with pytest.raises(ValueError, match='2 rewards and 1 marks'):
+    curves.ArmCurve('one', [0.1, 0.2], [True])

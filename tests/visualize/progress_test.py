@@ -1,0 +1,112 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of live progress and tables."""
+
+import io
+import re
+
+import pytest
+
+from jaxnas.visualize import progress
+
+
+class Terminal(io.StringIO):
+  def isatty(self):
+    return True
+
+
+class Clock:
+  def __init__(self):
+    self.now = 100.0
+
+  def __call__(self):
+    return self.now
+
+
+def run(stream, clock, updates, **settings):
+  with progress.Progress(20, stream, clock=clock, **settings) as bar:
+    for seconds, done, best in updates:
+      clock.now += seconds
+      bar.update(done, best, 'perplexity')
+
+
+def test_plain_lines_come_at_intervals_and_at_the_end():
+  stream = io.StringIO()
+  updates = [(0, 0, {}), *((1, n, {'random': 40.0}) for n in range(1, 21))]
+  run(stream, Clock(), updates, interval=10)
+  lines = stream.getvalue().splitlines()
+  assert [line.split(' | ')[0] for line in lines] == [
+    'trial 0/20',
+    'trial 10/20',
+    'trial 20/20',
+  ]
+  assert lines[1] == (
+    'trial 10/20 | 1.0 trials/s | 10 s left | best perplexity: random 40'
+  )
+  assert 'left' not in lines[2]
+  assert all(character.isprintable() for line in lines for character in line)
+
+
+def test_rate_counts_only_what_this_process_did():
+  stream = io.StringIO()
+  run(stream, Clock(), [(0, 10, {}), (20, 14, {})], interval=0)
+  last = stream.getvalue().splitlines()[-1]
+  assert last == 'trial 14/20 | 5.0 s/trial | 30 s left | perplexity'
+
+
+def test_the_last_state_is_shown_once():
+  stream = io.StringIO()
+  run(stream, Clock(), [(0, 0, {}), (1, 1, {})], interval=10)
+  assert len(stream.getvalue().splitlines()) == 2
+
+
+def test_terminal_shows_a_live_line():
+  stream = Terminal()
+  clock = Clock()
+  with progress.Progress(20, stream, clock=clock) as bar:
+    bar.update(0)
+    clock.now += 5
+    bar.update(20, {'random': 33.0}, 'perplexity')
+    bar.print('a line [above]')
+  shown = stream.getvalue()
+  assert 'trial 20/20 | 4.0 trials/s' in shown
+  assert 'a line [above]' in shown
+  assert '\x1b[' in shown
+
+
+@pytest.mark.parametrize(
+  ('seconds', 'shown'),
+  [
+    (0.04, '0.0 s'),
+    (9.96, '10.0 s'),
+    (59.6, '1 min 00 s'),
+    (125, '2 min 05 s'),
+    (3599.9, '1 h 00 min'),
+    (7260, '2 h 01 min'),
+  ],
+)
+def test_durations(seconds, shown):
+  assert progress.duration(seconds) == shown
+
+
+ROWS = [['LSTM', '33.10'], ['a very long name of a cell ' * 3, '1234567.25']]
+
+
+def test_plain_table_is_aligned_and_never_cut():
+  stream = io.StringIO()
+  progress.table('Title', ['cell', 'perplexity'], ROWS, stream)
+  title, head, rule, *rows = stream.getvalue().strip().splitlines()
+  assert title == 'Title'
+  assert len(head) == len(rule) == len(rows[1])
+  assert rows[0].endswith('33.10')
+  assert rows[1].startswith(ROWS[1][0])
+
+
+def test_terminal_table_keeps_numbers_whole(monkeypatch):
+  monkeypatch.setenv('COLUMNS', '80')
+  stream = Terminal()
+  progress.table('Title', ['cell', 'perplexity'], ROWS, stream)
+  shown = re.sub(r'\x1b\[[0-9;]*m', '', stream.getvalue())
+  assert '1234567.25' in shown
+  assert all(len(line) <= 80 for line in shown.splitlines())

@@ -1,0 +1,142 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of the picture and the formulas of a cell."""
+
+import itertools
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from jaxnas.spaces import recurrent_cell
+from jaxnas.visualize import recurrent_cell as pictures
+
+SVG = '{http://www.w3.org/2000/svg}'
+EXAMPLE = recurrent_cell.KNOWN_CELLS['paper_example']
+
+
+def random_cell(base, seed):
+  space = recurrent_cell.make_space(
+    base,
+    recurrent_cell.EXTENDED_COMBINERS,
+    recurrent_cell.EXTENDED_ACTIVATIONS,
+  )
+  generator = np.random.default_rng(seed)
+  return space.decode(
+    np.array([generator.integers(d.num_choices) for d in space.decisions])
+  )
+
+
+CELLS = [
+  *recurrent_cell.KNOWN_CELLS.values(),
+  *(
+    random_cell(base, seed)
+    for base, seed in itertools.product((2, 4, 8, 16, 32), range(4))
+  ),
+]
+
+
+def boxes(root):
+  """The rectangles but for the background: left, top, right, bottom."""
+  _, *rectangles = root.iter(f'{SVG}rect')
+  for rectangle in rectangles:
+    left, top, width, height = (
+      float(rectangle.get(name)) for name in ('x', 'y', 'width', 'height')
+    )
+    yield left, top, left + width, top + height
+
+
+def edges(root):
+  return {
+    (group.get('data-from'), group.get('data-to'))
+    for group in root.iter(f'{SVG}g')
+    if group.get('data-from') is not None
+  }
+
+
+def text_of(element):
+  return ''.join(element.itertext())
+
+
+@pytest.mark.parametrize('cell', CELLS)
+def test_every_node_and_edge_is_drawn(cell):
+  root = ElementTree.fromstring(pictures.draw_cell(cell, 'a title'))
+  nodes = {
+    group.get('data-node'): group
+    for group in root.iter(f'{SVG}g')
+    if group.get('data-node') is not None
+  }
+  num_nodes = 2 * cell.base - 1
+  assert set(nodes) == {str(node) for node in range(num_nodes)}
+  signs = {'add': '+', 'elem_mult': '×', 'max': 'max'}
+  names = {'identity': 'id', 'sigmoid': 'σ'}
+  for node in range(num_nodes):
+    labels = [text.text for text in nodes[str(node)].iter(f'{SVG}text')]
+    activation = cell.activations[node]
+    assert labels == [
+      names.get(activation, activation),
+      signs[cell.combiners[node]],
+      str(node),
+    ]
+  assert edges(root) == {
+    *(
+      (source, str(leaf)) for leaf in range(cell.base) for source in ('x', 'h')
+    ),
+    *((str(node), str(cell.base + node // 2)) for node in range(num_nodes - 1)),
+    (str(num_nodes - 1), 'h_t'),
+    ('c', 'inject'),
+    (str(cell.read_index), 'c_t'),
+  }
+  (inject,) = (g for g in root.iter(f'{SVG}g') if g.get('data-inject'))
+  assert inject.get('data-inject') == str(cell.inject_index)
+
+
+@pytest.mark.parametrize('cell', CELLS)
+def test_boxes_do_not_overlap_and_lie_inside(cell):
+  root = ElementTree.fromstring(pictures.draw_cell(cell))
+  _, _, width, height = map(float, root.get('viewBox').split())
+  drawn = list(boxes(root))
+  assert len(drawn) == 2 * cell.base
+  for left, top, right, bottom in drawn:
+    assert left >= 0
+    assert top >= 0
+    assert right <= width
+    assert bottom <= height
+  for first, second in itertools.combinations(drawn, 2):
+    is_apart = (
+      first[2] < second[0]
+      or second[2] < first[0]
+      or first[3] < second[1]
+      or second[3] < first[1]
+    )
+    assert is_apart
+
+
+def test_formulas_of_the_papers_example():
+  assert pictures.to_formula(EXAMPLE).splitlines() == [
+    'a0 = tanh(W0 x + U0 h)',
+    "a0' = relu(a0 + c)",
+    'z1 = (W1 x) * (U1 h)',
+    'a1 = relu(z1)',
+    "a2 = sigmoid(a0' * a1)",
+    'h_t = a2',
+    'c_t = z1',
+  ]
+
+
+def test_formulas_of_nascell():
+  lines = pictures.to_formula(
+    recurrent_cell.KNOWN_CELLS['nascell']
+  ).splitlines()
+  assert "a8' = tanh(a8 + c)" in lines
+  assert "z12 = a8' * a9" in lines
+  assert lines[-2:] == ['h_t = a14', 'c_t = z12']
+
+
+def test_titles_are_escaped(tmp_path):
+  path = tmp_path / 'cell.svg'
+  pictures.write_cell(path, EXAMPLE, 'a < b & c')
+  root = ElementTree.parse(path).getroot()
+  assert root.find(f'{SVG}title').text == 'a < b & c'
+  assert 'a0 = tanh' in text_of(root.find(f'{SVG}desc'))
