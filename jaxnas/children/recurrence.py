@@ -165,7 +165,7 @@ def _backward(combine, residuals, cotangents):
   )
   previous = jnp.concatenate([first[None], hidden_seq[:-1]])
   if mask is not None:
-    previous = previous * mask
+    previous = previous * mask[None]
   rows = previous.reshape(-1, previous.shape[-1])
   grad_rows = grad_zh_seq.reshape(-1, grad_zh_seq.shape[-1])
   grad_kernel = rows.T @ grad_rows
