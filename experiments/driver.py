@@ -168,8 +168,9 @@ def _retrain(retraining, log, clock):
   if not left:
     return
   print('Retraining the best of each arm and the known cells, fresh seeds:')
-  with progress.Progress(left) as bar:
+  with progress.Progress(left, unit='training') as bar:
     done = 0
+    bar.update(done)
 
     def on_trials(trials):
       nonlocal done
@@ -221,11 +222,10 @@ def _write(experiment, path, log, retraining):
         arm.name if arm.repeat == 0 else f'{arm.name} {arm.repeat}',
         [trial.reward for trial in trials],
         [trial.duplicate_of is None for trial in trials],
+        group=arm.name,
       )
     )
-  curves.plot_search(
-    path / 'curve.png', [curve for curve in plotted if len(curve.rewards) > 1]
-  )
+  curves.plot_search(path / 'curve.png', plotted)
 
 
 def _show(experiment, path, log, retraining):

@@ -188,6 +188,19 @@ def _complete(config: Config, tasks: text_tasks.TextTasks) -> Config:
   ):
     if value < 1:
       raise ValueError(f'{name} must be at least 1, got {value}.')
+  rates = (config.learning_rate, *config.retrain_learning_rates)
+  if not config.retrain_learning_rates or not min(rates) > 0:
+    raise ValueError(
+      'learning_rate and retrain_learning_rates must be positive, and there '
+      f'must be some; got {config.learning_rate} and '
+      f'{list(config.retrain_learning_rates)}.'
+    )
+  if config.num_seeds < 2:
+    raise ValueError(
+      f'num_seeds must be at least 2 to show a spread, got {config.num_seeds}.'
+    )
+  if not 0 <= config.seed < 2**32:
+    raise ValueError(f'seed must be from 0 to 2^32 - 1, got {config.seed}.')
   return dataclasses.replace(
     config,
     vocab_size=tasks.dataset.vocab_size,

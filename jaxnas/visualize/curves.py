@@ -59,16 +59,21 @@ def plot_search(
   """
   if not arms or any(not len(arm.rewards) for arm in arms):
     raise ValueError('A plot needs at least one curve, and none may be empty.')
-  groups = list(dict.fromkeys(arm.group or arm.name for arm in arms))
+  groups: dict[str, list[ArmCurve]] = {}
+  for arm in arms:
+    groups.setdefault(arm.group or arm.name, []).append(arm)
   picture = figure.Figure(figsize=(10, 4.2), layout='constrained')
   left, right = picture.subplots(1, 2, sharey=True)
-  for arm in arms:
-    color = _COLORS[groups.index(arm.group or arm.name) % len(_COLORS)]
-    rewards = np.asarray(arm.rewards, float)
-    trained = rewards[np.asarray(arm.is_new, bool)]
-    name = f'{arm.name} ({len(rewards)} proposals, {len(trained)} trained)'
-    _plot_arm(left, name, rewards, window, color)
-    _plot_arm(right, name, trained, window, color)
+  for index, (group, members) in enumerate(groups.items()):
+    color = _COLORS[index % len(_COLORS)]
+    name = _describe(group, members)
+    for arm in members:
+      rewards = np.asarray(arm.rewards, float)
+      trained = rewards[np.asarray(arm.is_new, bool)]
+      _plot_arm(left, name, rewards, window, color)
+      _plot_arm(right, name, trained, window, color)
+      # A label that begins with an underscore is left out of the legend.
+      name = f'_{group}'
   for panel, label in (
     (left, 'trials proposed'),
     (right, 'trainings (duplicates cost none)'),
@@ -79,14 +84,24 @@ def plot_search(
     panel.spines[['top', 'right']].set_visible(False)
   left.set_ylabel('reward')
   left.ticklabel_format(axis='y', style='plain', useOffset=False)
+  # A row for each group: legends are filled column by column.
+  handles, labels = left.get_legend_handles_labels()
   picture.legend(
-    *left.get_legend_handles_labels(),
+    handles[::2] + handles[1::2],
+    labels[::2] + labels[1::2],
     loc='outside lower center',
     ncols=2,
     frameon=False,
     fontsize=8,
   )
   picture.savefig(path, dpi=130, format='png')
+
+
+def _describe(group: str, members: Sequence[ArmCurve]) -> str:
+  proposals = sum(len(arm.rewards) for arm in members)
+  trained = sum(map(bool, (new for arm in members for new in arm.is_new)))
+  repeats = f'{len(members)} repeats, ' if len(members) > 1 else ''
+  return f'{group} ({repeats}{proposals} proposals, {trained} trained)'
 
 
 def _plot_arm(
@@ -99,6 +114,9 @@ def _plot_arm(
     trials,
     np.maximum.accumulate(rewards),
     color=color,
+    drawstyle='steps-post',
+    # A line through one point would not be seen.
+    marker='o' if len(rewards) == 1 else None,
     label=f'{name}: best so far',
   )
   sums = np.concatenate([[0.0], np.cumsum(rewards)])

@@ -11,8 +11,11 @@ import sys
 import time
 from typing import TextIO
 
-from rich import box, console, progress
+from rich import box, console, progress, text
 from rich import table as rich_table
+
+# Where the first column of a table would be narrower, its rows become blocks.
+_MIN_FIRST_COLUMN = 12
 
 
 class Progress:
@@ -47,10 +50,15 @@ class Progress:
     self._last_line = -math.inf
     self._pending = ''
     self._live: progress.Progress | None = None
-    if self._stream.isatty():
+    if _is_terminal(self._stream):
       self._live = progress.Progress(
         progress.BarColumn(bar_width=24),
-        progress.TextColumn('{task.description}'),
+        progress.TextColumn(
+          '{task.description}',
+          markup=False,
+          # Too long a line goes on below; by default it would be cut.
+          table_column=rich_table.Column(no_wrap=False),
+        ),
         console=console.Console(file=self._stream),
       )
       self._task = self._live.add_task('', total=total)
@@ -92,7 +100,9 @@ class Progress:
   def print(self, text: str) -> None:
     """Prints a line above the display."""
     if self._live:
-      self._live.console.print(text, markup=False, highlight=False)
+      self._live.console.print(
+        text, markup=False, highlight=False, soft_wrap=True
+      )
     else:
       self._write(text)
 
@@ -121,6 +131,10 @@ class Progress:
     return ' | '.join(parts)
 
 
+def _is_terminal(stream: TextIO) -> bool:
+  return stream.isatty() and not console.Console(file=stream).is_dumb_terminal
+
+
 def duration(seconds: float) -> str:
   """Returns a length of time to read, as `'2 min 05 s'`."""
   if seconds < 10:
@@ -140,8 +154,9 @@ def table(
 ) -> None:
   """Prints a table; the first column to the left, the others to the right.
 
-  On a terminal it is drawn with lines. Elsewhere columns are as wide as their
-  longest entry, and nothing is cut or wrapped.
+  On a terminal it is drawn with lines, and as a block of lines for each row
+  where it would not fit. Elsewhere columns are as wide as their longest entry.
+  Nothing is ever cut, and only the first column is wrapped.
 
   Args:
     title: a line above the table.
@@ -150,29 +165,48 @@ def table(
     stream: where to; standard output by default.
   """
   stream = stream or sys.stdout
-  if stream.isatty():
-    drawn = rich_table.Table(
-      title=title, title_justify='left', box=box.SIMPLE_HEAD
-    )
-    for index, name in enumerate(columns):
-      drawn.add_column(
-        name,
-        justify='right' if index else 'left',
-        overflow='fold',
-        no_wrap=bool(index),
-      )
-    for row in rows:
-      drawn.add_row(*row)
-    console.Console(file=stream).print(drawn, markup=False)
-    return
   widths = [
     max(map(len, column)) for column in zip(columns, *rows, strict=True)
   ]
+  if not _is_terminal(stream):
+    _print_aligned(title, columns, rows, widths, stream)
+    return
+  terminal = console.Console(file=stream)
+  # The others with a blank on either side and one between two columns.
+  left = terminal.width - sum(width + 3 for width in widths[1:]) - 4
+  if left < min(widths[0], _MIN_FIRST_COLUMN):
+    _print_blocks(title, columns, rows, stream)
+    return
+  drawn = rich_table.Table(
+    title=text.Text(title), title_justify='left', box=box.SIMPLE_HEAD
+  )
+  for index, name in enumerate(columns):
+    drawn.add_column(
+      text.Text(name),
+      justify='right' if index else 'left',
+      overflow='fold',
+      no_wrap=bool(index),
+    )
+  for row in rows:
+    drawn.add_row(*map(text.Text, row))
+  terminal.print(drawn)
+
+
+def _print_aligned(title, columns, rows, widths, stream) -> None:
   print(f'\n{title}', file=stream)
   for row in (columns, ['-' * width for width in widths], *rows):
     first, *others = (
-      text.rjust(width) if index else text.ljust(width)
-      for index, (text, width) in enumerate(zip(row, widths, strict=True))
+      entry.rjust(width) if index else entry.ljust(width)
+      for index, (entry, width) in enumerate(zip(row, widths, strict=True))
     )
     print('  '.join([first, *others]).rstrip(), file=stream)
+  print(file=stream, flush=True)
+
+
+def _print_blocks(title, columns, rows, stream) -> None:
+  print(f'\n{title}', file=stream)
+  for first, *others in rows:
+    print(f'\n{columns[0]}: {first}', file=stream)
+    for name, entry in zip(columns[1:], others, strict=True):
+      print(f'  {name}: {entry}'.rstrip(), file=stream)
   print(file=stream, flush=True)

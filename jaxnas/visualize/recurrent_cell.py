@@ -29,7 +29,7 @@ _ACTIVATIONS = {
 }
 
 # Lengths are in the picture's own units, pixels at scale 1.
-_BOX_WIDTH, _BOX_HEIGHT = 60, 48
+_BOX_WIDTH, _BOX_HEIGHT = 60, 52
 _SLOT = 108
 _MARGIN = 20
 _INJECT_GAP = 18
@@ -214,7 +214,9 @@ def _draw_edges(
     x, bottom = layout.x[leaf], layout.y[leaf] + half
     for side, source, weight in ((-1, 'x', 'W'), (1, 'h', 'U')):
       at = x + 16 * side
-      yield _edge(f'M{at:g} {bottom + 30:g}', (at, bottom), source, leaf)
+      yield _edge(
+        f'M{at:g} {bottom + 30:g}V{bottom + 6:g}', at, bottom, source, leaf
+      )
       anchor = 'end' if side < 0 else 'start'
       label = _subscript(weight, str(leaf), 10)
       yield _text(
@@ -226,15 +228,17 @@ def _draw_edges(
   for node in range(root):
     parent = cell.base + node // 2
     x, top, turn = layout.x[node], layout.y[node] - half, layout.exit_y[node]
-    tip = layout.x[parent] + (12 if node % 2 else -12), layout.y[parent] + half
-    middle = (turn + tip[1]) / 2
+    tip = layout.x[parent] + (12 if node % 2 else -12)
+    bottom = layout.y[parent] + half
+    middle = (turn + bottom) / 2
     path = (
       f'M{x:g} {top:g}V{turn:g}'
-      f'C{x:g} {middle:g} {tip[0]:g} {middle:g} {tip[0]:g} {tip[1] + 6:g}'
+      f'C{x:g} {middle:g} {tip:g} {middle:g} {tip:g} {bottom + 6:g}'
     )
-    yield _edge(path, tip, node, parent)
+    yield _edge(path, tip, bottom, node, parent)
   x, top = layout.x[root], layout.exit_y[root] - _ARROW
-  yield _edge(f'M{x:g} {layout.y[root] - half:g}', (x, top), root, 'h_t')
+  path = f'M{x:g} {layout.y[root] - half:g}V{top + 6:g}'
+  yield _edge(path, x, top, root, 'h_t')
   yield _text(x, top - 8, _subscript('h', 't', 16), 16, weight='bold')
 
 
@@ -263,12 +267,10 @@ def _draw_injection(
   yield from _box(
     x, y, cell.inject_combiner, cell.inject_activation, _IN, _IN_FILL
   )
-  tip = x - _BOX_WIDTH / 2, y + _BOX_HEIGHT / 4
-  yield _edge(f'M{tip[0] - 19:g} {tip[1]:g}', tip, 'c', 'inject', _IN)
+  x, y = x - _BOX_WIDTH / 2, y + _BOX_HEIGHT / 4
+  yield _side_edge(x - 20, x, y, 'c', 'inject', _IN)
   label = _subscript('c', 't−1', 15)
-  yield _text(
-    tip[0] - 22, tip[1] + 4, label, 15, color=_IN, weight='bold', anchor='end'
-  )
+  yield _text(x - 23, y + 4, label, 15, _IN, 'bold', 'end')
   yield '</g>'
 
 
@@ -276,34 +278,30 @@ def _draw_memory(
   cell: recurrent_cell.RecurrentCell, layout: _Layout
 ) -> Iterator[str]:
   x, y = layout.x[cell.read_index], layout.y[cell.read_index]
-  tip = x + _BOX_WIDTH / 2 + 18, y
+  tip = x + _BOX_WIDTH / 2 + 18
   yield f'<g data-read="{cell.read_index}">'
   yield f'<circle cx="{x:g}" cy="{y:g}" r="3.2" fill="{_OUT}"/>'
-  yield _edge(f'M{x:g} {y:g}', tip, cell.read_index, 'c_t', _OUT)
+  yield _side_edge(x, tip, y, cell.read_index, 'c_t', _OUT)
   label = _subscript('c', 't', 15)
-  yield _text(
-    tip[0] + 3, y + 4, label, 15, color=_OUT, weight='bold', anchor='start'
-  )
+  yield _text(tip + 3, y + 4, label, 15, _OUT, 'bold', 'start')
   yield '</g>'
 
 
 def _draw_legend(
   cell: recurrent_cell.RecurrentCell, layout: _Layout
 ) -> Iterator[str]:
-  previous, current = _subscript('c', 't−1', 11), _subscript('c', 't', 11)
-  legend = f'{previous} enters after node {cell.inject_index}'
-  second = f'{current} leaves node {cell.read_index} before its activation'
   middle, y = layout.width / 2, layout.height - _MARGIN - 20
-  yield '<g data-legend="">'
-  yield _text(middle - 32, y, legend, 11, color=_IN, anchor='end')
-  yield _text(middle - 8, y, second, 11, color=_OUT, anchor='start')
-  yield _text(
-    middle,
-    y + 20,
-    'each box: combiner below, then activation above; σ sigmoid, id identity',
-    11,
-    color=_MUTED,
+  enters = f'enters after node {cell.inject_index}'
+  leaves = f'leaves node {cell.read_index} before its activation'
+  boxes = (
+    'each box: combiner below, then activation above; σ sigmoid, id identity'
   )
+  yield '<g data-legend="">'
+  enters = _subscript('c', 't−1', 11, enters)
+  yield _text(middle - 32, y, enters, 11, _IN, anchor='end')
+  leaves = _subscript('c', 't', 11, leaves)
+  yield _text(middle - 8, y, leaves, 11, _OUT, anchor='start')
+  yield _text(middle, y + 20, boxes, 11, _MUTED)
   yield '</g>'
 
 
@@ -327,28 +325,35 @@ def _box(
   )
   sign = _COMBINERS[combiner]
   size = 14 if sign.isalpha() else 20
-  yield _text(x, y - 7.5, _ACTIVATIONS[activation], 14)
-  yield _text(x, y + (17 if sign.isalpha() else 19), sign, size)
+  yield _text(x, y - 8.5, _ACTIVATIONS[activation], 14)
+  yield _text(x, y + (18 if sign.isalpha() else 21), sign, size)
 
 
 def _edge(
-  path: str,
-  tip: tuple[float, float],
-  source: int | str,
-  target: int | str,
-  color: str = _MUTED,
+  path: str, x: float, y: float, source: int | str, target: int | str
 ) -> str:
-  """Returns a line that ends in an arrow, to the right or else upwards."""
-  x, y = tip
-  if color == _MUTED:
-    end, head = (x, y + 6), f'M{x:g} {y:g}l-4 8h8z'
-  else:
-    end, head = (x - 6, y), f'M{x:g} {y:g}l-8 -4v8z'
-  line = path if 'C' in path else f'{path}L{end[0]:g} {end[1]:g}'
+  """Returns a line whose arrow points up to `(x, y)`."""
   return (
     f'<g data-from="{source}" data-to="{target}">'
-    f'<path d="{line}" fill="none" stroke="{color}" stroke-width="1.5"/>'
-    f'<path d="{head}" fill="{color}"/></g>'
+    f'<path d="{path}" fill="none" stroke="{_MUTED}" stroke-width="1.5"/>'
+    f'<path d="M{x:g} {y:g}l-4 8h8z" fill="{_MUTED}"/></g>'
+  )
+
+
+def _side_edge(
+  start: float,
+  end: float,
+  y: float,
+  source: int | str,
+  target: int | str,
+  color: str,
+) -> str:
+  """Returns a horizontal line whose arrow points right to `(end, y)`."""
+  return (
+    f'<g data-from="{source}" data-to="{target}">'
+    f'<path d="M{start:g} {y:g}H{end - 6:g}" stroke="{color}" '
+    'stroke-width="1.8"/>'
+    f'<path d="M{end:g} {y:g}l-8 -4v8z" fill="{color}"/></g>'
   )
 
 
@@ -367,11 +372,10 @@ def _text(
   )
 
 
-def _subscript(letter: str, index: str, size: float) -> str:
-  """Returns a letter with an index, and the baseline back where it was."""
+def _subscript(letter: str, index: str, size: float, after: str = '') -> str:
+  """Returns a letter with an index, and text after it on the baseline."""
   drop = round(0.22 * size, 1)
   return (
     f'<tspan font-style="italic">{letter}</tspan>'
     f'<tspan dy="{drop}" font-size="{0.72 * size:.1f}">{index}</tspan>'
-    f'<tspan dy="-{drop}">\u200b</tspan>'
-  )
+  ) + (f'<tspan dx="3" dy="-{drop}">{after}</tspan>' if after else '')

@@ -30,6 +30,30 @@ def test_plot_has_a_panel_for_each_cost(tmp_path):
     assert (0, 158, 115, 255) not in colors
 
 
+def test_an_arm_of_one_trial_is_seen(tmp_path):
+  path = tmp_path / 'curve.png'
+  many = curves.ArmCurve('many', [0.1, 0.2], [True, True])
+  one = curves.ArmCurve('one', [0.15], [True])
+  counts = []
+  for arms in ([many], [many, one]):
+    curves.plot_search(path, arms)
+    # The panels alone: the legend below has the arm's colour in any case.
+    pixels = np.round(255 * image.imread(path)[:380, :, :3])
+    counts.append(np.all(pixels == (213, 94, 0), axis=-1).sum())
+  assert counts[0] == 0
+  assert counts[1] > 40
+
+
+def test_repeats_share_a_line_of_the_legend():
+  repeats = [
+    curves.ArmCurve(f'one {k}', [0.1, 0.2], [True, k > 0], group='one')
+    for k in range(3)
+  ]
+  assert curves._describe('one', repeats) == (
+    'one (3 repeats, 6 proposals, 5 trained)'
+  )
+
+
 def test_nothing_to_plot_is_refused(tmp_path):
   for arms in ([], [curves.ArmCurve('one', [], [])]):
     with pytest.raises(ValueError, match='at least one curve'):

@@ -24,6 +24,10 @@ class Clock:
     return self.now
 
 
+def plain(stream):
+  return re.sub(r'\x1b\[[0-9;?]*[a-zA-Z]', '', stream.getvalue())
+
+
 def run(stream, clock, updates, **settings):
   with progress.Progress(20, stream, clock=clock, **settings) as bar:
     for seconds, done, best in updates:
@@ -61,7 +65,8 @@ def test_the_last_state_is_shown_once():
   assert len(stream.getvalue().splitlines()) == 2
 
 
-def test_terminal_shows_a_live_line():
+def test_terminal_shows_a_live_line(monkeypatch):
+  monkeypatch.setenv('TERM', 'xterm')
   stream = Terminal()
   clock = Clock()
   with progress.Progress(20, stream, clock=clock) as bar:
@@ -73,6 +78,29 @@ def test_terminal_shows_a_live_line():
   assert 'trial 20/20 | 4.0 trials/s' in shown
   assert 'a line [above]' in shown
   assert '\x1b[' in shown
+
+
+def test_a_narrow_terminal_cuts_nothing(monkeypatch):
+  monkeypatch.setenv('TERM', 'xterm')
+  monkeypatch.setenv('COLUMNS', '80')
+  stream = Terminal()
+  clock = Clock()
+  best = {'reinforce': 123.4, 'random': 130.2, 'known': 110.1}
+  with progress.Progress(512, stream, clock=clock) as bar:
+    bar.update(0)
+    clock.now += 64
+    bar.update(128, best, 'perplexity [x]')
+  shown = ' '.join(plain(stream).split())
+  assert 'best perplexity [x]: reinforce 123.4, random 130.2, known' in shown
+  assert '…' not in shown
+
+
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch):
+  monkeypatch.setenv('TERM', 'dumb')
+  stream = Terminal()
+  run(stream, Clock(), [(0, 0, {}), (1, 1, {})], interval=10)
+  assert len(stream.getvalue().splitlines()) == 2
+  assert stream.getvalue().replace('\n', '').isprintable()
 
 
 @pytest.mark.parametrize(
@@ -104,9 +132,27 @@ def test_plain_table_is_aligned_and_never_cut():
 
 
 def test_terminal_table_keeps_numbers_whole(monkeypatch):
+  monkeypatch.setenv('TERM', 'xterm')
   monkeypatch.setenv('COLUMNS', '80')
   stream = Terminal()
   progress.table('Title', ['cell', 'perplexity'], ROWS, stream)
-  shown = re.sub(r'\x1b\[[0-9;]*m', '', stream.getvalue())
+  shown = plain(stream)
   assert '1234567.25' in shown
   assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+@pytest.mark.parametrize('width', [30, 60, 80, 100, 140])
+def test_terminal_table_shows_every_entry_whole(monkeypatch, width):
+  monkeypatch.setenv('TERM', 'xterm')
+  monkeypatch.setenv('COLUMNS', str(width))
+  columns = ['cell', 'parameters', 'perplexity', 'against lstm']
+  rows = [
+    ['reinforce', '1,234,567', '123.45 [122.1, 124.9]', '-12.35 [-14, -10]'],
+    ['lstm [bias]', '1,234,568', '135.80 [134.2, 137.4]', ''],
+  ]
+  stream = Terminal()
+  progress.table('A [bold] title', columns, rows, stream)
+  shown = plain(stream)
+  assert 'A [bold] title' in shown
+  for entry in (*columns, *rows[0], *rows[1]):
+    assert entry in shown

@@ -95,7 +95,7 @@ def test_every_node_and_edge_is_drawn(cell):
 @pytest.mark.parametrize('cell', CELLS)
 def test_boxes_do_not_overlap_and_lie_inside(cell):
   root = ElementTree.fromstring(pictures.draw_cell(cell))
-  _, _, width, height = map(float, root.get('viewBox').split())
+  _, _, width, height = map(float, root.attrib['viewBox'].split())
   drawn = list(boxes(root))
   assert len(drawn) == 2 * cell.base
   for left, top, right, bottom in drawn:
@@ -138,5 +138,31 @@ def test_titles_are_escaped(tmp_path):
   path = tmp_path / 'cell.svg'
   pictures.write_cell(path, EXAMPLE, 'a < b & c')
   root = ElementTree.parse(path).getroot()
-  assert root.find(f'{SVG}title').text == 'a < b & c'
+  assert root.findtext(f'{SVG}title') == 'a < b & c'
   assert 'a0 = tanh' in text_of(root.find(f'{SVG}desc'))
+
+
+def test_the_memory_leaves_between_combiner_and_activation():
+  for cell in CELLS:
+    root = ElementTree.fromstring(pictures.draw_cell(cell))
+    groups = list(root.iter(f'{SVG}g'))
+    (node,) = (
+      group
+      for group in groups
+      if group.get('data-node') == str(cell.read_index)
+    )
+    (read,) = (group for group in groups if group.get('data-read'))
+    (box,), (dot,) = node.iter(f'{SVG}rect'), read.iter(f'{SVG}circle')
+    for start, length, centre in (('x', 'width', 'cx'), ('y', 'height', 'cy')):
+      middle = float(box.attrib[start]) + float(box.attrib[length]) / 2
+      assert float(dot.attrib[centre]) == pytest.approx(middle, abs=0.01)
+
+
+def test_the_legend_names_both_nodes():
+  root = ElementTree.fromstring(pictures.draw_cell(EXAMPLE))
+  (legend,) = (
+    g for g in root.iter(f'{SVG}g') if g.get('data-legend') is not None
+  )
+  shown = text_of(legend)
+  assert 'enters after node 0' in shown
+  assert 'leaves node 1 before its activation' in shown
