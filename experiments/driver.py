@@ -309,9 +309,7 @@ def _show_comparison(experiment, log, retraining):
     ['architecture', experiment.measure, '+-', 'parameters', 'learning rate'],
     [
       [
-        f'{group} (best of {counts[group]} retrained: {row.contestant.label})'
-        if counts[group] > 1
-        else group,
+        _row_name(group, counts[group], row.contestant),
         f'{row.report.mean():.2f}',
         f'{row.report.std(ddof=1):.2f}'
         if np.isfinite(row.report).all()
@@ -328,10 +326,22 @@ def _show_comparison(experiment, log, retraining):
         print(_verdict(experiment.measure, name, best[name], best['random']))
 
 
+_ARM_NAMES = {'random': 'random search', 'reinforce': 'REINFORCE'}
+
+
+def _row_name(group, count, contestant):
+  if contestant.tokens is None:
+    return group
+  name = _ARM_NAMES.get(group, group)
+  number = contestant.label.split()[-1]
+  return f'best by {name} ({number}, of {count} retrained)'
+
+
 def _verdict(measure, name, row, other):
+  name = _ARM_NAMES.get(name, name)
   ratio, low, high = retraining_lib.ratio_interval(row.report, other.report)
   if np.isnan(ratio):
-    return f'{name} against random search: a seed diverged; no comparison.'
+    return f'{name} against random search: a seed diverged, no comparison.'
   verdict = 'no difference can be told'
   if high < 1:
     verdict = f'{name} is better'

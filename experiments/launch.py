@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import logging as standard_logging
 import math
 import os
 import sys
@@ -90,6 +91,8 @@ def launch(
         raise ValueError('--workdir is empty; name a folder.')
       places.append(os.path.expanduser(flags.FLAGS.workdir))
     config = read_config(config_cls, flags.FLAGS)
+    # Jax reports each platform that a machine does not have.
+    standard_logging.getLogger('jax').setLevel(standard_logging.WARNING)
     host.use_compilation_cache()
     host.prepare_devices(getattr(config, 'num_host_devices', None))
     run(config, *places)

@@ -1,0 +1,325 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of the search for a recurrent cell, end to end in small."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import search_recurrent_cell
+from jaxnas.children import recurrent_cell as cells
+from jaxnas.export import architecture as architecture_file
+from jaxnas.records import checkpoints, trial_log, workdir
+
+ROOT = pathlib.Path(__file__).parents[2]
+OUTPUTS = ('best.json', 'best_cell.svg', 'curve.png', 'trials.jsonl')
+
+
+def write_text(folder):
+  """Writes a text whose words follow one another in a fixed order, mostly."""
+  generator = np.random.default_rng(0)
+  words = [f'w{n}' for n in range(12)]
+  for split, length in (('train', 1500), ('valid', 300), ('test', 200)):
+    steps = np.where(generator.random(length) < 0.8, 1, 5)
+    sentence = [words[n] for n in np.cumsum(steps) % len(words)]
+    lines = [
+      ' '.join(sentence[i : i + 20]) for i in range(0, len(sentence), 20)
+    ]
+    (folder / f'{split}.txt').write_text('\n'.join(lines) + '\n')
+  return folder
+
+
+@pytest.fixture(scope='module')
+def data_dir(tmp_path_factory):
+  return write_text(tmp_path_factory.mktemp('text'))
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+  monkeypatch.setenv('JAXNAS_DATA_DIR', str(tmp_path / 'cache'))
+
+
+def small(data_dir, **changes):
+  settings = {
+    'dataset': 'text',
+    'data_dir': str(data_dir),
+    'base': 2,
+    'known_cells': ('paper_example',),
+    'num_trials': 24,
+    'trials_per_update': 4,
+    'features': 4,
+    'batch_size': 4,
+    'num_unrolled': 5,
+    'num_steps': 8,
+    'num_winners': 1,
+    'num_seeds': 2,
+    'retrain_learning_rates': (0.05,),
+    'retrain_steps': 12,
+    'block_size': 4,
+    'num_host_devices': 2,
+    'checkpoint_every': 2,
+  }
+  return search_recurrent_cell.Config(**settings | changes)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory, data_dir):
+  folder = tmp_path_factory.mktemp('run')
+  search_recurrent_cell.run(small(data_dir), str(folder))
+  return folder
+
+
+def contents(folder):
+  return {name: (folder / name).read_bytes() for name in OUTPUTS}
+
+
+def test_run_writes_all_its_files(finished):
+  for name in (*OUTPUTS, 'config.json', 'manifest.json', 'timings.jsonl'):
+    assert (finished / name).stat().st_size > 0
+  trials = trial_log.read_trials(finished / 'trials.jsonl')
+  arms = [trial.arm for trial in trials]
+  assert arms.count('known') == 1
+  assert arms.count('random') == arms.count('reinforce') == 12
+  # LSTM, NASCell and one winner of each arm, with two seeds.
+  assert arms.count('retrain') == 8
+  for trial in trials:
+    if trial.status == 'ok':
+      reward = 80 / trial.metrics['validation_perplexity'] ** 2
+      assert trial.reward == pytest.approx(reward, rel=1e-6)
+  manifest = workdir.read_manifest(finished)
+  assert manifest['seed'] == 0
+  assert len(manifest['data_hash']) == 64
+  # The report split is for retraining alone.
+  assert not any(
+    'report_perplexity' in trial.metrics
+    for trial in trials
+    if trial.arm != 'retrain'
+  )
+
+
+def test_contestants_are_about_equally_large(finished, data_dir):
+  experiment = search_recurrent_cell.make_experiment(small(data_dir, base=4))
+  with trial_log.TrialLog(finished / 'trials.jsonl') as log:
+    counts = [
+      contestant.num_params
+      for contestant in search_recurrent_cell.make_experiment(small(data_dir))
+      .make_retraining(log)
+      .contestants
+    ]
+  assert len(counts) == 4
+  # At 4 units one unit is a large step; the default's 2 % is tested below.
+  assert max(counts) < 1.5 * min(counts)
+  assert experiment.search.num_trials == 24
+
+
+def test_default_baselines_are_within_two_percent(data_dir):
+  config = small(data_dir, features=64, base=8)
+  experiment = search_recurrent_cell.make_experiment(config)
+
+  class EmptyLog:
+    trials = ()
+
+  counts = [
+    contestant.num_params
+    for contestant in experiment.make_retraining(EmptyLog()).contestants
+  ]
+  assert len(counts) == 2
+  assert max(counts) < 1.02 * min(counts)
+
+
+def test_finished_run_is_found(finished, data_dir, capsys):
+  before = contents(finished)
+  search_recurrent_cell.run(small(data_dir), str(finished))
+  assert 'Found the finished run' in capsys.readouterr().out
+  assert contents(finished) == before
+
+
+def test_best_cell_drops_into_flax(finished):
+  architecture = architecture_file.load_architecture(finished / 'best.json')
+  rnn = nn.RNN(cells.GrammarCell(architecture=architecture, features=6))
+  inputs = jnp.ones((3, 7, 5))
+  outputs, _ = rnn.init_with_output(jax.random.key(0), inputs)
+  assert outputs.shape == (3, 7, 6)
+  facts = json.loads((finished / 'best.json').read_text())
+  assert len(facts['report_perplexity']) == 2
+
+
+def test_more_trials_continue_a_finished_run(tmp_path, data_dir, finished):
+  search_recurrent_cell.run(small(data_dir, num_trials=16), str(tmp_path))
+  search_recurrent_cell.run(small(data_dir), str(tmp_path))
+  trials = trial_log.read_trials(tmp_path / 'trials.jsonl')
+  reference = trial_log.read_trials(finished / 'trials.jsonl')
+  searched, expected = (
+    [trial.tokens for trial in some if trial.arm != 'retrain'][:17]
+    for some in (trials, reference)
+  )
+  assert searched == expected
+  assert [trial.number for trial in trials] == list(range(len(trials)))
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'dataset': 'ptp'}, 'ptb'),
+    ({'known_cells': ('lstn',)}, 'did you mean lstm'),
+    ({'base': 6}, 'power of two'),
+    ({'base': 1}, 'power of two'),
+    ({'num_trials': 25}, 'multiple of 8'),
+    ({'strategies': ('annealing',)}, "Unknown strategy 'annealing'"),
+    ({'combiners': ('divide',)}, "Unknown combiner 'divide'"),
+    ({'num_unrolled': 5000}, 'tokens'),
+    ({'block_size': 3}, 'multiple of num_devices'),
+    ({'num_seeds': 1}, 'num_seeds must be at least 2'),
+    ({'seed': -1}, 'seed must be'),
+    ({'features': 0}, 'features must be at least 1'),
+    ({'learning_rate': 0.0}, 'learning_rate and'),
+    ({'retrain_learning_rates': ()}, 'retrain_learning_rates must be'),
+  ],
+)
+def test_bad_settings_leave_no_trace(tmp_path, data_dir, changes, message):
+  with pytest.raises(ValueError, match=message):
+    search_recurrent_cell.run(small(data_dir, **changes), str(tmp_path / 'x'))
+  assert not (tmp_path / 'x').exists()
+
+
+def test_changed_config_is_refused(finished, data_dir):
+  before = contents(finished)
+  with pytest.raises(ValueError, match="'seed'"):
+    search_recurrent_cell.run(small(data_dir, seed=1), str(finished))
+  assert contents(finished) == before
+
+
+def test_full_disk_is_an_error_and_no_loss(tmp_path, data_dir, finished):
+  resource = pytest.importorskip('resource')
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  size = (finished / 'trials.jsonl').stat().st_size
+  resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+  try:
+    with pytest.raises(OSError, match=str(tmp_path)):
+      search_recurrent_cell.run(small(data_dir), str(tmp_path))
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+  search_recurrent_cell.run(small(data_dir), str(tmp_path))
+  assert contents(tmp_path) == contents(finished)
+
+
+def command(folder, data_dir, **changes):
+  flags = []
+  for name, value in dataclasses.asdict(small(data_dir, **changes)).items():
+    if value is not None:
+      shown = ','.join(map(str, value)) if isinstance(value, tuple) else value
+      flags.append(f'--{name}={shown}')
+  return [
+    sys.executable,
+    '-m',
+    'experiments.search_recurrent_cell',
+    f'--workdir={folder}',
+    *flags,
+  ]
+
+
+def environment(folder):
+  return os.environ | {'JAXNAS_DATA_DIR': str(folder / 'data')}
+
+
+def final_state(folder, config):
+  like = search_recurrent_cell.search_lib.init(
+    search_recurrent_cell.make_experiment(config).search
+  )
+  with checkpoints.Checkpoints(folder / 'checkpoints') as saved:
+    return saved.restore_newest(like)
+
+
+def test_killed_at_any_instant_and_resumed(tmp_path, data_dir):
+  """Kills a real run again and again; compares it with one never killed."""
+  env = environment(tmp_path)
+  moments = random.Random(os.environ.get('JAXNAS_KILL_SEED', '0'))
+  whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+  longer = {'num_trials': 64, 'num_steps': 40}
+  subprocess.run(
+    command(whole, data_dir, **longer),
+    env=env,
+    cwd=ROOT,
+    check=True,
+    capture_output=True,
+  )
+  num_lines = len((whole / 'trials.jsonl').read_bytes().splitlines())
+  log = killed / 'trials.jsonl'
+  for _ in range(3):
+    process = subprocess.Popen(
+      command(killed, data_dir, **longer),
+      env=env,
+      cwd=ROOT,
+      stdout=subprocess.DEVNULL,
+      stderr=subprocess.DEVNULL,
+    )
+    already = len(log.read_bytes().splitlines()) if log.exists() else 0
+    goal = already + moments.randint(0, num_lines // 4)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+      if log.exists() and len(log.read_bytes().splitlines()) >= goal:
+        break
+      time.sleep(0.002)
+    time.sleep(moments.random() * 0.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+  result = subprocess.run(
+    command(killed, data_dir, **longer),
+    env=env,
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert result.returncode == 0, result.stderr
+  first, second = contents(whole), contents(killed)
+  assert second['trials.jsonl'] == first['trials.jsonl']
+  assert second['best.json'] == first['best.json']
+  assert second['best_cell.svg'] == first['best_cell.svg']
+  config = small(data_dir, **longer)
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    final_state(killed, config),
+    final_state(whole, config),
+  )
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (['--known_cells=nascel'], 'did you mean nascell'),
+    (['--dataset=text'], 'data_dir'),
+    (['--trials=3'], 'trials'),
+  ],
+)
+def test_errors_are_one_line(tmp_path, flags, message):
+  result = subprocess.run(
+    [
+      sys.executable,
+      '-m',
+      'experiments.search_recurrent_cell',
+      f'--workdir={tmp_path / "run"}',
+      *flags,
+    ],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert result.returncode == 1
+  assert message in result.stderr
+  assert 'Traceback' not in result.stderr
+  assert not (tmp_path / 'run').exists()
