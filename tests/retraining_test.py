@@ -1,0 +1,199 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of retraining with a task that costs nothing."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnas import retraining as retraining_lib
+from jaxnas.evaluators import batched, rewards
+from jaxnas.records import trial_log
+from jaxnas.spaces import recurrent_cell
+from jaxnas.types import ProxyTask
+
+CELLS = [
+  recurrent_cell.parse(['add', name, 'add', name, 'add', name, *end])
+  for name, end in (
+    ('tanh', ['add', 'tanh', 0, 0]),
+    ('relu', ['add', 'relu', 0, 0]),
+  )
+]
+
+
+def make_runner(level, block_size=2):
+  """A child's perplexity is its program, best at the learning rate 0.1."""
+
+  def train(data, program, key, learning_rate, num_steps):
+    value = level if program is None else program
+    value = value + jnp.abs(jnp.log10(learning_rate) + 1)
+    value = value + 0.01 * jax.random.uniform(key) + data
+    is_alive = jnp.isfinite(learning_rate) & (num_steps > 0)
+    return value, {'is_alive': is_alive & (learning_rate < 5)}
+
+  def measure(split, program, child):
+    del program
+    return {'perplexity': child * split}
+
+  task = ProxyTask(
+    train,
+    measure,
+    train_data=jnp.zeros(()),
+    splits={'validation': jnp.array(1.0), 'report': jnp.array(2.0)},
+    program_axes=None if level is not None else 0,
+  )
+  return batched.BlockRunner(task, block_size)
+
+
+def assemble(architectures):
+  return np.array(
+    [10.0 if cell == CELLS[0] else 20.0 for cell in architectures], np.float32
+  )
+
+
+@pytest.fixture(scope='module')
+def retraining():
+  contestants = (
+    retraining_lib.Contestant('LSTM', 'LSTM', 'lstm', 5, 100),
+    *(
+      retraining_lib.Contestant(
+        f'random #{number}', 'random', 'space', 4, 101, cell, (number,)
+      )
+      for number, cell in enumerate(CELLS)
+    ),
+  )
+  return retraining_lib.Retraining(
+    contestants=contestants,
+    trainers={
+      'space': retraining_lib.Trainer(make_runner(None, 4), assemble),
+      'lstm': retraining_lib.Trainer(make_runner(15.0)),
+    },
+    learning_rates=(0.01, 0.1),
+    num_seeds=3,
+    num_steps=7,
+    key=jax.random.key(0),
+    reward=rewards.make_perplexity_reward(),
+  )
+
+
+@pytest.fixture
+def log(tmp_path):
+  with trial_log.TrialLog(tmp_path / 'trials.jsonl') as log:
+    yield log
+
+
+def test_every_job_is_a_trial_and_the_best_rate_is_chosen(retraining, log):
+  assert retraining_lib.num_left(retraining, log) == 18
+  retraining_lib.run(retraining, log)
+  assert retraining_lib.num_left(retraining, log) == 0
+  assert len(log.trials) == 18
+  settings = {tuple(sorted(t.settings.items())) for t in log.trials}
+  assert len(settings) == 18
+  results = {
+    row.contestant.label: row for row in retraining_lib.results(retraining, log)
+  }
+  for label, level in (('random #0', 10), ('random #1', 20), ('LSTM', 15)):
+    row = results[label]
+    assert row.learning_rate == 0.1
+    np.testing.assert_allclose(row.validation, level, atol=0.02)
+    np.testing.assert_allclose(row.report, 2 * row.validation, rtol=1e-6)
+    assert len(set(row.validation)) == 3
+  # The same seeds for all.
+  np.testing.assert_allclose(
+    results['LSTM'].validation - 15,
+    results['random #0'].validation - 10,
+    atol=1e-5,
+  )
+  best = retraining_lib.best_of_groups(list(results.values()))
+  assert best['random'].contestant.label == 'random #0'
+  assert list(best) == ['LSTM', 'random']
+
+
+def test_interrupted_jobs_go_on(retraining, log, tmp_path):
+  class StoppedError(Exception):
+    pass
+
+  def stop(trials):
+    if trials[-1].number >= 7:
+      raise StoppedError
+
+  with pytest.raises(StoppedError):
+    retraining_lib.run(retraining, log, stop)
+  assert 0 < retraining_lib.num_left(retraining, log) < 18
+  retraining_lib.run(retraining, log)
+  with trial_log.TrialLog(tmp_path / 'whole.jsonl') as whole:
+    retraining_lib.run(retraining, whole)
+    assert log.trials == whole.trials
+
+
+def test_diverged_seed_is_never_the_best(retraining, log):
+  changed = dataclasses.replace(retraining, learning_rates=(0.01, 10.0))
+  retraining_lib.run(changed, log)
+  assert {trial.status for trial in log.trials} == {'ok', 'diverged'}
+  for row in retraining_lib.results(changed, log):
+    assert row.learning_rate == 0.01
+  only = dataclasses.replace(retraining, learning_rates=(10.0,))
+  for row in retraining_lib.results(only, log):
+    assert np.isinf(row.report).all()
+
+
+def test_top_are_distinct_and_trained(log):
+  def trial(number, reward, **fields):
+    return trial_log.Trial(
+      number, 'random', 0, (number,), {}, reward, {}, 'ok', **fields
+    )
+
+  trials = [
+    trial(0, 0.2),
+    trial(1, 0.5),
+    trial(2, 0.5, duplicate_of=1),
+    dataclasses.replace(trial(3, 0.0), status='diverged'),
+    dataclasses.replace(trial(4, 0.9), arm='reinforce'),
+    trial(5, 0.3),
+  ]
+  chosen = retraining_lib.top(trials, 'random', 2)
+  assert [trial.number for trial in chosen] == [1, 5]
+  assert len(retraining_lib.top(trials, 'random', 9)) == 3
+
+
+def test_ratio_interval_is_welchs():
+  first = np.exp([1.0, 1.2, 1.1])
+  second = np.exp([2.0, 2.1, 2.3])
+  ratio, low, high = retraining_lib.ratio_interval(first, second)
+  assert ratio == pytest.approx(math.exp(1.1 - 32 / 15))
+  # By hand: standard error sqrt(0.01/3 + 0.0233/3) = 0.10541, 3.4483 degrees
+  # of freedom, Student's 97.5 % quantile 2.9606.
+  half = 0.10541 * 2.9606
+  assert math.log(high / low) / 2 == pytest.approx(half, rel=1e-3)
+  assert all(
+    math.isnan(value)
+    for value in retraining_lib.ratio_interval(first, np.array([1, np.inf, 2]))
+  )
+
+
+@pytest.mark.parametrize('wanted', [1, 50, 1234, 99999])
+def test_equal_features_is_nearest(wanted):
+  def count(features):
+    return 3 * features * features + 7
+
+  found = retraining_lib.equal_features(count, wanted)
+  distances = [abs(count(width) - wanted) for width in range(1, 400)]
+  assert abs(count(found) - wanted) == min(distances)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'learning_rates': ()}, 'positive learning rates'),
+    ({'learning_rates': (0.1, 0.0)}, 'positive learning rates'),
+    ({'num_seeds': 1}, 'at least 2 seeds'),
+  ],
+)
+def test_bad_retrainings_are_refused(retraining, changes, message):
+  with pytest.raises(ValueError, match=message):
+    dataclasses.replace(retraining, **changes)
