@@ -68,6 +68,12 @@ class LanguageModel(nn.Module):
     self.layers = [
       self.make_cell(self.features) for _ in range(self.num_layers)
     ]
+    self.scans = [
+      None
+      if hasattr(cell, 'unroll')
+      else nn.RNN(cell, time_major=True, return_carry=True)
+      for cell in self.layers
+    ]
     if not self.tie_embeddings:
       self.output_kernel = self.param(
         'output_kernel',
@@ -111,17 +117,19 @@ class LanguageModel(nn.Module):
     table = self.embedding_dropout(self.embedding, deterministic=deterministic)
     hidden = self.dropout(table[inputs], deterministic=deterministic)
     new_carry = []
-    for cell, layer_carry in zip(self.layers, carry, strict=True):
+    for cell, scan, layer_carry in zip(
+      self.layers, self.scans, carry, strict=True
+    ):
       layer_carry, hidden = self._run_layer(
-        cell, layer_carry, hidden, deterministic
+        cell, scan, layer_carry, hidden, deterministic
       )
       new_carry.append(layer_carry)
       hidden = self.dropout(hidden, deterministic=deterministic)
     return new_carry, hidden
 
-  def _run_layer(self, cell, carry, inputs, deterministic):
+  def _run_layer(self, cell, scan, carry, inputs, deterministic):
     use_mask = self.recurrent_dropout_rate > 0 and not deterministic
-    if hasattr(cell, 'unroll'):
+    if scan is None:
       mask = None
       if use_mask:
         mask = self.recurrent_dropout(
@@ -134,9 +142,7 @@ class LanguageModel(nn.Module):
         'recurrent_dropout_rate needs a cell with a method `unroll`, got '
         f'{type(cell).__name__}.'
       )
-    return nn.RNN(cell, time_major=True, return_carry=True)(
-      inputs, initial_carry=carry
-    )
+    return scan(inputs, initial_carry=carry)
 
   def __call__(self, carry, inputs, targets, weights, deterministic=True):
     """Returns the loss on a segment of text.

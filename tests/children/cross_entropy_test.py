@@ -1,0 +1,123 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxnas.children import cross_entropy as module
+
+D, V = 3, 7
+ONE_CHUNK = 5
+# Three chunks that the rows do not fill.
+MANY_CHUNKS = 2 * module._MAX_CHUNK_ROWS + 1
+
+
+@pytest.fixture
+def float64():
+  # Optimisations do not change what is tested in float64, and take most of the
+  # time.
+  jax.config.update('jax_disable_most_optimizations', True)
+  with jax.enable_x64(True):
+    yield
+  jax.config.update('jax_disable_most_optimizations', False)
+
+
+def make_arguments(seed, num_rows):
+  rng = np.random.default_rng(seed)
+  hidden, kernel, bias = (
+    jnp.asarray(rng.normal(size=shape)) for shape in ((num_rows, D), (D, V), V)
+  )
+  targets = jnp.asarray(rng.integers(0, V, num_rows), jnp.int32)
+  weights = jnp.asarray(rng.integers(0, 3, num_rows) / 2)
+  return hidden, kernel, bias, targets, weights
+
+
+def definition(hidden, kernel, bias, targets, weights):
+  logits = hidden @ kernel + bias[None]
+  nats = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+  return jnp.sum(weights * nats)
+
+
+def value_and_gradients(function):
+  # The factor shows whether the cotangent reaches the gradients.
+  return jax.value_and_grad(
+    lambda *arguments: 3 * function(*arguments), argnums=(0, 1, 2)
+  )
+
+
+def assert_close(result, expected):
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12),
+    result,
+    expected,
+  )
+
+
+@pytest.mark.usefixtures('float64')
+@pytest.mark.parametrize('num_rows', [ONE_CHUNK, MANY_CHUNKS])
+def test_values_and_gradients_are_those_of_optax(num_rows):
+  arguments = make_arguments(0, num_rows)
+  run = jax.jit(value_and_gradients(module.cross_entropy))
+  assert_close(
+    run(*arguments), jax.jit(value_and_gradients(definition))(*arguments)
+  )
+  # The loss alone is other code than the loss with its gradients.
+  loss = jax.jit(module.cross_entropy)(*arguments)
+  assert_close(loss, definition(*arguments))
+
+
+@pytest.mark.usefixtures('float64')
+def test_vmap_gives_what_each_gives_alone():
+  children = [make_arguments(seed, MANY_CHUNKS) for seed in range(3)]
+  batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *children)
+  result = jax.jit(jax.vmap(value_and_gradients(module.cross_entropy)))(*batch)
+  expected = jax.jit(jax.vmap(value_and_gradients(definition)))(*batch)
+  assert_close(result, expected)
+  assert_close(jax.jit(jax.vmap(module.cross_entropy))(*batch), expected[0] / 3)
+
+
+@pytest.mark.usefixtures('float64')
+def test_no_gradient_flows_to_the_weights():
+  grad = jax.grad(module.cross_entropy, argnums=4)
+  gradient = grad(*make_arguments(1, ONE_CHUNK))
+  np.testing.assert_array_equal(gradient, np.zeros(ONE_CHUNK))
+
+
+def test_large_logits_do_not_overflow():
+  hidden = jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+  kernel = 1e4 * jnp.eye(D, V)
+  targets = jnp.array([0, 2])
+  loss, gradients = value_and_gradients(module.cross_entropy)(
+    hidden, kernel, jnp.zeros(V), targets, jnp.ones(2)
+  )
+  assert loss == 3e4
+  assert all(np.isfinite(leaf).all() for leaf in gradients)
+
+
+def test_the_logits_of_all_children_never_exist():
+  num_children, rows, classes = 16, 700, 10_000
+  shapes = ((rows, D), (D, classes), (classes,), (rows,), (rows,))
+  dtypes = (np.float32, np.float32, np.float32, np.int32, np.float32)
+  arguments = [
+    jax.ShapeDtypeStruct((num_children, *shape), dtype)
+    for shape, dtype in zip(shapes, dtypes, strict=True)
+  ]
+  run = jax.jit(jax.vmap(value_and_gradients(module.cross_entropy)))
+  memory = run.lower(*arguments).compile().memory_analysis()
+  assert memory is not None
+  all_logits = num_children * rows * classes * 4
+  assert memory.temp_size_in_bytes < all_logits / 8
+
+
+@pytest.mark.parametrize(
+  ('position', 'shape'),
+  [(0, (ONE_CHUNK, D + 1)), (1, (D, V + 1)), (3, (ONE_CHUNK + 1,)), (4, ())],
+)
+def test_wrong_shapes_are_refused(position, shape):
+  arguments = list(make_arguments(0, ONE_CHUNK))
+  arguments[position] = jnp.zeros(shape, arguments[position].dtype)
+  with pytest.raises(AssertionError):
+    module.cross_entropy(*arguments)

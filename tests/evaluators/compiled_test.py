@@ -1,0 +1,107 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnas.evaluators import compiled
+from jaxnas.spaces import recurrent_cell
+from jaxnas.types import ProxyTask, Status
+
+SPACE = recurrent_cell.make_space(2)
+TOKENS = np.stack(
+  [
+    SPACE.encode(recurrent_cell.KNOWN_CELLS['paper_example']),
+    np.zeros(SPACE.num_tokens, np.int32),
+    np.array([0, 1, 1, 2, 0, 3, 0, 0, 2, 1], np.int32),
+  ]
+)
+KEYS = jax.random.split(jax.random.key(0), 3)
+
+
+def num_names(architecture):
+  return len(set(architecture.names))
+
+
+class Tasks:
+  """Makes tasks that cost nothing, and counts."""
+
+  def __init__(self):
+    self.made = []
+    self.num_traces = 0
+
+  def make(self, architecture):
+    self.made.append(architecture)
+    size = num_names(architecture)
+
+    def train(train_data, program, key, learning_rate, num_steps):
+      self.num_traces += 1
+      assert program is None
+      child = train_data * size + jax.random.uniform(key)
+      metrics = {
+        'num_trained': num_steps,
+        'learning_rate': learning_rate,
+        # The cell of zeros has three different names.
+        'is_alive': jnp.array(size > 3),
+      }
+      return child, metrics
+
+    def measure(split, program, child):
+      assert program is None
+      return {'value': split + child}
+
+    splits = {'validation': 100.0, 'report': -1.0}
+    return ProxyTask(train, measure, jnp.array(10.0), splits, None)
+
+
+@pytest.fixture
+def tasks():
+  return Tasks()
+
+
+@pytest.fixture
+def evaluator(tasks):
+  return compiled.make_evaluator(
+    SPACE,
+    tasks.make,
+    lambda metrics: metrics['validation_value'],
+    learning_rate=0.5,
+    num_steps=7,
+    floor_reward=-3.0,
+  )
+
+
+def test_each_child_is_trained_and_measured_on_validation(evaluator):
+  evaluation = evaluator.evaluate(KEYS, TOKENS)
+  sizes = [num_names(SPACE.decode(row)) for row in TOKENS]
+  noise = [jax.random.uniform(key) for key in KEYS]
+  expected = 100 + 10 * np.array(sizes) + np.array(noise)
+  np.testing.assert_allclose(
+    evaluation.metrics['validation_value'], expected, rtol=1e-6
+  )
+  assert sizes[1] <= 3 < min(sizes[0], sizes[2])
+  assert evaluation.status.tolist() == [Status.OK, Status.DIVERGED, Status.OK]
+  assert evaluation.rewards[1] == -3.0
+  np.testing.assert_allclose(
+    evaluation.rewards[[0, 2]], expected[[0, 2]], rtol=1e-6
+  )
+  assert evaluation.metrics['num_trained'].tolist() == [7, 7, 7]
+  assert evaluation.metrics['learning_rate'].tolist() == [0.5, 0.5, 0.5]
+  assert evaluator.block_size == 1
+  assert evaluator.floor_reward == -3.0
+
+
+def test_an_architecture_is_compiled_once(tasks, evaluator):
+  first = evaluator.evaluate(KEYS, TOKENS)
+  order = [2, 0, 0]
+  again = evaluator.evaluate(KEYS[np.array(order)], TOKENS[order])
+  assert len(tasks.made) == 3
+  assert tasks.num_traces == 3
+  np.testing.assert_array_equal(again.rewards, first.rewards[order])
+
+
+def test_keys_and_tokens_go_together(evaluator):
+  with pytest.raises(ValueError, match='longer'):
+    evaluator.evaluate(KEYS[:2], TOKENS)

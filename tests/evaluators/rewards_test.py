@@ -1,0 +1,86 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import numpy as np
+import pytest
+
+from jaxnas.evaluators import rewards
+from jaxnas.types import Status
+
+
+def test_the_reward_is_the_papers():
+  reward = rewards.make_perplexity_reward()
+  metrics = {'validation_perplexity': np.array([62.4, 80.0, 140.0])}
+  np.testing.assert_allclose(
+    reward(metrics), [0.0205, 0.0125, 0.0041], atol=5e-5
+  )
+
+
+def test_scale_and_metric_can_be_chosen():
+  reward = rewards.make_perplexity_reward(scale=2.0, metric='other')
+  metrics = {
+    'other': np.array([2.0], np.float32),
+    'validation_perplexity': np.array([1.0], np.float32),
+  }
+  np.testing.assert_array_equal(reward(metrics), [0.5])
+
+
+def test_the_square_of_a_float32_does_not_overflow():
+  reward = rewards.make_perplexity_reward()
+  result = reward({'validation_perplexity': np.array([1e25], np.float32)})
+  assert 0 < result[0] < 1e-40
+
+
+@pytest.mark.parametrize('scale', [0.0, -1.0, float('nan')])
+def test_the_scale_must_be_positive(scale):
+  with pytest.raises(ValueError, match=f'must be positive, got {scale}'):
+    rewards.make_perplexity_reward(scale)
+
+
+def judge(values, is_alive=None, floor_reward=0.0):
+  values = np.array(values, np.float32)
+  if is_alive is None:
+    is_alive = np.ones(len(values), bool)
+  metrics = {'value': values, 'is_alive': np.array(is_alive)}
+  return rewards.judge(metrics, lambda metrics: metrics['value'], floor_reward)
+
+
+def test_a_reward_that_is_not_finite_or_positive_is_the_floor():
+  values = [0.5, np.nan, np.inf, -np.inf, 0.0, -1.0, 0.125]
+  evaluation = judge(values)
+  ok, failed = Status.OK, Status.DIVERGED
+  np.testing.assert_array_equal(evaluation.rewards, [0.5, 0, 0, 0, 0, 0, 0.125])
+  assert evaluation.status.tolist() == [
+    ok, failed, failed, failed, failed, failed, ok
+  ]  # fmt: skip
+  assert evaluation.rewards.dtype == np.float32
+  assert evaluation.status.dtype == np.int32
+  # What was measured is kept as it is.
+  np.testing.assert_array_equal(evaluation.metrics['value'], values)
+  assert set(evaluation.metrics) == {'value'}
+
+
+def test_a_child_that_died_gets_the_floor_whatever_it_measures():
+  evaluation = judge([0.5, 0.25], is_alive=[0, 1], floor_reward=-2.0)
+  assert evaluation.rewards.tolist() == [-2.0, 0.25]
+  assert evaluation.status.tolist() == [Status.DIVERGED, Status.OK]
+
+
+def test_another_floor_lets_negative_rewards_pass():
+  evaluation = judge([-1.0, -2.0, -3.0, np.nan], floor_reward=-2.0)
+  assert evaluation.rewards.tolist() == [-1.0, -2.0, -2.0, -2.0]
+  assert evaluation.status.tolist() == [
+    Status.OK, Status.DIVERGED, Status.DIVERGED, Status.DIVERGED
+  ]  # fmt: skip
+
+
+def test_perplexities_that_are_not_numbers_are_judged_in_silence(recwarn):
+  metrics = {
+    'validation_perplexity': np.array([0.0, np.inf, np.nan], np.float32),
+    'is_alive': np.ones(3, bool),
+  }
+  evaluation = rewards.judge(metrics, rewards.make_perplexity_reward(), 0.0)
+  assert evaluation.rewards.tolist() == [0, 0, 0]
+  assert set(evaluation.status.tolist()) == {Status.DIVERGED}
+  assert not recwarn.list
+  assert 'is_alive' in metrics
