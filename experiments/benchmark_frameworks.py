@@ -1,0 +1,118 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The processes of jax and PyTorch that the benchmark compares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import importlib.util
+import os
+import pathlib
+import re
+from typing import Any
+
+from experiments import benchmark_worker
+
+
+class Frameworks:
+  """Starts workers when they are needed, and knows what they run on.
+
+  Attributes:
+    about: machine, devices and versions of the workers started so far.
+  """
+
+  def __init__(self, stack: contextlib.ExitStack):
+    """Makes a set of workers that end with `stack`."""
+    self.about: dict[str, dict[str, Any]] = {'machine': _machine()}
+    self._stack = stack
+    self._workers: dict[str, benchmark_worker.Worker] = {}
+
+  @property
+  def is_cpu(self) -> bool:
+    """Whether jax runs on a CPU."""
+    return self.jax().facts['platform'] == 'cpu'
+
+  @property
+  def torch_device(self) -> str:
+    """Where PyTorch runs: on what jax runs on."""
+    return 'cpu' if self.is_cpu else 'cuda'
+
+  def why_no_torch(self) -> str | None:
+    """Returns why PyTorch cannot be compared with here, `None` if it can."""
+    if importlib.util.find_spec('torch') is None:
+      return (
+        'PyTorch is missing: `make bench-recurrent` installs it, or '
+        "`pip install '.[bench]'`"
+      )
+    if not self.is_cpu and not self.torch().facts['has_cuda']:
+      return 'this PyTorch cannot use the accelerator that jax uses'
+    return None
+
+  def jax(self) -> benchmark_worker.Worker:
+    """Returns the worker with one device of all threads, jax's default."""
+    if 'jax' not in self._workers:
+      environment = _environment()
+      environment['XLA_FLAGS'] = re.sub(
+        r'--xla_(force_host_platform_device_count|cpu_multi_thread_eigen)=\S+',
+        '',
+        environment.get('XLA_FLAGS', ''),
+      ).strip()
+      environment.pop('JAX_NUM_CPU_DEVICES', None)
+      worker = self._start('jax', environment)
+      facts = worker.facts
+      self.about['jax'] = {
+        'platform': facts['platform'],
+        'device': facts['device'],
+        **facts['versions'],
+      }
+    return self._workers['jax']
+
+  @contextlib.contextmanager
+  def search_jax(self) -> Iterator[benchmark_worker.Worker]:
+    """Yields a new worker with the devices of a search; nothing is compiled."""
+    with benchmark_worker.Worker(
+      'experiments.benchmark_jax', _environment()
+    ) as worker:
+      self.about['devices'] = {
+        'interpreted training': worker.facts['num_devices'],
+        'all else in jax': self.jax().facts['num_devices'],
+      }
+      yield worker
+
+  def torch(self, number: int = 0) -> benchmark_worker.Worker:
+    """Returns the PyTorch worker of that number."""
+    name = f'torch_{number}'
+    if name not in self._workers:
+      facts = self._start(name, _environment()).facts
+      self.about['torch'] = {
+        'version': facts['version'],
+        'threads': facts['num_threads'],
+      }
+    return self._workers[name]
+
+  def _start(self, name, environment) -> benchmark_worker.Worker:
+    module = f'experiments.benchmark_{name.split("_")[0]}'
+    self._workers[name] = self._stack.enter_context(
+      benchmark_worker.Worker(module, environment)
+    )
+    return self._workers[name]
+
+
+def _environment() -> dict[str, str]:
+  return {
+    **os.environ,
+    # Compilations are measured, and several processes share an accelerator.
+    'JAX_ENABLE_COMPILATION_CACHE': 'false',
+    'XLA_PYTHON_CLIENT_PREALLOCATE': 'false',
+  }
+
+
+def _machine() -> dict[str, Any]:
+  processor = 'unknown'
+  with contextlib.suppress(OSError):
+    text = pathlib.Path('/proc/cpuinfo').read_text()
+    found = re.search(r'^model name\s*: (.*)', text, re.MULTILINE)
+    processor = found[1] if found else processor
+  return {'processor': processor, 'cores': os.cpu_count()}

@@ -1,0 +1,442 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the benchmark of recurrent cells measures in jax.
+
+A worker of `experiments.benchmark_recurrent`; each `make_` prepares one
+measurement. Architectures come as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import functools
+import importlib.metadata
+import resource
+import sys
+import time
+from typing import Any
+
+from flax import linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+import numpy as np
+
+from experiments import benchmark_worker
+from jaxnas.children import recurrent_cell as cells
+from jaxnas.children import recurrent_interpreter, text_training
+from jaxnas.controllers import recurrent as controllers
+from jaxnas.evaluators import batched
+from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.strategies import reinforce
+from jaxnas.types import ProxyTask
+
+Facts = benchmark_worker.Facts
+Burst = Callable[..., Facts]
+
+_LEARNING_RATE = 1.0
+_BATCHES_A_SCAN = 32
+
+
+def describe() -> Facts:
+  """Returns device and versions."""
+  device = jax.local_devices()[0]
+  return {
+    'platform': device.platform,
+    'device': device.device_kind,
+    'num_devices': len(jax.local_devices()),
+    'versions': {
+      name: importlib.metadata.version(name)
+      for name in ('jax', 'jaxlib', 'flax')
+    },
+  }
+
+
+def make_interpreted(
+  architectures: Sequence[Mapping[str, Any]], **shapes: int
+) -> tuple[Facts, Burst]:
+  """Trains children by the interpreted route, as a search does.
+
+  A burst is the library's own path: programs are assembled, and block after
+  block is initialised, trained for `num_steps` and measured on one segment.
+  The facts tell the seconds of the one compilation.
+  """
+  children = [spaces.RecurrentCell.from_json(cell) for cell in architectures]
+  num_devices = len(jax.local_devices())
+  runner = batched.BlockRunner(
+    _make_task(
+      recurrent_interpreter.InterpretedCell,
+      recurrent_interpreter.BATCH_AXES,
+      **shapes,
+    ),
+    min(
+      batched.default_block_size(num_devices),
+      -(-len(children) // num_devices) * num_devices,
+    ),
+    num_devices,
+  )
+  keys = jax.random.split(jax.random.key(0), len(children))
+
+  def burst(num_steps: int, first: int = 0, count: int | None = None) -> Facts:
+    rows = slice(first, len(children) if count is None else first + count)
+    started = time.perf_counter()
+    programs = recurrent_interpreter.assemble(children[rows])
+    rates = np.full(len(children[rows]), _LEARNING_RATE)
+    metrics = runner.run(keys[rows], programs, rates, num_steps)
+    return {
+      'seconds': time.perf_counter() - started,
+      'num_alive': metrics['is_alive'].sum(),
+      'peak_bytes': _peak_bytes(),
+    }
+
+  burst(1, 0, runner.block_size)
+  return {
+    'compile_seconds': runner.compile_seconds,
+    'block_size': runner.block_size,
+  }, burst
+
+
+def make_compiled(
+  architectures: Sequence[Mapping[str, Any]], **shapes: int
+) -> tuple[Facts, Burst]:
+  """Trains a child by the compiled route; a burst compiles one and runs it."""
+  children = [spaces.RecurrentCell.from_json(cell) for cell in architectures]
+
+  def burst(index: int, num_steps: int) -> Facts:
+    make_cell = functools.partial(
+      cells.GrammarCell, architecture=children[index]
+    )
+    task = _make_task(make_cell, None, **shapes)
+    seconds = {'compile_seconds': 0.0, 'run_seconds': 0.0}
+
+    def call(function, *arguments):
+      started = time.perf_counter()
+      program = jax.jit(function).lower(*arguments).compile()
+      compiled = time.perf_counter()
+      result = jax.block_until_ready(program(*arguments))
+      seconds['compile_seconds'] += compiled - started
+      seconds['run_seconds'] += time.perf_counter() - compiled
+      return result
+
+    child, _ = call(
+      task.train,
+      task.train_data,
+      None,
+      jax.random.key(index),
+      np.float32(_LEARNING_RATE),
+      np.int32(num_steps),
+    )
+    call(task.measure, task.splits['validation'], None, child)
+    return seconds
+
+  return {}, burst
+
+
+def make_recurrence(
+  kind: str,
+  architectures: Sequence[Mapping[str, Any]],
+  features: int,
+  num_unrolled: int,
+  batch_size: int,
+  num_calls: int = 1,
+) -> tuple[Facts, Burst]:
+  """Runs the recurrence of all cells forward and back, one vmap on one device.
+
+  `kind` is `'jaxnas'`, or `'switch'` for `switch_recurrence`.
+  """
+  children = [spaces.RecurrentCell.from_json(cell) for cell in architectures]
+  run = {'jaxnas': jaxnas_recurrence, 'switch': switch_recurrence}[kind]
+  inputs = recurrence_inputs(
+    children, features, num_unrolled, batch_size, jax.random.key(0)
+  )
+  program = jax.jit(recurrence_gradients(run))
+  return {}, _repeated(program, inputs, num_calls)
+
+
+def recurrence_inputs(
+  architectures: Sequence[spaces.RecurrentCell],
+  features: int,
+  num_unrolled: int,
+  batch_size: int,
+  key: jax.Array,
+) -> tuple[Any, ...]:
+  """Returns programs, inputs `[N, T, B, D]`, `W` and `U` `[N, D, K]`, weights.
+
+  The weights `[N, T, B, D]` make a loss of the outputs.
+  """
+  num, base = len(architectures), architectures[0].base
+  kernel = (num, features, base * features)
+  sequence = (num, num_unrolled, batch_size, features)
+  return (
+    jax.device_put(recurrent_interpreter.assemble(architectures)),
+    *(
+      jax.random.uniform(key, shape, minval=-0.1, maxval=0.1)
+      for key, shape in zip(
+        jax.random.split(key, 4),
+        (sequence, kernel, kernel, sequence),
+        strict=True,
+      )
+    ),
+  )
+
+
+def recurrence_gradients(run: Callable[..., jax.Array]) -> Callable[..., Any]:
+  """Returns what gives loss and gradients of a recurrence, for `N` children."""
+
+  def loss(program, inputs, kernel, recurrent_kernel, weights):
+    outputs = run(program, inputs, kernel, recurrent_kernel)
+    return jnp.sum(outputs * weights)
+
+  return jax.vmap(
+    jax.value_and_grad(loss, argnums=(1, 2, 3)),
+    in_axes=(recurrent_interpreter.BATCH_AXES, 0, 0, 0, 0),
+  )
+
+
+def jaxnas_recurrence(program, inputs, kernel, recurrent_kernel):
+  """Runs an interpreted cell over a sequence, `[T, B, D] -> [T, B, D]`."""
+  features = inputs.shape[-1]
+  cell = recurrent_interpreter.InterpretedCell(features, program=program)
+  params = {
+    'input_projection': {'kernel': kernel},
+    'recurrent_kernel': recurrent_kernel,
+  }
+  carry = (jnp.zeros(inputs.shape[1:]),) * 2
+  return cell.apply({'params': params}, carry, inputs, method='unroll')[1]
+
+
+def switch_recurrence(program, inputs, kernel, recurrent_kernel):
+  """Does the same the plain way: `lax.switch` at each node, under `lax.scan`.
+
+  What a first version would be: differentiated by jax, with the product of
+  inputs and `W` before the loop.
+  """
+
+  def step(carry, projected):
+    memory, hidden = carry
+    hidden, memory = _switch_cell(
+      program, projected, hidden @ recurrent_kernel, memory
+    )
+    return (memory, hidden), hidden
+
+  carry = (jnp.zeros(inputs.shape[1:]),) * 2
+  return lax.scan(step, carry, inputs @ kernel)[1]
+
+
+def _switch_cell(program, zx, zh, memory):
+  base = zx.shape[-1] // memory.shape[-1]
+
+  def combine(code, first, second):
+    return lax.switch(code, [jnp.add, jnp.multiply], first, second)
+
+  def activate(code, value):
+    return lax.switch(
+      code, [lambda x: x, jnp.tanh, jax.nn.sigmoid, jax.nn.relu], value
+    )
+
+  def inject(output):
+    combined = combine(program.inject_combiner, output, memory)
+    return activate(program.inject_activation, combined)
+
+  firsts, seconds = jnp.split(zx, base, -1), jnp.split(zh, base, -1)
+  values = []
+  for start, width in spaces.levels(base):
+    outputs = []
+    for node in range(start, start + width):
+      value = combine(
+        program.combiners[node], firsts[node - start], seconds[node - start]
+      )
+      values.append(value)
+      output = activate(program.activations[node], value)
+      outputs.append(
+        lax.cond(program.inject_index == node, inject, lambda x: x, output)
+      )
+    # In half order, the operands of a level are the halves of the one below.
+    firsts, seconds = outputs[: width // 2], outputs[width // 2 :]
+  return outputs[0], jnp.stack(values)[program.read_index]
+
+
+def make_lstm(
+  kind: str,
+  features: int,
+  num_unrolled: int,
+  batch_size: int,
+  num_calls: int = 1,
+) -> tuple[Facts, Burst]:
+  """Runs an LSTM forward and back; `kind` is `'jaxnas'` or `'flax'`."""
+  keys = jax.random.split(jax.random.key(0), 3)
+  shape = (num_unrolled, batch_size, features)
+  inputs, weights = (jax.random.normal(key, shape) for key in keys[:2])
+  carry = (jnp.zeros((batch_size, features)),) * 2
+  cell: nn.RNNCellBase
+  if kind == 'jaxnas':
+    cell = cells.LSTMCell(features)
+    params = cell.init(keys[2], carry, inputs[0])
+
+    def run(params, inputs):
+      return cell.apply(params, carry, inputs, method='unroll')[1]
+  else:
+    cell = nn.OptimizedLSTMCell(features)
+    network = nn.RNN(cell, time_major=True)
+    params = network.init(keys[2], inputs)
+
+    def run(params, inputs):
+      return network.apply(params, inputs, initial_carry=carry)
+
+  def loss(params, inputs):
+    return jnp.sum(run(params, inputs) * weights)
+
+  program = jax.jit(jax.grad(loss, argnums=(0, 1)))
+  return {}, _repeated(program, (params, inputs), num_calls)
+
+
+def make_controller(
+  base: int, num_trials: int, num_batches: int
+) -> tuple[Facts, Burst]:
+  """Samples batches and updates the controller, with a free reward.
+
+  A burst does the same number of batches by a call of `ask` and of `tell` each
+  and by a scan in one program, and tells the seconds of both.
+  """
+  space = spaces.make_space(base)
+  strategy = reinforce.make_reinforce(
+    controllers.make_controller(space.decisions)
+  )
+  num_scans = max(1, num_batches // _BATCHES_A_SCAN)
+  keys = jax.random.split(
+    jax.random.key(0), num_scans * min(num_batches, _BATCHES_A_SCAN)
+  )
+
+  @jax.jit
+  def reward(tokens):
+    return jnp.mean(tokens == 1, axis=-1, dtype=jnp.float32)
+
+  def step(state, key):
+    proposals = strategy.ask(state, key, num_trials)
+    return strategy.tell(state, proposals, reward(proposals.tokens))
+
+  scan = jax.jit(functools.partial(lax.scan, step))
+  separate_keys = list(keys)
+  scan_keys = jnp.split(keys, num_scans)
+
+  def burst() -> Facts:
+    state = jax.block_until_ready(strategy.init(jax.random.key(1)))
+    seconds = []
+    for run, parts in ((step, separate_keys), (scan, scan_keys)):
+      last, started = state, time.perf_counter()
+      for part in parts:
+        last = run(last, part)[0]
+      jax.block_until_ready(last)
+      seconds.append(time.perf_counter() - started)
+    return {
+      'calls': seconds[0],
+      'scan': seconds[1],
+      'num_architectures': len(keys) * num_trials,
+    }
+
+  burst()
+  return {}, burst
+
+
+def make_peak(sizes: Sequence[int]) -> tuple[Facts, Burst]:
+  """Multiplies large square float32 matrices, on all devices at once."""
+  num_devices = len(jax.local_devices())
+  mesh = jax.make_mesh((num_devices,), ('devices',))
+  program = jax.jit(
+    jax.shard_map(
+      lambda first, second: jnp.dot(first[0], second[0])[None],
+      mesh=mesh,
+      in_specs=PartitionSpec('devices'),
+      out_specs=PartitionSpec('devices'),
+    )
+  )
+  sharding = jax.NamedSharding(mesh, PartitionSpec('devices'))
+  matrices = {
+    size: jax.device_put(
+      np.full((num_devices, size, size), 0.5, np.float32), sharding
+    )
+    for size in sizes
+  }
+
+  def burst() -> Facts:
+    flops = 0.0
+    for size, matrix in matrices.items():
+      # The small ones more often, for about equal time.
+      for _ in range(max(1, min(8, max(sizes) ** 3 // size**3))):
+        started = time.perf_counter()
+        jax.block_until_ready(program(matrix, matrix))
+        seconds = time.perf_counter() - started
+        flops = max(flops, num_devices * 2 * size**3 / seconds)
+    return {'flops': flops}
+
+  burst()
+  return {}, burst
+
+
+MAKERS: dict[str, benchmark_worker.Maker] = {
+  'interpreted': make_interpreted,
+  'compiled': make_compiled,
+  'recurrence': make_recurrence,
+  'lstm': make_lstm,
+  'controller': make_controller,
+  'peak': make_peak,
+}
+
+
+def _make_task(
+  make_cell: Callable[..., nn.RNNCellBase],
+  program_axes: Any,
+  *,
+  vocab_size: int,
+  features: int,
+  num_unrolled: int,
+  batch_size: int,
+  num_segments: int,
+) -> ProxyTask:
+  """Makes the task of training on random tokens by clipped SGD."""
+  shape = (num_segments + 1, num_unrolled, batch_size)
+  generator = np.random.default_rng(0)
+  tokens = jnp.asarray(generator.integers(vocab_size, size=shape), jnp.int32)
+  segments = text_training.Segments(
+    tokens[:-1], tokens[1:], jnp.ones(tokens[1:].shape)
+  )
+  return text_training.make_task(
+    text_training.Recipe(
+      features=features, optimizer='sgd', max_grad_norm=0.25
+    ),
+    vocab_size,
+    make_cell,
+    segments,
+    {'validation': jax.tree.map(lambda x: x[:1], segments)},
+    program_axes,
+  )
+
+
+def _repeated(
+  program: Callable[..., Any], arguments: tuple[Any, ...], num_calls: int
+) -> Burst:
+  """Returns a burst of some calls, which tells the mean seconds of one."""
+
+  def burst() -> Facts:
+    started = time.perf_counter()
+    for _ in range(num_calls):
+      jax.block_until_ready(program(*arguments))
+    return {'seconds': (time.perf_counter() - started) / num_calls}
+
+  jax.block_until_ready(program(*arguments))
+  return burst
+
+
+def _peak_bytes() -> int:
+  """Returns the most memory used so far: the device's, or on a CPU all."""
+  device = jax.local_devices()[0]
+  if device.platform != 'cpu':
+    return (device.memory_stats() or {}).get('peak_bytes_in_use', 0)
+  unit = 1 if sys.platform == 'darwin' else 1024
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+if __name__ == '__main__':
+  benchmark_worker.serve(MAKERS, describe)

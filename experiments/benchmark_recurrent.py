@@ -1,0 +1,519 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Measures how fast recurrent cells are trained and proposed.
+
+    python -m experiments.benchmark_recurrent
+
+Prints one table and writes it as JSON. Both sides of a ratio are measured in
+alternating bursts, in processes that sleep while another runs, and the shortest
+burst of each counts; keep the machine idle otherwise. Programs are compiled
+afresh. PyTorch rows need the extra `bench`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+import contextlib
+import dataclasses
+import errno
+import os
+import pathlib
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from experiments import benchmark_frameworks, benchmark_worker, launch
+from experiments.benchmark_table import Row, format_table
+from jaxnas.records import workdir
+from jaxnas.spaces import recurrent_cell as spaces
+
+setting = launch.setting
+
+ROWS = (
+  'eager', 'processes', 'peak', 'compile', 'memory', 'per_architecture',
+  'switch', 'lstm', 'controller',
+)  # fmt: skip
+_TRAINING_ROWS = ('eager', 'processes', 'peak', 'compile', 'memory')
+_TORCH_ROWS = ('eager', 'processes', 'lstm')
+_NUM_PROCESSES = 2
+_CONTROLLER_TRIALS = 64
+
+# What a CPU must and should reach with the default shapes: floor and goal by
+# row and words, or base.
+_BOUNDS: Mapping[tuple[str, int | None], tuple[float, float | None]] = {
+  ('eager', 1_000): (3, 5),
+  ('eager', 10_000): (2.3, None),
+  ('processes', 1_000): (2, 3.5),
+  ('per_architecture', 1_000): (2.5, 3.5),
+  ('switch', None): (15, None),
+  ('peak', 1_000): (0.55, 0.8),
+  ('peak', 10_000): (0.65, 0.8),
+  ('compile', 1_000): (3, None),
+  ('compile', 10_000): (3, None),
+  ('memory', 10_000): (2, None),
+  ('controller', 8): (12_000, None),
+}
+_SHAPES = ('features', 'num_unrolled', 'batch_size')
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Settings of the benchmark."""
+
+  rows: tuple[str, ...] = setting(ROWS, f'Which of {",".join(ROWS)}.')
+  output: str = setting(
+    'runs/benchmark_recurrent.json', 'File that the table is written to.'
+  )
+  num_children: int = setting(64, 'Different cells trained at once.')
+  base: int = setting(8, 'Leaves of their trees, a power of two.')
+  features: int = setting(64, 'Hidden units.')
+  num_unrolled: int = setting(35, 'Steps of backpropagation through time.')
+  batch_size: int = setting(20, 'Columns of text.')
+  vocab_sizes: tuple[int, ...] = setting((1_000, 10_000), 'Words.')
+  num_repeats: int = setting(5, 'Bursts of each side of a ratio.')
+  num_burst_steps: int = setting(6, 'Training steps of a burst.')
+  num_total_steps: int = setting(
+    200, 'Training steps of a child where compiling is counted.'
+  )
+  num_sampled: int = setting(
+    8, 'Children measured where they run one after another.'
+  )
+  lstm_features: tuple[int, ...] = setting((64, 128, 256), 'Units of LSTMs.')
+  lstm_calls: int = setting(20, 'Calls of an LSTM in a burst.')
+  controller_bases: tuple[int, ...] = setting((8, 2), 'Bases of proposals.')
+  controller_batches: int = setting(64, 'Batches of proposals in a burst.')
+  peak_sizes: tuple[int, ...] = setting(
+    (1_024, 2_048, 4_096), 'Square matrices that the peak is measured with.'
+  )
+  num_host_devices: int | None = setting(
+    None, 'CPU devices of the interpreted route; none: one for each core.'
+  )
+
+  def __post_init__(self):
+    for row in self.rows:
+      if row not in ROWS:
+        raise ValueError(
+          f'Unknown row {row!r} in rows; expected some of {", ".join(ROWS)}.'
+        )
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if value == ():
+        raise ValueError(f'{field.name} needs at least one value, got none.')
+      for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, int) and number < 1:
+          raise ValueError(f'{field.name} must be at least 1, got {number}.')
+
+
+def run(config: Config) -> list[Row]:
+  """Measures, prints the table and writes it; returns its rows."""
+  output = pathlib.Path(os.path.expanduser(config.output))
+  # Before the minutes of measuring, not after.
+  output.parent.mkdir(parents=True, exist_ok=True)
+  if output.is_dir():
+    raise IsADirectoryError(
+      errno.EISDIR, 'output must be a file, and is a folder', str(output)
+    )
+  started = time.perf_counter()
+  with contextlib.ExitStack() as stack:
+    frameworks = benchmark_frameworks.Frameworks(stack)
+    benchmark = _Benchmark(config, frameworks)
+    rows = benchmark.measure()
+  seconds = time.perf_counter() - started
+  about = {**frameworks.about, 'shapes': _describe_shapes(config)}
+  print(format_table(rows, about, benchmark.left_out, seconds), flush=True)
+  workdir.write_json(
+    output,
+    {
+      'about': about,
+      'config': dataclasses.asdict(config),
+      'rows': [row.to_json() for row in rows],
+      'left_out': benchmark.left_out,
+      'seconds': seconds,
+    },
+  )
+  return rows
+
+
+class _Benchmark:
+  """Measures the rows that a config asks for.
+
+  Attributes:
+    left_out: why rows are missing, by name.
+  """
+
+  def __init__(
+    self, config: Config, frameworks: benchmark_frameworks.Frameworks
+  ):
+    self.left_out: dict[str, str] = {}
+    self._config = config
+    self._frameworks = frameworks
+    self._cells = _random_cells(config.num_children, config.base)
+    self._sampled = self._cells[: config.num_sampled]
+    self._shapes = {name: getattr(config, name) for name in _SHAPES}
+
+  def measure(self) -> list[Row]:
+    """Returns all rows that can be measured here."""
+    config = self._config
+    self._leave_out()
+    rows: list[Row] = []
+    if any(map(self._has, _TRAINING_ROWS)):
+      for vocab_size in config.vocab_sizes:
+        rows += self._training(vocab_size)
+    if self._has('per_architecture'):
+      rows += map(self._per_architecture, config.vocab_sizes)
+    if self._has('switch'):
+      rows.append(self._switch())
+    if self._has('lstm'):
+      for features in config.lstm_features:
+        rows += self._lstm(features)
+    if self._has('controller'):
+      rows += map(self._controller, config.controller_bases)
+    return sorted(rows, key=lambda row: ROWS.index(row.row))
+
+  def _has(self, row: str) -> bool:
+    return row in self._config.rows and row not in self.left_out
+
+  def _leave_out(self) -> None:
+    """Decides which rows cannot be measured here, or make no sense."""
+    asked = [row for row in _TORCH_ROWS if row in self._config.rows]
+    why = self._frameworks.why_no_torch() if asked else None
+    for row in asked:
+      if why:
+        # The LSTM is still compared with that of flax.
+        name = 'lstm, PyTorch' if row == 'lstm' else row
+        self.left_out[name] = why
+      elif row == 'processes' and not self._frameworks.is_cpu:
+        self.left_out[row] = 'two single-thread processes are for a CPU'
+
+  def _bounds(self, row: str, variant: int | None) -> dict[str, Any]:
+    """Returns floor and goal; they hold for a CPU and the default shapes."""
+    is_default = all(
+      getattr(self._config, name) == getattr(Config, name)
+      for name in ('num_children', 'base', *_SHAPES)
+    )
+    if not is_default or not self._frameworks.is_cpu:
+      return {}
+    floor, goal = _BOUNDS.get((row, variant), (None, None))
+    return {'floor': floor, 'goal': goal}
+
+  def _training(self, vocab_size: int) -> list[Row]:
+    """Measures the rows about a step of training."""
+    config = self._config
+    _say(f'training with {vocab_size:,} words')
+    with self._frameworks.search_jax() as worker:
+      ours = self._make_interpreted(worker, vocab_size)
+      # Before anything else is measured in the same process.
+      peak_bytes = ours.burst(num_steps=2)['peak_bytes']
+      bursts: dict[str, Callable[[], Any]] = {
+        'long': lambda: ours.burst(num_steps=config.num_burst_steps + 1),
+        'short': lambda: ours.burst(num_steps=1),
+        **self._other_bursts(worker, vocab_size),
+      }
+      results = benchmark_worker.alternate(bursts, config.num_repeats)
+    long, short = _shortest(results['long']), _shortest(results['short'])
+    # What a call costs besides its steps is in both, and cancels. Where tiny
+    # shapes drown in noise it stays in, at our cost.
+    seconds = long - short if long > short else long
+    seconds /= config.num_burst_steps * config.num_children
+    rows = [
+      *self._speed_rows(seconds, results, vocab_size),
+      Row(
+        'compile',
+        f'one compilation for all cells, {vocab_size:,} words',
+        's',
+        ours.facts['compile_seconds'],
+        is_limit=True,
+        note='tracing, lowering and compiling the program that trains and the '
+        'one that measures, without a cache.',
+        **self._bounds('compile', vocab_size),
+      ),
+      Row(
+        'memory',
+        f'peak memory, {config.num_children} children, {vocab_size:,} words',
+        'GB',
+        peak_bytes / 1e9,
+        is_limit=True,
+        note='of the whole process; of the device, if it is no CPU.',
+        **self._bounds('memory', vocab_size),
+      ),
+    ]
+    return [row for row in rows if self._has(row.row)]
+
+  def _make_interpreted(
+    self, worker: benchmark_worker.Worker, vocab_size: int
+  ) -> benchmark_worker.Measurement:
+    return worker.make(
+      'interpreted',
+      architectures=self._cells,
+      vocab_size=vocab_size,
+      num_segments=self._config.num_burst_steps + 1,
+      **self._shapes,
+    )
+
+  def _other_bursts(
+    self, worker: benchmark_worker.Worker, vocab_size: int
+  ) -> dict[str, Callable[[], Any]]:
+    """Prepares what a step of training is compared with."""
+    config = self._config
+    bursts: dict[str, Callable[[], Any]] = {}
+
+    def torch(number: int, num_threads: int | None):
+      return self._frameworks.torch(number).make(
+        'train',
+        architectures=self._sampled,
+        vocab_size=vocab_size,
+        device=self._frameworks.torch_device,
+        num_threads=num_threads,
+        **self._shapes,
+      )
+
+    if self._has('peak'):
+      peaks = [
+        one.make('peak', sizes=config.peak_sizes)
+        for one in (worker, self._frameworks.jax())
+      ]
+      bursts['peak'] = lambda: [peak.burst()['flops'] for peak in peaks]
+    if self._has('eager'):
+      eager = torch(0, None)
+      bursts['eager'] = lambda: eager.burst(num_steps=config.num_burst_steps)
+    if self._has('processes'):
+      processes = [torch(1 + index, 1) for index in range(_NUM_PROCESSES)]
+      bursts['processes'] = lambda: benchmark_worker.burst_together(
+        processes, num_steps=config.num_burst_steps
+      )
+    return bursts
+
+  def _speed_rows(
+    self, seconds: float, results: Mapping[str, list[Any]], vocab_size: int
+  ) -> list[Row]:
+    """Returns the rows that hold our seconds of a child's step to others'."""
+    config = self._config
+    note = (
+      f'ours is a burst of {config.num_burst_steps + 1} steps less one of 1, '
+      f'of {config.num_children} children; PyTorch trains '
+      f'{len(self._sampled)} of them one after another, x W outside the loop '
+      'over time.'
+    )
+    theirs = {}
+    if 'eager' in results:
+      theirs['eager'] = 'PyTorch eager', _shortest(results['eager'])
+    if 'processes' in results:
+      # Both work at once, so their speeds add up.
+      theirs['processes'] = (
+        f'{_NUM_PROCESSES} single-thread PyTorch processes',
+        min(
+          1 / sum(1 / burst['seconds'] for burst in together)
+          for together in results['processes']
+        ),
+      )
+    rows = []
+    for row, (name, burst_seconds) in theirs.items():
+      other = burst_seconds / (config.num_burst_steps * len(self._sampled))
+      rows.append(
+        Row(
+          row,
+          f'training step against {name}, {vocab_size:,} words',
+          'ms a child',
+          1e3 * seconds,
+          1e3 * other,
+          other / seconds,
+          note=note,
+          **self._bounds(row, vocab_size),
+        )
+      )
+    if 'peak' in results:
+      peak = max(max(flops) for flops in results['peak'])
+      flops = _step_flops(config, vocab_size) / seconds
+      rows.append(
+        Row(
+          'peak',
+          f'training step against the best matmul, {vocab_size:,} words',
+          'GFLOP/s',
+          flops / 1e9,
+          peak / 1e9,
+          flops / peak,
+          note='6 T B (2 H base H + H V) operations a child; square jnp.dot of '
+          'float32, on all devices at once or on one with all threads.',
+          **self._bounds('peak', vocab_size),
+        )
+      )
+    return rows
+
+  def _per_architecture(self, vocab_size: int) -> Row:
+    """Compares with one compilation for each architecture."""
+    config = self._config
+    _say(f'compiling each architecture, {vocab_size:,} words')
+    total = config.num_total_steps
+    # All of a large vocabulary would take minutes.
+    is_whole = vocab_size == min(config.vocab_sizes)
+    steps = total if is_whole else -(-total // 8)
+    with self._frameworks.search_jax() as worker:
+      ours = self._make_interpreted(worker, vocab_size)
+      theirs = self._frameworks.jax().make(
+        'compiled',
+        architectures=self._sampled,
+        vocab_size=vocab_size,
+        num_segments=config.num_burst_steps + 1,
+        **self._shapes,
+      )
+      block = ours.facts['block_size']
+      our_seconds, their_seconds = ours.facts['compile_seconds'], 0.0
+      for index in range(max(config.num_children, len(self._sampled))):
+        if index % block == 0:
+          burst = ours.burst(num_steps=steps, first=index, count=block)
+          our_seconds += burst['seconds'] * total / steps
+        if index < len(self._sampled):
+          burst = theirs.burst(index=index, num_steps=steps)
+          their_seconds += burst['compile_seconds']
+          their_seconds += burst['run_seconds'] * total / steps
+    their_seconds *= config.num_children / len(self._sampled)
+    parts = {
+      'ours': not is_whole,
+      'theirs': not is_whole or len(self._sampled) < config.num_children,
+    }
+    return Row(
+      'per_architecture',
+      f'{config.num_children} children x {total} steps against a compilation '
+      f'each, {vocab_size:,} words',
+      's',
+      our_seconds,
+      their_seconds,
+      their_seconds / our_seconds,
+      extrapolated=tuple(side for side, is_part in parts.items() if is_part),
+      note='sums, with compiling, initialising and measuring; theirs is the '
+      f'compiled route of jaxnas on {len(self._sampled)} architectures.',
+      **self._bounds('per_architecture', vocab_size),
+    )
+
+  def _switch(self) -> Row:
+    _say('the recurrence as a switch at each node')
+    ours, theirs = self._shortest_of(
+      {
+        kind: self._frameworks.jax().make(
+          'recurrence', kind=kind, architectures=self._cells, **self._shapes
+        )
+        for kind in ('jaxnas', 'switch')
+      }
+    ).values()
+    return Row(
+      'switch',
+      'recurrence forward and back against a vmapped lax.switch',
+      'ms',
+      1e3 * ours,
+      1e3 * theirs,
+      theirs / ours,
+      note=f'{self._config.num_children} children in one vmap on one device '
+      'with its default threads; x W outside the loop in both.',
+      **self._bounds('switch', None),
+    )
+
+  def _lstm(self, features: int) -> list[Row]:
+    _say(f'an LSTM of {features} units')
+    calls = self._config.lstm_calls
+    settings = {**self._shapes, 'features': features, 'num_calls': calls}
+    sides = {
+      name: self._frameworks.jax().make('lstm', kind=kind, **settings)
+      for name, kind in (
+        ('jaxnas', 'jaxnas'),
+        ('flax OptimizedLSTMCell', 'flax'),
+      )
+    }
+    if 'lstm, PyTorch' not in self.left_out:
+      sides['torch.nn.LSTM'] = self._frameworks.torch().make(
+        'lstm', device=self._frameworks.torch_device, **settings
+      )
+    seconds = self._shortest_of(sides)
+    ours = seconds.pop('jaxnas')
+    return [
+      Row(
+        'lstm',
+        f'compiled LSTM of {features} units against {name}',
+        'ms',
+        1e3 * ours,
+        1e3 * theirs,
+        theirs / ours,
+        note='forward and back, one device with the default threads of each '
+        f'framework, means of {calls} calls.',
+      )
+      for name, theirs in seconds.items()
+    ]
+
+  def _controller(self, base: int) -> Row:
+    _say(f'the controller at base {base}')
+    measurement = self._frameworks.jax().make(
+      'controller',
+      base=base,
+      num_trials=_CONTROLLER_TRIALS,
+      num_batches=self._config.controller_batches,
+    )
+    bursts = benchmark_worker.alternate(
+      {'both': measurement.burst}, self._config.num_repeats
+    )['both']
+    seconds, how = min(
+      (min(burst[kind] for burst in bursts), name)
+      for kind, name in (
+        ('calls', 'ask and tell'),
+        ('scan', 'a scan over ask and tell'),
+      )
+    )
+    return Row(
+      'controller',
+      f'cells of base {base} proposed and learnt from, by {how}',
+      'a second',
+      bursts[0]['num_architectures'] / seconds,
+      note=f'REINFORCE in batches of {_CONTROLLER_TRIALS} with a reward that '
+      'costs nothing; the faster of two ways.',
+      **self._bounds('controller', base),
+    )
+
+  def _shortest_of(
+    self, measurements: Mapping[str, benchmark_worker.Measurement]
+  ) -> dict[str, float]:
+    results = benchmark_worker.alternate(
+      {name: one.burst for name, one in measurements.items()},
+      self._config.num_repeats,
+    )
+    return {name: _shortest(bursts) for name, bursts in results.items()}
+
+
+def _shortest(bursts: list[Mapping[str, float]]) -> float:
+  return min(burst['seconds'] for burst in bursts)
+
+
+def _random_cells(count: int, base: int) -> list[dict[str, Any]]:
+  space = spaces.make_space(base)
+  generator = np.random.default_rng(0)
+  num_choices = [decision.num_choices for decision in space.decisions]
+  return [
+    space.decode(generator.integers(num_choices)).to_json()
+    for _ in range(count)
+  ]
+
+
+def _step_flops(config: Config, vocab_size: int) -> int:
+  """Returns how many operations a training step of one child has in matmuls."""
+  cell = 2 * config.features * config.base * config.features
+  rows = config.num_unrolled * config.batch_size
+  return 6 * rows * (cell + config.features * vocab_size)
+
+
+def _describe_shapes(config: Config) -> dict[str, Any]:
+  return {
+    'N (children)': config.num_children,
+    'base': config.base,
+    'H (hidden)': config.features,
+    'T (steps)': config.num_unrolled,
+    'B (batch)': config.batch_size,
+    'optimizer': 'SGD, each child clipped to norm 0.25',
+  }
+
+
+def _say(what: str) -> None:
+  print(f'Measuring {what} ...', file=sys.stderr, flush=True)
+
+
+if __name__ == '__main__':
+  launch.launch(Config, run, has_workdir=False)
