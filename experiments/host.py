@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -16,6 +17,7 @@ import jax
 MAX_DEVICES = 8
 _DEVICE_COUNT_FLAG = '--xla_force_host_platform_device_count'
 _MULTI_THREAD_FLAG = '--xla_cpu_multi_thread_eigen'
+_OPTIMIZATION_FLAG = '--xla_backend_optimization_level'
 
 
 def use_compilation_cache() -> None:
@@ -79,11 +81,22 @@ def prepare_devices(num_devices: int | None = None) -> None:
   if num_devices == 1:
     return
   added = f'{_DEVICE_COUNT_FLAG}={num_devices} {_MULTI_THREAD_FLAG}=false'
+  if _OPTIMIZATION_FLAG not in given and not _has_accelerator_plugin():
+    # The level above takes twice as long to compile, for slower programs.
+    added += f' {_OPTIMIZATION_FLAG}=2'
   os.environ['XLA_FLAGS'] = f'{given} {added}'.strip()
   print(
     f'On a CPU, {num_devices} devices of one thread each; to change it, set '
     f'XLA_FLAGS={added!r} with your own values.',
     file=sys.stderr,
+  )
+
+
+def _has_accelerator_plugin() -> bool:
+  """Returns whether jax might run on something else than a CPU."""
+  return any(
+    importlib.util.find_spec(name) is not None
+    for name in ('jax_plugins', 'libtpu')
   )
 
 

@@ -72,13 +72,13 @@ class Config:
   max_grad_norm: float = setting(1.0, "Clips a child's gradient.")
   batch_size: int = setting(20, 'Columns of text a child reads at once.')
   num_unrolled: int = setting(35, 'Steps of backpropagation through time.')
-  num_steps: int = setting(0, 'Steps of a child; 0: one epoch.')
+  num_steps: int = setting(96, 'Steps of a child; 0: one epoch.')
   num_winners: int = setting(3, 'Best of each arm that are retrained.')
   num_seeds: int = setting(3, 'Retrainings at each learning rate.')
   retrain_learning_rates: tuple[float, ...] = setting(
     (0.005, 0.01, 0.02), 'The grid, the same for all.'
   )
-  retrain_steps: int = setting(0, '0: three times num_steps.')
+  retrain_steps: int = setting(0, '0: twice num_steps.')
   block_size: int = setting(0, 'Children in one call; 0: by the device.')
   num_host_devices: int | None = setting(None, 'Devices that a CPU is split in')
   checkpoint_every: int = setting(4, 'Rounds between two checkpoints.')
@@ -205,7 +205,7 @@ def _complete(config: Config, tasks: text_tasks.TextTasks) -> Config:
     config,
     vocab_size=tasks.dataset.vocab_size,
     num_steps=num_steps,
-    retrain_steps=config.retrain_steps or 3 * num_steps,
+    retrain_steps=config.retrain_steps or 2 * num_steps,
     num_host_devices=num_devices,
     block_size=config.block_size or batched.default_block_size(num_devices),
   )

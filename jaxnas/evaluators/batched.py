@@ -59,10 +59,11 @@ class BlockRunner:
       ValueError: there are fewer devices, or the block does not divide.
     """
     devices = jax.local_devices()
-    num_devices = num_devices or len(devices)
-    if num_devices > len(devices):
+    num_devices = len(devices) if num_devices is None else num_devices
+    if not 1 <= num_devices <= len(devices):
       raise ValueError(
-        f'num_devices is {num_devices}, but there are {len(devices)} devices.'
+        f'num_devices must be from 1 to {len(devices)}, the devices there are, '
+        f'got {num_devices}.'
       )
     if block_size < 1 or block_size % num_devices:
       raise ValueError(
@@ -103,6 +104,8 @@ class BlockRunner:
       The metrics, each `[N]`; what was measured on a split is named after it,
       as `'validation_perplexity'`.
     """
+    if not len(keys):
+      raise ValueError('A runner needs at least one child to run.')
     learning_rates = np.asarray(learning_rates, np.float32)
     blocks = []
     for start in range(0, len(keys), self.block_size):
