@@ -214,6 +214,8 @@ def _write(experiment, path, log, retraining):
     )
   plotted = []
   for arm in experiment.search.arms:
+    if arm.name == 'known':
+      continue
     trials = [
       trial for trial in log.trials if (trial.arm, trial.repeat) == arm.identity
     ]

@@ -72,7 +72,7 @@ class Config:
   max_grad_norm: float = setting(1.0, "Clips a child's gradient.")
   batch_size: int = setting(20, 'Columns of text a child reads at once.')
   num_unrolled: int = setting(35, 'Steps of backpropagation through time.')
-  num_steps: int = setting(96, 'Steps of a child; 0: one epoch.')
+  num_steps: int = setting(80, 'Steps of a child; 0: one epoch.')
   num_winners: int = setting(3, 'Best of each arm that are retrained.')
   num_seeds: int = setting(3, 'Retrainings at each learning rate.')
   retrain_learning_rates: tuple[float, ...] = setting(

@@ -225,7 +225,7 @@ def test_each_child_gets_its_own(block_size, num_devices, num_children):
     (3, 2, r'block_size must be a multiple of num_devices \(2\), got 3'),
     (0, 2, r'block_size must be a multiple of num_devices \(2\), got 0'),
     (-2, 1, r'block_size must be a multiple of num_devices \(1\), got -2'),
-    (99, 99, 'num_devices is 99, but there are'),
+    (99, 99, 'num_devices must be from 1 to'),
   ],
 )
 def test_a_bad_block_is_refused(block_size, num_devices, message):

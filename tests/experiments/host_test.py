@@ -51,16 +51,23 @@ def test_devices_are_split_before_the_first_use(tmp_path):
   assert result.stdout == '2\n', result.stderr
 
 
-def test_one_line_says_what_was_set(capsys):
+def test_one_line_says_what_was_set(capsys, monkeypatch):
+  monkeypatch.setattr(host, '_has_accelerator_plugin', lambda: False)
   host.prepare_devices(4)
   added = (
     '--xla_force_host_platform_device_count=4 '
-    '--xla_cpu_multi_thread_eigen=false'
+    '--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=2'
   )
   assert os.environ['XLA_FLAGS'] == added
   lines = capsys.readouterr().err.splitlines()
   assert len(lines) == 1
   assert f"XLA_FLAGS='{added}'" in lines[0]
+
+
+def test_an_accelerators_programs_are_compiled_as_ever(monkeypatch):
+  monkeypatch.setattr(host, '_has_accelerator_plugin', lambda: True)
+  host.prepare_devices(4)
+  assert 'optimization_level' not in os.environ['XLA_FLAGS']
 
 
 def test_other_flags_of_the_user_are_kept(monkeypatch):
