@@ -178,6 +178,14 @@ def _complete(config: Config, tasks: text_tasks.TextTasks) -> Config:
   if num_devices is None or jax.default_backend() != 'cpu':
     num_devices = jax.local_device_count()
   num_steps = config.num_steps or tasks.num_segments
+  # A block wider than a round would be filled up with repeats.
+  round_size = (
+    len(config.strategies) * config.num_repeats * config.trials_per_update
+  )
+  block_size = config.block_size or min(
+    batched.default_block_size(num_devices),
+    max(1, -(-round_size // num_devices)) * num_devices,
+  )
   for name, value in (
     ('num_steps', num_steps),
     ('num_winners', config.num_winners),
@@ -207,7 +215,7 @@ def _complete(config: Config, tasks: text_tasks.TextTasks) -> Config:
     num_steps=num_steps,
     retrain_steps=config.retrain_steps or 2 * num_steps,
     num_host_devices=num_devices,
-    block_size=config.block_size or batched.default_block_size(num_devices),
+    block_size=block_size,
   )
 
 
