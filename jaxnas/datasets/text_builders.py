@@ -13,36 +13,24 @@ nothing reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-import contextlib
+from collections.abc import Callable, Sequence
 import functools
-import importlib
-import io
 import json
 import os
 import pathlib
 import shutil
-import tempfile
 from typing import Any
-import zipfile
 
 from absl import logging
 import numpy as np
 
+from jaxnas.datasets import prepared
 from jaxnas.datasets.text_sources import EncodedText
 
 VERSION = '1.0.0'
 """Part of every cache entry's name: raised when texts are encoded otherwise."""
 
 _RECORD_TOKENS = 2**20
-_DAMAGE = (
-  OSError,
-  ValueError,
-  KeyError,
-  IndexError,
-  RuntimeError,
-  zipfile.BadZipFile,
-)
 
 
 def load_encoded(
@@ -81,11 +69,13 @@ def load_encoded(
       f'{", ".join(_FORMATS)}.'
     )
   write, read = _FORMATS[file_format]
-  folder = _cache_root(cache_dir) / name / f'{key}_{file_format}_{VERSION}'
+  folder = (
+    prepared.data_root(cache_dir) / name / f'{key}_{file_format}_{VERSION}'
+  )
   if folder.exists():
     try:
       return read(folder, splits)
-    except _DAMAGE as error:
+    except prepared.DAMAGE as error:
       logging.warning(
         'The prepared text in %s cannot be read (%r); preparing it again.',
         folder,
@@ -94,7 +84,7 @@ def load_encoded(
       shutil.rmtree(folder, ignore_errors=True)
   encoded = build()
   try:
-    _write_whole(folder, functools.partial(write, name, encoded))
+    prepared.write_whole(folder, functools.partial(write, name, encoded))
   except (OSError, RuntimeError) as error:
     logging.warning(
       'Cannot keep the prepared text in %s (%r), so the next run prepares it '
@@ -108,38 +98,7 @@ def load_encoded(
 
 def default_file_format() -> str:
   """Returns `'array_record'` if its packages can be imported, else `'npz'`."""
-  try:
-    for module in (
-      'array_record.python.array_record_module',
-      'importlib_resources',
-      'tensorflow_datasets',
-    ):
-      importlib.import_module(module)
-  except ImportError:
-    return 'npz'
-  return 'array_record'
-
-
-def _cache_root(cache_dir: str | os.PathLike[str] | None) -> pathlib.Path:
-  chosen = cache_dir or os.environ.get('JAXNAS_DATA_DIR') or '~/.cache/jaxnas'
-  return pathlib.Path(chosen).expanduser()
-
-
-def _write_whole(
-  folder: pathlib.Path, write: Callable[[pathlib.Path], pathlib.Path]
-) -> None:
-  """Writes to a temporary folder, then moves the result to `folder`."""
-  folder.parent.mkdir(parents=True, exist_ok=True)
-  with tempfile.TemporaryDirectory(
-    prefix='.incomplete_', dir=folder.parent
-  ) as temporary:
-    written = write(pathlib.Path(temporary))
-    try:
-      os.rename(written, folder)
-    except OSError:
-      # Another process was first; what it prepared is the same.
-      if not folder.is_dir():
-        raise
+  return 'array_record' if prepared.has_array_record() else 'npz'
 
 
 def _write_npz(
@@ -165,7 +124,7 @@ def _read_npz(folder: pathlib.Path, splits: Sequence[str]) -> EncodedText:
 def _write_array_record(
   name: str, encoded: EncodedText, folder: pathlib.Path
 ) -> pathlib.Path:
-  with _quiet_tfds():
+  with prepared.quiet_tfds():
     builder = _builder_class(name)(
       encoded, data_dir=folder, file_format='array_record'
     )
@@ -176,7 +135,7 @@ def _write_array_record(
 def _read_array_record(
   folder: pathlib.Path, splits: Sequence[str]
 ) -> EncodedText:
-  with _quiet_tfds() as tfds:
+  with prepared.quiet_tfds() as tfds:
     builder = tfds.builder_from_directory(folder)
     sources = builder.as_data_source(list(splits))
     return EncodedText(
@@ -238,22 +197,6 @@ def _builder_class(name: str) -> Any:
 
   TextBuilder.name = name
   return TextBuilder
-
-
-@contextlib.contextmanager
-def _quiet_tfds() -> Iterator[Any]:
-  """Yields tensorflow-datasets, keeping its chatter from the terminal."""
-  import tensorflow_datasets as tfds
-
-  tfds.disable_progress_bar()
-  logger = logging.get_absl_logger()
-  level = logger.level
-  logger.setLevel('ERROR')
-  try:
-    with contextlib.redirect_stdout(io.StringIO()):
-      yield tfds
-  finally:
-    logger.setLevel(level)
 
 
 _FORMATS: dict[str, tuple[Callable[..., pathlib.Path], Callable]] = {

@@ -1,0 +1,248 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Images through tensorflow-datasets, for three datasets without TensorFlow.
+
+The builders here take their archives from tensorflow-datasets' download
+manager, so its cache, its checksums and its manual folder hold: an archive that
+was put into `<data_dir>/manual/<dataset>` by hand is not downloaded. Where it
+is not there and does not answer within seconds, that is said at once. What was
+prepared stands in `<data_dir>/jaxnas_<dataset>` and is read from there.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import shutil
+from typing import Any
+
+from absl import logging
+import numpy as np
+
+from jaxnas.datasets import image_archives, image_sources, prepared
+from jaxnas.datasets.image_archives import ARCHIVED
+from jaxnas.datasets.image_sources import ImageSource, LabelledImages
+
+VERSION = '1.0.0'
+"""Part of a prepared folder's name: raised when images are stored otherwise."""
+
+_RECORD_IMAGES = 4096
+
+
+def read_archived(
+  name: str,
+  data_dir: str | os.PathLike[str] | None = None,
+  *,
+  with_test: bool = False,
+) -> ImageSource:
+  """Returns the images of a dataset in `ARCHIVED`, preparing it if needed.
+
+  Args:
+    name: one of `ARCHIVED`.
+    data_dir: the folder for archives and prepared images; `None` means the one
+      in the environment variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`.
+    with_test: whether to read test too, which stands in files of its own.
+
+  Returns:
+    The images.
+
+  Raises:
+    ValueError: if an archive is not the published one.
+    FileNotFoundError: if an archive is neither there nor can be downloaded.
+    NotADirectoryError: if `data_dir` is a file.
+  """
+  root = prepared.data_root(data_dir)
+  if root.is_file():
+    raise NotADirectoryError(
+      f'data_dir {str(root)!r} is a file; dataset {name!r} needs a folder '
+      "(dataset 'npz' takes a file)."
+    )
+  prepared.check_tfds(name)
+  file_format = 'array_record' if prepared.has_array_record() else 'parquet'
+  folder = root / _builder_name(name) / f'{file_format}_{VERSION}'
+  if folder.exists():
+    try:
+      return _read_folder(folder, with_test)
+    except prepared.DAMAGE as error:
+      logging.warning(
+        'The prepared images in %s cannot be read (%r); preparing them again.',
+        folder,
+        error,
+      )
+      shutil.rmtree(folder, ignore_errors=True)
+  _check_archives(name, root)
+  prepared.write_whole(
+    folder, functools.partial(_prepare, name, root, file_format)
+  )
+  return _read_folder(folder, with_test)
+
+
+def _builder_name(name: str) -> str:
+  # Not the bare name, which tensorflow-datasets' own builder has.
+  return f'jaxnas_{name}'
+
+
+def _prepare(
+  name: str, root: pathlib.Path, file_format: str, temporary: pathlib.Path
+) -> pathlib.Path:
+  """Prepares a dataset in a temporary folder; returns the folder in it."""
+  dataset = ARCHIVED[name]
+  manual = _manual_folder(name, root)
+  with prepared.quiet_tfds() as tfds:
+    from tensorflow_datasets.core.download import download_manager
+
+    builder = _builder_class(name)(data_dir=temporary, file_format=file_format)
+    config = tfds.download.DownloadConfig(
+      manual_dir=manual,
+      try_download_gcs=False,
+      force_checksums_validation=True,
+    )
+    try:
+      builder.download_and_prepare(
+        download_dir=root / 'downloads', download_config=config
+      )
+    except download_manager.NonMatchingChecksumError as error:
+      reason = image_sources.first_line(error)
+      raise ValueError(
+        f'Dataset {name!r}: {reason}; put the published file from '
+        f'{dataset.address} into the folder {str(manual)!r}.'
+      ) from error
+    except _download_errors() as error:
+      raise image_archives.missing_error(
+        name, dataset.archives, manual, image_sources.first_line(error)
+      ) from error
+  return pathlib.Path(builder.data_dir)
+
+
+def _read_folder(folder: pathlib.Path, with_test: bool) -> ImageSource:
+  with prepared.quiet_tfds() as tfds:
+    builder = tfds.builder_from_directory(folder)
+    names = ['train', 'test'] if with_test else ['train']
+    parts = []
+    for source in builder.as_data_source(names):
+      records = list(source)
+      images, labels = (
+        np.concatenate([record[field] for record in records])
+        for field in ('images', 'labels')
+      )
+      parts.append(LabelledImages(images, labels))
+    metadata = builder.info.metadata
+    return ImageSource(
+      parts[0],
+      parts[1] if with_test else None,
+      metadata['content_hash'],
+      metadata['tenth'],
+    )
+
+
+@functools.cache
+def _builder_class(name: str) -> Any:
+  """Returns the `GeneratorBasedBuilder` of dataset `name`.
+
+  The class is not registered: names of builders are global in a process, and a
+  second definition, as by a second import of this module, would be an error.
+  """
+  import tensorflow_datasets as tfds
+  from tensorflow_datasets.core.download import checksums
+
+  class Info(tfds.core.DatasetInfo):
+    """What is known about images before they are prepared: nothing."""
+
+    def initialize_from_bucket(self):
+      """Looks nowhere, and so leaves no temporary folder behind."""
+
+  class ImageBuilder(  # type: ignore[call-arg]  # The base is untyped.
+    tfds.core.GeneratorBasedBuilder, skip_registration=True
+  ):
+    """Writes images in a few large records."""
+
+    VERSION = tfds.core.Version(VERSION)
+
+    @property
+    def url_infos(self):
+      dataset = ARCHIVED[name]
+      return {
+        dataset.address + archive.filename: checksums.UrlInfo(
+          size=tfds.core.utils.Size(archive.size),
+          checksum=archive.sha256,
+          filename=archive.filename,
+        )
+        for archive in dataset.archives
+      }
+
+    def _info(self):
+      images = tfds.features.Tensor(
+        shape=(None, None, None, None), dtype=np.uint8, encoding='bytes'
+      )
+      labels = tfds.features.Tensor(
+        shape=(None,), dtype=np.int32, encoding='bytes'
+      )
+      return Info(
+        builder=self,
+        features=tfds.features.FeaturesDict(
+          {'images': images, 'labels': labels}
+        ),
+        metadata=tfds.core.MetadataDict(),
+        disable_shuffling=True,
+      )
+
+    def _split_generators(self, dl_manager):
+      paths = dl_manager.download(list(self.url_infos))
+      arrays = ARCHIVED[name].parse([pathlib.Path(path) for path in paths])
+      source = image_sources.check(f'Dataset {name!r}', arrays)
+      self.info.metadata['content_hash'] = source.content_hash
+      self.info.metadata['tenth'] = source.tenth
+      return {
+        'train': self._generate_examples(source.train),
+        'test': self._generate_examples(source.test),
+      }
+
+    def _generate_examples(self, part):
+      for start in range(0, len(part.labels), _RECORD_IMAGES):
+        stretch = slice(start, start + _RECORD_IMAGES)
+        yield (
+          start,
+          {'images': part.images[stretch], 'labels': part.labels[stretch]},
+        )
+
+  ImageBuilder.name = _builder_name(name)
+  return ImageBuilder
+
+
+def _manual_folder(name: str, root: pathlib.Path) -> pathlib.Path:
+  # One for each dataset: archives of two have the same names.
+  return root / 'manual' / name
+
+
+def _check_archives(name: str, root: pathlib.Path) -> None:
+  """Raises an error soon if an archive is not there and cannot be had."""
+  from tensorflow_datasets.core.download import resource
+
+  dataset = ARCHIVED[name]
+  manual = _manual_folder(name, root)
+  downloads = root / 'downloads'
+  missing = []
+  for archive in dataset.archives:
+    cached = resource.get_dl_fname(
+      dataset.address + archive.filename, archive.sha256
+    )
+    if not (manual / archive.filename).exists() and not any(
+      resource.is_locally_cached(folder / cached)
+      for folder in (downloads / _builder_name(name), downloads)
+    ):
+      missing.append(archive)
+  if not missing:
+    return
+  reason = image_archives.why_unreachable(dataset.address + missing[0].filename)
+  if reason:
+    raise image_archives.missing_error(name, missing, manual, reason)
+  logging.info('Downloading %s from %s.', name, dataset.address)
+
+
+def _download_errors() -> tuple[type[Exception], ...]:
+  import requests
+  from tensorflow_datasets.core.download import util
+
+  return (requests.exceptions.RequestException, util.DownloadError)

@@ -1,0 +1,153 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Images made fit to train on, by statistics of the training images alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+KINDS = ('standardize', 'whiten')
+WHITENING_EPSILON = 0.1
+"""Added to the variances that are divided by: keeps noise from being blown up.
+
+Variances are those of standardised images, where a value's is 1. It is the
+setting of pylearn2 for CIFAR-10, "Maxout Networks", Goodfellow et al., 2013.
+"""
+MAX_WHITENED_VALUES = 4096
+
+_CHUNK = 4096
+
+
+class Statistics(NamedTuple):
+  """What is known about training images, of `C` channels and `D` values.
+
+  Attributes:
+    mean: of each channel, `float32[C]`.
+    deviation: of each channel, `float32[C]`; 1 where it would be 0.
+    center: the mean standardised image, `float32[D]`; `None` without whitening.
+    whitening: what a standardised and centred image is multiplied by, symmetric
+      `float32[D, D]`; `None` without whitening.
+  """
+
+  mean: np.ndarray
+  deviation: np.ndarray
+  center: np.ndarray | None = None
+  whitening: np.ndarray | None = None
+
+
+def check(kind: str, image_shape: tuple[int, ...]) -> None:
+  """Raises `ValueError` if images of this shape cannot be preprocessed so.
+
+  Args:
+    kind: one of `KINDS`.
+    image_shape: `(H, W, C)`.
+  """
+  if kind not in KINDS:
+    raise ValueError(
+      f'Unknown preprocessing {kind!r}; expected one of {", ".join(KINDS)}.'
+    )
+  num_values = int(np.prod(image_shape))
+  if kind == 'whiten' and num_values > MAX_WHITENED_VALUES:
+    raise ValueError(
+      f"preprocessing 'whiten' takes images of at most {MAX_WHITENED_VALUES} "
+      f'values, got {num_values} ({"x".join(map(str, image_shape))}); use '
+      "'standardize'."
+    )
+
+
+def measure(images: np.ndarray, kind: str) -> Statistics:
+  """Returns the statistics that `apply` needs.
+
+  `'standardize'` subtracts each channel's mean over images and pixels and
+  divides by its standard deviation. `'whiten'` then makes all values of an
+  image uncorrelated while staying as near to the image as can be (ZCA): with
+  the covariance `U diag(v) U'`, by `U diag(1 / sqrt(v + epsilon)) U'`. For
+  CIFAR-10 it takes about a minute on 2 cores.
+
+  Args:
+    images: the images to train on, `uint8` or `float32[n, H, W, C]`.
+    kind: one of `KINDS`.
+
+  Returns:
+    The statistics.
+
+  Raises:
+    ValueError: as `check`.
+  """
+  chex.assert_rank(images, 4)
+  check(kind, images.shape[1:])
+  num_channels = images.shape[3]
+  mean = images.mean((0, 1, 2), np.float64)
+  squares = np.zeros(num_channels)
+  for chunk in _chunks(images):
+    squares += ((chunk - mean) ** 2).sum((0, 1, 2))
+  deviation = np.sqrt(squares * num_channels / images.size)
+  # A channel of one value stays at 0.
+  deviation[deviation == 0] = 1
+  statistics = Statistics(mean.astype(np.float32), deviation.astype(np.float32))
+  if kind == 'whiten':
+    return _add_whitening(images, statistics)
+  return statistics
+
+
+def apply(statistics: Statistics, images: np.ndarray) -> jax.Array:
+  """Returns preprocessed images, on the device.
+
+  Args:
+    statistics: what `measure` returned for the images to train on.
+    images: any images of the same shape, `uint8` or `float32[n, H, W, C]`.
+
+  Returns:
+    `float32[n, H, W, C]`.
+  """
+  chex.assert_rank(images, 4)
+  return _apply(statistics, jax.device_put(images))
+
+
+@jax.jit
+def _apply(statistics: Statistics, images: jax.Array) -> jax.Array:
+  mean, deviation = (
+    jnp.broadcast_to(value, images.shape)
+    for value in (statistics.mean, statistics.deviation)
+  )
+  standardized = (images.astype(jnp.float32) - mean) / deviation
+  if statistics.whitening is None:
+    return standardized
+  assert statistics.center is not None
+  centered = standardized.reshape(len(images), -1) - statistics.center[None]
+  return jnp.matmul(
+    centered, statistics.whitening, precision='highest'
+  ).reshape(images.shape)
+
+
+def _chunks(images: np.ndarray) -> Iterator[np.ndarray]:
+  """Yields stretches of the images, so that what they become stays small."""
+  for start in range(0, len(images), _CHUNK):
+    yield images[start : start + _CHUNK]
+
+
+def _add_whitening(images: np.ndarray, statistics: Statistics) -> Statistics:
+  num_values = int(np.prod(images.shape[1:]))
+  total = np.zeros(num_values)
+  products = np.zeros((num_values, num_values))
+  for chunk in _chunks(images):
+    rows = ((chunk - statistics.mean) / statistics.deviation).reshape(
+      len(chunk), num_values
+    )
+    total += rows.sum(0, np.float64)
+    products += rows.T @ rows
+  center = total / len(images)
+  covariance = products / len(images) - np.outer(center, center)
+  variances, directions = np.linalg.eigh(covariance)
+  scales = 1 / np.sqrt(np.maximum(variances, 0) + WHITENING_EPSILON)
+  whitening = (directions * scales) @ directions.T
+  return statistics._replace(
+    center=center.astype(np.float32), whitening=whitening.astype(np.float32)
+  )

@@ -1,0 +1,319 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Labelled images as arrays: reading, checks, and a division by classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import hashlib
+import importlib
+import os
+import pathlib
+from typing import NamedTuple
+import zipfile
+import zlib
+
+from absl import logging
+import numpy as np
+
+ARRAYS = ('x_train', 'y_train', 'x_test', 'y_test')
+
+_TEST_SEED = 0
+_TENTH = 10
+
+
+class LabelledImages(NamedTuple):
+  """Images and the class of each.
+
+  Attributes:
+    images: `uint8` or `float32[n, H, W, C]`.
+    labels: `int32[n]`, from 0.
+  """
+
+  images: np.ndarray
+  labels: np.ndarray
+
+
+class ImageSource(NamedTuple):
+  """What a dataset of images is made of.
+
+  Attributes:
+    train: the images that validation and report are yet to be taken from.
+    test: the images behind the wall; `None` if they were not read.
+    content_hash: what `content_hash` returns for both.
+    tenth: how many images validation and report have each by default: a tenth
+      of `train`, or of all images where the source knows no test split.
+  """
+
+  train: LabelledImages
+  test: LabelledImages | None
+  content_hash: str
+  tenth: int
+
+
+def read_digits() -> ImageSource:
+  """Returns scikit-learn's handwritten digits, 1,797 images of 8x8x1.
+
+  They come without a test split: see `divide`.
+
+  Raises:
+    FileNotFoundError: if scikit-learn is not installed.
+  """
+  try:
+    digits = importlib.import_module('sklearn.datasets').load_digits()
+  except ImportError as error:
+    raise FileNotFoundError(
+      "Dataset 'digits' ships with scikit-learn, which is not installed; run "
+      "pip install scikit-learn, or use dataset 'npz' with a file of your own."
+    ) from error
+  return divide(
+    LabelledImages(
+      digits.images.astype(np.uint8)[..., None], digits.target.astype(np.int32)
+    )
+  )
+
+
+def read_npz(path: str | os.PathLike[str] | None) -> ImageSource:
+  """Reads images that a person brings, an `.npz` file with four arrays.
+
+  Args:
+    path: the file. Its arrays `x_train` and `x_test` are `uint8` or floats,
+      `[n, H, W, C]` or `[n, H, W]`, which is `C = 1`; `y_train` and `y_test`
+      are integers, `[n]`, from 0. Python objects are not read.
+
+  Returns:
+    The images.
+
+  Raises:
+    ValueError: if the path is missing, or the file is none or damaged, or an
+      array is missing or wrong.
+    FileNotFoundError: if there is no such file.
+  """
+  wanted = f'an .npz file with the arrays {", ".join(ARRAYS)}'
+  if not path:
+    raise ValueError(f"Dataset 'npz' needs data_dir, {wanted}.")
+  file = pathlib.Path(path).expanduser()
+  if not file.is_file():
+    raise FileNotFoundError(
+      f"data_dir {str(file)!r} is not a file; dataset 'npz' needs {wanted}."
+    )
+  where = f'File {str(file)!r}'
+  try:
+    arrays = _load_arrays(file)
+  except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    raise ValueError(
+      f'{where} cannot be read ({first_line(error)}); expected {wanted}, '
+      'saved by numpy.savez without Python objects.'
+    ) from error
+  if missing := [name for name in ARRAYS if name not in arrays]:
+    raise ValueError(f'{where} has no {", ".join(missing)}; expected {wanted}.')
+  return check(where, arrays)
+
+
+def check(where: str, arrays: Mapping[str, np.ndarray]) -> ImageSource:
+  """Returns four arrays as a source, if they are labelled images.
+
+  Args:
+    where: what has the arrays, for messages, as `"File 'a.npz'"`.
+    arrays: `ARRAYS` by name, as for `read_npz`.
+
+  Raises:
+    ValueError: if an array has the wrong rank, type, length or values, train
+      and test differ in type or image shape, or test has a class that train
+      lacks. The message names the array.
+  """
+  parts = [
+    LabelledImages(
+      _check_images(where, f'x_{part}', np.asarray(arrays[f'x_{part}'])),
+      _check_labels(
+        where,
+        f'y_{part}',
+        np.asarray(arrays[f'y_{part}']),
+        len(arrays[f'x_{part}']),
+      ),
+    )
+    for part in ('train', 'test')
+  ]
+  train, test = parts
+  for what, one, two in (
+    ('images of shape', train.images.shape[1:], test.images.shape[1:]),
+    ('values of type', train.images.dtype, test.images.dtype),
+  ):
+    if one != two:
+      raise ValueError(
+        f'{where} has {what} {one} in x_train and {two} in x_test; they must '
+        'be the same.'
+      )
+  _check_classes(where, train.labels, test.labels)
+  return ImageSource(
+    train, test, content_hash(train, test), len(train.labels) // _TENTH
+  )
+
+
+def divide(everything: LabelledImages) -> ImageSource:
+  """Sets a tenth apart as test, where a dataset comes without a test split.
+
+  The tenth is always the same, whatever the seed of the other splits, so that
+  no search can have seen what a later training is tested on. Classes keep
+  their shares.
+
+  Args:
+    everything: all images.
+
+  Returns:
+    The images.
+  """
+  tenth = len(everything.labels) // _TENTH
+  order = spread_classes(everything.labels, _TEST_SEED)
+  test, train = (
+    LabelledImages(everything.images[part], everything.labels[part])
+    for part in (order[:tenth], order[tenth:])
+  )
+  return ImageSource(train, test, content_hash(train, test), tenth)
+
+
+def spread_classes(labels: np.ndarray, seed: int) -> np.ndarray:
+  """Returns a random order in which every stretch has the classes' shares.
+
+  Each class is spread evenly from the first place to the last, so a cut into
+  stretches is stratified: a class has its share in each, give or take one.
+
+  Args:
+    labels: the class of each image, `int[n]`.
+    seed: what the order is drawn by.
+
+  Returns:
+    A permutation of the images' indices, `int[n]`.
+  """
+  order = np.random.default_rng(seed).permutation(len(labels))
+  shuffled = labels[order]
+  by_class = np.argsort(shuffled, kind='stable')
+  _, starts, counts = np.unique(
+    shuffled[by_class], return_index=True, return_counts=True
+  )
+  rank = np.arange(len(labels)) - np.repeat(starts, counts)
+  place = np.empty(len(labels))
+  place[by_class] = (rank + 0.5) / np.repeat(counts, counts)
+  return order[np.argsort(place, kind='stable')]
+
+
+def content_hash(train: LabelledImages, test: LabelledImages) -> str:
+  """Returns the SHA-256 of train images, train labels, test images and labels.
+
+  Args:
+    train: the images to train on, before any split.
+    test: the images to test on.
+
+  Returns:
+    64 hexadecimal digits. Each array's values, in the order of its indices and
+    with the least significant byte first, are preceded by a line with its type
+    and shape, as `uint8 (60000, 28, 28, 1)`.
+  """
+  digest = hashlib.sha256()
+  for array in (*train, *test):
+    digest.update(f'{array.dtype.name} {array.shape}\n'.encode())
+    little = array.astype(array.dtype.newbyteorder('<'), copy=False)
+    digest.update(np.ascontiguousarray(little).data)
+  return digest.hexdigest()
+
+
+def first_line(error: Exception) -> str:
+  """Returns what an error says on its first line, or else its type."""
+  text = str(error).strip() or type(error).__name__
+  return text.splitlines()[0].rstrip(':.')
+
+
+def _load_arrays(file: pathlib.Path) -> dict[str, np.ndarray]:
+  loaded = np.load(file, allow_pickle=False)
+  if not isinstance(loaded, np.lib.npyio.NpzFile):
+    raise ValueError('it holds a single array')
+  with loaded:
+    return {name: loaded[name] for name in ARRAYS if name in loaded}
+
+
+def _check_images(where: str, name: str, images: np.ndarray) -> np.ndarray:
+  """Returns images as `uint8` or `float32[n, H, W, C]`."""
+  if images.dtype != np.uint8 and images.dtype.kind != 'f':
+    raise ValueError(
+      f'{where}: {name} must be uint8 or floats, got {images.dtype}.'
+    )
+  if images.ndim not in (3, 4):
+    raise ValueError(
+      f'{where}: {name} must have the shape [n, height, width, channels], or '
+      f'[n, height, width] for grey images; got {list(images.shape)}.'
+    )
+  if not images.size:
+    raise ValueError(
+      f'{where}: {name} is empty, its shape is {list(images.shape)}.'
+    )
+  if images.ndim == 3:
+    images = images[..., None]
+  if images.shape[3] > 4 >= images.shape[1]:
+    logging.warning(
+      '%s: %s has the shape %s; channels must stand last, not first.',
+      where,
+      name,
+      list(images.shape),
+    )
+  if images.dtype == np.uint8:
+    return np.ascontiguousarray(images)
+  with np.errstate(over='ignore'):
+    images = np.ascontiguousarray(images, np.float32)
+  # A sum is finite only if no value is NaN or infinite; it takes no copy.
+  if not np.isfinite(images.sum(dtype=np.float64)):
+    raise ValueError(
+      f'{where}: {name} has values that are NaN, infinite or beyond float32.'
+    )
+  return images
+
+
+def _check_labels(
+  where: str, name: str, labels: np.ndarray, num_images: int
+) -> np.ndarray:
+  """Returns labels as `int32[n]`."""
+  if labels.dtype.kind not in 'iu':
+    raise ValueError(f'{where}: {name} must be integers, got {labels.dtype}.')
+  if labels.shape != (num_images,):
+    raise ValueError(
+      f'{where}: {name} must have the shape {[num_images]}, one label for '
+      f'each image; got {list(labels.shape)}.'
+    )
+  low, high = int(labels.min()), int(labels.max())
+  if low < 0 or high > np.iinfo(np.int32).max:
+    raise ValueError(
+      f'{where}: {name} must count classes from 0, got '
+      f'{low if low < 0 else high}.'
+    )
+  return np.ascontiguousarray(labels, np.int32)
+
+
+def _check_classes(where: str, train: np.ndarray, test: np.ndarray) -> None:
+  known = np.unique(train)
+  if unknown := np.setdiff1d(test, known).tolist():
+    raise ValueError(
+      f'{where}: y_test has the classes {_few(unknown)}, of which y_train has '
+      'no example.'
+    )
+  if len(known) < 2:
+    raise ValueError(
+      f'{where}: y_train has only the class {known[0]}; there must be two.'
+    )
+  # A label that is a code, as 1000000, would make a classifier of that size.
+  if known[-1] >= len(train):
+    raise ValueError(
+      f'{where}: y_train has the label {known[-1]} and only {len(train)} '
+      'images; count the classes from 0.'
+    )
+  if absent := sorted(set(range(known[-1])) - set(known.tolist())):
+    logging.warning(
+      '%s: y_train has no example of the classes %s; classes count from 0.',
+      where,
+      _few(absent),
+    )
+
+
+def _few(values: list[int]) -> str:
+  """Returns the first values of a list, as text."""
+  more = f' and {len(values) - 5} more' if len(values) > 5 else ''
+  return ', '.join(map(str, values[:5])) + more

@@ -1,0 +1,115 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Images by tensorflow-datasets' own builders, which need TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+import contextlib
+import importlib
+import importlib.util
+import os
+from typing import Any
+
+from jaxnas.datasets import image_sources, prepared
+from jaxnas.datasets.image_sources import ImageSource
+
+
+def read_stock(
+  name: str,
+  data_dir: str | os.PathLike[str] | None = None,
+  known: str = '',
+) -> ImageSource:
+  """Returns the images of a dataset by tensorflow-datasets' own builder.
+
+  Args:
+    name: the dataset's name there, with images of one size as `image` and
+      classes as `label`. A dataset without a test split is divided.
+    data_dir: tensorflow-datasets' folder; `None` means its default.
+    known: for the message of an unknown name, what other names there are.
+
+  Returns:
+    The images, test included.
+
+  Raises:
+    ValueError: if TensorFlow is not installed, the name is unknown, the dataset
+      cannot be prepared, or it is not one of labelled images of one size.
+  """
+  if importlib.util.find_spec('tensorflow') is None:
+    raise ValueError(
+      f'Dataset {name!r} is none of {known}; any other name is one of '
+      'tensorflow-datasets and needs TensorFlow, which is not installed (pip '
+      'install tensorflow).'
+    )
+  prepared.check_tfds(name)
+  _hide_accelerators()
+  with prepared.quiet_tfds() as tfds:
+    # Builders raise whatever they like: each is a dataset that is not there.
+    try:
+      builder = tfds.builder(name, data_dir=data_dir)
+      features = dict(builder.info.features)
+    except Exception as error:
+      raise ValueError(
+        f'Dataset {name!r} is none of {known}, and tensorflow-datasets cannot '
+        f'make it ({image_sources.first_line(error)}).'
+      ) from error
+    _check_features(name, features)
+    try:
+      with _few_retries():
+        builder.download_and_prepare()
+      parts = {
+        part: tfds.as_numpy(builder.as_dataset(split=part, batch_size=-1))
+        for part in ('train', 'test')
+        if part in builder.info.splits
+      }
+    except Exception as error:
+      raise ValueError(
+        f'Dataset {name!r} cannot be prepared by tensorflow-datasets '
+        f'({image_sources.first_line(error)}).'
+      ) from error
+  if 'train' not in parts:
+    raise ValueError(f"Dataset {name!r} has no split 'train'.")
+  is_divided = 'test' in parts
+  # Without a test split the checks see train twice.
+  arrays = {}
+  for part in ('train', 'test'):
+    images = parts[part if is_divided else 'train']
+    arrays[f'x_{part}'] = images['image']
+    arrays[f'y_{part}'] = images['label']
+  source = image_sources.check(f'Dataset {name!r}', arrays)
+  return source if is_divided else image_sources.divide(source.train)
+
+
+def _hide_accelerators() -> None:
+  """Keeps TensorFlow, which only reads, from an accelerator's memory."""
+  tf = importlib.import_module('tensorflow')
+  for kind in ('GPU', 'TPU'):
+    tf.config.set_visible_devices([], kind)
+
+
+@contextlib.contextmanager
+def _few_retries() -> Iterator[None]:
+  """Lets a download fail within seconds where there is no network."""
+  from tensorflow_datasets.core.download import downloader
+
+  max_retries = downloader.MAX_RETRIES
+  downloader.MAX_RETRIES = 2
+  try:
+    yield
+  finally:
+    downloader.MAX_RETRIES = max_retries
+
+
+def _check_features(name: str, features: Mapping[str, Any]) -> None:
+  shape = getattr(features.get('image'), 'shape', None)
+  if shape is None or 'label' not in features:
+    raise ValueError(
+      f"Dataset {name!r} is not one of classified images: expected 'image' and "
+      f"'label', got {', '.join(sorted(features))}."
+    )
+  if None in shape:
+    raise ValueError(
+      f'Dataset {name!r} has images of different sizes, {shape}; images must '
+      "have one size: resize them and use dataset 'npz'."
+    )

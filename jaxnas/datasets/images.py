@@ -1,0 +1,238 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Labelled images on the device, split by seed, the test split apart.
+
+Datasets by name:
+
+- `'digits'`: scikit-learn's handwritten digits, 1,797 images of 8x8x1 that are
+  installed with it. They have no test split: a fixed tenth of them is made one.
+- `'cifar10'`, `'fashion_mnist'`, `'mnist'`: through tensorflow-datasets, but
+  without TensorFlow. The archives are downloaded, or put into a folder by hand:
+  without them and without a network, the error names both.
+- `'npz'`: anyone's own images, an `.npz` file with the arrays `x_train`,
+  `y_train`, `x_test` and `y_test`.
+- Any other name: the dataset of that name in tensorflow-datasets, if TensorFlow
+  is installed.
+
+The training images are divided into train, validation and report by a seed,
+stratified: each class has its share of each split, give or take one. By default
+validation and report have a tenth each: of the training images, so that
+CIFAR-10 has the paper's 5,000 to validate on, or of all images where there is
+no test split, so that digits are divided 70 : 10 : 10 : 10.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+
+from absl import logging
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas.datasets import (
+  image_archives,
+  image_builders,
+  image_preprocessing,
+  image_sources,
+  image_stock,
+)
+from jaxnas.datasets.image_sources import ImageSource
+
+NAMES = ('digits', *image_archives.ARCHIVED, 'npz')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageDataset:
+  """Labelled images without their test split, on the device.
+
+  Images are preprocessed, `float32[n, H, W, C]`; labels are classes from 0,
+  `int32[n]`. The images of each split stand in random order.
+
+  Attributes:
+    name: the dataset's name.
+    num_classes: how many classes there are.
+    train_images: images to train on.
+    train_labels: their classes.
+    validation_images: images that rewards come from.
+    validation_labels: their classes.
+    report_images: images for comparisons; no reward came from them.
+    report_labels: their classes.
+    content_hash: SHA-256, in hexadecimal, of all images and labels before they
+      were split and preprocessed, see `image_sources.content_hash`.
+  """
+
+  name: str
+  num_classes: int
+  train_images: jax.Array
+  train_labels: jax.Array
+  validation_images: jax.Array
+  validation_labels: jax.Array
+  report_images: jax.Array
+  report_labels: jax.Array
+  content_hash: str
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    """The shape of an image, `(H, W, C)`."""
+    _, height, width, channels = self.train_images.shape
+    return height, width, channels
+
+
+def load(
+  name: str,
+  data_dir: str | os.PathLike[str] | None = None,
+  *,
+  seed: int = 0,
+  num_validation: int | None = None,
+  num_report: int | None = None,
+  preprocessing: str = 'standardize',
+) -> ImageDataset:
+  """Returns the train, validation and report splits of labelled images.
+
+  Args:
+    name: one of `NAMES`, or a name of tensorflow-datasets.
+    data_dir: for `'npz'` the file; `'digits'` takes none; for all others the
+      folder of archives and prepared images, where `None` means the one in the
+      environment variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`, and for
+      names that are not in `NAMES` the default of tensorflow-datasets.
+    seed: what the splits are drawn by. It moves no image into or out of test.
+    num_validation: how many images validation has; `None` means a tenth.
+    num_report: how many images report has; `None` means a tenth.
+    preprocessing: `'standardize'`, by channel, or `'whiten'`, see
+      `image_preprocessing.measure`; by statistics of train alone.
+
+  Returns:
+    The dataset.
+
+  Raises:
+    ValueError: if an argument is unknown or out of range, or the images are
+      damaged or not what they must be.
+    OSError: if a file or archive is missing or cannot be read or written.
+  """
+  source = _read(name, data_dir, preprocessing, with_test=False)
+  splits = _split_indices(source, seed, num_validation, num_report)
+  images, labels = source.train
+  train_images = images[splits['train']]
+  statistics = image_preprocessing.measure(train_images, preprocessing)
+  arrays = {
+    'train_images': image_preprocessing.apply(statistics, train_images),
+    'train_labels': jnp.asarray(labels[splits['train']]),
+  }
+  for split in ('validation', 'report'):
+    arrays[f'{split}_images'] = image_preprocessing.apply(
+      statistics, images[splits[split]]
+    )
+    arrays[f'{split}_labels'] = jnp.asarray(labels[splits[split]])
+  return ImageDataset(
+    name=name,
+    num_classes=int(labels.max()) + 1,
+    content_hash=source.content_hash,
+    **arrays,
+  )
+
+
+def load_test(
+  name: str,
+  data_dir: str | os.PathLike[str] | None = None,
+  *,
+  seed: int = 0,
+  num_validation: int | None = None,
+  num_report: int | None = None,
+  preprocessing: str = 'standardize',
+) -> tuple[jax.Array, jax.Array]:
+  """Returns the test split of labelled images, and logs that it was loaded.
+
+  Only experiments that train a finished architecture may call this, once. The
+  images are the same for all seeds and sizes, their preprocessing is that of
+  the train split that `load` returns for the same arguments.
+
+  Args:
+    name: as for `load`, like all the rest.
+    data_dir: as for `load`.
+    seed: as for `load`.
+    num_validation: as for `load`.
+    num_report: as for `load`.
+    preprocessing: as for `load`.
+
+  Returns:
+    The images, `float32[n, H, W, C]`, and their labels, `int32[n]`.
+
+  Raises:
+    ValueError: as for `load`.
+    OSError: as for `load`.
+  """
+  source = _read(name, data_dir, preprocessing, with_test=True)
+  splits = _split_indices(source, seed, num_validation, num_report)
+  statistics = image_preprocessing.measure(
+    source.train.images[splits['train']], preprocessing
+  )
+  assert source.test is not None
+  logging.info(
+    'Test data was loaded: %d images of %r (content %s).',
+    len(source.test.labels),
+    name,
+    source.content_hash,
+  )
+  return (
+    image_preprocessing.apply(statistics, source.test.images),
+    jnp.asarray(source.test.labels),
+  )
+
+
+def _read(
+  name: str,
+  data_dir: str | os.PathLike[str] | None,
+  preprocessing: str,
+  *,
+  with_test: bool,
+) -> ImageSource:
+  """Returns the images of a dataset, if they can be preprocessed so."""
+  image_preprocessing.check(preprocessing, ())
+  if name == 'digits':
+    if data_dir:
+      logging.warning(
+        "Dataset 'digits' ships with scikit-learn; data_dir %r is not read.",
+        os.fspath(data_dir),
+      )
+    source = image_sources.read_digits()
+  elif name == 'npz':
+    source = image_sources.read_npz(data_dir)
+  elif name in image_archives.ARCHIVED:
+    source = image_builders.read_archived(name, data_dir, with_test=with_test)
+  else:
+    near = difflib.get_close_matches(str(name), NAMES)
+    hint = f' (did you mean {" or ".join(map(repr, near))}?)' if near else ''
+    source = image_stock.read_stock(
+      name, data_dir, known=', '.join(NAMES) + hint
+    )
+  image_preprocessing.check(preprocessing, source.train.images.shape[1:])
+  return source
+
+
+def _split_indices(
+  source: ImageSource,
+  seed: int,
+  num_validation: int | None,
+  num_report: int | None,
+) -> dict[str, np.ndarray]:
+  """Returns which training images belong to which split."""
+  if seed < 0:
+    raise ValueError(f'seed must be at least 0, got {seed}.')
+  sizes = {}
+  for split, size in (('validation', num_validation), ('report', num_report)):
+    if size is not None and size < 1:
+      raise ValueError(f'num_{split} must be at least 1, got {size}.')
+    sizes[split] = max(source.tenth, 1) if size is None else size
+  num_images = len(source.train.labels)
+  if sum(sizes.values()) >= num_images:
+    raise ValueError(
+      f'num_validation={sizes["validation"]} and num_report={sizes["report"]} '
+      f'leave no image to train on: there are {num_images}.'
+    )
+  order = image_sources.spread_classes(source.train.labels, seed)
+  validation, report, train = np.split(order, np.cumsum(list(sizes.values())))
+  return {'train': train, 'validation': validation, 'report': report}

@@ -1,0 +1,70 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import pathlib
+import sys
+
+import pytest
+
+from jaxnas.datasets import prepared
+
+
+def _write(temporary):
+  (temporary / 'made').mkdir()
+  (temporary / 'made' / 'file').write_text('text')
+  return temporary / 'made'
+
+
+def test_root_is_chosen_or_from_the_environment_or_in_the_home(monkeypatch):
+  monkeypatch.setenv('HOME', 'someone')
+  monkeypatch.setenv('JAXNAS_DATA_DIR', 'data')
+  assert prepared.data_root('~/a') == pathlib.Path('someone/a')
+  assert prepared.data_root() == prepared.data_root('') == pathlib.Path('data')
+  monkeypatch.delenv('JAXNAS_DATA_DIR')
+  assert prepared.data_root() == pathlib.Path('someone/.cache/jaxnas')
+
+
+def test_folder_appears_whole_and_alone(tmp_path):
+  prepared.write_whole(tmp_path / 'a' / 'b', _write)
+  assert (tmp_path / 'a' / 'b' / 'file').read_text() == 'text'
+  assert [path.name for path in (tmp_path / 'a').iterdir()] == ['b']
+
+
+def test_second_writer_leaves_what_the_first_wrote(tmp_path):
+  folder = tmp_path / 'b'
+
+  def write(temporary):
+    prepared.write_whole(folder, _write)
+    return _write(temporary)
+
+  prepared.write_whole(folder, write)
+  assert (folder / 'file').read_text() == 'text'
+  assert [path.name for path in tmp_path.iterdir()] == ['b']
+
+
+def test_failed_writing_leaves_nothing(tmp_path):
+  def fail(temporary):
+    _write(temporary)
+    raise KeyboardInterrupt
+
+  with pytest.raises(KeyboardInterrupt):
+    prepared.write_whole(tmp_path / 'b', fail)
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+  'module', ['tensorflow_datasets', 'importlib_resources']
+)
+def test_missing_package_is_named(monkeypatch, module):
+  prepared.check_tfds('mnist')
+  monkeypatch.setitem(sys.modules, module, None)
+  assert not prepared.has_array_record()
+  with pytest.raises(ValueError, match=r"'mnist' needs tensorflow-datasets"):
+    prepared.check_tfds('mnist')
+
+
+def test_tfds_says_nothing(capfd):
+  with prepared.quiet_tfds() as tfds:
+    print('Preparing ...')
+    assert tfds.__name__ == 'tensorflow_datasets'
+  assert capfd.readouterr() == ('', '')
