@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import pathlib
@@ -15,10 +16,10 @@ import numpy as np
 
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
-from jaxnas.evaluators import batched
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import trial_log, workdir
+from jaxnas.types import Runner
 from jaxnas.visualize import curves, progress
 
 
@@ -31,11 +32,13 @@ class Experiment:
     search: what to search with.
     make_retraining: makes what is retrained after the search, of its log.
     num_retrainings: how many trainings that will be.
-    runners: all that train children, for the account of time.
+    runners: all that train children, for the account of time; may grow while
+      contestants are made.
     estimate: measures a few steps and returns the seconds that so many search
       trials and retrainings will take.
     facts: what the manifest should say besides.
-    measure: what the children are measured by, as `'perplexity'`.
+    measure: what the children are compared by.
+    search_metric: the metric of a search trial that its reward is made of.
     draw: writes the picture of an architecture.
     picture: the picture's file name.
     checkpoint_every: rounds between two checkpoints.
@@ -45,10 +48,11 @@ class Experiment:
   search: search_lib.Search
   make_retraining: Callable[[trial_log.TrialLog], retraining_lib.Retraining]
   num_retrainings: int
-  runners: Sequence[batched.BlockRunner]
+  runners: Sequence[Runner]
   estimate: Callable[[int, int], float]
   facts: Mapping[str, Any]
-  measure: str
+  measure: retraining_lib.Measure
+  search_metric: str
   draw: Callable[[pathlib.Path, Any, str], None]
   picture: str
   checkpoint_every: int = 4
@@ -135,7 +139,8 @@ class _Clock:
 def _search(experiment, checkpoints, log, clock):
   search = experiment.search
   best: dict[str, float] = {}
-  metric = f'validation_{experiment.measure}'
+  metric, measure = experiment.search_metric, experiment.measure
+  note = metric.replace('_', ' ')
   done = 0
 
   def add(trials):
@@ -143,19 +148,19 @@ def _search(experiment, checkpoints, log, clock):
     done += len(trials)
     for trial in trials:
       if trial.status == 'ok':
-        best[trial.arm] = min(
-          best.get(trial.arm, np.inf), trial.metrics[metric]
+        best[trial.arm] = measure.best(
+          [best.get(trial.arm, measure.worst), trial.metrics[metric]]
         )
 
   add([trial for trial in log.trials if trial.arm != search_lib.RETRAIN])
   if done >= search.num_trials:
     return
   with progress.Progress(search.num_trials) as bar:
-    bar.update(done, best, f'validation {experiment.measure}')
+    bar.update(done, best, note)
 
     def on_trials(trials):
       add(trials)
-      bar.update(done, best, f'validation {experiment.measure}')
+      bar.update(done, best, note)
       clock.lap('search', trials)
 
     search_lib.run(
@@ -181,15 +186,15 @@ def _retrain(retraining, log, clock):
     retraining_lib.run(retraining, log, on_trials)
 
 
-def _found(rows: Sequence[retraining_lib.Result]):
+def _found(measure, rows: Sequence[retraining_lib.Result]):
   """Returns the best of what the search itself proposed."""
   found = [row for row in rows if row.contestant.tokens is not None]
-  return min(found, key=lambda row: row.validation.mean(), default=None)
+  return measure.best(found, lambda row: row.validation.mean())
 
 
 def _write(experiment, path, log, retraining):
   rows = retraining_lib.results(retraining, log)
-  best = _found(rows)
+  best = _found(experiment.measure, rows)
   if best is not None:
     contestant = best.contestant
     architecture_file.write_architecture(
@@ -197,12 +202,11 @@ def _write(experiment, path, log, retraining):
       contestant.architecture,
       label=contestant.label,
       tokens=list(contestant.tokens),
-      features=contestant.features,
-      num_params=contestant.num_params,
+      **_sizes(contestant),
       learning_rate=best.learning_rate,
       num_steps=retraining.num_steps,
       **{
-        f'{split}_{experiment.measure}': values.tolist()
+        f'{split}_{experiment.measure.name}': values.tolist()
         for split, values in (
           ('validation', best.validation),
           ('report', best.report),
@@ -241,14 +245,24 @@ def _show(experiment, path, log, retraining):
       print(f'  {path / name}')
 
 
+def _sizes(contestant):
+  """Returns what is known of a contestant's size."""
+  sizes = {
+    name: getattr(contestant, name)
+    for name in ('features', 'num_params', 'num_multiply_adds')
+  }
+  return {name: size for name, size in sizes.items() if size is not None}
+
+
 def _show_search(experiment, log):
-  metric = f'validation_{experiment.measure}'
+  metric, measure = experiment.search_metric, experiment.measure
   rows = []
   for name in dict.fromkeys(arm.name for arm in experiment.search.arms):
     trials = [trial for trial in log.trials if trial.arm == name]
     new = [trial for trial in trials if trial.duplicate_of is None]
     finished = [trial for trial in trials if trial.status == 'ok']
-    last = [trial.metrics[metric] for trial in finished[-64:]]
+    values = [trial.metrics[metric] for trial in finished]
+    best = measure.best(values)
     rows.append(
       [
         name,
@@ -256,21 +270,21 @@ def _show_search(experiment, log):
         str(len(new)),
         f'{1 - len(new) / len(trials):.1%}',
         f'{1 - len(finished) / len(trials):.1%}',
-        f'{min((t.metrics[metric] for t in finished), default=np.nan):.2f}',
-        f'{np.median(last) if last else np.nan:.2f}',
+        _value(measure, np.nan if best is None else best),
+        _value(measure, np.median(values[-64:]) if values else np.nan),
       ]
     )
   searched = [t for t in log.trials if t.arm != search_lib.RETRAIN]
   distinct = sum(trial.duplicate_of is None for trial in searched)
   progress.table(
     f'Search: {len(searched)} proposals, {distinct} distinct ones trained '
-    f'(validation {experiment.measure}, one training each)',
+    f'({metric.replace("_", " ")}, one training each)',
     [
       'arm',
       'proposals',
       'distinct',
       'duplicates',
-      'diverged',
+      'failed',
       'best',
       'median of last 64',
     ],
@@ -278,20 +292,26 @@ def _show_search(experiment, log):
   )
 
 
+def _value(measure, value):
+  """Spells a value of the measure: accuracies in per cent."""
+  return f'{value:.2f}' if measure.is_ratio else f'{100 * value:.2f} %'
+
+
 def _show_known(experiment, log):
-  metric = f'validation_{experiment.measure}'
+  metric = experiment.search_metric
   known = [trial for trial in log.trials if trial.arm == 'known']
   rewards = [
     trial.reward
     for trial in log.trials
     if trial.arm == 'random' and trial.duplicate_of is None
   ]
-  names = experiment.facts.get('known_cells', ())
+  names = experiment.facts.get('known', ())
   for name, trial in zip(names, known, strict=False):
     rank = f'{np.mean(np.array(rewards) < trial.reward):.0%}' if rewards else ''
     print(
-      f'Known cell {name}: validation {experiment.measure} '
-      f'{trial.metrics[metric]:.2f} in the same short training'
+      f'Known architecture {name}: {metric.replace("_", " ")} '
+      f'{_value(experiment.measure, trial.metrics[metric])} in the same short '
+      'training'
       + (
         f', better than {rank} of {len(rewards)} random ones.' if rank else '.'
       )
@@ -299,33 +319,52 @@ def _show_known(experiment, log):
 
 
 def _show_comparison(experiment, log, retraining):
+  measure = experiment.measure
   results = retraining_lib.results(retraining, log)
-  best = retraining_lib.best_of_groups(results)
-  counts: dict[str, int] = {}
-  for row in results:
-    counts[row.contestant.group] = counts.get(row.contestant.group, 0) + 1
+  best = retraining_lib.best_of_groups(results, measure)
+  counts = collections.Counter(row.contestant.group for row in results)
+  columns = {
+    'architecture': lambda group, row: _row_name(
+      group, counts[group], row.contestant
+    ),
+    f'report {measure.name}': lambda _, row: _value(measure, row.report.mean()),
+    '+-': lambda _, row: _spread(measure, row.report),
+    f'validation {measure.name}': lambda _, row: _value(
+      measure, row.validation.mean()
+    ),
+    'spread': lambda _, row: _spread(measure, row.validation),
+    'parameters': lambda _, row: f'{row.contestant.num_params:,}',
+  }
+  if all(row.contestant.num_multiply_adds is not None for row in results):
+    columns['multiply-adds'] = lambda _, row: (
+      f'{row.contestant.num_multiply_adds:,}'
+    )
+  columns['learning rate'] = lambda _, row: f'{row.learning_rate:g}'
   progress.table(
-    f'Retrained: {experiment.measure} on the report split, mean and standard '
-    f'deviation over {retraining.num_seeds} fresh seeds, '
-    f'{retraining.num_steps} steps',
-    ['architecture', experiment.measure, '+-', 'parameters', 'learning rate'],
+    f'Retrained, {retraining.num_steps} steps: {measure.name} on the report '
+    'split and on the validation split, each with the standard deviation over '
+    f'{retraining.num_seeds} fresh seeds',
+    list(columns),
     [
-      [
-        _row_name(group, counts[group], row.contestant),
-        f'{row.report.mean():.2f}',
-        f'{row.report.std(ddof=1):.2f}'
-        if np.isfinite(row.report).all()
-        else 'nan',
-        f'{row.contestant.num_params:,}',
-        f'{row.learning_rate:g}',
-      ]
+      [spell(group, row) for spell in columns.values()]
       for group, row in best.items()
     ],
   )
-  if 'random' in best:
-    for name in best:
-      if name != 'random':
-        print(_verdict(experiment.measure, name, best[name], best['random']))
+  found = [name for name in best if best[name].contestant.tokens is not None]
+  for name in best:
+    if 'random' in found and name != 'random':
+      print(_verdict(measure, name, best[name], 'random', best['random']))
+  # What was found is also compared with what people would have taken.
+  for name in found:
+    for other in best:
+      if other not in found and name != 'random':
+        print(_verdict(measure, name, best[name], other, best[other]))
+
+
+def _spread(measure, values):
+  if not np.isfinite(values).all():
+    return 'nan'
+  return _value(measure, values.std(ddof=1))
 
 
 _ARM_NAMES = {'random': 'random search', 'reinforce': 'REINFORCE'}
@@ -339,20 +378,22 @@ def _row_name(group, count, contestant):
   return f'best by {name} ({number}, of {count} retrained)'
 
 
-def _verdict(measure, name, row, other):
-  name = _ARM_NAMES.get(name, name)
-  ratio, low, high = retraining_lib.ratio_interval(row.report, other.report)
-  if np.isnan(ratio):
-    return f'{name} against random search: a seed diverged, no comparison.'
+def _verdict(measure, name, row, other_name, other):
+  name, other_name = (_ARM_NAMES.get(each, each) for each in (name, other_name))
+  comparison = retraining_lib.compare(measure, row.report, other.report)
+  heading = f'{name} against {other_name}: '
+  if np.isnan(comparison.value):
+    return f'{heading}a seed diverged, no comparison.'
   verdict = 'no difference can be told'
-  if high < 1:
-    verdict = f'{name} is better'
-  elif low > 1:
-    verdict = 'random search is better'
-  return (
-    f'{name} against random search: {measure} ratio {ratio:.3f}, 95 % interval '
-    f'{low:.3f} to {high:.3f}: {verdict}.'
-  )
+  if comparison.is_better is not None:
+    verdict = f'{name if comparison.is_better else other_name} is better'
+  if measure.is_ratio:
+    value, low, high = (f'{x:.3f}' for x in comparison[:3])
+    kind = f'{measure.name} ratio'
+  else:
+    value, low, high = (f'{100 * x:+.2f}' for x in comparison[:3])
+    kind = f'{measure.name} difference in percentage points'
+  return f'{heading}{kind} {value}, 95 % interval {low} to {high}: {verdict}.'
 
 
 def _show_time(path):

@@ -12,7 +12,7 @@ made by `setting`, and a function `run(config, workdir)` that knows no flags:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import logging as standard_logging
 import math
@@ -52,7 +52,11 @@ def setting(
 
 
 def launch(
-  config_cls: type, run: Callable[..., Any], *, has_workdir: bool = True
+  config_cls: type,
+  run: Callable[..., Any],
+  *,
+  has_workdir: bool = True,
+  presets: Mapping[str, Any] | None = None,
 ) -> None:
   """Reads a config from the command line and runs an experiment with it.
 
@@ -68,7 +72,14 @@ def launch(
       `host.prepare_devices`.
     run: `run(config, workdir)`, or `run(config)` without a workdir.
     has_workdir: whether there is a required flag `--workdir`.
+    presets: configs by name, the first of which is all defaults. They make a
+      flag `--preset`, whose config is changed by the flags that are given.
   """
+  if presets:
+    name = next(iter(presets))
+    flags.DEFINE_enum(
+      'preset', name, list(presets), 'What the settings not given come from.'
+    )
   define_flags(config_cls, flags.FLAGS)
   flags.DEFINE_bool('debug', False, 'Show the traceback of an error.')
   if has_workdir:
@@ -90,7 +101,8 @@ def launch(
       if not flags.FLAGS.workdir:
         raise ValueError('--workdir is empty; name a folder.')
       places.append(os.path.expanduser(flags.FLAGS.workdir))
-    config = read_config(config_cls, flags.FLAGS)
+    base = presets[flags.FLAGS.preset] if presets else None
+    config = read_config(config_cls, flags.FLAGS, base)
     # Jax reports each platform that a machine does not have.
     standard_logging.getLogger('jax').setLevel(standard_logging.WARNING)
     host.use_compilation_cache()
@@ -147,12 +159,24 @@ def define_flags(config_cls: type, flag_values: flags.FlagValues) -> None:
     )
 
 
-def read_config(config_cls: type, flag_values: flags.FlagValues) -> Any:
-  """Returns the config that the parsed flags spell."""
+def read_config(
+  config_cls: type, flag_values: flags.FlagValues, base: Any = None
+) -> Any:
+  """Returns the config that the parsed flags spell.
+
+  Args:
+    config_cls: a dataclass as for `launch`.
+    flag_values: has its flags, parsed.
+    base: the config that flags which were not given are taken from; by default
+      that of all defaults.
+  """
+  fields = [field.name for field in dataclasses.fields(config_cls)]
   return config_cls(
     **{
-      field.name: flag_values[field.name].value
-      for field in dataclasses.fields(config_cls)
+      name: flag_values[name].value
+      if base is None or flag_values[name].present
+      else getattr(base, name)
+      for name in fields
     }
   )
 

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import driver, launch, text_tasks
+from experiments import driver, launch, search_settings, text_tasks
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.children import recurrent_cell as cells
@@ -28,7 +28,6 @@ from jaxnas.controllers import recurrent as controllers
 from jaxnas.datasets import text
 from jaxnas.evaluators import batched, rewards
 from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.strategies import fixed, random_search, reinforce
 from jaxnas.types import SearchSpace
 from jaxnas.visualize import recurrent_cell as pictures
 
@@ -36,7 +35,7 @@ setting = launch.setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(search_settings.Settings):
   """Settings of a search for a recurrent cell."""
 
   dataset: str = setting('pydoc', 'pydoc, ptb or text (a folder of your own).')
@@ -48,21 +47,9 @@ class Config:
   activations: tuple[str, ...] = setting(
     spaces.ACTIVATIONS, 'Of identity,tanh,sigmoid,relu,sin.'
   )
-  strategies: tuple[str, ...] = setting(
-    ('reinforce', 'random'), 'The arms that share the trials.'
-  )
   known_cells: tuple[str, ...] = setting(
     ('nascell', 'lstm'), 'Cells tried beside them, where the base fits.'
   )
-  num_trials: int = setting(512, 'Proposals, all strategies together.')
-  num_repeats: int = setting(1, 'Repeats of each arm; they share the trials.')
-  trials_per_update: int = setting(16, 'Proposals of an arm in a round.')
-  reevaluate_duplicates: bool = setting(False, 'Train repeated cells again.')
-  controller_learning_rate: float = setting(0.01, 'Of Adam.')
-  controller_features: int = setting(35, 'Units of a controller layer.')
-  controller_layers: int = setting(2, 'Layers of the controller.')
-  baseline_decay: float = setting(0.9, 'Of the moving average of rewards.')
-  entropy_weight: float = setting(0.0, 'Reward for entropy, per nat.')
   reward_scale: float = setting(80.0, 'c of the reward c / perplexity^2.')
   features: int = setting(32, 'Hidden units of a child.')
   num_layers: int = setting(1, 'Recurrent layers of a child.')
@@ -73,16 +60,6 @@ class Config:
   batch_size: int = setting(20, 'Columns of text a child reads at once.')
   num_unrolled: int = setting(35, 'Steps of backpropagation through time.')
   num_steps: int = setting(80, 'Steps of a child; 0: one epoch.')
-  num_winners: int = setting(3, 'Best of each arm that are retrained.')
-  num_seeds: int = setting(3, 'Retrainings at each learning rate.')
-  retrain_learning_rates: tuple[float, ...] = setting(
-    (0.005, 0.01, 0.02), 'The grid, the same for all.'
-  )
-  retrain_steps: int = setting(0, '0: twice num_steps.')
-  block_size: int = setting(0, 'Children in one call; 0: by the device.')
-  num_host_devices: int | None = setting(None, 'Devices that a CPU is split in')
-  checkpoint_every: int = setting(4, 'Rounds between two checkpoints.')
-  seed: int = setting(0, 'Decides everything.')
 
 
 def run(config: Config, workdir: str) -> None:
@@ -128,7 +105,16 @@ def make_experiment(config: Config) -> driver.Experiment:
   runner = field.trainers['space'].runner
   search = search_lib.Search(
     space=space,
-    arms=_make_arms(config, space),
+    arms=search_settings.make_arms(
+      config,
+      space,
+      [spaces.KNOWN_CELLS[name] for name in _fitting(config)],
+      lambda: controllers.make_controller(
+        space.decisions,
+        num_layers=config.controller_layers,
+        features=config.controller_features,
+      ),
+    ),
     evaluator=batched.make_evaluator(
       space,
       recurrent_interpreter.assemble,
@@ -163,9 +149,10 @@ def make_experiment(config: Config) -> driver.Experiment:
       'seed': config.seed,
       'data_hash': tasks.dataset.content_hash,
       'vocab_size': tasks.dataset.vocab_size,
-      'known_cells': _fitting(config),
+      'known': _fitting(config),
     },
-    measure='perplexity',
+    measure=retraining_lib.PERPLEXITY,
+    search_metric='validation_perplexity',
     draw=pictures.write_cell,
     picture='best_cell.svg',
     checkpoint_every=config.checkpoint_every,
@@ -174,41 +161,14 @@ def make_experiment(config: Config) -> driver.Experiment:
 
 def _complete(config: Config, tasks: text_tasks.TextTasks) -> Config:
   """Returns the config with every setting decided."""
-  num_devices = config.num_host_devices
-  if num_devices is None or jax.default_backend() != 'cpu':
-    num_devices = jax.local_device_count()
+  num_devices = search_settings.choose_num_devices(config)
   num_steps = config.num_steps or tasks.num_segments
   # A block wider than a round would be filled up with repeats.
-  round_size = (
-    len(config.strategies) * config.num_repeats * config.trials_per_update
-  )
   block_size = config.block_size or min(
     batched.default_block_size(num_devices),
-    max(1, -(-round_size // num_devices)) * num_devices,
+    max(1, -(-config.round_size // num_devices)) * num_devices,
   )
-  for name, value in (
-    ('num_steps', num_steps),
-    ('num_winners', config.num_winners),
-    ('num_repeats', config.num_repeats),
-    ('num_trials', config.num_trials),
-    ('trials_per_update', config.trials_per_update),
-    ('checkpoint_every', config.checkpoint_every),
-  ):
-    if value < 1:
-      raise ValueError(f'{name} must be at least 1, got {value}.')
-  rates = (config.learning_rate, *config.retrain_learning_rates)
-  if not config.retrain_learning_rates or not min(rates) > 0:
-    raise ValueError(
-      'learning_rate and retrain_learning_rates must be positive, and there '
-      f'must be some; got {config.learning_rate} and '
-      f'{list(config.retrain_learning_rates)}.'
-    )
-  if config.num_seeds < 2:
-    raise ValueError(
-      f'num_seeds must be at least 2 to show a spread, got {config.num_seeds}.'
-    )
-  if not 0 <= config.seed < 2**32:
-    raise ValueError(f'seed must be from 0 to 2^32 - 1, got {config.seed}.')
+  search_settings.check(config, num_steps, config.learning_rate)
   return dataclasses.replace(
     config,
     vocab_size=tasks.dataset.vocab_size,
@@ -226,60 +186,6 @@ def _fitting(config: Config) -> list[str]:
     for name in config.known_cells
     if spaces.KNOWN_CELLS[name].base == config.base
   ]
-
-
-_STRATEGIES = ('reinforce', 'random')
-
-
-def _make_arms(
-  config: Config, space: SearchSpace
-) -> tuple[search_lib.Arm, ...]:
-  """Returns the arms, among which the trials are shared out evenly."""
-  arms = []
-  fitting = _fitting(config)
-  if fitting:
-    tokens = [space.encode(spaces.KNOWN_CELLS[name]) for name in fitting]
-    arms.append(
-      search_lib.Arm(
-        'known', fixed.make_fixed(tokens), len(fitting), len(fitting)
-      )
-    )
-  unit = len(config.strategies) * config.num_repeats * config.trials_per_update
-  if not config.strategies or config.num_trials % unit:
-    raise ValueError(
-      f'num_trials must be a multiple of {unit} ({len(config.strategies)} '
-      f'strategies x {config.num_repeats} repeats x {config.trials_per_update} '
-      f'trials_per_update), got {config.num_trials}.'
-    )
-  for name in config.strategies:
-    if name == 'random':
-      strategy = random_search.make_random_search(space.decisions)
-    elif name == 'reinforce':
-      strategy = reinforce.make_reinforce(
-        controllers.make_controller(
-          space.decisions,
-          num_layers=config.controller_layers,
-          features=config.controller_features,
-        ),
-        learning_rate=config.controller_learning_rate,
-        baseline_decay=config.baseline_decay,
-        entropy_weight=config.entropy_weight,
-      )
-    else:
-      raise ValueError(
-        f'Unknown strategy {name!r}; expected some of {", ".join(_STRATEGIES)}.'
-      )
-    for repeat in range(config.num_repeats):
-      arms.append(
-        search_lib.Arm(
-          name,
-          strategy,
-          config.num_trials // (len(config.strategies) * config.num_repeats),
-          config.trials_per_update,
-          repeat,
-        )
-      )
-  return tuple(arms)
 
 
 class _Field:
@@ -319,14 +225,13 @@ class _Field:
         recurrent_interpreter.assemble,
       )
     }
-    num_jobs = len(config.retrain_learning_rates) * config.num_seeds
+    num_jobs = config.num_jobs
     self._baselines = [
       self._add_baseline('LSTM', cells.LSTMCell, num_jobs),
       self._add_nascell(num_jobs),
     ]
-    arms = len(config.strategies)
     self.num_retrainings = num_jobs * (
-      len(self._baselines) + arms * config.num_winners
+      len(self._baselines) + len(config.strategies) * config.num_winners
     )
 
   def _count(self, make_cell, features):
@@ -350,7 +255,7 @@ class _Field:
       )
     )
     num_params = self._count(make_cell, features)
-    return retraining_lib.Contestant(name, name, name, features, num_params)
+    return retraining_lib.Contestant(name, name, name, num_params, features)
 
   def _add_nascell(self, num_jobs):
     nascell = spaces.KNOWN_CELLS['nascell']

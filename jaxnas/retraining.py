@@ -11,7 +11,7 @@ compared is measured on data that no reward and no choice came from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import itertools
 import math
@@ -23,9 +23,45 @@ import numpy as np
 from scipy import stats
 
 from jaxnas import search as search_lib
-from jaxnas.evaluators import batched, rewards
+from jaxnas.evaluators import rewards
 from jaxnas.records import trial_log
-from jaxnas.types import Architecture, Status
+from jaxnas.types import Architecture, Runner, Status
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+  """What children are compared by.
+
+  Attributes:
+    name: of the metric on any split, as `'perplexity'`.
+    is_higher_better: whether a larger value is better.
+    is_ratio: whether two values are compared by their ratio, or else by their
+      difference.
+  """
+
+  name: str
+  is_higher_better: bool
+  is_ratio: bool
+
+  @property
+  def worst(self) -> float:
+    """What a child that failed is given."""
+    return -math.inf if self.is_higher_better else math.inf
+
+  def is_better(self, value: float, other: float) -> bool:
+    """Returns whether one value is better than another."""
+    return value > other if self.is_higher_better else value < other
+
+  def best(
+    self, values: Iterable[Any], key: Callable[[Any], float] = float
+  ) -> Any:
+    """Returns the best of some values, the first of equals; `None` of none."""
+    choose = max if self.is_higher_better else min
+    return choose(values, key=key, default=None)
+
+
+PERPLEXITY = Measure('perplexity', is_higher_better=False, is_ratio=True)
+ACCURACY = Measure('accuracy', is_higher_better=True, is_ratio=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +74,7 @@ class Trainer:
       runner's architecture is fixed.
   """
 
-  runner: batched.BlockRunner
+  runner: Runner
   assemble: Callable[[Sequence[Any]], Any] | None = None
 
 
@@ -51,8 +87,9 @@ class Contestant:
     group: the row of the table that it stands for, as `'reinforce'`; the best
       of a group by validation is shown.
     trainer: which trainer trains it.
-    features: its hidden units.
     num_params: how many parameters it has.
+    features: its hidden units, where that is a choice of the comparison.
+    num_multiply_adds: of one example forward, where that is told.
     architecture: what the trainer's program is made of, if it is made of one.
     tokens: its tokens, if it comes from the search.
   """
@@ -60,8 +97,9 @@ class Contestant:
   label: str
   group: str
   trainer: str
-  features: int
   num_params: int
+  features: int | None = None
+  num_multiply_adds: int | None = None
   architecture: Architecture | None = None
   tokens: tuple[int, ...] | None = None
 
@@ -78,7 +116,7 @@ class Retraining:
     num_steps: how long each trains.
     key: the run's random key.
     reward: what the log says each training was worth.
-    measure: what is measured, as `'perplexity'`; lower is better.
+    measure: what they are compared by.
   """
 
   contestants: tuple[Contestant, ...]
@@ -88,7 +126,7 @@ class Retraining:
   num_steps: int
   key: jax.Array
   reward: rewards.Reward
-  measure: str = 'perplexity'
+  measure: Measure = PERPLEXITY
 
   def __post_init__(self):
     if not self.learning_rates or min(self.learning_rates) <= 0:
@@ -186,8 +224,9 @@ class Result(NamedTuple):
   Attributes:
     contestant: who.
     learning_rate: the best by mean validation measure over the seeds.
-    validation: the validation measure of each seed; infinite where it failed.
-    report: the report measure of each seed; infinite where it failed.
+    validation: the validation measure of each seed; infinitely bad where it
+      failed.
+    report: the report measure of each seed, likewise.
   """
 
   contestant: Contestant
@@ -215,53 +254,84 @@ def results(retraining: Retraining, log: trial_log.TrialLog) -> list[Result]:
       validation, report = (
         np.array(
           [
-            trial.metrics[f'{split}_{retraining.measure}']
+            trial.metrics[f'{split}_{retraining.measure.name}']
             if trial.status == 'ok'
-            else math.inf
+            else retraining.measure.worst
             for trial in trials
           ]
         )
         for split in ('validation', 'report')
       )
       options.append(Result(contestant, learning_rate, validation, report))
-    rows.append(min(options, key=lambda option: option.validation.mean()))
+    rows.append(
+      retraining.measure.best(options, lambda option: option.validation.mean())
+    )
   return rows
 
 
-def best_of_groups(rows: Sequence[Result]) -> dict[str, Result]:
+def best_of_groups(
+  rows: Sequence[Result], measure: Measure
+) -> dict[str, Result]:
   """Returns the best contestant of each group by mean validation measure."""
-  best: dict[str, Result] = {}
+  groups: dict[str, list[Result]] = {}
   for row in rows:
-    group = row.contestant.group
-    if (
-      group not in best or row.validation.mean() < best[group].validation.mean()
-    ):
-      best[group] = row
-  return best
+    groups.setdefault(row.contestant.group, []).append(row)
+  return {
+    group: measure.best(members, lambda row: row.validation.mean())
+    for group, members in groups.items()
+  }
 
 
-def ratio_interval(
-  first: np.ndarray, second: np.ndarray, confidence: float = 0.95
-) -> tuple[float, float, float]:
-  """Returns the ratio of two measures over seeds, and an interval.
+class Comparison(NamedTuple):
+  """How one contestant did against another.
 
-  Welch's interval for the difference of the means of the logarithms.
+  Attributes:
+    value: the ratio, or the difference, of the first to the second; NaN where a
+      seed failed.
+    low: the lower end of the interval.
+    high: its upper end.
+    is_better: whether the first is better; `None` if that can not be told.
+  """
+
+  value: float
+  low: float
+  high: float
+  is_better: bool | None
+
+
+def compare(
+  measure: Measure,
+  first: np.ndarray,
+  second: np.ndarray,
+  confidence: float = 0.95,
+) -> Comparison:
+  """Compares two contestants over seeds, by Welch's interval.
+
+  The interval is that of the difference of the means; for a ratio, of the means
+  of the logarithms.
 
   Args:
-    first: a measure of each seed, positive, `[S]`.
+    measure: what is compared.
+    first: the measure of each seed, `[S]`.
     second: the same of another contestant, `[S]`.
     confidence: of the interval.
-
-  Returns:
-    `first / second` by geometric means, and the interval's ends; all NaN where
-    a seed failed.
   """
   if not (np.isfinite(first).all() and np.isfinite(second).all()):
-    return math.nan, math.nan, math.nan
-  test = stats.ttest_ind(np.log(first), np.log(second), equal_var=False)
-  interval = test.confidence_interval(confidence)
-  difference = np.log(first).mean() - np.log(second).mean()
-  return tuple(float(np.exp(x)) for x in (difference, *interval))  # type: ignore[return-value]  # Three of them.
+    return Comparison(math.nan, math.nan, math.nan, None)
+  if measure.is_ratio:
+    first, second = np.log(first), np.log(second)
+  value = first.mean() - second.mean()
+  low = high = value
+  # Without any spread there is nothing to divide by.
+  if first.std() or second.std():
+    test = stats.ttest_ind(first, second, equal_var=False)
+    low, high = test.confidence_interval(confidence)
+  is_better = None
+  if low > 0 or high < 0:
+    is_better = bool((value > 0) == measure.is_higher_better)
+  ends = np.exp([value, low, high]) if measure.is_ratio else (value, low, high)
+  value, low, high = map(float, ends)
+  return Comparison(value, low, high, is_better)
 
 
 def equal_features(

@@ -26,6 +26,50 @@ from jaxnas.types import Evaluator, Proposals, SearchSpace, Status, Strategy
 
 
 @dataclasses.dataclass(frozen=True)
+class DepthSchedule:
+  """How many layers are searched, growing with the trials that are done.
+
+  Section 3.3 of "Neural Architecture Search with Reinforcement Learning", Zoph
+  and Le, 2017 (https://arxiv.org/abs/1611.01578), where the depth starts at 6
+  and grows by 2 every 1,600 trials.
+
+  Attributes:
+    first_depth: layers at the beginning.
+    growth: how many layers are added at a time.
+    every: how many trials lie between; 0 keeps the first depth.
+    max_depth: the layers that the space has; no more are added.
+    decisions_per_layer: how many decisions a layer takes.
+  """
+
+  first_depth: int
+  growth: int
+  every: int
+  max_depth: int
+  decisions_per_layer: int
+
+  def __post_init__(self):
+    if not 1 <= self.first_depth <= self.max_depth:
+      raise ValueError(
+        f'The depth must start from 1 to {self.max_depth}, the layers of the '
+        f'space; got {self.first_depth}.'
+      )
+    if min(self.growth, self.every) < 0:
+      raise ValueError(
+        'The depth can only grow, and after a positive number of trials; got '
+        f'growth {self.growth} every {self.every}.'
+      )
+
+  def depth(self, num_trials: int) -> int:
+    """Returns the number of layers once so many trials are done."""
+    grown = num_trials // self.every if self.every else 0
+    return min(self.max_depth, self.first_depth + grown * self.growth)
+
+  def __call__(self, num_trials: int) -> int:
+    """Returns the number of active decisions once so many trials are done."""
+    return self.depth(num_trials) * self.decisions_per_layer
+
+
+@dataclasses.dataclass(frozen=True)
 class Arm:
   """One strategy with its own state, budget and cache.
 
@@ -35,6 +79,8 @@ class Arm:
     num_trials: the budget, counted in proposals; a multiple of `batch_size`.
     batch_size: how many architectures are proposed before the strategy learns.
     repeat: tells repeats of one arm apart.
+    num_active: how many decisions are made, by how many of the arm's trials are
+      done; the log tells it of each trial. All of them by default.
   """
 
   name: str
@@ -42,6 +88,7 @@ class Arm:
   num_trials: int
   batch_size: int
   repeat: int = 0
+  num_active: Callable[[int], int] | None = None
 
   def __post_init__(self):
     if self.batch_size < 1:
@@ -58,6 +105,12 @@ class Arm:
   def identity(self) -> tuple[str, int]:
     """What the log calls the arm."""
     return self.name, self.repeat
+
+  def settings(self, num_trials: int) -> dict[str, int]:
+    """Returns what the log tells of a trial, once so many were done before."""
+    if self.num_active is None:
+      return {}
+    return {'num_active': self.num_active(num_trials)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,22 +246,26 @@ def step(
   """
   round_index = int(state.round)
   batches: dict[int, Proposals] = {}
+  proposed: list[_Proposal] = []
   for index, arm in enumerate(search.arms):
-    if round_index * arm.batch_size < arm.num_trials:
-      batches[index] = arm.strategy.ask(
-        state.strategies[index],
-        _arm_key(search, arm, 1 + round_index),
-        arm.batch_size,
-      )
-  proposed = [
-    (search.arms[index], tokens)
-    for index, batch in batches.items()
-    for tokens in np.asarray(batch.tokens)
-  ]
+    num_done = round_index * arm.batch_size
+    if num_done >= arm.num_trials:
+      continue
+    settings = arm.settings(num_done)
+    batches[index] = arm.strategy.ask(
+      state.strategies[index],
+      _arm_key(search, arm, 1 + round_index),
+      arm.batch_size,
+      **settings,
+    )
+    proposed.extend(
+      _Proposal(arm, tokens, settings)
+      for tokens in np.asarray(batches[index].tokens)
+    )
   start = int(state.num_trials)
   replayed = history.trials[start : start + len(proposed)]
-  for trial, (arm, tokens) in zip(replayed, proposed, strict=False):
-    _check_replay(trial, arm, tokens, history)
+  for trial, proposal in zip(replayed, proposed, strict=False):
+    _check_replay(trial, proposal, history)
   for trials in _evaluate(search, proposed[len(replayed) :], history):
     history.append(trials)
     if on_trials is not None:
@@ -275,9 +332,17 @@ def _arm_key(search: Search, arm: Arm, index: int) -> jax.Array:
   return jax.random.fold_in(jax.random.fold_in(search.key, name), index)
 
 
-def _check_replay(trial, arm, tokens, history):
-  is_same = (trial.arm, trial.repeat) == arm.identity
-  if not is_same or trial.tokens != tuple(tokens.tolist()):
+class _Proposal(NamedTuple):
+  """An architecture that an arm proposes."""
+
+  arm: Arm
+  tokens: np.ndarray
+  settings: dict[str, int]
+
+
+def _check_replay(trial, proposal, history):
+  is_same = (trial.arm, trial.repeat) == proposal.arm.identity
+  if not is_same or trial.tokens != tuple(proposal.tokens.tolist()):
     raise ValueError(
       f'Trial {trial.number} in {history.log.path} is not the one that this '
       'run proposes there: it was written with other settings, versions or '
@@ -290,21 +355,20 @@ class _Plan(NamedTuple):
 
   number: int
   first: int
-  arm: Arm
-  tokens: np.ndarray
+  proposal: _Proposal
 
 
 def _evaluate(
   search: Search,
-  proposed: Sequence[tuple[Arm, np.ndarray]],
+  proposed: Sequence[_Proposal],
   history: History,
 ) -> Iterator[list[trial_log.Trial]]:
   """Yields trials in their order, whenever a block of new ones is judged."""
   number = len(history.log.trials)
   plans = []
-  for arm, tokens in proposed:
-    first = history.first_number(arm.identity, tokens, number)
-    plans.append(_Plan(number, first, arm, tokens))
+  for proposal in proposed:
+    first = history.first_number(proposal.arm.identity, proposal.tokens, number)
+    plans.append(_Plan(number, first, proposal))
     number += 1
   new = [
     plan
@@ -338,21 +402,22 @@ def _judge(search: Search, plans: Sequence[_Plan]) -> list[trial_log.Trial]:
     numbers
   )
   evaluation = search.evaluator.evaluate(
-    keys, np.stack([plan.tokens for plan in plans])
+    keys, np.stack([plan.proposal.tokens for plan in plans])
   )
   return [
     trial_log.Trial(
       number=plan.number,
-      arm=plan.arm.name,
-      repeat=plan.arm.repeat,
-      tokens=tuple(plan.tokens.tolist()),
-      architecture=search.space.decode(plan.tokens).to_json(),
+      arm=plan.proposal.arm.name,
+      repeat=plan.proposal.arm.repeat,
+      tokens=tuple(plan.proposal.tokens.tolist()),
+      architecture=search.space.decode(plan.proposal.tokens).to_json(),
       reward=float(evaluation.rewards[row]),
       metrics={
         name: values[row].item() for name, values in evaluation.metrics.items()
       },
       status=Status(evaluation.status[row]).name.lower(),
       duplicate_of=None if plan.first == plan.number else plan.first,
+      settings=plan.proposal.settings,
     )
     for row, plan in enumerate(plans)
   ]
@@ -364,7 +429,8 @@ def _duplicate(
   return dataclasses.replace(
     first,
     number=plan.number,
-    tokens=tuple(plan.tokens.tolist()),
-    architecture=search.space.decode(plan.tokens).to_json(),
+    tokens=tuple(plan.proposal.tokens.tolist()),
+    architecture=search.space.decode(plan.proposal.tokens).to_json(),
     duplicate_of=first.number,
+    settings=plan.proposal.settings,
   )

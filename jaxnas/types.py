@@ -14,7 +14,7 @@ features, `K` choices of a decision, `L` leaves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 import dataclasses
 import enum
 from typing import Any, NamedTuple, Protocol
@@ -263,11 +263,55 @@ class ProxyTask(NamedTuple):
   program_axes: Any
 
 
+class Runner(Protocol):
+  """What trains and measures children of one task.
+
+  Attributes:
+    block_size: how many children share a call; a caller that records results as
+      they come runs this many at a time.
+    num_devices: over how many devices they are spread.
+    compile_seconds: time spent compiling so far.
+    run_seconds: time spent running so far.
+  """
+
+  block_size: int
+  num_devices: int
+  compile_seconds: float
+  run_seconds: float
+
+  def run(
+    self,
+    keys: jax.Array,
+    programs: Any,
+    learning_rates: np.ndarray | Sequence[float],
+    num_steps: int,
+    splits: Sequence[str] = ('validation',),
+    costs: Sequence[float] | None = None,
+  ) -> dict[str, np.ndarray]:
+    """Trains and measures `N` children.
+
+    Args:
+      keys: one random key a child, `[N]`.
+      programs: what tells the children's architectures, in the form that the
+        runner asks for; `None` where it has only one.
+      learning_rates: `[N]`.
+      num_steps: how long each child trains; another value needs no new program.
+      splits: what each child is measured on.
+      costs: how long each child takes in relation to the others, so that
+        devices get equal shares; results do not depend on it.
+
+    Returns:
+      The metrics, each `[N]`; what was measured on a split is named after it,
+      as `'validation_perplexity'`.
+    """
+
+
 class Status(enum.IntEnum):
   """How the training of one child ended."""
 
   OK = 0
   DIVERGED = 1
+  OUT_OF_MEMORY = 2
 
 
 class Evaluation(NamedTuple):

@@ -4,6 +4,7 @@
 """Tests of the search loop with an evaluator that costs nothing."""
 
 import dataclasses
+import json
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from jaxnas import search as search_lib
 from jaxnas.controllers import recurrent
 from jaxnas.records import checkpoints, trial_log
-from jaxnas.spaces import recurrent_cell
+from jaxnas.spaces import conv_net, recurrent_cell
 from jaxnas.strategies import fixed, random_search, reinforce
 from jaxnas.types import Evaluation, Evaluator, Status
 
@@ -275,3 +276,74 @@ def test_arms_need_distinct_names():
     search_lib.Search(
       SPACE, (arm, arm), CountingEvaluator().evaluator, jax.random.key(0)
     )
+
+
+def make_growing_search(evaluator, num_trials):
+  space = conv_net.make_space(3, (1, 3), (1,), (2, 4))
+  schedule = search_lib.DepthSchedule(1, 1, 12, 3, conv_net.layer_decisions())
+  arms = tuple(
+    search_lib.Arm(name, strategy, num_trials, 4, num_active=schedule)
+    for name, strategy in (
+      ('random', random_search.make_random_search(space.decisions)),
+      (
+        'reinforce',
+        reinforce.make_reinforce(
+          recurrent.make_controller(space.decisions, features=4)
+        ),
+      ),
+    )
+  )
+  return search_lib.Search(space, arms, evaluator, jax.random.key(3))
+
+
+def test_depth_grows_with_the_trials_and_is_logged(tmp_path):
+  def evaluate(keys, tokens):
+    rewards = 1.0 + np.asarray(jax.vmap(jax.random.uniform)(keys))
+    return Evaluation(rewards, {}, np.zeros(len(tokens), np.int32))
+
+  contents = []
+  for name, pieces in (('whole', (40,)), ('pieces', (16, 28, 40))):
+    with trial_log.TrialLog(tmp_path / name) as log:
+      for num_trials in pieces:
+        search = make_growing_search(Evaluator(evaluate, 3, 0.0), num_trials)
+        search_lib.run(search, log)
+    contents.append((tmp_path / name).read_bytes())
+    for arm in ('random', 'reinforce'):
+      trials = [trial for trial in log.trials if trial.arm == arm]
+      depths = [len(trial.architecture['layers']) for trial in trials]
+      assert depths == [1] * 12 + [2] * 12 + [3] * 16
+      assert [t.settings['num_active'] for t in trials] == [
+        4 * depth for depth in depths
+      ]
+  # A budget that was raised twice is no other run.
+  whole, pieces = (
+    {
+      (trial['arm'], tuple(trial['tokens']))
+      for trial in map(json.loads, content.splitlines())
+    }
+    for content in contents
+  )
+  assert whole == pieces
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ((7, 1, 4, 6, 4), 'from 1 to 6, the layers of the space; got 7'),
+    ((0, 1, 4, 6, 4), 'from 1 to 6'),
+    ((2, -1, 4, 6, 4), 'can only grow'),
+    ((2, 1, -4, 6, 4), 'can only grow'),
+  ],
+)
+def test_bad_depth_schedules_are_refused(arguments, message):
+  with pytest.raises(ValueError, match=message):
+    search_lib.DepthSchedule(*arguments)
+
+
+def test_the_papers_depth_schedule():
+  schedule = search_lib.DepthSchedule(6, 2, 1600, 20, 4)
+  depths = [schedule.depth(trials) for trials in range(0, 12_800, 1600)]
+  assert depths == [6, 8, 10, 12, 14, 16, 18, 20]
+  assert schedule.depth(1599) == 6
+  assert schedule.depth(100_000) == 20
+  assert search_lib.DepthSchedule(6, 2, 0, 20, 4)(10**6) == 24

@@ -1,20 +1,26 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Many children in one program, in full blocks, over the local devices."""
+"""Many children in one program, in full blocks, over the local devices.
+
+Children are mapped with `vmap` where their operations are alike, and run one
+after another in a loop on each device where their programs branch: a branch
+under `vmap` would run every side for every child.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import time
-from typing import Any
+from typing import Any, Literal
 
 import jax
+from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
-from jaxnas.evaluators import rewards
-from jaxnas.types import Evaluator, ProxyTask, SearchSpace
+from jaxnas.evaluators import memory, rewards
+from jaxnas.types import Evaluator, ProxyTask, Runner, SearchSpace
 
 _CHILDREN = 'children'
 
@@ -28,6 +34,23 @@ def default_block_size(num_devices: int) -> int:
   # A CPU is busy with a few, and more only cost cache; an accelerator needs
   # many to hide the latency of a recurrence's small steps.
   return num_devices * (4 if jax.default_backend() == 'cpu' else 128)
+
+
+def choose_devices(num_devices: int | None) -> list[jax.Device]:
+  """Returns the first so many local devices; all for `None`.
+
+  Raises:
+    ValueError: there are not so many.
+  """
+  devices = jax.local_devices()
+  if num_devices is None:
+    return devices
+  if not 1 <= num_devices <= len(devices):
+    raise ValueError(
+      f'num_devices must be from 1 to {len(devices)}, the devices there are, '
+      f'got {num_devices}.'
+    )
+  return devices[:num_devices]
 
 
 class BlockRunner:
@@ -46,7 +69,12 @@ class BlockRunner:
   """
 
   def __init__(
-    self, task: ProxyTask, block_size: int, num_devices: int | None = None
+    self,
+    task: ProxyTask,
+    block_size: int,
+    num_devices: int | None = None,
+    *,
+    mapping: Literal['vmap', 'loop'] = 'vmap',
   ):
     """Makes a runner; nothing is compiled yet.
 
@@ -54,17 +82,14 @@ class BlockRunner:
       task: what is done with each child.
       block_size: how many children share a call; a multiple of `num_devices`.
       num_devices: how many local devices to use; all by default.
+      mapping: how a device runs its part of a block: all at once by `jax.vmap`,
+        or one after another.
 
     Raises:
       ValueError: there are fewer devices, or the block does not divide.
     """
-    devices = jax.local_devices()
-    num_devices = len(devices) if num_devices is None else num_devices
-    if not 1 <= num_devices <= len(devices):
-      raise ValueError(
-        f'num_devices must be from 1 to {len(devices)}, the devices there are, '
-        f'got {num_devices}.'
-      )
+    devices = choose_devices(num_devices)
+    num_devices = len(devices)
     if block_size < 1 or block_size % num_devices:
       raise ValueError(
         f'block_size must be a multiple of num_devices ({num_devices}), got '
@@ -75,7 +100,8 @@ class BlockRunner:
     self.compile_seconds = 0.0
     self.run_seconds = 0.0
     self._program_axes = task.program_axes
-    self._mesh = Mesh(np.array(devices[:num_devices]), (_CHILDREN,))
+    self._map = _MAPPINGS[mapping]
+    self._mesh = Mesh(np.array(devices), (_CHILDREN,))
     everywhere = NamedSharding(self._mesh, PartitionSpec())
     self._train_data = jax.device_put(task.train_data, everywhere)
     self._splits = jax.device_put(dict(task.splits), everywhere)
@@ -90,8 +116,9 @@ class BlockRunner:
     learning_rates: np.ndarray | Sequence[float],
     num_steps: int,
     splits: Sequence[str] = ('validation',),
+    costs: Sequence[float] | None = None,
   ) -> dict[str, np.ndarray]:
-    """Trains and measures `N` children.
+    """Trains and measures `N` children; see `types.Runner`.
 
     Args:
       keys: one random key a child, `[N]`.
@@ -99,18 +126,27 @@ class BlockRunner:
       learning_rates: `[N]`.
       num_steps: how long each child trains; another value needs no new program.
       splits: what each child is measured on.
+      costs: of the children in relation to each other; all alike by default.
 
     Returns:
-      The metrics, each `[N]`; what was measured on a split is named after it,
-      as `'validation_perplexity'`.
+      The metrics, each `[N]`.
+
+    Raises:
+      ValueError: there is no child, or the block needs more memory than there
+        is.
     """
     if not len(keys):
       raise ValueError('A runner needs at least one child to run.')
     learning_rates = np.asarray(learning_rates, np.float32)
     blocks = []
+    order = np.arange(len(keys))
+    if costs is not None:
+      order = np.argsort(-np.asarray(costs), kind='stable')
     for start in range(0, len(keys), self.block_size):
       rows = np.arange(start, start + self.block_size)
-      rows = np.minimum(rows, len(keys) - 1)
+      rows = order[np.minimum(rows, len(keys) - 1)]
+      if costs is not None:
+        rows = _share_out(rows, self.num_devices)
       block_programs = _map_axes(
         lambda axis, leaf: leaf[rows] if axis == 0 else leaf,  # noqa: B023  # Called at once.
         self._program_axes,
@@ -129,10 +165,13 @@ class BlockRunner:
           self._measure, self._splits[split], block_programs, children
         )
         metrics |= {f'{split}_{name}': x for name, x in measured.items()}
-      blocks.append(metrics)
+      blocks.append((rows, metrics))
+    places = np.concatenate([rows for rows, _ in blocks])
+    # Where a child stands more than once, its results are the same.
+    _, first = np.unique(places, return_index=True)
     return {
-      name: np.concatenate([block[name] for block in blocks])[: len(keys)]
-      for name in blocks[0]
+      name: np.concatenate([metrics[name] for _, metrics in blocks])[first]
+      for name in blocks[0][1]
     }
 
   def _shard(self, function, axes):
@@ -142,7 +181,7 @@ class BlockRunner:
     )
     return jax.jit(
       jax.shard_map(
-        jax.vmap(function, in_axes=axes),
+        self._map(function, axes),
         mesh=self._mesh,
         in_specs=specs,
         out_specs=PartitionSpec(_CHILDREN),
@@ -159,7 +198,14 @@ class BlockRunner:
     """Compiles if it must, runs, and waits; metrics come back in numpy."""
     if function not in self._compiled:
       started = time.perf_counter()
-      self._compiled[function] = function.lower(*arguments).compile()
+      program = function.lower(*arguments).compile()
+      memory.check(
+        program,
+        list(self._mesh.devices.flat),
+        f'A block of {self.block_size} children on {self.num_devices} devices',
+        'make the block or the children smaller',
+      )
+      self._compiled[function] = program
       self.compile_seconds += time.perf_counter() - started
     started = time.perf_counter()
     result = self._compiled[function](*arguments)
@@ -175,22 +221,25 @@ class BlockRunner:
 def make_evaluator(
   space: SearchSpace,
   assemble: Callable[[Sequence[Any]], Any],
-  runner: BlockRunner,
+  runner: Runner,
   reward: rewards.Reward,
   learning_rate: float,
   num_steps: int,
   floor_reward: float = 0.0,
+  cost: Callable[[Any], float] | None = None,
 ) -> Evaluator:
-  """Makes an evaluator that trains architectures as data.
+  """Makes an evaluator of what a runner measures.
 
   Args:
     space: what the tokens mean.
-    assemble: makes a batch of programs of architectures.
-    runner: runs the task for a batch of programs.
+    assemble: makes of architectures what the runner calls programs.
+    runner: trains and measures the children.
     reward: what the task's metrics are worth.
     learning_rate: of every child.
     num_steps: how long every child trains.
     floor_reward: what a child that failed is given.
+    cost: of an architecture's training in relation to others; all alike by
+      default.
   """
 
   def evaluate(keys, tokens):
@@ -200,10 +249,41 @@ def make_evaluator(
       assemble(architectures),
       np.full(len(architectures), learning_rate),
       num_steps,
+      costs=None if cost is None else [cost(each) for each in architectures],
     )
     return rewards.judge(metrics, reward, floor_reward)
 
   return Evaluator(evaluate, runner.block_size, floor_reward)
+
+
+def _loop(function, axes):
+  """Maps as `jax.vmap` does, but runs one child after another."""
+
+  def run(*arguments):
+    def choose(axis, argument, row):
+      return row if axis == 0 else argument
+
+    mapped = _map_axes(
+      lambda axis, argument: choose(axis, None, argument), axes, arguments
+    )
+    return lax.map(
+      lambda rows: function(*_map_axes(choose, axes, arguments, rows)), mapped
+    )
+
+  return run
+
+
+_MAPPINGS: Mapping[str, Callable[..., Any]] = {
+  'vmap': jax.vmap,
+  'loop': _loop,
+}
+
+
+def _share_out(rows: np.ndarray, num_devices: int) -> np.ndarray:
+  """Orders a block, costliest first, so that its equal parts cost the same."""
+  turns = rows.reshape(-1, num_devices).copy()
+  turns[1::2] = turns[1::2, ::-1]
+  return turns.T.reshape(-1)
 
 
 def _map_axes(function, axes, *trees):

@@ -1,21 +1,209 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""One child, one program: the reference that other evaluators are held to."""
+"""One program for each architecture: what other routes are held to.
+
+Threads compile ahead while others train, so that a device does not wait for
+the compiler where there is a core left.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-import functools
-from typing import Any
+from collections.abc import Callable, Sequence
+import concurrent.futures
+import threading
+import time
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxnas.evaluators import rewards
+from jaxnas.evaluators import batched, memory, rewards
 from jaxnas.types import Architecture, Evaluator, ProxyTask, SearchSpace
 
-_MAX_PROGRAMS = 64
+# How many programs are kept for architectures that come again.
+_MAX_PROGRAMS = 16
+
+
+class CompiledRunner:
+  """Runs each child with a program of its own.
+
+  A device trains one child after another; the next one's program is compiled in
+  the meantime.
+
+  Attributes:
+    block_size: how many children a caller should run at a time.
+    num_devices: over how many devices they are spread.
+    compile_seconds: time spent compiling so far, all threads together.
+    run_seconds: time spent running so far, all devices together.
+  """
+
+  def __init__(
+    self,
+    make_task: Callable[[Any], ProxyTask],
+    block_size: int,
+    num_devices: int | None = None,
+  ):
+    """Makes a runner; nothing is compiled yet.
+
+    Args:
+      make_task: `architecture -> task`, whose program is `None`. Tasks must
+        agree in their data.
+      block_size: how many children a caller should run at a time.
+      num_devices: how many local devices to use; all by default.
+
+    Raises:
+      ValueError: there are fewer devices, or `block_size` is not positive.
+    """
+    self._devices = batched.choose_devices(num_devices)
+    if block_size < 1:
+      raise ValueError(f'block_size must be at least 1, got {block_size}.')
+    self.block_size = block_size
+    self.num_devices = len(self._devices)
+    self.compile_seconds = 0.0
+    self.run_seconds = 0.0
+    self._make_task = make_task
+    self._data: dict[Any, tuple[Any, Any]] = {}
+    self._compiled: dict[Any, tuple[jax.Device, Any]] = {}
+    self._lock = threading.Lock()
+
+  def run(
+    self,
+    keys: jax.Array,
+    programs: Sequence[Architecture],
+    learning_rates: np.ndarray | Sequence[float],
+    num_steps: int,
+    splits: Sequence[str] = ('validation',),
+    costs: Sequence[float] | None = None,
+  ) -> dict[str, np.ndarray]:
+    """Trains and measures `N` children; see `types.Runner`.
+
+    A child that needs more memory than there is gets NaN for every metric.
+
+    Args:
+      keys: one random key a child, `[N]`.
+      programs: `N` architectures.
+      learning_rates: `[N]`.
+      num_steps: how long each child trains.
+      splits: what each child is measured on.
+      costs: of the children in relation to each other; not used: a device that
+        is free takes the next child.
+
+    Returns:
+      The metrics, each `[N]`; `is_out_of_memory` is among them.
+    """
+    del costs
+    if not len(keys):
+      raise ValueError('A runner needs at least one child to run.')
+    rates = np.asarray(learning_rates, np.float32)
+    jobs = list(zip(keys, programs, rates, strict=True))
+    steps = np.int32(num_steps)
+    free = threading.Semaphore(2 * self.num_devices)
+    with (
+      concurrent.futures.ThreadPoolExecutor(self.num_devices) as compilers,
+      concurrent.futures.ThreadPoolExecutor(self.num_devices) as trainers,
+    ):
+      futures = []
+      for row, (key, architecture, rate) in enumerate(jobs):
+        # Programs that wait for a device hold memory: not too many of them.
+        free.acquire()
+        if architecture not in self._compiled:
+          device = self._devices[row % self.num_devices]
+          self._keep(
+            architecture,
+            device,
+            compilers.submit(
+              self._compile, architecture, device, key, rate, steps
+            ),
+          )
+        device, compiled = self._compiled[architecture]
+        future = trainers.submit(
+          self._train, compiled, device, key, rate, steps, splits
+        )
+        future.add_done_callback(lambda _: free.release())
+        futures.append(future)
+      rows = [future.result() for future in futures]
+    return _stack(rows)
+
+  def _keep(self, architecture, device, compiled):
+    if len(self._compiled) >= _MAX_PROGRAMS:
+      del self._compiled[next(iter(self._compiled))]
+    self._compiled[architecture] = device, compiled
+
+  def _compile(self, architecture, device, key, rate, steps):
+    """Returns the child's programs, or `None` if they do not fit."""
+    started = time.perf_counter()
+    try:
+      with jax.default_device(device):
+        task = self._make_task(architecture)
+        train_data, splits = self._place(task, device)
+        arguments = train_data, None, key, rate, steps
+        train = jax.jit(task.train).lower(*arguments).compile()
+        memory.check(train, [device], 'The child', 'make it smaller')
+        child, _ = jax.eval_shape(task.train, *arguments)
+        split = next(iter(splits.values()))
+        measure = jax.jit(task.measure).lower(split, None, child).compile()
+    except Exception as error:
+      if not memory.is_exhausted(error):
+        raise
+      return None
+    finally:
+      with self._lock:
+        self.compile_seconds += time.perf_counter() - started
+    return _Programs(train, measure, train_data, splits)
+
+  def _place(self, task, device):
+    """Returns the task's data on a device, brought there once."""
+    with self._lock:
+      if device not in self._data:
+        self._data[device] = jax.device_put(
+          (task.train_data, dict(task.splits)), device
+        )
+      return self._data[device]
+
+  def _train(self, compiled, device, key, rate, steps, splits):
+    """Returns a child's metrics, or `None` if it does not fit."""
+    programs = compiled.result()
+    if programs is None:
+      return None
+    started = time.perf_counter()
+    try:
+      arguments = jax.device_put((key, rate, steps), device)
+      child, metrics = programs.train(programs.train_data, None, *arguments)
+      metrics = dict(metrics)
+      for split in splits:
+        measured = programs.measure(programs.splits[split], None, child)
+        metrics |= {f'{split}_{name}': x for name, x in measured.items()}
+      return jax.tree.map(np.asarray, metrics)
+    except Exception as error:
+      if not memory.is_exhausted(error):
+        raise
+      return None
+    finally:
+      with self._lock:
+        self.run_seconds += time.perf_counter() - started
+
+
+class _Programs(NamedTuple):
+  train: Any
+  measure: Any
+  train_data: Any
+  splits: Any
+
+
+def _stack(rows: list[dict[str, np.ndarray] | None]) -> dict[str, np.ndarray]:
+  """Joins the metrics of children; NaN stands for those that did not fit."""
+  names = {name for row in rows if row is not None for name in row}
+  metrics = {
+    name: np.stack(
+      [np.float32(np.nan) if row is None else row[name] for row in rows]
+    )
+    for name in sorted(names - {'is_alive'})
+  }
+  return metrics | {
+    'is_alive': np.array([row is not None and row['is_alive'] for row in rows]),
+    rewards.OUT_OF_MEMORY: np.array([row is None for row in rows]),
+  }
 
 
 def make_evaluator(
@@ -25,6 +213,8 @@ def make_evaluator(
   learning_rate: float,
   num_steps: int,
   floor_reward: float = 0.0,
+  block_size: int = 1,
+  num_devices: int | None = None,
 ) -> Evaluator:
   """Makes an evaluator that compiles a program for each architecture.
 
@@ -35,28 +225,15 @@ def make_evaluator(
     learning_rate: of every child.
     num_steps: how long every child trains.
     floor_reward: what a child that failed is given.
+    block_size: how many children are recorded at a time.
+    num_devices: how many local devices to use; all by default.
   """
-
-  @functools.lru_cache(maxsize=_MAX_PROGRAMS)
-  def compiled(architecture: Architecture):
-    task = make_task(architecture)
-    return task, jax.jit(task.train), jax.jit(task.measure)
-
-  def evaluate(keys, tokens):
-    rows = []
-    for key, row in zip(keys, np.asarray(tokens), strict=True):
-      task, train, measure = compiled(space.decode(row))
-      child, metrics = train(
-        task.train_data,
-        None,
-        key,
-        np.float32(learning_rate),
-        np.int32(num_steps),
-      )
-      measured = measure(task.splits['validation'], None, child)
-      metrics |= {f'validation_{name}': x for name, x in measured.items()}
-      rows.append(jax.tree.map(np.asarray, metrics))
-    metrics = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    return rewards.judge(metrics, reward, floor_reward)
-
-  return Evaluator(evaluate, 1, floor_reward)
+  return batched.make_evaluator(
+    space,
+    list,
+    CompiledRunner(make_task, block_size, num_devices),
+    reward,
+    learning_rate,
+    num_steps,
+    floor_reward,
+  )

@@ -12,10 +12,13 @@ import os
 from typing import Any
 
 from jaxnas.records import workdir
-from jaxnas.spaces import recurrent_cell
+from jaxnas.spaces import conv_net, recurrent_cell
 from jaxnas.types import Architecture
 
-_KINDS = {'recurrent_cell': recurrent_cell.RecurrentCell}
+_KINDS: dict[str, Any] = {
+  'recurrent_cell': recurrent_cell.RecurrentCell,
+  'conv_net': conv_net.ConvNet,
+}
 
 
 def write_architecture(
@@ -47,16 +50,20 @@ def write_architecture(
   )
 
 
-def load_architecture(path: str | os.PathLike) -> Architecture:
+def load_architecture(
+  path: str | os.PathLike, kind: str | None = None
+) -> Architecture:
   """Returns the architecture in a file that `write_architecture` wrote.
 
   Args:
     path: the file, such as the `best.json` of a search.
+    kind: the only kind that will do, `'recurrent_cell'` or `'conv_net'`; any by
+      default.
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: the file is not JSON, its kind is not known, or its fields make
-      no architecture.
+    ValueError: the file is not JSON, its kind is not known or another, or its
+      fields make no architecture.
   """
   try:
     content = workdir.read_json(path)
@@ -64,13 +71,14 @@ def load_architecture(path: str | os.PathLike) -> Architecture:
     raise FileNotFoundError(
       f'There is no architecture file {path}; give the best.json of a search.'
     ) from None
-  kind = content.get('kind')
-  if not isinstance(kind, str) or kind not in _KINDS:
+  found = content.get('kind')
+  expected = _KINDS if kind is None else (kind,)
+  if not isinstance(found, str) or found not in expected:
     raise ValueError(
-      f'{path} holds an architecture of kind {kind!r}; expected one of '
-      f'{", ".join(_KINDS)}.'
+      f'{path} holds an architecture of kind {found!r}; expected '
+      f'{"one of " if kind is None else ""}{", ".join(expected)}.'
     )
   try:
-    return _KINDS[kind].from_json(content.get('architecture', {}))
+    return _KINDS[found].from_json(content.get('architecture', {}))
   except (TypeError, ValueError) as error:
-    raise ValueError(f'{path} holds no valid {kind}: {error}') from None
+    raise ValueError(f'{path} holds no valid {found}: {error}') from None

@@ -238,3 +238,56 @@ def test_the_default_block_divides_over_devices():
     block_size = batched.default_block_size(num_devices)
     assert block_size > 0
     assert block_size % num_devices == 0
+
+
+def make_plain_task():
+  """A task whose loop runs as often as the child's program says."""
+
+  def train(train_data, program, key, learning_rate, num_steps):
+    step = lambda _, x: jnp.cos(x) * learning_rate  # noqa: E731
+    start = jax.random.normal(key, (3,)) + train_data
+    child = jax.lax.fori_loop(0, num_steps * program['count'], step, start)
+    return child, {'is_alive': jnp.array(True), 'count': program['count']}
+
+  def measure(split, program, child):
+    return {'value': split * program['scale'] * child.sum()}
+
+  return ProxyTask(
+    train,
+    measure,
+    jnp.array(1.0),
+    {'validation': jnp.array(2.0)},
+    {'count': 0, 'scale': None},
+  )
+
+
+@pytest.mark.parametrize('block_size', [2, 6, 8])
+def test_a_loop_gives_what_vmap_gives_in_any_order(block_size):
+  count = np.array([3, 0, 7, 1, 5, 2], np.int32)
+  programs = {'count': count, 'scale': jnp.array(0.5)}
+  rates = np.linspace(0.5, 1, N)
+  mapped = batched.BlockRunner(make_plain_task(), 6, 2)
+  loop = batched.BlockRunner(make_plain_task(), block_size, 2, mapping='loop')
+  expected = mapped.run(KEYS, programs, rates, 2)
+  plain = loop.run(KEYS, programs, rates, 2)
+  # Only the order of operations within a row may differ.
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), expected, plain
+  )
+  assert plain['count'].tolist() == count.tolist()
+  costed = loop.run(KEYS, programs, rates, 2, costs=count.tolist())
+  assert_equal(plain, costed)
+
+
+def test_costs_are_shared_out_evenly():
+  rows = batched._share_out(np.arange(8), 2).reshape(2, 4)
+  assert sorted(rows.ravel()) == list(range(8))
+  assert rows.sum(axis=1).tolist() == [14, 14]
+
+
+def test_a_block_that_does_not_fit_is_refused(monkeypatch):
+  monkeypatch.setattr(batched.memory, 'available', lambda device: 10)
+  runner = batched.BlockRunner(make_plain_task(), 2, 2)
+  programs = {'count': np.ones(2, np.int32), 'scale': jnp.array(0.5)}
+  with pytest.raises(ValueError, match='A block of 2 children on 2 devices'):
+    runner.run(KEYS[:2], programs, [1, 1], 2)

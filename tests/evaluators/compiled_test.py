@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.evaluators import compiled
+from jaxnas.evaluators import compiled, memory
 from jaxnas.spaces import recurrent_cell
 from jaxnas.types import ProxyTask, Status
 
@@ -105,3 +105,81 @@ def test_an_architecture_is_compiled_once(tasks, evaluator):
 def test_keys_and_tokens_go_together(evaluator):
   with pytest.raises(ValueError, match='longer'):
     evaluator.evaluate(KEYS[:2], TOKENS)
+
+
+def test_children_are_spread_over_devices(tasks):
+  runner = compiled.CompiledRunner(tasks.make, block_size=3)
+  architectures = [SPACE.decode(row) for row in TOKENS]
+  alone = compiled.CompiledRunner(tasks.make, block_size=3, num_devices=1)
+  assert (runner.num_devices, alone.num_devices) == (2, 1)
+  results = [
+    each.run(KEYS, architectures, [0.5] * 3, 7, splits=('validation', 'report'))
+    for each in (runner, alone)
+  ]
+  jax.tree.map(np.testing.assert_array_equal, *results)
+  assert results[0]['report_value'].shape == (3,)
+  assert not results[0]['is_out_of_memory'].any()
+  assert runner.compile_seconds > 0
+
+
+@pytest.mark.parametrize('when', ['compiling', 'training'])
+def test_a_child_without_memory_costs_only_itself(tasks, when, monkeypatch):
+  def refuse(program, devices, what, advice):
+    if 'f32[4096]' in program.as_text():
+      raise memory.NotEnoughMemoryError('too large')
+
+  def exhaust(values):
+    raise MemoryError
+
+  def make(architecture):
+    task = tasks.make(architecture)
+    if num_names(architecture) > 3:
+      return task
+
+    def train(train_data, *arguments):
+      child, metrics = task.train(train_data, *arguments)
+      if when == 'compiling':
+        return child + jnp.ones(4096).cumsum()[-1] * train_data, metrics
+      shape = jax.ShapeDtypeStruct((), jnp.float32)
+      return child + jax.pure_callback(exhaust, shape, child), metrics
+
+    return task._replace(train=train)
+
+  monkeypatch.setattr(memory, 'check', refuse)
+  monkeypatch.setattr(
+    memory,
+    'is_exhausted',
+    lambda error: 'MemoryError' in repr(error),
+  )
+  evaluator = compiled.make_evaluator(
+    SPACE, make, lambda metrics: metrics['validation_value'], 0.5, 7
+  )
+  evaluation = evaluator.evaluate(KEYS, TOKENS)
+  assert evaluation.status.tolist() == [
+    Status.OK,
+    Status.OUT_OF_MEMORY,
+    Status.OK,
+  ]
+  assert evaluation.rewards[1] == 0
+  assert np.isnan(evaluation.metrics['validation_value'][1])
+  only = evaluator.evaluate(KEYS[1:2], TOKENS[1:2])
+  assert only.status.tolist() == [Status.OUT_OF_MEMORY]
+  assert only.rewards.tolist() == [0]
+
+
+def test_other_errors_are_not_swallowed(tasks):
+  def make(architecture):
+    raise RuntimeError('a mistake')
+
+  runner = compiled.CompiledRunner(make, block_size=1)
+  with pytest.raises(RuntimeError, match='a mistake'):
+    runner.run(KEYS[:1], [SPACE.decode(TOKENS[0])], [0.5], 7)
+
+
+def test_arguments_are_checked(tasks):
+  with pytest.raises(ValueError, match='block_size must be at least 1'):
+    compiled.CompiledRunner(tasks.make, block_size=0)
+  with pytest.raises(ValueError, match='num_devices must be from 1 to 2'):
+    compiled.CompiledRunner(tasks.make, block_size=1, num_devices=3)
+  with pytest.raises(ValueError, match='at least one child'):
+    compiled.CompiledRunner(tasks.make, block_size=1).run(KEYS[:0], [], [], 7)

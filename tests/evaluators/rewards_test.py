@@ -84,3 +84,44 @@ def test_perplexities_that_are_not_numbers_are_judged_in_silence(recwarn):
   assert set(evaluation.status.tolist()) == {Status.DIVERGED}
   assert not recwarn.list
   assert 'is_alive' in metrics
+
+
+def test_the_accuracy_reward_is_the_papers():
+  reward = rewards.make_accuracy_reward()
+  metrics = {'best_accuracy': np.array([0.5, 1.0, 0.0], np.float32)}
+  np.testing.assert_allclose(reward(metrics), [0.125, 1, 0])
+  reward = rewards.make_accuracy_reward(1.0, 'validation_accuracy')
+  metrics = {'validation_accuracy': np.array([0.5])}
+  np.testing.assert_allclose(reward(metrics), [0.5])
+
+
+@pytest.mark.parametrize('power', [0.0, -1.0, float('nan')])
+def test_the_power_must_be_positive(power):
+  with pytest.raises(ValueError, match=f'must be positive, got {power}'):
+    rewards.make_accuracy_reward(power)
+
+
+def test_a_child_that_did_not_fit_is_told_from_one_that_diverged():
+  metrics = {
+    'value': np.array([1.0, np.nan, np.nan]),
+    'is_alive': np.array([True, False, False]),
+    'is_out_of_memory': np.array([False, True, False]),
+  }
+  evaluation = rewards.judge(metrics, lambda metrics: metrics['value'], 0.0)
+  assert evaluation.status.tolist() == [
+    Status.OK,
+    Status.OUT_OF_MEMORY,
+    Status.DIVERGED,
+  ]
+  assert evaluation.rewards.tolist() == [1, 0, 0]
+  assert set(evaluation.metrics) == {'value'}
+
+
+def test_where_no_child_fits_no_measure_is_asked_for():
+  metrics = {
+    'is_alive': np.zeros(2, bool),
+    'is_out_of_memory': np.ones(2, bool),
+  }
+  evaluation = rewards.judge(metrics, lambda metrics: metrics['value'], -1.0)
+  assert evaluation.rewards.tolist() == [-1, -1]
+  assert evaluation.status.tolist() == [Status.OUT_OF_MEMORY] * 2

@@ -49,6 +49,8 @@ class Config:
 
 def run(config, workdir):
   if config.task == 'stop':
+    # A shell starts what runs in its background without this handler.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.kill(os.getpid(), signal.SIGINT)
   pathlib.Path(workdir).mkdir(parents=True)
   jax.jit(lambda x: x + 1)(1.0)
@@ -292,3 +294,40 @@ def test_help_lists_the_flags_of_the_experiment(home):
     assert text in result.stdout
   assert '--workdir:' in result.stdout
   assert '--[no]debug:' in result.stdout
+
+
+def test_a_preset_is_changed_by_the_flags_that_are_given():
+  paper = Config(count=9, rate=0.5, cells=('a', 'b'))
+  flag_values = flags.FlagValues()
+  launch.define_flags(Config, flag_values)
+  flag_values(['program', '--rate=0.25', '--cells=lstm'])
+  config = launch.read_config(Config, flag_values, paper)
+  # A flag counts as given even if it says what is the default without preset.
+  assert config == dataclasses.replace(paper, rate=0.25, cells=('lstm',))
+  assert launch.read_config(Config, flag_values).count == 3
+
+
+def test_presets_make_a_flag(tmp_path):
+  script = EXPERIMENT.replace(
+    'launch.launch(Config, run)',
+    "launch.launch(Config, run, presets={'quick': Config(), "
+    "'long': Config(steps=70)})",
+  )
+  (tmp_path / 'toy.py').write_text(script)
+
+  def start(*arguments):
+    return subprocess.run(
+      [sys.executable, '-m', 'toy', *arguments],
+      cwd=tmp_path,
+      env={**os.environ, 'PYTHONPATH': str(ROOT)},
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+
+  done = start('--workdir=run', '--preset=long', '--task=text')
+  assert done.returncode == 0, done.stderr
+  assert json.loads(done.stdout)['steps'] == 70
+  unknown = start('--workdir=other', '--preset=short')
+  assert unknown.returncode == 1
+  assert 'quick|long' in unknown.stderr

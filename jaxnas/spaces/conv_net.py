@@ -1,0 +1,544 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Convolutional networks wired by anchor points.
+
+Sections 3.2 and 3.3 of "Neural Architecture Search with Reinforcement
+Learning", Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578). Every layer is
+a convolution, batch norm and ReLU, and reads any subset of the earlier layers.
+What such a choice leaves open is repaired by the paper's rules:
+
+1. A layer that reads no layer reads the image.
+2. The outputs that no layer reads are joined and go to the classifier; the
+   last layer's is always among them.
+3. Where outputs to be joined differ in size, the smaller are padded with zeros,
+   half before and half after; an odd row or column goes after.
+
+Outputs are joined by concatenation of their filters (`'concat'`, the paper) or
+by addition (`'add'`, residual connections), where fewer filters are padded with
+zero ones after the last.
+
+Tokens stand layer by layer: the anchor point's, one 0/1 token for each earlier
+layer, then filter height and width, stride height and width if they are to be
+predicted, and the number of filters. A shallower network is a prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from jaxnas.types import AnchorPoint, Choice, Decision, SearchSpace
+
+MERGES = ('concat', 'add')
+SIZES = (1, 3, 5, 7)
+FILTERS = (24, 36, 48, 64)
+STRIDES = (1, 2, 3)
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvLayer:
+  """A convolutional layer, and which layers feed it.
+
+  Attributes:
+    height: of the filters, odd.
+    width: of the filters, odd.
+    filters: how many there are.
+    stride_height: rows from one output to the next.
+    stride_width: columns from one output to the next.
+    inputs: the earlier layers that it reads, counted from 0, ascending; none is
+      the image.
+  """
+
+  height: int
+  width: int
+  filters: int
+  stride_height: int = 1
+  stride_width: int = 1
+  inputs: tuple[int, ...] = ()
+
+  def __post_init__(self):
+    for name in ('height', 'width', 'filters', 'stride_height', 'stride_width'):
+      value = getattr(self, name)
+      if type(value) is not int or value < 1:
+        raise ValueError(
+          f'{name} of a layer must be an integer from 1 on, got {value!r}.'
+        )
+    for name in ('height', 'width'):
+      if not getattr(self, name) % 2:
+        raise ValueError(
+          f'{name} of a layer must be odd, so that its padding is symmetric; '
+          f'got {getattr(self, name)}.'
+        )
+    if any(type(source) is not int for source in self.inputs) or list(
+      self.inputs
+    ) != sorted(set(self.inputs)):
+      raise ValueError(
+        'inputs of a layer must be ascending layer numbers, got '
+        f'{list(self.inputs)}.'
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvNet:
+  """A convolutional network.
+
+  Attributes:
+    layers: from the image on; at least one.
+    merge: how outputs are joined, `'concat'` or `'add'`.
+    pool_after: layers, counted from 0 and ascending, after which everything
+      that later layers and the classifier read, the image included, is max
+      pooled, 2 x 2 with stride 2.
+  """
+
+  layers: tuple[ConvLayer, ...]
+  merge: str = 'concat'
+  pool_after: tuple[int, ...] = ()
+
+  def __post_init__(self):
+    if not self.layers:
+      raise ValueError('A network needs at least one layer.')
+    _check_merge(self.merge)
+    for number, layer in enumerate(self.layers):
+      if layer.inputs and not 0 <= layer.inputs[0] <= layer.inputs[-1] < number:
+        raise ValueError(
+          f'Layer {number} can only read layers before it, got '
+          f'{list(layer.inputs)}.'
+        )
+    _check_pool_after(self.pool_after, len(self.layers))
+
+  @property
+  def outputs(self) -> tuple[int, ...]:
+    """The layers that no layer reads, and that the classifier reads."""
+    read = set(itertools.chain(*(layer.inputs for layer in self.layers)))
+    return tuple(sorted(set(range(len(self.layers))) - read))
+
+  @property
+  def has_strides(self) -> bool:
+    """Whether any stride is not 1."""
+    return any(
+      (layer.stride_height, layer.stride_width) != (1, 1)
+      for layer in self.layers
+    )
+
+  def join_filters(self, sources: Sequence[int], image_filters: int) -> int:
+    """Returns how many filters some outputs have once they are joined.
+
+    Args:
+      sources: layers; none is the image.
+      image_filters: channels of the image.
+    """
+    filters = [self.layers[source].filters for source in sources]
+    filters = filters or [image_filters]
+    return sum(filters) if self.merge == 'concat' else max(filters)
+
+  def sizes(
+    self, height: int, width: int
+  ) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
+    """Returns the sizes of what layers read and write, `(height, width)`.
+
+    Args:
+      height: of the image.
+      width: of the image.
+
+    Returns:
+      The size of every layer's joined input, and of every layer's output before
+      any pooling.
+
+    Raises:
+      ValueError: a pooling leaves no pixel; the layer is named.
+    """
+    image = height, width
+    written: list[tuple[int, int]] = []
+    joined: list[tuple[int, int]] = []
+    outputs: list[tuple[int, int]] = []
+    for number, layer in enumerate(self.layers):
+      sources = [written[source] for source in layer.inputs] or [image]
+      size = max(s[0] for s in sources), max(s[1] for s in sources)
+      joined.append(size)
+      # Padding by half of an odd filter leaves every stride a pixel.
+      output = (
+        -(-size[0] // layer.stride_height),
+        -(-size[1] // layer.stride_width),
+      )
+      outputs.append(output)
+      written.append(output)
+      if number in self.pool_after:
+        image, *written = [(h // 2, w // 2) for h, w in (image, *written)]
+        if not min(min(size) for size in (image, *written)):
+          raise ValueError(
+            f'Pooling after layer {number} leaves no pixel of an image of '
+            f'{height} x {width}; pool or stride less.'
+          )
+    return tuple(joined), tuple(outputs)
+
+  def num_multiply_adds(
+    self, height: int, width: int, image_filters: int, num_classes: int
+  ) -> int:
+    """Returns the multiply-adds of one image forward: convolutions and head."""
+    _, outputs = self.sizes(height, width)
+    total = self.join_filters(self.outputs, image_filters) * num_classes
+    for layer, (rows, columns) in zip(self.layers, outputs, strict=True):
+      total += (
+        rows
+        * columns
+        * layer.height
+        * layer.width
+        * self.join_filters(layer.inputs, image_filters)
+        * layer.filters
+      )
+    return total
+
+  def num_params(self, image_filters: int, num_classes: int) -> int:
+    """Returns how many parameters the network has.
+
+    Convolutions without bias, a scale and an offset of each filter in batch
+    norm, and a linear classifier with bias.
+    """
+    total = num_classes * (1 + self.join_filters(self.outputs, image_filters))
+    for layer in self.layers:
+      channels = self.join_filters(layer.inputs, image_filters)
+      total += layer.filters * (layer.height * layer.width * channels + 2)
+    return total
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns the network as a dict that `json.dumps` accepts."""
+    return {
+      'layers': [
+        dataclasses.asdict(layer) | {'inputs': list(layer.inputs)}
+        for layer in self.layers
+      ],
+      'merge': self.merge,
+      'pool_after': list(self.pool_after),
+    }
+
+  @classmethod
+  def from_json(cls, fields: Mapping[str, Any]) -> ConvNet:
+    """Returns what `to_json` gave; raises `ValueError` otherwise."""
+    _check_fields(cls, fields, 'A convolutional network')
+    for name in ('layers', 'pool_after'):
+      if not isinstance(fields[name], list | tuple):
+        raise ValueError(
+          f'{name} of a convolutional network must be a list, got '
+          f'{fields[name]!r}.'
+        )
+    layers = []
+    for number, layer in enumerate(fields['layers']):
+      if not isinstance(layer, Mapping):
+        raise ValueError(f'Layer {number} must be an object, got {layer!r}.')
+      _check_fields(ConvLayer, layer, f'Layer {number}')
+      if not isinstance(layer['inputs'], list | tuple):
+        raise ValueError(
+          f'inputs of layer {number} must be a list, got {layer["inputs"]!r}.'
+        )
+      layers.append(
+        ConvLayer(**(dict(layer) | {'inputs': tuple(layer['inputs'])}))
+      )
+    return cls(tuple(layers), fields['merge'], tuple(fields['pool_after']))
+
+
+def make_space(
+  num_layers: int = 6,
+  heights: Sequence[int] = SIZES,
+  widths: Sequence[int] = SIZES,
+  filters: Sequence[int] = FILTERS,
+  strides: Sequence[int] = (1,),
+  merge: str = 'concat',
+  pool_after: Sequence[int] = (),
+) -> SearchSpace:
+  """Makes the space of all networks of up to so many layers.
+
+  Args:
+    num_layers: the largest depth.
+    heights: of filters, odd.
+    widths: of filters, odd.
+    filters: how many filters a layer can have.
+    strides: if there is more than one, a layer's two strides are decisions; a
+      single one is every layer's.
+    merge: how outputs are joined, `'concat'` or `'add'`.
+    pool_after: layers, counted from 0, after which everything is max pooled.
+
+  Returns:
+    A space of `layer_decisions(strides)` decisions for each layer. Its `size`
+    counts networks of the largest depth.
+
+  Raises:
+    ValueError: a number is out of range, or a name is not known.
+  """
+  if num_layers < 1:
+    raise ValueError(f'num_layers must be at least 1, got {num_layers}.')
+  _check_merge(merge)
+  pool_after = tuple(pool_after)
+  _check_pool_after(pool_after, num_layers)
+  kinds: dict[str, tuple[int, ...]] = {
+    'height': tuple(heights),
+    'width': tuple(widths),
+  }
+  if len(strides) > 1:
+    kinds['stride_height'] = kinds['stride_width'] = tuple(strides)
+  kinds['filters'] = tuple(filters)
+  fixed: dict[str, int] = {}
+  if len(strides) == 1:
+    fixed = {'stride_height': strides[0], 'stride_width': strides[0]}
+  decisions: list[Decision] = []
+  for number in range(num_layers):
+    decisions.append(AnchorPoint(f'layer_{number}/inputs', number))
+    for kind, values in kinds.items():
+      decisions.append(Choice(f'layer_{number}/{kind}', values))
+  # Every value must make a layer: refused here, not in the middle of a search.
+  for kind, values in (*kinds.items(), ('stride_height', tuple(strides))):
+    for value in values:
+      dataclasses.replace(ConvLayer(1, 1, 1), **{kind: value})  # type: ignore[arg-type]  # No kind is `inputs`.
+
+  def decode(tokens) -> ConvNet:
+    layers = []
+    for number, row in enumerate(_layers_of(tokens, num_layers, len(kinds))):
+      chosen, values = row[:number], dict(fixed)
+      for token, name in zip(row[number:], kinds, strict=True):
+        _check_token(token, len(kinds[name]), f'layer_{number}/{name}')
+        values[name] = kinds[name][token]
+      for token in chosen:
+        _check_token(token, 2, f'layer_{number}/inputs')
+      inputs = tuple(source for source, token in enumerate(chosen) if token)
+      layers.append(ConvLayer(**values, inputs=inputs))
+    pools = tuple(number for number in pool_after if number < len(layers))
+    return ConvNet(tuple(layers), merge, pools)
+
+  def encode(net: ConvNet) -> np.ndarray:
+    depth = len(net.layers)
+    if depth > num_layers:
+      raise ValueError(
+        f'A space of {num_layers} layers has no network of {depth}.'
+      )
+    pools = tuple(number for number in pool_after if number < depth)
+    if (net.merge, net.pool_after) != (merge, pools):
+      raise ValueError(
+        f'A space with merge {merge!r} and pool_after {list(pools)} has no '
+        f'network with {net.merge!r} and {list(net.pool_after)}.'
+      )
+    tokens: list[int] = []
+    for number, layer in enumerate(net.layers):
+      tokens.extend(source in layer.inputs for source in range(number))
+      for name, value in fixed.items():
+        if getattr(layer, name) != value:
+          raise ValueError(
+            f'{name} of layer {number} is {getattr(layer, name)}; in this '
+            f'space it is always {value}.'
+          )
+      for name, values in kinds.items():
+        value = getattr(layer, name)
+        if value not in values:
+          raise ValueError(
+            f'{value} is not a value of decision '
+            f"'layer_{number}/{name}', which has "
+            f'{", ".join(map(str, values))}.'
+          )
+        tokens.append(values.index(value))
+    result = np.full(sum(d.num_tokens for d in decisions), -1, np.int32)
+    result[: len(tokens)] = tokens
+    return result
+
+  def canonical(tokens) -> np.ndarray:
+    return encode(decode(tokens))
+
+  return SearchSpace(
+    name=f'conv_net_{num_layers}_layers_{merge}',
+    decisions=tuple(decisions),
+    decode=decode,
+    encode=encode,
+    canonical=canonical,
+    size=math.prod(d.num_choices**d.num_tokens for d in decisions),
+  )
+
+
+def layer_decisions(strides: Sequence[int] = (1,)) -> int:
+  """Returns how many decisions each layer of a space has.
+
+  Args:
+    strides: as given to `make_space`.
+  """
+  return 4 if len(strides) == 1 else 6
+
+
+def make_chain(
+  num_layers: int,
+  filters: int | Sequence[int] = 36,
+  size: int = 3,
+  merge: str = 'concat',
+) -> ConvNet:
+  """Makes a plain chain: every layer reads the one before.
+
+  Args:
+    num_layers: its depth.
+    filters: of every layer, or of each one.
+    size: height and width of every filter.
+    merge: as in `ConvNet`; a chain joins nothing.
+  """
+  return ConvNet(
+    tuple(
+      ConvLayer(size, size, width, inputs=(number - 1,) if number else ())
+      for number, width in enumerate(_each(filters, num_layers))
+    ),
+    merge,
+  )
+
+
+def make_dense(
+  num_layers: int,
+  filters: int | Sequence[int] = 36,
+  size: int = 3,
+  merge: str = 'concat',
+) -> ConvNet:
+  """Makes the densely connected network: every layer reads all before it.
+
+  Args:
+    num_layers: its depth.
+    filters: of every layer, or of each one.
+    size: height and width of every filter.
+    merge: as in `ConvNet`.
+  """
+  return ConvNet(
+    tuple(
+      ConvLayer(size, size, width, inputs=tuple(range(number)))
+      for number, width in enumerate(_each(filters, num_layers))
+    ),
+    merge,
+  )
+
+
+def make_resnet(
+  num_layers: int,
+  filters: int = 36,
+  size: int = 3,
+  merge: str = 'add',
+) -> ConvNet:
+  """Makes a residual network, as "Deep Residual Learning", He et al., 2015.
+
+  A first layer, blocks of two, and a last layer of 1 x 1 filters. What flows
+  past the blocks is the sum of the first layer and of all blocks so far: a
+  block's first layer, and the last layer, read all of these.
+
+  Args:
+    num_layers: its depth, even and at least 4.
+    filters: of every layer.
+    size: height and width of every filter but the last layer's.
+    merge: as in `ConvNet`; `'add'` is the residual network.
+
+  Raises:
+    ValueError: `num_layers` is odd or too small.
+  """
+  if num_layers < 4 or num_layers % 2:
+    raise ValueError(
+      'A residual network needs an even num_layers from 4 on, got '
+      f'{num_layers}.'
+    )
+  layers = [ConvLayer(size, size, filters)]
+  stream = [0]
+  while len(layers) < num_layers - 1:
+    layers.append(ConvLayer(size, size, filters, inputs=tuple(stream)))
+    layers.append(ConvLayer(size, size, filters, inputs=(len(layers) - 1,)))
+    stream.append(len(layers) - 1)
+  layers.append(ConvLayer(1, 1, filters, inputs=tuple(stream)))
+  return ConvNet(tuple(layers), merge)
+
+
+def _each(filters: int | Sequence[int], num_layers: int) -> Sequence[int]:
+  widths = [filters] * num_layers if isinstance(filters, int) else filters
+  if len(widths) != num_layers:
+    raise ValueError(
+      f'filters needs one number for each of {num_layers} layers, got '
+      f'{list(widths)}.'
+    )
+  return widths
+
+
+def _layers_of(
+  tokens: Any, num_layers: int, num_kinds: int
+) -> Iterator[list[int]]:
+  """Yields the tokens of every active layer."""
+  tokens = np.asarray(tokens)
+  if not np.issubdtype(tokens.dtype, np.integer):
+    raise ValueError(f'Tokens must be integers, got {tokens.dtype}.')
+  ends = np.cumsum([number + num_kinds for number in range(num_layers)])
+  if tokens.shape != (ends[-1],):
+    raise ValueError(
+      f'A network of up to {num_layers} layers has {ends[-1]} tokens, got an '
+      f'array of shape {tokens.shape}.'
+    )
+  num_active = int((tokens != -1).sum())
+  if num_active not in ends or (tokens[num_active:] != -1).any():
+    raise ValueError(
+      'Tokens of -1 must follow the last active layer, whole layers at a time '
+      f'and after at least one; got {tokens.tolist()}.'
+    )
+  start = 0
+  for end in ends[ends <= num_active].tolist():
+    yield tokens[start:end].tolist()
+    start = end
+
+
+def _check_token(token: int, num_choices: int, name: str) -> None:
+  if not 0 <= token < num_choices:
+    raise ValueError(
+      f'Token {token} is out of range for decision {name!r}, which has '
+      f'{num_choices} choices.'
+    )
+
+
+def _check_merge(merge: str) -> None:
+  if merge not in MERGES:
+    raise ValueError(
+      f'Unknown merge {merge!r}; expected one of {", ".join(MERGES)}.'
+    )
+
+
+def _check_pool_after(pool_after: Sequence[int], num_layers: int) -> None:
+  is_known = all(0 <= number < num_layers for number in pool_after)
+  if not is_known or list(pool_after) != sorted(set(pool_after)):
+    raise ValueError(
+      f'pool_after must be ascending layer numbers from 0 to {num_layers - 1}, '
+      f'got {list(pool_after)}.'
+    )
+
+
+def _check_fields(cls: type, fields: Mapping[str, Any], what: str) -> None:
+  expected = [field.name for field in dataclasses.fields(cls)]
+  if sorted(fields) != sorted(expected):
+    raise ValueError(
+      f'{what} has the fields {", ".join(expected)}; got '
+      f'{", ".join(sorted(map(str, fields)))}.'
+    )
+
+
+def _layer(height, width, filters, *inputs: int) -> ConvLayer:
+  """Returns a layer of the paper's figure, which counts layers from 1."""
+  return ConvLayer(
+    height, width, filters, inputs=tuple(source - 1 for source in inputs)
+  )
+
+
+FIGURE_7 = ConvNet(
+  (
+    _layer(3, 3, 36),
+    _layer(3, 3, 48, 1),
+    _layer(3, 3, 36, 1, 2),
+    _layer(5, 5, 36, 1, 2, 3),
+    _layer(3, 7, 48, 3, 4),
+    _layer(7, 7, 48, 2, 3, 4, 5),
+    _layer(7, 7, 48, 2, 3, 4, 5, 6),
+    _layer(7, 3, 36, 1, 6, 7),
+    _layer(7, 1, 36, 1, 5, 6, 8),
+    _layer(7, 7, 36, 1, 3, 4, 5, 6, 7, 8, 9),
+    _layer(5, 7, 36, 1, 2, 5, 6, 7, 8, 9, 10),
+    _layer(7, 7, 48, 1, 2, 3, 4, 6, 11),
+    _layer(7, 5, 48, 1, 3, 6, 7, 8, 9, 10, 11, 12),
+    _layer(7, 5, 48, 3, 7, 12, 13),
+    _layer(7, 5, 48, 6, 7, 11, 12, 13, 14),
+  )
+)
+"""The network that the paper's search without strides and pooling found."""

@@ -1,0 +1,80 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import time
+
+import numpy as np
+import pytest
+
+from jaxnas.evaluators import compiled, routes
+from jaxnas.evaluators.routes import Timing
+
+
+class SlowRunner:
+  """Takes known times, and twice as long for a program it has not seen."""
+
+  block_size = 2
+
+  def __init__(self):
+    self.calls = []
+
+  def run(self, keys, programs, learning_rates, num_steps, **settings):
+    assert len(keys) == len(programs) == len(learning_rates)
+    time.sleep(0.2 * (not self.calls) + 0.02 * len(keys) * (1 + num_steps))
+    self.calls.append((programs, num_steps))
+    return {'is_alive': np.ones(len(keys), bool)}
+
+
+class SlowCompiledRunner(SlowRunner, compiled.CompiledRunner):
+  pass
+
+
+def test_times_are_told_apart():
+  runner = SlowRunner()
+  timing = routes.measure(routes.Route(runner, list), ('a', 'b'), 0.1)
+  assert timing.once == pytest.approx(0.2, abs=0.08)
+  assert timing.step == pytest.approx(0.02, abs=0.008)
+  assert timing.child == pytest.approx(0.02, abs=0.015)
+  assert runner.calls[0][0] == ['a', 'b']
+
+
+def test_compiling_counts_for_each_child_where_each_has_a_program():
+  runner = SlowCompiledRunner()
+  timing = routes.measure(routes.Route(runner, list), ('a', 'b'), 0.1)
+  assert timing.once == 0
+  assert timing.child == pytest.approx(0.12, abs=0.05)
+
+
+TIMINGS = {
+  'interpreted': Timing(once=10.0, child=0.1, step=0.02),
+  'compiled': Timing(once=0.0, child=2.1, step=0.01),
+}
+
+
+@pytest.mark.parametrize(
+  ('num_children', 'num_steps', 'expected'),
+  [
+    # 10 + 200 x 2.1 = 430 against 200 x 3.1 = 620.
+    (200, 100, 'interpreted'),
+    (200, 1000, 'compiled'),
+    # The one compilation has to pay as well.
+    (3, 100, 'compiled'),
+  ],
+)
+def test_the_cheapest_is_chosen_and_the_figures_are_told(
+  num_children, num_steps, expected
+):
+  name, reason = routes.choose(TIMINGS, num_children, num_steps)
+  assert name == expected
+  assert 'a compiled program pays from 200 steps on' in reason
+  for timing, route in ((t, r) for r, t in TIMINGS.items()):
+    assert f'{route} {timing.total(num_children, num_steps):.0f} s' in reason
+
+
+def test_there_may_be_no_break_even():
+  faster = TIMINGS | {'interpreted': Timing(1.0, 0.1, 0.005)}
+  assert routes.break_even(faster) is None
+  assert routes.break_even({'vmapped': TIMINGS['compiled']}) is None
+  name, reason = routes.choose(faster, 10, 10)
+  assert name == 'interpreted'
+  assert 'pays from' not in reason
