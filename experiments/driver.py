@@ -140,7 +140,7 @@ def _search(experiment, checkpoints, log, clock):
   search = experiment.search
   best: dict[str, float] = {}
   metric, measure = experiment.search_metric, experiment.measure
-  note = metric.replace('_', ' ')
+  note = metric.removeprefix('best_').replace('_', ' ')
   done = 0
 
   def add(trials):

@@ -18,13 +18,20 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from experiments import launch, text_tasks, training_driver
+from experiments import (
+  launch,
+  text_tasks,
+  training_driver,
+  training_terms,
+)
+from jaxnas import retraining
 from jaxnas.children import long_training, text_training
 from jaxnas.children.long_training import Recipe
 from jaxnas.datasets import text
@@ -109,6 +116,14 @@ _FREE = (
 )
 
 
+_TERMS = training_terms.Terms(
+  measure=retraining.PERPLEXITY,
+  train_metric='perplexity',
+  counted='tokens',
+  remedy='--learning_rate or --max_grad_norm',
+)
+
+
 def run(config: Config, workdir: str) -> None:
   """Trains, resumes or shows a training.
 
@@ -162,6 +177,9 @@ def make_training(config: Config) -> training_driver.Training:
       model, optimizer, state, segments, dropout_key, num_steps
     )
 
+  def train_perplexity(state):
+    return math.exp(min(float(state.nats) / num_segments, 700.0))
+
   def measure(params, split):
     # The test split is read as one text, without a column's cold start.
     batch_size = config.batch_size
@@ -194,6 +212,7 @@ def make_training(config: Config) -> training_driver.Training:
       f'{config.features}, parameters {num_params:,}, steps of an epoch '
       f'{num_segments:,}.'
     ),
+    terms=_TERMS,
     settings=dataclasses.asdict(config)
     | {
       'vocab_size': dataset.vocab_size,
@@ -203,10 +222,12 @@ def make_training(config: Config) -> training_driver.Training:
     # With a cosine, the length decides about every rate.
     free=_FREE[1:] if config.schedule == 'cosine' else _FREE,
     num_epochs=config.num_epochs,
-    num_segments=num_segments,
+    epoch_steps=num_segments,
     init=init,
     train=jax.jit(train, donate_argnums=0),
-    segments=text_training.Segments(inputs, targets, jnp.ones(inputs.shape)),
+    data=text_training.Segments(inputs, targets, jnp.ones(inputs.shape)),
+    model=lambda state: state.params,
+    train_value=train_perplexity,
     learning_rate=long_training.make_schedule(recipe, num_segments),
     measure=measure,
     write_weights=write_weights,
@@ -232,7 +253,9 @@ def read_architecture(name: str) -> Any:
   if name == 'lstm':
     return name
   if name.endswith('.json') or os.path.basename(name) != name:
-    return architecture_file.load_architecture(os.path.expanduser(name))
+    return architecture_file.load_architecture(
+      os.path.expanduser(name), 'recurrent_cell'
+    )
   try:
     return text_tasks.known_cell(name)
   except ValueError as error:

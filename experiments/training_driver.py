@@ -4,7 +4,7 @@
 """Drives a long training from its start or resumption to its tables and files.
 
 Files beside those of every run: `epochs.jsonl` (a line for each epoch, added
-to only), `weights.npz` (the parameters of the best epoch), `result.json` and,
+to only), `weights.npz` (the model of the best epoch), `result.json` and,
 once the test split was looked at, `test.json`.
 """
 
@@ -14,14 +14,13 @@ from collections.abc import Callable, Collection, Mapping
 import dataclasses
 import math
 import pathlib
-import time
 from typing import Any, NamedTuple
 
 from absl import logging
 import jax
 import jax.numpy as jnp
 
-from jaxnas.children import long_training, text_training
+from experiments import training_clock, training_terms
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import trial_log, workdir
 from jaxnas.visualize import progress
@@ -31,20 +30,28 @@ from jaxnas.visualize import progress
 class Training:
   """What a training experiment hands to the driver.
 
+  A state has `num_trained`, the steps taken, and `is_alive`, false from the
+  first loss or gradient on that is not finite. A model is what of a state is
+  measured and kept.
+
   Attributes:
     label: says in a line what is trained.
+    terms: in what terms it is told.
     settings: the settings, with what they led to, that a resumption must share.
     free: those of them that may change.
     num_epochs: how long the training is.
-    num_segments: how many steps an epoch has.
+    epoch_steps: how many steps an epoch has.
     init: `() -> state`.
-    train: `(state, segments, num_steps) -> state`, jitted; the state is given
-      away.
-    segments: what is trained on.
+    train: `(state, data, num_steps) -> state`, jitted; the state is given away,
+      and the steps are all of one epoch.
+    data: what is trained on.
+    model: `state -> model`.
+    train_value: `state -> value`, the training's own metric over the epoch that
+      the state ends.
     learning_rate: `step -> rate`.
-    measure: `(params, split) -> (perplexity, number of tokens)`; the split
+    measure: `(model, split) -> (value, number of what was counted)`; the split
       `'test'` is loaded by the call.
-    write_weights: `(path, params, **facts)`.
+    write_weights: `(path, model, **facts)`.
     load_lines: Python that loads the weights, with `{path!r}` in it.
     evaluate_test: whether the test split is measured at the end.
     checkpoint_seconds: at most about so long between two checkpoints.
@@ -52,13 +59,16 @@ class Training:
   """
 
   label: str
+  terms: training_terms.Terms
   settings: Mapping[str, Any]
   free: Collection[str]
   num_epochs: int
-  num_segments: int
-  init: Callable[[], long_training.TrainState]
-  train: Callable[..., long_training.TrainState]
-  segments: text_training.Segments
+  epoch_steps: int
+  init: Callable[[], Any]
+  train: Callable[..., Any]
+  data: Any
+  model: Callable[[Any], Any]
+  train_value: Callable[[Any], float]
   learning_rate: Callable[[int], Any]
   measure: Callable[[Any, str], tuple[float, int]]
   write_weights: Callable[..., None]
@@ -106,16 +116,16 @@ def _check_num_epochs(num_epochs: int, path: pathlib.Path) -> None:
 
 
 class _Best(NamedTuple):
-  """The parameters with the lowest validation perplexity so far.
+  """The best model so far by the validation split.
 
   Attributes:
-    params: the parameters.
-    perplexity: theirs on the validation split.
+    model: the model.
+    value: its measure on the validation split.
     epoch: after how many epochs; 0 if none is finished.
   """
 
-  params: Any
-  perplexity: jax.Array
+  model: Any
+  value: jax.Array
   epoch: jax.Array
 
 
@@ -131,8 +141,9 @@ class _Run:
     timings: trial_log.JsonLines,
   ):
     self._training, self._path = training, path
+    self._terms = training.terms
     self._checkpoints, self._epochs = checkpoints, epochs
-    self._clock = _Clock(timings, training.checkpoint_seconds)
+    self._clock = training_clock.Clock(timings, training.checkpoint_seconds)
     self._num_saved = 0
     self._state, self._best = self._restore()
 
@@ -160,21 +171,19 @@ class _Run:
 
   @property
   def _num_done(self) -> int:
-    return self._num_trained // self._training.num_segments
+    return self._num_trained // self._training.epoch_steps
 
   def _restore(self):
     def start():
       state = jax.jit(self._training.init)()
-      nothing = jnp.array(jnp.inf, jnp.float32), jnp.array(0, jnp.int32)
-      # A copy, because the state is given away at every step.
-      return state, _Best(jax.tree.map(jnp.copy, state.params), *nothing)
+      return state, self._as_best(state, self._terms.measure.worst, 0)
 
     restored = self._checkpoints.restore_newest(jax.eval_shape(start))
     if restored is None:
       return start()
     self._num_saved, (state, best) = restored
     lines = self._epochs.lines
-    num_done = self._num_saved // self._training.num_segments
+    num_done = self._num_saved // self._training.epoch_steps
     numbers = [line.get('epoch') for line in lines]
     if numbers != [*range(1, len(lines) + 1)] or len(lines) < num_done:
       raise ValueError(
@@ -184,16 +193,14 @@ class _Run:
     return state, best
 
   def _train(self):
-    num_segments = self._training.num_segments
-    total = self._training.num_epochs * num_segments
-    self._state = self._clock.time_steps(
-      self._training.train, self._state, self._training.segments, 0
-    )
+    epoch_steps = self._training.epoch_steps
+    total = self._training.num_epochs * epoch_steps
+    self._clock.compile(self._training.train, self._state, self._training.data)
     with progress.Progress(total, unit='step') as bar:
       self._show_place(bar)
       while (num_trained := self._num_trained) < total:
-        self._train_some(num_segments - num_trained % num_segments)
-        if self._num_trained % num_segments == 0:
+        self._train_some(epoch_steps - num_trained % epoch_steps)
+        if self._num_trained % epoch_steps == 0:
           bar.print(self._finish_epoch())
           self._save()
         elif self._clock.is_save_due:
@@ -210,8 +217,8 @@ class _Run:
   def _train_some(self, most: int):
     training, num_steps = self._training, min(most, self._clock.num_steps)
     before = self._num_trained
-    self._state = self._clock.time_steps(
-      training.train, self._state, training.segments, num_steps
+    self._state = self._clock.train(
+      training.train, self._state, training.data, num_steps
     )
     if not self._state.is_alive:
       raise self._diverged(
@@ -220,38 +227,35 @@ class _Run:
       )
 
   def _show_place(self, bar):
-    best = {}
-    if self._best.epoch:
-      best[f'epoch {self._best.epoch}'] = float(self._best.perplexity)
-    bar.update(self._num_trained, best, 'validation perplexity' if best else '')
+    epoch, value = int(self._best.epoch), float(self._best.value)
+    bar.update(self._num_trained, *self._terms.place(epoch, value))
+
+  def _as_best(self, state, value: float, epoch: int) -> _Best:
+    # A copy, because the state is given away at every step.
+    return _Best(
+      jax.tree.map(jnp.copy, self._training.model(state)),
+      jnp.array(value, jnp.float32),
+      jnp.array(epoch, jnp.int32),
+    )
 
   def _finish_epoch(self) -> str:
     """Measures the validation split; returns a line about the epoch."""
-    training, state = self._training, self._state
-    validation, _ = training.measure(state.params, 'validation')
-    if not math.isfinite(validation):
-      raise self._diverged('the validation perplexity is not finite')
+    training, state, terms = self._training, self._state, self._terms
+    value, _ = training.measure(training.model(state), 'validation')
+    if not math.isfinite(value):
+      raise self._diverged(f'the validation {terms.measure.name} is not finite')
     epoch = self._num_done
-    is_best = validation < float(self._best.perplexity)
+    is_best = terms.measure.is_better(value, float(self._best.value))
     if is_best:
-      self._best = _Best(
-        jax.tree.map(jnp.copy, state.params),
-        jnp.array(validation, jnp.float32),
-        jnp.array(epoch, jnp.int32),
-      )
-    nats = float(state.nats) / training.num_segments
+      self._best = self._as_best(state, value, epoch)
     line = {
       'epoch': epoch,
       'learning_rate': float(training.learning_rate(self._num_trained - 1)),
-      'train_perplexity': math.exp(min(nats, 700.0)),
-      'validation_perplexity': validation,
+      terms.train_field: training.train_value(state),
+      terms.field('validation'): value,
     }
     self._record(line)
-    return (
-      f'Epoch {epoch}: perplexity {line["train_perplexity"]:.2f} in training, '
-      f'{validation:.2f} on validation{" (best)" if is_best else ""}; '
-      f'learning rate {line["learning_rate"]:.4g}.'
-    )
+    return terms.epoch_line(line, is_best)
 
   def _record(self, line):
     """Writes the line of an epoch, or finds that it stands there."""
@@ -279,7 +283,7 @@ class _Run:
     )
     return ValueError(
       f'The training diverged: {reason}. Start with another --workdir and a '
-      f'smaller --learning_rate or --max_grad_norm{way_out}. The checkpoint '
+      f'smaller {self._terms.remedy}{way_out}. The checkpoint '
       f'after {self._num_saved} steps stays as it is.'
     )
 
@@ -291,129 +295,39 @@ class _Run:
       result = workdir.read_json(path / 'result.json')
       if result.get('num_epochs') == self._training.num_epochs:
         return result
-    report, _ = training.measure(self._best.params, 'report')
+    report, _ = training.measure(self._best.model, 'report')
     result = {
       'num_epochs': training.num_epochs,
       'epoch': int(self._best.epoch),
-      'validation_perplexity': float(self._best.perplexity),
-      'report_perplexity': report,
+      self._terms.field('validation'): float(self._best.value),
+      self._terms.field('report'): report,
     }
-    training.write_weights(weights, self._best.params, **result)
+    training.write_weights(weights, self._best.model, **result)
     workdir.write_json(path / 'result.json', result)
     return result
 
   def _test(self):
-    perplexity, num_tokens = self._training.measure(self._best.params, 'test')
-    logging.info('Test perplexity: %.4f.', perplexity)
+    terms = self._terms
+    value, count = self._training.measure(self._best.model, 'test')
+    logging.info('Test %s: %.4f.', terms.measure.name, value)
     workdir.write_json(
       self._path / 'test.json',
       {
-        'test_perplexity': perplexity,
-        'num_tokens': num_tokens,
+        terms.field('test'): value,
+        f'num_{terms.counted}': count,
         'epoch': int(self._best.epoch),
         'num_epochs': self._training.num_epochs,
-        'validation_perplexity': float(self._best.perplexity),
+        terms.field('validation'): float(self._best.value),
         'data_hash': self._training.facts['data_hash'],
       },
     )
 
   def _show(self, result):
-    path, best = self._path, result['epoch']
-    lines = self._epochs.lines
-    shown = {best - 1, *range(max(0, len(lines) - 10), len(lines))}
-    progress.table(
-      f'Perplexity after each epoch: the last {len(shown)} and the best'
-      if len(shown) < len(lines)
-      else 'Perplexity after each epoch',
-      ['epoch', 'training', 'validation', 'learning rate'],
-      [
-        [
-          f'{lines[index]["epoch"]}{" (best)" if index == best - 1 else ""}',
-          f'{lines[index]["train_perplexity"]:.2f}',
-          f'{lines[index]["validation_perplexity"]:.2f}',
-          f'{lines[index]["learning_rate"]:.4g}',
-        ]
-        for index in sorted(shown)
-      ],
-    )
-    print(
-      f'Best: epoch {best}, perplexity {result["validation_perplexity"]:.2f} '
-      f'on validation and {result["report_perplexity"]:.2f} on report.'
-    )
+    path, terms = self._path, self._terms
+    terms.show_epochs(self._epochs.lines, result['epoch'])
+    print(terms.result_line(result))
     if (path / 'test.json').exists():
-      test = workdir.read_json(path / 'test.json')
-      print(
-        f'Test perplexity: {test["test_perplexity"]:.2f} '
-        f'({test["num_tokens"]:,} tokens).'
-      )
+      print(terms.test_line(workdir.read_json(path / 'test.json')))
     weights = str(path / 'weights.npz')
     print(f'Wrote {weights}; these lines of Python load it:\n')
     print(self._training.load_lines.format(path=weights))
-
-
-class _Clock:
-  """Decides how much is done at once, and writes what the time went to.
-
-  The training comes out the same however it is cut into calls.
-  """
-
-  _CALL_SECONDS = 1.0
-
-  def __init__(self, timings: trial_log.JsonLines, save_seconds: float):
-    self._timings = timings
-    self._save_seconds = save_seconds
-    self._started = self._last = time.perf_counter()
-    self._compile_seconds = self._train_seconds = 0.0
-    self._step_seconds = 0.0
-    self._num_calls = 0
-
-  @property
-  def total(self) -> float:
-    return time.perf_counter() - self._started
-
-  @property
-  def is_save_due(self) -> bool:
-    return time.perf_counter() - self._last >= self._save_seconds
-
-  @property
-  def is_first_estimate(self) -> bool:
-    return self._num_calls == 3
-
-  @property
-  def num_steps(self) -> int:
-    # A short call warms up, and another gives the estimate.
-    if self._num_calls < 3:
-      return (0, 1, 4)[self._num_calls]
-    return max(1, int(self._CALL_SECONDS / self._step_seconds))
-
-  def estimate(self, num_steps: int) -> float:
-    return num_steps * self._step_seconds
-
-  def time_steps(self, train, state, segments, num_steps: int):
-    """Trains; a first call, of no steps, does nothing but compile."""
-    started = time.perf_counter()
-    state = jax.block_until_ready(train(state, segments, jnp.int32(num_steps)))
-    seconds = time.perf_counter() - started
-    if self._num_calls:
-      self._train_seconds += seconds
-      self._step_seconds = seconds / num_steps
-    else:
-      self._compile_seconds = seconds
-    self._num_calls += 1
-    return state
-
-  def lap(self, num_trained: int) -> None:
-    now = time.perf_counter()
-    self._timings.append(
-      [
-        {
-          'phase': 'train',
-          'num_trained': num_trained,
-          'wall_seconds': now - self._last,
-          'compile_seconds': self._compile_seconds,
-          'train_seconds': self._train_seconds,
-        }
-      ]
-    )
-    self._last = now
-    self._compile_seconds = self._train_seconds = 0.0

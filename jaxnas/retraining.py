@@ -16,6 +16,7 @@ import dataclasses
 import itertools
 import math
 from typing import Any, NamedTuple
+import warnings
 import zlib
 
 import jax
@@ -322,10 +323,13 @@ def compare(
     first, second = np.log(first), np.log(second)
   value = first.mean() - second.mean()
   low = high = value
-  # Without any spread there is nothing to divide by.
-  if first.std() or second.std():
-    test = stats.ttest_ind(first, second, equal_var=False)
-    low, high = test.confidence_interval(confidence)
+  # Without any spread there is nothing to divide by; without any in one of the
+  # two, which is common in accuracies, all is well and scipy warns.
+  if np.ptp(first) or np.ptp(second):
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore', RuntimeWarning)
+      test = stats.ttest_ind(first, second, equal_var=False)
+      low, high = test.confidence_interval(confidence)
   is_better = None
   if low > 0 or high < 0:
     is_better = bool((value > 0) == measure.is_higher_better)

@@ -61,6 +61,7 @@ class ImageDataset:
     validation_labels: their classes.
     report_images: images for comparisons; no reward came from them.
     report_labels: their classes.
+    statistics: what the images were preprocessed by.
     content_hash: SHA-256, in hexadecimal, of all images and labels before they
       were split and preprocessed, see `image_sources.content_hash`.
   """
@@ -73,6 +74,7 @@ class ImageDataset:
   validation_labels: jax.Array
   report_images: jax.Array
   report_labels: jax.Array
+  statistics: image_preprocessing.Statistics
   content_hash: str
 
   @property
@@ -130,6 +132,7 @@ def load(
   return ImageDataset(
     name=name,
     num_classes=int(labels.max()) + 1,
+    statistics=statistics,
     content_hash=source.content_hash,
     **arrays,
   )

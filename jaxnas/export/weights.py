@@ -1,36 +1,23 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Trained parameters, with all that is needed to use them, as one file.
+"""A trained language model, with all that is needed to use it, as one file.
 
-The file is an `.npz` archive, which `numpy.load` reads without jaxnas and
-without pickle: an array for each parameter, named by its path as
-`params/layers_0/recurrent_kernel`, and `about`, the bytes of a JSON object with
-the vocabulary, the architecture and the facts.
+The file, see `weights_file`, holds the parameters, and as JSON the vocabulary,
+the architecture and the facts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-import contextlib
-import io
-import json
 import os
-import pathlib
 from typing import Any, NamedTuple
-import zipfile
-import zlib
 
-from flax import traverse_util
-import jax.numpy as jnp
-import numpy as np
-
-from jaxnas.records import workdir
+from jaxnas.export import weights_file
 from jaxnas.spaces import recurrent_cell
 from jaxnas.types import Params
 
 _FORMAT = 'jaxnas weights 1'
-_ABOUT = 'about'
 
 
 class Weights(NamedTuple):
@@ -72,41 +59,14 @@ def write_weights(
       that numpy does not know.
     OSError: the file cannot be written.
   """
-  path = pathlib.Path(path)
+  is_named = isinstance(architecture, str)
   about = {
     'format': _FORMAT,
     'vocabulary': list(vocabulary),
-    'architecture': architecture
-    if isinstance(architecture, str)
-    else architecture.to_json(),
-    'facts': workdir.plain_json(facts),
+    'architecture': architecture if is_named else architecture.to_json(),  # type: ignore[union-attr]
+    'facts': facts,
   }
-  content = json.dumps(about, allow_nan=False).encode()
-  arrays = {_ABOUT: np.frombuffer(content, np.uint8)}
-  for name, leaf in sorted(traverse_util.flatten_dict(params, sep='/').items()):
-    array = np.asarray(leaf)
-    if '/' not in name:
-      raise ValueError(
-        "Parameters must be the variables of a Flax module, {'params': {...}}; "
-        f'got {name!r} at the top.'
-      )
-    if array.dtype.kind not in 'biufc':
-      raise ValueError(
-        f'Parameter {name} is of type {array.dtype}, which an .npz file cannot '
-        'hold; convert it to float32.'
-      )
-    arrays[name] = array
-  unfinished = path.with_name(f'{path.name}.tmp')
-  try:
-    with open(unfinished, 'wb') as file:
-      np.savez(file, **arrays)  # type: ignore[arg-type]
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(unfinished, path)
-  except OSError as error:
-    with contextlib.suppress(OSError):
-      unfinished.unlink()
-    raise OSError(error.errno, error.strerror, str(path)) from None
+  weights_file.write(path, params, about)
 
 
 def load_weights(path: str | os.PathLike) -> Weights:
@@ -119,50 +79,13 @@ def load_weights(path: str | os.PathLike) -> Weights:
     FileNotFoundError: there is no such file.
     ValueError: the file is damaged, or another kind of file.
   """
-  try:
-    content = pathlib.Path(path).read_bytes()
-  except FileNotFoundError:
-    raise FileNotFoundError(
-      f'There is no weights file {path}; give the weights.npz of a training.'
-    ) from None
-  try:
-    return _parse(content)
-  except (
-    AttributeError,
-    KeyError,
-    TypeError,
-    ValueError,
-    NotImplementedError,
-    EOFError,
-    OSError,
-    zipfile.BadZipFile,
-    zlib.error,
-  ) as error:
-    raise ValueError(
-      f'{path} is damaged or no weights file of this version ({error}); '
-      'restore it from a copy or train again.'
-    ) from None
+  return weights_file.load(path, _FORMAT, _parse)
 
 
-def _parse(content: bytes) -> Weights:
-  archive = np.load(io.BytesIO(content), allow_pickle=False)
-  if not isinstance(archive, np.lib.npyio.NpzFile):
-    raise ValueError('not an .npz archive')
-  with archive:
-    about = json.loads(archive[_ABOUT].tobytes())
-    if about['format'] != _FORMAT:
-      raise ValueError(f'its format is {about["format"]!r}, not {_FORMAT!r}')
-    params = traverse_util.unflatten_dict(
-      {
-        name: jnp.asarray(archive[name])
-        for name in archive.files
-        if name != _ABOUT
-      },
-      sep='/',
-    )
+def _parse(variables: dict[str, Any], about: Mapping[str, Any]) -> Weights:
   architecture = about['architecture']
   if not isinstance(architecture, str):
     architecture = recurrent_cell.RecurrentCell.from_json(architecture)
   return Weights(
-    params, tuple(about['vocabulary']), architecture, about['facts']
+    variables, tuple(about['vocabulary']), architecture, about['facts']
   )

@@ -166,6 +166,7 @@ def test_dataset_holds_no_test_data(tmp_path, digits):
   assert names == {
     'name',
     'num_classes',
+    'statistics',
     'content_hash',
     *(f'{split}_{what}' for split in SPLITS for what in ('images', 'labels')),
   }

@@ -24,6 +24,7 @@ from experiments import (
   launch,
   text_tasks,
   train_recurrent_cell,
+  training_clock,
   training_driver,
 )
 from jaxnas.children import text_training
@@ -226,7 +227,7 @@ def test_a_run_cut_at_any_checkpoint_ends_the_same(
   finished, config, tmp_path, monkeypatch, at_epoch_end
 ):
   save = checkpoints.Checkpoints.save
-  monkeypatch.setattr(training_driver._Clock, '_CALL_SECONDS', 0.0)
+  monkeypatch.setattr(training_clock.Clock, 'CALL_SECONDS', 0.0)
   saved = []
 
   def kill_sometimes(self, step, state):
@@ -310,7 +311,10 @@ def test_the_test_split_is_read_once(
   test = workdir.read_json(copy / 'test.json')
   shown = f'Test perplexity: {test["test_perplexity"]:.2f} (53 tokens).'
   assert shown in capsys.readouterr().out
-  assert ('Test perplexity: %.4f.', (test['test_perplexity'],)) in logged
+  assert (
+    'Test %s: %.4f.',
+    ('perplexity', test['test_perplexity']),
+  ) in logged
   for is_asked in (True, False):
     run(config, copy, evaluate_test=is_asked)
     assert shown in capsys.readouterr().out

@@ -1,0 +1,377 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+r"""Trains one convolutional network from scratch, to the end.
+
+    python -m experiments.train_conv_net --workdir=runs/train_conv \
+        --architecture=runs/conv_net/best.json
+
+The defaults are the training recipe of "Densely Connected Convolutional
+Networks", Huang et al., 2017 (https://arxiv.org/abs/1608.06993, section 4.2),
+on scikit-learn's digits; `--num_epochs=30` is enough for these.
+`--preset=paper` is the recipe with the images of "Neural Architecture Search
+with Reinforcement Learning", Zoph and Le, 2017, section 4.1: the network of its
+figure 7 on CIFAR-10. The model of the epoch with the highest validation
+accuracy is kept and written to `weights.npz`. With `--evaluate_test`, and only
+then, it is measured on the test split: once, at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from experiments import (
+  image_tasks,
+  launch,
+  training_driver,
+  training_terms,
+)
+from jaxnas import retraining
+from jaxnas.children import (
+  augmentation,
+  conv_net,
+  image_training,
+  long_image_training,
+)
+from jaxnas.children.image_evaluation import Examples
+from jaxnas.children.image_training import Recipe
+from jaxnas.datasets import image_preprocessing, images
+from jaxnas.export import architecture as architecture_file
+from jaxnas.export import image_weights
+from jaxnas.spaces import conv_net as spaces
+
+setting = launch.setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Settings of one long training.
+
+  Those without another source are DenseNet's, Huang et al., 2017.
+  """
+
+  architecture: str = setting(
+    'resnet', 'A best.json, chain, dense, resnet or figure_7 (the paper).'
+  )
+  num_layers: int = setting(6, 'Of a chain, dense or resnet.')
+  filters: int = setting(24, 'Of every layer of these.')
+  merge: str | None = setting(
+    None,
+    'How these join inputs; none: add in a resnet, or else concat.',
+    choices=spaces.MERGES,
+  )
+  dataset: str = setting(
+    'digits', 'digits, cifar10, fashion_mnist, mnist, npz or a name of TFDS.'
+  )
+  data_dir: str | None = setting(None, 'Folder of archives; the .npz file.')
+  num_validation: int | None = setting(None, 'Images to validate on; a tenth.')
+  num_report: int | None = setting(None, 'Images for comparisons; a tenth.')
+  preprocessing: str = setting(
+    'standardize', 'Of the images.', choices=image_preprocessing.KINDS
+  )
+  augmentation: str = setting(
+    'none',
+    'Of training images; pad_crop is that of DenseNet.',
+    choices=augmentation.KINDS,
+  )
+  margin: int = setting(4, 'How far a crop is off the centre, pixels.')
+  flip: bool = setting(False, 'Mirror half of the training images.')
+  batch_size: int = setting(Recipe.batch_size, 'Images in a step.')
+  learning_rate: float = setting(0.1, 'At the beginning.')
+  momentum: float = setting(Recipe.momentum, "Of Nesterov's gradient.")
+  weight_decay: float = setting(
+    Recipe.weight_decay, 'Of all parameters, added to the gradient.'
+  )
+  schedule: str = setting(
+    Recipe.schedule,
+    'Step: a tenth of the rate after a half, and after three quarters.',
+    choices=tuple(image_training.SCHEDULES),
+  )
+  num_epochs: int = setting(
+    300, 'May be raised later where the schedule is constant.'
+  )
+  evaluate_test: bool = setting(False, 'Measure the test split at the end.')
+  checkpoint_minutes: float = setting(
+    10.0, 'Between two checkpoints; there is one after every epoch too.'
+  )
+  num_host_devices: int | None = setting(
+    1, 'Devices that a CPU is split in; the training uses one, all its threads.'
+  )
+  seed: int = setting(0, 'Of weights, order and augmentation.')
+
+
+PRESETS = {
+  'densenet': Config(),
+  'paper': Config(
+    architecture='figure_7',
+    dataset='cifar10',
+    num_validation=5000,
+    preprocessing='whiten',
+    # "Upsample each image then choose a random 32x32 crop": to 40x40, says
+    # NASNet (Zoph et al., 2018), by the same authors.
+    augmentation='upsample_crop',
+    margin=4,
+    flip=True,
+  ),
+}
+
+_FREE = (
+  'num_epochs',
+  'evaluate_test',
+  'checkpoint_minutes',
+  'num_host_devices',
+  'data_dir',
+)
+_TERMS = training_terms.Terms(
+  measure=retraining.ACCURACY,
+  train_metric='loss',
+  counted='images',
+  remedy='--learning_rate',
+)
+_SPLIT_SEED = 0
+
+
+def run(config: Config, workdir: str) -> None:
+  """Trains, resumes or shows a training.
+
+  Args:
+    config: the settings.
+    workdir: the run's folder.
+  """
+  training_driver.run(make_training(config), workdir)
+
+
+def make_training(config: Config) -> training_driver.Training:
+  """Makes everything of a training that its settings decide.
+
+  Raises:
+    ValueError: a setting is out of range, or the data is.
+    OSError: a file is missing.
+  """
+  recipe = _make_recipe(config)
+  _check(config)
+  architecture = read_architecture(
+    config.architecture, config.num_layers, config.filters, config.merge
+  )
+  dataset = images.load(config.dataset, config.data_dir, **_source(config))
+  epoch_steps = len(dataset.train_labels) // recipe.batch_size
+  if not epoch_steps:
+    raise ValueError(
+      f'batch_size is {recipe.batch_size}, but there are only '
+      f'{len(dataset.train_labels)} images to train on; make it smaller.'
+    )
+  height, width, channels = dataset.image_shape
+  num_params = architecture.num_params(channels, dataset.num_classes)
+  num_multiply_adds = architecture.num_multiply_adds(
+    height, width, channels, dataset.num_classes
+  )
+  child = _Child(config, recipe, architecture, dataset)
+  return training_driver.Training(
+    label=(
+      f'{config.architecture}: layers {len(architecture.layers)}, parameters '
+      f'{num_params:,}, multiply-adds of an image {num_multiply_adds:,}, steps '
+      f'of an epoch {epoch_steps:,}.'
+    ),
+    terms=_TERMS,
+    settings=dataclasses.asdict(config)
+    | {
+      'image_shape': list(dataset.image_shape),
+      'num_classes': dataset.num_classes,
+      'data_hash': dataset.content_hash,
+      'net': architecture.to_json(),
+    },
+    # Elsewhere the length decides about the rates.
+    free=_FREE if config.schedule == 'constant' else _FREE[1:],
+    num_epochs=config.num_epochs,
+    epoch_steps=epoch_steps,
+    init=child.init,
+    train=jax.jit(child.train, donate_argnums=0),
+    data=(
+      image_training.TrainData(
+        dataset.train_images,
+        dataset.train_labels,
+        dataset.validation_images,
+        dataset.validation_labels,
+      ),
+      # As data, so that another length is the same program.
+      jnp.int32(config.num_epochs),
+    ),
+    model=long_image_training.finished_child,
+    train_value=child.train_loss,
+    learning_rate=long_image_training.make_schedule(
+      recipe, config.learning_rate, config.num_epochs * epoch_steps
+    ),
+    measure=child.measure,
+    write_weights=child.write_weights,
+    load_lines=_LOAD_LINES,
+    evaluate_test=config.evaluate_test,
+    checkpoint_seconds=60 * config.checkpoint_minutes,
+    facts={
+      'seed': config.seed,
+      'data_hash': dataset.content_hash,
+      'image_shape': list(dataset.image_shape),
+      'num_classes': dataset.num_classes,
+      'num_params': num_params,
+      'num_multiply_adds': num_multiply_adds,
+    },
+  )
+
+
+def read_architecture(
+  name: str, num_layers: int, filters: int, merge: str | None
+) -> spaces.ConvNet:
+  """Returns the network of a known name or of a file.
+
+  Args:
+    name: of a network, or of a file.
+    num_layers: as in `image_tasks.known_net`, like the rest; a file has its
+      own.
+    filters: likewise.
+    merge: likewise; `None` is `'add'` for a residual network, else `'concat'`.
+
+  Raises:
+    ValueError: there is none of that name, or the file holds none.
+    OSError: there is no such file.
+  """
+  if name.endswith('.json') or os.path.basename(name) != name:
+    net: Any = architecture_file.load_architecture(
+      os.path.expanduser(name), 'conv_net'
+    )
+    return net
+  if merge is None:
+    merge = 'add' if name == 'resnet' else 'concat'
+  try:
+    return image_tasks.known_net(name, num_layers, filters, merge)
+  except ValueError as error:
+    if name in image_tasks.KNOWN_NETS:
+      raise
+    raise ValueError(f'{error} The name of a file ends in .json.') from None
+
+
+class _Child:
+  """What is done to the network that is trained."""
+
+  def __init__(self, config, recipe, architecture, dataset):
+    self._config, self._recipe = config, recipe
+    self._architecture, self._dataset = architecture, dataset
+    self._network = conv_net.make_network(
+      architecture, dataset.image_shape, dataset.num_classes
+    )
+    self._init_key, self._train_key = jax.random.split(
+      jax.random.key(config.seed)
+    )
+    self._epoch_steps = len(dataset.train_labels) // recipe.batch_size
+    self._accuracy = jax.jit(
+      functools.partial(long_image_training.accuracy, self._network, recipe)
+    )
+
+  def init(self):
+    return long_image_training.init(self._network, self._recipe, self._init_key)
+
+  def train(self, state, data, num_steps):
+    train_data, num_epochs = data
+    return long_image_training.train(
+      self._network,
+      self._recipe,
+      state,
+      train_data,
+      self._train_key,
+      self._config.learning_rate,
+      num_epochs,
+      num_steps,
+    )
+
+  def train_loss(self, state):
+    return float(state.child.batch_stats.loss) / self._epoch_steps
+
+  def measure(self, child, split):
+    if split == 'test':
+      examples = Examples(
+        *images.load_test(
+          self._config.dataset, self._config.data_dir, **_source(self._config)
+        )
+      )
+    else:
+      examples = Examples(
+        getattr(self._dataset, f'{split}_images'),
+        getattr(self._dataset, f'{split}_labels'),
+      )
+    return float(self._accuracy(child, examples)), len(examples.labels)
+
+  def write_weights(self, path, child, **facts):
+    weights = image_weights.ImageWeights(
+      params=child.params,
+      batch_stats=child.batch_stats,
+      architecture=self._architecture,
+      image_shape=self._dataset.image_shape,
+      num_classes=self._dataset.num_classes,
+      statistics=self._dataset.statistics,
+      recipe=self._recipe,
+      facts={
+        'dataset': self._dataset.name,
+        'data_hash': self._dataset.content_hash,
+        **facts,
+      },
+    )
+    image_weights.write_weights(path, weights)
+
+
+def _make_recipe(config: Config) -> Recipe:
+  return Recipe(
+    **{
+      name: getattr(config, name)
+      for name in (
+        'batch_size',
+        'momentum',
+        'weight_decay',
+        'schedule',
+        'augmentation',
+        'margin',
+        'flip',
+      )
+    }
+  )
+
+
+def _source(config: Config) -> dict[str, Any]:
+  """Returns what decides about splits and preprocessing, as in a search."""
+  return {
+    'num_validation': config.num_validation,
+    'num_report': config.num_report,
+    'preprocessing': config.preprocessing,
+    'seed': _SPLIT_SEED,
+  }
+
+
+def _check(config: Config) -> None:
+  """Checks what no noun that is made of the settings does."""
+  if config.num_epochs < 1:
+    raise ValueError(f'num_epochs must be at least 1, got {config.num_epochs}.')
+  for name in ('learning_rate', 'checkpoint_minutes'):
+    value = getattr(config, name)
+    if not 0 < value < float('inf'):
+      raise ValueError(f'{name} must be positive and finite, got {value}.')
+  if not 0 <= config.seed < 2**31:
+    raise ValueError(f'seed must be in 0 .. {2**31 - 1}, got {config.seed}.')
+
+
+_LOAD_LINES = """\
+from jaxnas.export import image_weights
+
+weights = image_weights.load_weights(
+  {path!r}
+)
+classify = image_weights.make_classifier(weights)
+# As they came: uint8 or float32, of the shape [n, *weights.image_shape].
+classes = classify(images).argmax(-1)
+"""
+
+
+if __name__ == '__main__':
+  launch.launch(Config, run, presets=PRESETS)

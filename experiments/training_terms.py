@@ -1,0 +1,133 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""In what terms a long training is measured, recorded and told of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+from typing import Any
+
+from jaxnas import retraining
+from jaxnas.visualize import progress
+
+_NUM_SHOWN = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+  """What a training and its epochs are called, and how they are spelled.
+
+  Attributes:
+    measure: what epochs are compared by.
+    train_metric: what the training itself tells of an epoch, as `'loss'`.
+    counted: what a split is made of, as `'images'`.
+    remedy: the settings to lower where a training diverges.
+  """
+
+  measure: retraining.Measure
+  train_metric: str
+  counted: str
+  remedy: str
+
+  def field(self, split: str) -> str:
+    """Returns the name of the measure on a split, as in the files."""
+    return f'{split}_{self.measure.name}'
+
+  @property
+  def train_field(self) -> str:
+    """The name of the training's own metric, as in the files."""
+    return f'train_{self.train_metric}'
+
+  def spell(self, value: float) -> str:
+    """Returns a value of the measure to read: accuracies in per cent."""
+    if self.measure.is_ratio:
+      return f'{value:.2f}'
+    return f'{100 * value:.2f} %'
+
+  def place(self, epoch: int, value: float) -> tuple[dict[str, float], str]:
+    """Returns the best so far, as a progress display takes it.
+
+    Args:
+      epoch: the best one's number; 0 if there is none.
+      value: its measure.
+
+    Returns:
+      The best by name, and what it is.
+    """
+    if not epoch:
+      return {}, ''
+    note = f'validation {self.measure.name}'
+    if self.measure.is_ratio:
+      return {f'epoch {epoch}': value}, note
+    return {f'epoch {epoch}': 100 * value}, f'{note} in %'
+
+  def epoch_line(self, line: Mapping[str, Any], is_best: bool) -> str:
+    """Returns a sentence about an epoch.
+
+    Args:
+      line: its line in `epochs.jsonl`.
+      is_best: whether it is the best so far.
+    """
+    return (
+      f'Epoch {line["epoch"]}: training {self.train_metric} '
+      f'{self._spell_training(line)}, validation {self.measure.name} '
+      f'{self.spell(line[self.field("validation")])}'
+      f'{" (best)" if is_best else ""}; learning rate '
+      f'{line["learning_rate"]:.4g}.'
+    )
+
+  def result_line(self, result: Mapping[str, Any]) -> str:
+    """Returns a sentence about the contents of `result.json`."""
+    validation, report = (
+      self.spell(result[self.field(split)])
+      for split in ('validation', 'report')
+    )
+    return (
+      f'Best: epoch {result["epoch"]}, {self.measure.name} {validation} on '
+      f'validation and {report} on report.'
+    )
+
+  def test_line(self, test: Mapping[str, Any]) -> str:
+    """Returns a sentence about the contents of `test.json`."""
+    return (
+      f'Test {self.measure.name}: {self.spell(test[self.field("test")])} '
+      f'({test[f"num_{self.counted}"]:,} {self.counted}).'
+    )
+
+  def show_epochs(self, lines: Sequence[Mapping[str, Any]], best: int) -> None:
+    """Prints a table of the last epochs and the best one.
+
+    Args:
+      lines: of `epochs.jsonl`.
+      best: the best epoch, counted from 1.
+    """
+    first = max(0, len(lines) - _NUM_SHOWN)
+    shown = sorted({best - 1, *range(first, len(lines))})
+    name = self.measure.name
+    progress.table(
+      f'After each epoch: the last {len(shown)} and the best'
+      if len(shown) < len(lines)
+      else 'After each epoch',
+      [
+        'epoch',
+        f'training {self.train_metric}',
+        f'validation {name}',
+        'learning rate',
+      ],
+      [
+        [
+          f'{lines[index]["epoch"]}{" (best)" if index == best - 1 else ""}',
+          self._spell_training(lines[index]),
+          self.spell(lines[index][self.field('validation')]),
+          f'{lines[index]["learning_rate"]:.4g}',
+        ]
+        for index in shown
+      ],
+    )
+
+  def _spell_training(self, line) -> str:
+    value = line[self.train_field]
+    is_same = self.train_metric == self.measure.name
+    return self.spell(value) if is_same else f'{value:.4f}'

@@ -1,0 +1,471 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Convolutional networks as data: instructions, and weights in one vector.
+
+A `ConvProgram` holds an architecture as small integer arrays. Its layers are
+made of *blocks* of weights, each with an operation: a convolution of some
+height and width, from some number of channels to some number of filters.
+Heights and widths are exact; channels and filters are rounded up to one of a
+few *buckets*, so that a handful of operations serves every architecture. What
+the rounding adds starts at zero, and its gradient is zero.
+
+Letters: `L` layers at most, `E` edges (what a layer reads) and `X` blocks of
+the largest architecture, `P` weights, `C` channels of a slot, `K` classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+import dataclasses
+import functools
+import itertools
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas.children import conv_net
+from jaxnas.spaces import conv_net as space
+
+
+class ConvProgram(NamedTuple):
+  """An architecture as arrays; a batch has a leading axis `N` on all of them.
+
+  Outputs of layers lie in slots: the image in slot 0, layer `i` in `i + 1`.
+
+  Attributes:
+    num_layers: `int32[]`.
+    edge_starts: the first edge of each layer, and the end, `int32[L + 1]`.
+    sources: the slot that each edge reads, `int32[E]`.
+    operations: of each block, `int32[X]`; a block is an edge where outputs are
+      concatenated, else a layer.
+    offsets: where each block's weights start, `int32[X]`.
+    num_weights: where the last block's end, `int32[]`.
+    draws: where each block starts in what `conv_net.init` draws, `int32[X]`.
+    channels: of each block, before they are rounded up, `int32[X]`.
+    filters: of each block, before they are rounded up, `int32[X]`.
+    scales: standard deviation of each block's weights, `float32[X]`.
+    layer_filters: `int32[L]`.
+    is_output: whether the classifier reads a layer, `bool[L]`.
+    head_scale: standard deviation of the classifier's weights, `float32[]`.
+  """
+
+  num_layers: np.ndarray | jax.Array
+  edge_starts: np.ndarray | jax.Array
+  sources: np.ndarray | jax.Array
+  operations: np.ndarray | jax.Array
+  offsets: np.ndarray | jax.Array
+  num_weights: np.ndarray | jax.Array
+  draws: np.ndarray | jax.Array
+  channels: np.ndarray | jax.Array
+  filters: np.ndarray | jax.Array
+  scales: np.ndarray | jax.Array
+  layer_filters: np.ndarray | jax.Array
+  is_output: np.ndarray | jax.Array
+  head_scale: np.ndarray | jax.Array
+
+
+BATCH_AXES = ConvProgram._make([0] * len(ConvProgram._fields))
+"""Which axis of a batch of programs tells them apart."""
+
+
+class _Block(NamedTuple):
+  """Weights of one operation, and where they are."""
+
+  layer: int
+  operation: int
+  offset: int
+  draw: int
+  shape: tuple[int, int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvLayout:
+  """How architectures up to a size are laid out as data.
+
+  Attributes:
+    num_layers: the largest depth `L`.
+    image_shape: `(H, W, C)`.
+    num_classes: `K`.
+    heights: of filters, that may occur.
+    widths: of filters, that may occur.
+    filters: numbers of filters that may occur.
+    merge: how outputs are joined, `'concat'` or `'add'`.
+    channel_buckets: what channels and filters are rounded up to, ascending, up
+      to the largest of `filters`; `None` takes the lower middle and the largest
+      of `filters`. More of them waste less and take longer to compile.
+  """
+
+  num_layers: int
+  image_shape: tuple[int, int, int]
+  num_classes: int
+  heights: tuple[int, ...] = space.SIZES
+  widths: tuple[int, ...] = space.SIZES
+  filters: tuple[int, ...] = space.FILTERS
+  merge: str = 'concat'
+  channel_buckets: tuple[int, ...] | None = None
+
+  def __post_init__(self):
+    # The space refuses what no layer can have.
+    space.make_space(
+      self.num_layers,
+      self.heights,
+      self.widths,
+      self.filters,
+      merge=self.merge,
+    )
+    largest, buckets = max(self.filters), list(self.buckets)
+    if buckets != sorted(set(buckets)) or buckets[-1:] != [largest]:
+      raise ValueError(
+        'channel_buckets must ascend up to the largest number of filters, '
+        f'{largest}; got {buckets}.'
+      )
+
+  @property
+  def buckets(self) -> tuple[int, ...]:
+    """What channels and filters are rounded up to."""
+    if self.channel_buckets is not None:
+      return self.channel_buckets
+    ordered = sorted(set(self.filters))
+    return tuple(sorted({ordered[(len(ordered) - 1) // 2], ordered[-1]}))
+
+  @functools.cached_property
+  def operations(self) -> tuple[tuple[int, int, int, int], ...]:
+    """All convolutions, `(h, w, C, F)`; first those that read the image."""
+    return tuple(
+      (height, width, channels, filters)
+      for channels, filters, height, width in itertools.product(
+        (self.image_shape[2], *self.buckets),
+        self.buckets,
+        self.heights,
+        self.widths,
+      )
+    )
+
+  @property
+  def num_image_operations(self) -> int:
+    """How many operations read the image."""
+    return len(self.heights) * len(self.widths) * len(self.buckets)
+
+  @property
+  def slot_channels(self) -> int:
+    """Channels `C` of a slot."""
+    return max(self.buckets[-1], self.image_shape[2])
+
+  @property
+  def num_heads(self) -> int:
+    """How many outputs have weights of their own in the classifier."""
+    return self.num_layers if self.merge == 'concat' else 1
+
+  @functools.cached_property
+  def max_block_size(self) -> int:
+    """Weights of the largest operation."""
+    return max(math.prod(shape) for shape in self.operations)
+
+  @functools.cached_property
+  def max_weights(self) -> int:
+    """Convolution weights of the largest architecture."""
+    largest, image_filters = self.buckets[-1], self.image_shape[2]
+    channels = sum(
+      max(image_filters, largest * (number if self.merge == 'concat' else 1))
+      if number
+      else image_filters
+      for number in range(self.num_layers)
+    )
+    return max(self.heights) * max(self.widths) * largest * channels
+
+  @property
+  def capacity(self) -> int:
+    """Length `P` of the vector of weights.
+
+    Behind the largest architecture there is room for the largest block, so that
+    a block can be written as if it were that large.
+    """
+    return self.max_weights + self.max_block_size
+
+  def assemble(self, architectures: Sequence[space.ConvNet]) -> ConvProgram:
+    """Returns `N` architectures as one batch of programs.
+
+    Raises:
+      ValueError: there are none, or one has a layer that does not fit.
+    """
+    if not architectures:
+      raise ValueError('A batch of programs needs at least one architecture.')
+    rows = [self._program(architecture) for architecture in architectures]
+    return ConvProgram(*map(np.stack, zip(*rows, strict=True)))
+
+  def pack(
+    self, architecture: space.ConvNet, params: Any, batch_stats: Any
+  ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Returns what a `conv_net.ConvNetwork` holds in the form of `init`."""
+    new, new_stats = self._empty(np.asarray(params['head']['kernel']).dtype)
+    for view, block in self._kernels(architecture, new['kernels'], params):
+      view[...] = block
+    for view, block in self._head(architecture, new['head'], params):
+      view[...] = block
+    new['head_bias'][:] = params['head']['bias']
+    for number, layer in enumerate(architecture.layers):
+      name, kept = f'layer_{number}', slice(layer.filters)
+      for field in ('scale', 'bias'):
+        new[field][number, kept] = params[name][field]
+      for field in ('mean', 'var'):
+        new_stats[field][number, kept] = batch_stats[name][field]
+    return new, new_stats
+
+  def unpack(
+    self, architecture: space.ConvNet, params: Any, batch_stats: Any
+  ) -> tuple[dict, dict]:
+    """Returns what `pack` was given: the inverse of it."""
+    params, batch_stats = jax.tree.map(np.asarray, (params, batch_stats))
+    image_filters = self.image_shape[2]
+    dtype = params['kernels'].dtype
+    new: dict = {}
+    new_stats: dict = {}
+    for number, layer in enumerate(architecture.layers):
+      channels = architecture.join_filters(layer.inputs, image_filters)
+      name, kept = f'layer_{number}', slice(layer.filters)
+      new[name] = {
+        'kernel': np.zeros(
+          (layer.height, layer.width, channels, layer.filters), dtype
+        ),
+        'scale': params['scale'][number, kept],
+        'bias': params['bias'][number, kept],
+      }
+      new_stats[name] = {
+        field: batch_stats[field][number, kept] for field in ('mean', 'var')
+      }
+    features = architecture.join_filters(architecture.outputs, image_filters)
+    new['head'] = {
+      'kernel': np.zeros((features, self.num_classes), dtype),
+      'bias': params['head_bias'],
+    }
+    for view, block in self._kernels(architecture, params['kernels'], new):
+      block[...] = view
+    for view, block in self._head(architecture, params['head'], new):
+      block[...] = view
+    return new, new_stats
+
+  def init(
+    self, key: jax.Array, program: ConvProgram
+  ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+    """Returns the untrained child that `conv_net.init` draws from the same key.
+
+    Args:
+      key: a random key.
+      program: of one architecture.
+
+    Returns:
+      The parameters `kernels` `[P]`, `scale` and `bias` `[L, C]`, `head`
+      `[heads, C, K]` and `head_bias` `[K]`; and the running averages `mean` and
+      `var`, `[L, C]`.
+    """
+    key_kernels, key_head = jax.random.split(key)
+    width = self.slot_channels
+    is_used = jnp.arange(width)[None] < program.layer_filters[:, None]
+    params = {
+      'kernels': self._draw_kernels(key_kernels, program),
+      'scale': is_used.astype(jnp.float32),
+      'bias': jnp.zeros(is_used.shape),
+      'head': self._draw_head(key_head, program, is_used),
+      'head_bias': jnp.zeros(self.num_classes),
+    }
+    batch_stats = {
+      'mean': jnp.zeros(is_used.shape),
+      'var': jnp.ones(is_used.shape),
+    }
+    return params, batch_stats
+
+  def _draw_kernels(self, key, program):
+    # A longer draw starts with the shorter one of a smaller architecture.
+    drawn = jax.random.normal(key, (self.max_weights,))
+    place = jnp.arange(self.capacity, dtype=jnp.int32)
+    block = jnp.searchsorted(program.offsets, place, side='right') - 1
+    shapes = jnp.asarray(self.operations, jnp.int32)[program.operations][block]
+    rest = place - program.offsets[block]
+    channel = rest // shapes[:, 3] % shapes[:, 2]
+    filter_ = rest % shapes[:, 3]
+    tap = rest // (shapes[:, 2] * shapes[:, 3])
+    channels, filters = program.channels[block], program.filters[block]
+    index = (
+      program.draws[block] + (tap * channels + channel) * filters + filter_
+    )
+    is_used = (
+      (place < program.num_weights) & (channel < channels) & (filter_ < filters)
+    )
+    drawn = drawn[jnp.where(is_used, index, 0)]
+    return jnp.where(is_used, drawn * program.scales[block], 0)
+
+  def _draw_head(self, key, program, is_used):
+    shape = (self.num_heads, self.slot_channels, self.num_classes)
+    drawn = jax.random.normal(key, (math.prod(shape),))
+    counts = jnp.where(program.is_output, program.layer_filters, 0)
+    if self.merge == 'concat':
+      starts = jnp.cumsum(counts) - counts
+      is_used = is_used & program.is_output[:, None]
+    else:
+      starts = jnp.zeros(1, jnp.int32)
+      is_used = (jnp.arange(self.slot_channels) < counts.max())[None]
+    row = starts[:, None] + jnp.arange(self.slot_channels)[None]
+    index = (
+      row[..., None] * self.num_classes
+      + jnp.arange(self.num_classes)[None, None]
+    )
+    index = jnp.where(is_used[..., None], index, 0)
+    return jnp.where(is_used[..., None], drawn[index] * program.head_scale, 0)
+
+  def _empty(self, dtype):
+    """Returns parameters and running averages where nothing is used."""
+    layers = (self.num_layers, self.slot_channels)
+    head = (self.num_heads, self.slot_channels, self.num_classes)
+    params = {
+      'kernels': np.zeros(self.capacity, dtype),
+      'scale': np.zeros(layers, dtype),
+      'bias': np.zeros(layers, dtype),
+      'head': np.zeros(head, dtype),
+      'head_bias': np.zeros(self.num_classes, dtype),
+    }
+    return params, {
+      'mean': np.zeros(layers, dtype),
+      'var': np.ones(layers, dtype),
+    }
+
+  def _blocks(self, architecture: space.ConvNet) -> Iterator[_Block]:
+    """Yields the blocks of an architecture in their order."""
+    offset = draw = 0
+    for number, sources, shape in conv_net.kernel_entries(
+      architecture, self.image_shape[2]
+    ):
+      height, width, channels, filters = shape
+      rounded = (
+        height,
+        width,
+        self._round_up(channels) if sources else channels,
+        self._round_up(filters),
+      )
+      # An image may have as many channels as a bucket, hence the two parts.
+      start, end = (
+        (self.num_image_operations, None)
+        if sources
+        else (0, self.num_image_operations)
+      )
+      operation = start + self.operations[start:end].index(rounded)
+      yield _Block(number, operation, offset, draw, shape)
+      offset += math.prod(rounded)
+      draw += math.prod(shape)
+
+  def _round_up(self, count: int) -> int:
+    return min(bucket for bucket in self.buckets if bucket >= count)
+
+  def _kernels(self, architecture, vector, params):
+    """Yields every block twice: in the vector, and in a network's kernels."""
+    self._check(architecture)
+    channel = dict.fromkeys(range(len(architecture.layers)), 0)
+    for block in self._blocks(architecture):
+      rounded = self.operations[block.operation]
+      _, _, channels, filters = block.shape
+      view = vector[block.offset : block.offset + math.prod(rounded)]
+      start = channel[block.layer]
+      channel[block.layer] += channels
+      yield (
+        view.reshape(rounded)[:, :, :channels, :filters],
+        params[f'layer_{block.layer}']['kernel'][:, :, start:][:, :, :channels],
+      )
+
+  def _head(self, architecture, head, params):
+    """Yields the weights of every output twice, likewise."""
+    kernel = params['head']['kernel']
+    if self.merge == 'add':
+      yield head[0, : kernel.shape[0]], kernel
+      return
+    start = 0
+    for number in architecture.outputs:
+      filters = architecture.layers[number].filters
+      yield head[number, :filters], kernel[start : start + filters]
+      start += filters
+
+  def _program(self, architecture: space.ConvNet) -> ConvProgram:
+    self._check(architecture)
+    depth = len(architecture.layers)
+    blocks = list(self._blocks(architecture))
+    edges = [layer.inputs or (-1,) for layer in architecture.layers]
+    starts = [0, *itertools.accumulate(map(len, edges))]
+    outputs = architecture.outputs
+    fan_ins = [
+      layer.height
+      * layer.width
+      * architecture.join_filters(layer.inputs, self.image_shape[2])
+      for layer in architecture.layers
+    ]
+    last = blocks[-1]
+    num_weights = last.offset + math.prod(self.operations[last.operation])
+    num_edges = 1 + self.num_layers * (self.num_layers - 1) // 2
+    num_blocks = num_edges if self.merge == 'concat' else self.num_layers
+
+    def per_block(values, fill=0, dtype=np.int32):
+      return _fill(values, num_blocks, fill, dtype)
+
+    return ConvProgram(
+      num_layers=np.asarray(depth, np.int32),
+      edge_starts=_fill(starts, self.num_layers + 1, starts[-1]),
+      sources=_fill([s + 1 for s in itertools.chain(*edges)], num_edges, 0),
+      operations=per_block([block.operation for block in blocks]),
+      offsets=per_block([block.offset for block in blocks], num_weights),
+      num_weights=np.asarray(num_weights, np.int32),
+      draws=per_block([block.draw for block in blocks]),
+      channels=per_block([block.shape[2] for block in blocks]),
+      filters=per_block([block.shape[3] for block in blocks]),
+      scales=per_block(
+        [math.sqrt(2 / fan_ins[block.layer]) for block in blocks],
+        dtype=np.float32,
+      ),
+      layer_filters=_fill(
+        [layer.filters for layer in architecture.layers], self.num_layers, 0
+      ),
+      is_output=np.isin(np.arange(self.num_layers), outputs),
+      head_scale=np.asarray(
+        math.sqrt(1 / architecture.join_filters(outputs, self.image_shape[2])),
+        np.float32,
+      ),
+    )
+
+  def _check(self, architecture: space.ConvNet) -> None:
+    depth = len(architecture.layers)
+    if depth > self.num_layers:
+      raise ValueError(
+        f'A program for up to {self.num_layers} layers cannot hold {depth}.'
+      )
+    if architecture.merge != self.merge:
+      raise ValueError(
+        f'A program with merge {self.merge!r} cannot hold a network with '
+        f'{architecture.merge!r}.'
+      )
+    if architecture.pool_after:
+      raise ValueError(
+        f'Layer {architecture.pool_after[0]} is followed by pooling, which '
+        'programs do not have; take the compiled route.'
+      )
+    for number, layer in enumerate(architecture.layers):
+      if (layer.stride_height, layer.stride_width) != (1, 1):
+        raise ValueError(
+          f'Layer {number} has strides {layer.stride_height} and '
+          f'{layer.stride_width}, and programs have only 1; take the compiled '
+          'route.'
+        )
+      for name, known in (
+        ('height', self.heights),
+        ('width', self.widths),
+        ('filters', self.filters),
+      ):
+        if getattr(layer, name) not in known:
+          raise ValueError(
+            f'{name} of layer {number} is {getattr(layer, name)}; this program '
+            f'has {", ".join(map(str, known))}.'
+          )
+
+
+def _fill(values, length, fill, dtype=np.int32):
+  """Returns values, and `fill` behind them, as an array of some length."""
+  return np.array([*values, *[fill] * (length - len(values))], dtype)

@@ -1,0 +1,87 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""How well a classifier of images does, measured in chunks of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import jax
+from jax import lax
+import jax.numpy as jnp
+import optax
+
+
+class Examples(NamedTuple):
+  """Images and what they show.
+
+  Attributes:
+    images: `float32[n, H, W, C]`.
+    labels: `int32[n]`; -1 is padding, which counts for nothing.
+  """
+
+  images: jax.Array
+  labels: jax.Array
+
+
+def evaluate(
+  predict: Callable[[jax.Array], jax.Array],
+  examples: Examples,
+  batch_size: int,
+) -> dict[str, jax.Array]:
+  """Returns the `accuracy` and the mean `loss`, nats, of some images.
+
+  An image whose logits are not all finite counts as wrong.
+
+  Args:
+    predict: `images [B, H, W, C] -> logits [B, K]`.
+    examples: the images; at least one that is not padding.
+    batch_size: at most so many images are evaluated at once.
+  """
+  chex.assert_rank(examples, [4, 1])
+  examples = pad(examples, batch_size)
+  num_chunks = _num_chunks(len(examples.labels), batch_size)
+  chunks = jax.tree.map(
+    lambda x: x.reshape(num_chunks, -1, *x.shape[1:]), examples
+  )
+
+  def body(sums, chunk):
+    logits = predict(chunk.images)
+    counts = chunk.labels >= 0
+    is_right = logits.argmax(-1) == chunk.labels
+    is_right &= jnp.isfinite(logits).all(-1)
+    losses = optax.losses.softmax_cross_entropy_with_integer_labels(
+      logits, jnp.maximum(chunk.labels, 0)
+    )
+    new = [jnp.where(counts, x, 0).sum() for x in (is_right, losses, counts)]
+    return jax.tree.map(jnp.add, sums, new), None
+
+  start = [jnp.zeros((), x) for x in (jnp.int32, jnp.float32, jnp.int32)]
+  (num_right, loss, total), _ = lax.scan(body, start, chunks)
+  return {'accuracy': num_right / total, 'loss': loss / total}
+
+
+def pad(examples: Examples, batch_size: int, size: int = 0) -> Examples:
+  """Pads examples to a size, and on until all chunks of them are alike.
+
+  Args:
+    examples: what is to be evaluated.
+    batch_size: at most so many images are evaluated at once.
+    size: how many examples there are to be at least.
+  """
+  size = max(size, len(examples.labels))
+  num_chunks = _num_chunks(size, batch_size)
+  missing = num_chunks * -(-size // num_chunks) - len(examples.labels)
+  if not missing:
+    return examples
+  return Examples(
+    jnp.pad(examples.images, ((0, missing), (0, 0), (0, 0), (0, 0))),
+    jnp.pad(examples.labels, (0, missing), constant_values=-1),
+  )
+
+
+def _num_chunks(size: int, batch_size: int) -> int:
+  return -(-size // batch_size)

@@ -1,0 +1,423 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The proxy task for images: a short training, and its best accuracies.
+
+Everything is a pure function of one child. An evaluator maps it over many, at
+once or one after another. A whole training is one loop over data on the device.
+
+Letters: `B` images in a batch of `H` x `W` pixels and `C` channels, `n` images
+in a data set, `K` classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import chex
+import jax
+from jax import lax
+import jax.numpy as jnp
+import optax
+
+from jaxnas.children import augmentation, image_evaluation
+from jaxnas.children.image_evaluation import Examples
+from jaxnas.types import ProxyTask
+
+
+class Network(NamedTuple):
+  """A classifier of images, as what a training needs of it.
+
+  Attributes:
+    init: `key -> (params, batch_stats)`; parameters, and the running averages
+      of batch norm.
+    loss_and_grad: `(params, batch_stats, images, labels) -> (loss, batch_stats,
+      grads)`: in training mode, the mean cross-entropy of an image, nats, the
+      new running averages, and the loss's gradient in the form of `params`.
+    predict: `(params, batch_stats, images) -> logits [B, K]`, by the running
+      averages.
+  """
+
+  init: Callable[[jax.Array], tuple[Any, Any]]
+  loss_and_grad: Callable[..., tuple[jax.Array, Any, Any]]
+  predict: Callable[[Any, Any, jax.Array], jax.Array]
+
+
+class TrainData(NamedTuple):
+  """What a training sees.
+
+  Attributes:
+    images: `float32[n, H, W, C]`, without padding.
+    labels: `int32[n]`.
+    validation_images: what the evaluations of a training are on; another `n`.
+    validation_labels: `int32[n]`; -1 is padding, which counts for nothing.
+  """
+
+  images: jax.Array
+  labels: jax.Array
+  validation_images: jax.Array
+  validation_labels: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """How a child is trained: by gradient descent with Nesterov's momentum.
+
+  The defaults, but for the augmentation, are those of "Densely Connected
+  Convolutional Networks", Huang et al., 2017 (https://arxiv.org/abs/1608.06993,
+  section 4.2), which the paper takes over.
+
+  Attributes:
+    batch_size: `B` in training; an epoch has as many whole batches as fit.
+    momentum: of the gradient.
+    weight_decay: the decayed weights are added to the gradient, before the
+      momentum. All parameters decay, batch norm's and biases too, as they did
+      in the implementations of the paper's time.
+    schedule: of the learning rate, `'constant'`, `'cosine'` to 0, or `'step'`:
+      a tenth after half of the steps, and a hundredth after three quarters.
+    augmentation: one of `augmentation.KINDS`.
+    margin: how far a crop can be off the centre, pixels.
+    flip: whether half of the images are mirrored left to right.
+    evaluate_every: steps from one evaluation to the next; 0 is an epoch. There
+      is always one at the end.
+    num_evaluations: the best of how many last evaluations counts.
+    evaluation_batch_size: at most so many images are evaluated at once.
+  """
+
+  batch_size: int = 64
+  momentum: float = 0.9
+  weight_decay: float = 1e-4
+  schedule: str = 'step'
+  augmentation: str = 'none'
+  margin: int = 4
+  flip: bool = False
+  evaluate_every: int = 0
+  num_evaluations: int = 5
+  evaluation_batch_size: int = 256
+
+  def __post_init__(self):
+    for name, least in (
+      ('batch_size', 1),
+      ('margin', 0),
+      ('evaluate_every', 0),
+      ('num_evaluations', 1),
+      ('evaluation_batch_size', 1),
+    ):
+      if not getattr(self, name) >= least:
+        raise ValueError(
+          f'{name} must be at least {least}, got {getattr(self, name)}.'
+        )
+    if not 0 <= self.momentum < 1:
+      raise ValueError(
+        f'momentum must be from 0 to below 1, got {self.momentum}.'
+      )
+    if not 0 <= self.weight_decay < float('inf'):
+      raise ValueError(
+        f'weight_decay must be 0 or positive, got {self.weight_decay}.'
+      )
+    for name, known in (
+      ('schedule', tuple(SCHEDULES)),
+      ('augmentation', augmentation.KINDS),
+    ):
+      if getattr(self, name) not in known:
+        raise ValueError(
+          f'Unknown {name} {getattr(self, name)!r}; expected one of '
+          f'{", ".join(known)}.'
+        )
+
+
+SCHEDULES: Mapping[str, optax.Schedule] = {
+  'constant': optax.constant_schedule(1.0),
+  'cosine': optax.cosine_decay_schedule(1.0, decay_steps=1),
+  'step': optax.piecewise_constant_schedule(1.0, {0.5: 0.1, 0.75: 0.1}),
+}
+"""What a schedule makes of the part of a training that is done, 0 to 1."""
+
+
+class Child(NamedTuple):
+  """A trained network.
+
+  Attributes:
+    params: its parameters.
+    batch_stats: the running averages of its batch norm.
+  """
+
+  params: Any
+  batch_stats: Any
+
+
+class TrainState(NamedTuple):
+  """A child in training.
+
+  Attributes:
+    child: its parameters and running averages.
+    opt_state: its optimiser's state.
+    is_alive: false from the first loss or gradient on that is not finite; the
+      child stays as it was then. `bool[]`.
+    num_trained: steps taken while alive, `int32[]`.
+    loss: of the last of these steps; NaN before the first.
+    accuracies: of the last evaluations, oldest first, 0 where there was none
+      yet, `float32[num_evaluations]`.
+  """
+
+  child: Child
+  opt_state: Any
+  is_alive: jax.Array
+  num_trained: jax.Array
+  loss: jax.Array
+  accuracies: jax.Array
+
+
+def init(network: Network, recipe: Recipe, key: jax.Array) -> TrainState:
+  """Returns an untrained child."""
+  child = Child(*network.init(key))
+  return TrainState(
+    child=child,
+    opt_state=_optimizer(recipe).init(child.params),
+    is_alive=jnp.array(True),
+    num_trained=jnp.array(0, jnp.int32),
+    loss=jnp.array(jnp.nan, jnp.float32),
+    accuracies=jnp.zeros(recipe.num_evaluations, jnp.float32),
+  )
+
+
+def step(
+  network: Network,
+  recipe: Recipe,
+  state: TrainState,
+  images: jax.Array,
+  labels: jax.Array,
+  learning_rate: jax.typing.ArrayLike,
+) -> TrainState:
+  """Trains a child on one batch.
+
+  A child whose loss or gradient is not finite is frozen; nothing of it reaches
+  the children mapped beside it.
+
+  Args:
+    network: the child's network.
+    recipe: momentum and weight decay.
+    state: the child.
+    images: `float32[B, H, W, C]`.
+    labels: `int32[B]`.
+    learning_rate: of this step, a scalar.
+  """
+  chex.assert_rank([images, labels], [4, 1])
+  params, batch_stats = state.child
+  loss, batch_stats, grads = network.loss_and_grad(
+    params, batch_stats, images, labels
+  )
+  is_alive = (
+    state.is_alive
+    & jnp.isfinite(loss)
+    & jnp.isfinite(optax.tree.norm(grads, squared=True))
+  )
+  updates, opt_state = _optimizer(recipe).update(grads, state.opt_state, params)
+  params = jax.tree.map(
+    lambda param, update: param - learning_rate * update, params, updates
+  )
+  child, opt_state, loss = jax.tree.map(
+    lambda new, old: jnp.where(is_alive, new, old),
+    (Child(params, batch_stats), opt_state, loss),
+    (state.child, state.opt_state, state.loss),
+  )
+  return state._replace(
+    child=child,
+    opt_state=opt_state,
+    is_alive=is_alive,
+    num_trained=state.num_trained + is_alive,
+    loss=loss,
+  )
+
+
+def train(
+  network: Network,
+  recipe: Recipe,
+  state: TrainState,
+  data: TrainData,
+  key: jax.Array,
+  learning_rate: jax.typing.ArrayLike,
+  num_steps: jax.typing.ArrayLike,
+  start: jax.typing.ArrayLike = 0,
+  stop: jax.typing.ArrayLike | None = None,
+) -> TrainState:
+  """Trains a child, and evaluates it now and then.
+
+  Every epoch goes through the images in an order of its own. A training in
+  pieces, each from where the last one stopped, is the training in one.
+
+  Args:
+    network: the child's network.
+    recipe: how it is trained.
+    state: the child.
+    data: what it is trained and evaluated on; at least one batch.
+    key: decides the order of the images and their augmentation.
+    learning_rate: before the schedule, a scalar.
+    num_steps: of the whole training; may be traced, as may all that follow.
+    start: the first step.
+    stop: the step after the last one; `num_steps` by default.
+  """
+  shuffle_key, augment_key = jax.random.split(key)
+  num_images = len(data.images)
+  epoch_steps = num_images // recipe.batch_size
+  evaluate_every = recipe.evaluate_every or epoch_steps
+  schedule = SCHEDULES[recipe.schedule]
+  validation = Examples(data.validation_images, data.validation_labels)
+
+  # The step is the same for all children of a `vmap`, so these branches stay
+  # branches.
+  def body(index, loop):
+    state, order = loop
+    order = lax.cond(
+      (index == start) | (index % epoch_steps == 0),
+      lambda: epoch_order(shuffle_key, index // epoch_steps, num_images),
+      lambda: order,
+    )
+    chosen = lax.dynamic_slice_in_dim(
+      order, index % epoch_steps * recipe.batch_size, recipe.batch_size
+    )
+    images = augmentation.augment(
+      jax.random.fold_in(augment_key, index),
+      data.images[chosen],
+      recipe.augmentation,
+      recipe.margin,
+      recipe.flip,
+    )
+    rate = learning_rate * schedule(index / num_steps)
+    state = step(network, recipe, state, images, data.labels[chosen], rate)
+    is_due = ((index + 1) % evaluate_every == 0) | (index + 1 == num_steps)
+    accuracies = lax.cond(
+      is_due,
+      lambda: _push(
+        state.accuracies,
+        evaluate(network, recipe, state.child, validation)['accuracy'],
+      ),
+      lambda: state.accuracies,
+    )
+    return state._replace(accuracies=accuracies), order
+
+  stop = num_steps if stop is None else stop
+  order = jnp.zeros(num_images, jnp.int32)
+  return lax.fori_loop(start, stop, body, (state, order))[0]
+
+
+def epoch_order(
+  key: jax.Array, epoch: jax.typing.ArrayLike, num_images: int
+) -> jax.Array:
+  """Returns the order of the images in an epoch, `int32[num_images]`."""
+  return jax.random.permutation(
+    jax.random.fold_in(key, epoch), jnp.arange(num_images, dtype=jnp.int32)
+  )
+
+
+def evaluate(
+  network: Network, recipe: Recipe, child: Child, examples: Examples
+) -> dict[str, jax.Array]:
+  """Returns the `accuracy` and the mean `loss`, nats, of some images."""
+  return image_evaluation.evaluate(
+    functools.partial(network.predict, *child),
+    examples,
+    recipe.evaluation_batch_size,
+  )
+
+
+def make_task(
+  recipe: Recipe,
+  make_network: Callable[[Any], Network],
+  train_data: TrainData,
+  splits: Mapping[str, Examples],
+  program_axes: Any = None,
+) -> ProxyTask:
+  """Makes the task of training a classifier of images.
+
+  Args:
+    recipe: how a child is trained.
+    make_network: makes a child's network from its program, which is `None` if
+      `program_axes` is.
+    train_data: the images to train on, and those of its evaluations.
+    splits: the images to measure on, by name.
+    program_axes: `None` if the network is fixed; else the axes of a batch of
+      programs.
+
+  Returns:
+    A task that measures `accuracy` and `loss`, and tells of the training
+    `best_accuracy`, the best of the last evaluations, `train_loss`, the last
+    batch's, `num_trained` and `is_alive`.
+
+  Raises:
+    ValueError: there are fewer images to train on than a batch has, or none in
+      a split.
+  """
+  if len(train_data.images) < recipe.batch_size:
+    raise ValueError(
+      f'batch_size is {recipe.batch_size}, but there are only '
+      f'{len(train_data.images)} images to train on; make it smaller.'
+    )
+  validation = Examples(
+    train_data.validation_images, train_data.validation_labels
+  )
+  for name, examples in {'the evaluations': validation, **splits}.items():
+    if not len(examples.images):
+      raise ValueError(f'There are no images in {name}.')
+
+  def run_training(data, program, key, learning_rate, num_steps):
+    init_key, train_key = jax.random.split(key)
+    network = make_network(program)
+    state = init(network, recipe, init_key)
+    state = train(
+      network, recipe, state, data, train_key, learning_rate, num_steps
+    )
+    metrics = {
+      'best_accuracy': state.accuracies.max(),
+      'train_loss': state.loss,
+      'num_trained': state.num_trained,
+      'is_alive': state.is_alive,
+    }
+    return state.child, metrics
+
+  def measure(examples, program, child):
+    return evaluate(make_network(program), recipe, child, examples)
+
+  largest = max(len(examples.images) for examples in splits.values())
+  validation = _view(recipe, validation, len(validation.images))
+  return ProxyTask(
+    train=run_training,
+    measure=measure,
+    train_data=TrainData(
+      images=jnp.asarray(train_data.images),
+      labels=jnp.asarray(train_data.labels),
+      validation_images=validation.images,
+      validation_labels=validation.labels,
+    ),
+    splits={
+      name: _view(recipe, examples, largest)
+      for name, examples in splits.items()
+    },
+    program_axes=program_axes,
+  )
+
+
+def _view(recipe: Recipe, examples: Examples, size: int) -> Examples:
+  """Returns examples as a child is to see them, padded to a size and on."""
+  examples = jax.tree.map(jnp.asarray, examples)
+  images = augmentation.centre(
+    examples.images, recipe.augmentation, recipe.margin
+  )
+  return image_evaluation.pad(
+    Examples(images, examples.labels), recipe.evaluation_batch_size, size
+  )
+
+
+def _push(values: jax.Array, value: jax.Array) -> jax.Array:
+  """Drops the first value, and appends one."""
+  return jnp.append(values[1:], value)
+
+
+def _optimizer(recipe: Recipe) -> optax.GradientTransformation:
+  return optax.chain(
+    optax.add_decayed_weights(recipe.weight_decay),
+    optax.trace(recipe.momentum, nesterov=True),
+  )

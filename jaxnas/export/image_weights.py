@@ -1,0 +1,152 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""A trained classifier of images, with all that is needed to use it.
+
+The file, see `weights_file`, holds the parameters, the running averages of
+batch norm and the statistics by which images are preprocessed, and as JSON the
+architecture, the recipe and the facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+import dataclasses
+import os
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnas.children import augmentation, conv_net, image_training
+from jaxnas.datasets import image_preprocessing
+from jaxnas.export import weights_file
+from jaxnas.spaces import conv_net as space
+
+_FORMAT = 'jaxnas image weights 1'
+
+
+class ImageWeights(NamedTuple):
+  """What is in a weights file of a classifier of `K` classes.
+
+  Attributes:
+    params: the parameters of a `conv_net.ConvNetwork`.
+    batch_stats: the running averages of its batch norm.
+    architecture: the network.
+    image_shape: `(H, W, C)`.
+    num_classes: `K`.
+    statistics: what images are preprocessed by.
+    recipe: how it was trained; decides the view by which an image is judged.
+    facts: what else the file says.
+  """
+
+  params: Any
+  batch_stats: Any
+  architecture: space.ConvNet
+  image_shape: tuple[int, int, int]
+  num_classes: int
+  statistics: image_preprocessing.Statistics
+  recipe: image_training.Recipe
+  facts: Mapping[str, Any]
+
+
+def write_weights(path: str | os.PathLike, weights: ImageWeights) -> None:
+  """Writes a classifier; the same one gives the same bytes.
+
+  Args:
+    path: the file; an older one is replaced as a whole.
+    weights: what to write; the facts are values that JSON can hold, or arrays.
+
+  Raises:
+    ValueError: an array is of a type that numpy does not know.
+    OSError: the file cannot be written.
+  """
+  statistics = {
+    name: value
+    for name, value in weights.statistics._asdict().items()
+    if value is not None
+  }
+  about = {
+    'format': _FORMAT,
+    'architecture': weights.architecture.to_json(),
+    'image_shape': weights.image_shape,
+    'num_classes': weights.num_classes,
+    'recipe': dataclasses.asdict(weights.recipe),
+    'facts': weights.facts,
+  }
+  variables = {
+    'params': weights.params,
+    'batch_stats': weights.batch_stats,
+    'statistics': statistics,
+  }
+  weights_file.write(path, variables, about)
+
+
+def load_weights(path: str | os.PathLike) -> ImageWeights:
+  """Returns what is in a file that `write_weights` wrote.
+
+  Args:
+    path: the file.
+
+  Raises:
+    FileNotFoundError: there is no such file.
+    ValueError: the file is damaged, or another kind of file.
+  """
+  return weights_file.load(path, _FORMAT, _parse)
+
+
+def make_classifier(
+  weights: ImageWeights,
+) -> Callable[[np.ndarray], np.ndarray]:
+  """Makes what classifies images as they come, before any preprocessing.
+
+  Args:
+    weights: a trained classifier.
+
+  Returns:
+    `images -> logits`, from `uint8` or `float32[n, H, W, C]`, in the range of
+    the images trained on, to `float32[n, K]`.
+  """
+  recipe = weights.recipe
+  network = conv_net.make_network(
+    weights.architecture, weights.image_shape, weights.num_classes
+  )
+
+  @jax.jit
+  def predict(params, batch_stats, images):
+    views = augmentation.centre(images, recipe.augmentation, recipe.margin)
+    return network.predict(params, batch_stats, views)
+
+  def classify(images):
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1:] != weights.image_shape:
+      raise ValueError(
+        f'images must have the shape [n, '
+        f'{", ".join(map(str, weights.image_shape))}], got '
+        f'{list(images.shape)}.'
+      )
+    logits = [np.zeros((0, weights.num_classes), np.float32)]
+    for start in range(0, len(images), recipe.evaluation_batch_size):
+      chunk = images[start : start + recipe.evaluation_batch_size]
+      preprocessed = image_preprocessing.apply(weights.statistics, chunk)
+      logits.append(predict(weights.params, weights.batch_stats, preprocessed))
+    return np.concatenate(logits)
+
+  return classify
+
+
+def _parse(variables: dict[str, Any], about: Mapping[str, Any]) -> ImageWeights:
+  statistics = {
+    name: np.asarray(value) for name, value in variables['statistics'].items()
+  }
+  height, width, channels = about['image_shape']
+  return ImageWeights(
+    params=variables['params'],
+    batch_stats=variables['batch_stats'],
+    architecture=space.ConvNet.from_json(about['architecture']),
+    image_shape=(height, width, channels),
+    num_classes=about['num_classes'],
+    statistics=image_preprocessing.Statistics(**statistics),
+    recipe=image_training.Recipe(**about['recipe']),
+    facts=about['facts'],
+  )

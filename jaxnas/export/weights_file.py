@@ -1,0 +1,141 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Arrays and what is said about them, as one file.
+
+The file is an `.npz` archive, which `numpy.load` reads without jaxnas and
+without pickle: an array for each leaf of a tree, named by its path as
+`params/layers_0/recurrent_kernel`, and `about`, the bytes of a JSON object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+import contextlib
+import io
+import json
+import os
+import pathlib
+from typing import Any, TypeVar
+import zipfile
+import zlib
+
+from flax import traverse_util
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas.records import workdir
+
+_ABOUT = 'about'
+
+Contents = TypeVar('Contents')
+
+
+def write(
+  path: str | os.PathLike,
+  variables: Mapping[str, Any],
+  about: Mapping[str, Any],
+) -> None:
+  """Writes arrays; the same ones give the same bytes.
+
+  Args:
+    path: the file; an older one is replaced as a whole.
+    variables: those of a Flax module, `{'params': {...}}`, or any nested dict
+      of arrays that is at least two deep.
+    about: what is said about them, first of all its `format`; values that JSON
+      can hold, or arrays.
+
+  Raises:
+    ValueError: the arrays are not two deep, or one is of a type that numpy does
+      not know.
+    OSError: the file cannot be written.
+  """
+  path = pathlib.Path(path)
+  content = json.dumps(workdir.plain_json(about), allow_nan=False).encode()
+  arrays = {_ABOUT: np.frombuffer(content, np.uint8)}
+  flat = traverse_util.flatten_dict(variables, sep='/')
+  for name, leaf in sorted(flat.items()):
+    array = np.asarray(leaf)
+    if '/' not in name:
+      raise ValueError(
+        "Parameters must be the variables of a Flax module, {'params': {...}}; "
+        f'got {name!r} at the top.'
+      )
+    if array.dtype.kind not in 'biufc':
+      raise ValueError(
+        f'Parameter {name} is of type {array.dtype}, which an .npz file cannot '
+        'hold; convert it to float32.'
+      )
+    arrays[name] = array
+  unfinished = path.with_name(f'{path.name}.tmp')
+  try:
+    with open(unfinished, 'wb') as file:
+      np.savez(file, **arrays)  # type: ignore[arg-type]
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(unfinished, path)
+  except OSError as error:
+    with contextlib.suppress(OSError):
+      unfinished.unlink()
+    raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def load(
+  path: str | os.PathLike,
+  file_format: str,
+  parse: Callable[[dict[str, Any], Mapping[str, Any]], Contents],
+) -> Contents:
+  """Returns what is in a file that `write` wrote.
+
+  Args:
+    path: the file.
+    file_format: what `about` must name as its `format`.
+    parse: `(variables, about) -> contents`.
+
+  Raises:
+    FileNotFoundError: there is no such file.
+    ValueError: the file is damaged, or another kind of file.
+  """
+  try:
+    content = pathlib.Path(path).read_bytes()
+  except FileNotFoundError:
+    raise FileNotFoundError(
+      f'There is no weights file {path}; give the weights.npz of a training.'
+    ) from None
+  try:
+    return parse(*_read(content, file_format))
+  except (
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    NotImplementedError,
+    EOFError,
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+  ) as error:
+    raise ValueError(
+      f'{path} is damaged or no weights file of this version ({error}); '
+      'restore it from a copy or train again.'
+    ) from None
+
+
+def _read(
+  content: bytes, file_format: str
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+  archive = np.load(io.BytesIO(content), allow_pickle=False)
+  if not isinstance(archive, np.lib.npyio.NpzFile):
+    raise ValueError('not an .npz archive')
+  with archive:
+    about = json.loads(archive[_ABOUT].tobytes())
+    if about['format'] != file_format:
+      raise ValueError(
+        f'its format is {about["format"]!r}, not {file_format!r}'
+      )
+    arrays = {
+      name: jnp.asarray(archive[name])
+      for name in archive.files
+      if name != _ABOUT
+    }
+  return traverse_util.unflatten_dict(arrays, sep='/'), about

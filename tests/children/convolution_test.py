@@ -1,0 +1,71 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import re
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnas.children import convolution
+
+
+def value_and_grads(is_canonical, strides, inputs, kernel):
+  def loss(inputs, kernel):
+    outputs = convolution.convolve(inputs, kernel, strides, is_canonical)
+    return jnp.sin(outputs).sum(), outputs
+
+  return jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(inputs, kernel)
+
+
+@pytest.mark.parametrize('strides', [(1, 1), (2, 3), (3, 2)])
+@pytest.mark.parametrize('lengths', [(1, 1), (3, 5), (7, 1)])
+def test_gradients_are_those_of_lax(lengths, strides):
+  with jax.enable_x64(True):
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(*lengths, 2, 3))
+
+    # Even and odd sizes, and sizes below that of the filter.
+    def compare(inputs, kernel):
+      return [
+        value_and_grads(is_canonical, strides, inputs, kernel)
+        for is_canonical in (True, False)
+      ]
+
+    for size in ((6, 8), (7, 5)):
+      result, expected = jax.jit(compare)(
+        rng.normal(size=(2, *size, 2)), kernel
+      )
+      jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-12, atol=1e-12),
+        result,
+        expected,
+      )
+
+
+def test_padding_is_symmetric():
+  # `'SAME'` would pad by less before than after.
+  inputs = jnp.arange(1.0, 5).reshape(1, 4, 1, 1)
+  kernel = jnp.ones((3, 1, 1, 1))
+  for is_canonical in (True, False):
+    outputs = convolution.convolve(inputs, kernel, (2, 1), is_canonical)
+    np.testing.assert_array_equal(outputs[0, :, 0, 0], [1 + 2, 2 + 3 + 4])
+
+
+@pytest.mark.parametrize('strides', [(1, 1), (2, 2)])
+def test_gradients_in_a_loop_have_the_fast_form(strides):
+  def descend(inputs, kernel):
+    def body(_, values):
+      _, grads = value_and_grads(True, strides, *values)
+      return jax.tree.map(jnp.subtract, values, grads)
+
+    return lax.fori_loop(0, 3, body, (inputs, kernel))
+
+  program = jax.jit(descend).lower(
+    jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
+  )
+  forms = re.findall(r'dim_labels=([\w>-]+)', program.compile().as_text())
+  assert len(forms) == 3
+  assert set(forms) == {'b01f_01io->b01f'}

@@ -1,0 +1,90 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import jax
+import numpy as np
+import pytest
+
+from jaxnas.children import augmentation, conv_net, image_training
+from jaxnas.datasets import image_preprocessing
+from jaxnas.export import image_weights, weights
+from jaxnas.spaces import conv_net as spaces
+from jaxnas.spaces import recurrent_cell
+
+NET = spaces.make_dense(2, 2, merge='add')
+SHAPE = (4, 5, 2)
+
+
+def make(preprocessing):
+  generator = np.random.default_rng(0)
+  pixels = generator.integers(0, 256, (9, *SHAPE)).astype(np.uint8)
+  network = conv_net.make_network(NET, SHAPE, 3)
+  params, batch_stats = jax.jit(network.init)(jax.random.key(0))
+  batch_stats['layer_0']['mean'] += 0.25
+  made = image_weights.ImageWeights(
+    params=params,
+    batch_stats=batch_stats,
+    architecture=NET,
+    image_shape=SHAPE,
+    num_classes=3,
+    statistics=image_preprocessing.measure(pixels, preprocessing),
+    recipe=image_training.Recipe(
+      augmentation='upsample_crop', margin=1, evaluation_batch_size=4
+    ),
+    facts={'epoch': 3, 'accuracy': 0.5},
+  )
+  return made, pixels
+
+
+@pytest.mark.parametrize('preprocessing', image_preprocessing.KINDS)
+def test_what_is_written_is_loaded(preprocessing, tmp_path):
+  made, _ = make(preprocessing)
+  path = tmp_path / 'weights.npz'
+  image_weights.write_weights(path, made)
+  loaded = image_weights.load_weights(str(path))
+  arrays = ('params', 'batch_stats', 'statistics')
+  for name in arrays:
+    jax.tree.map(
+      np.testing.assert_array_equal, getattr(loaded, name), getattr(made, name)
+    )
+  for name in set(made._fields) - set(arrays):
+    assert getattr(loaded, name) == getattr(made, name), name
+  image_weights.write_weights(tmp_path / 'other.npz', loaded)
+  assert (tmp_path / 'other.npz').read_bytes() == path.read_bytes()
+  with np.load(path, allow_pickle=False) as archive:
+    np.testing.assert_array_equal(
+      archive['batch_stats/layer_0/mean'], [0.25, 0.25]
+    )
+
+
+def test_a_classifier_preprocesses_and_sees_the_view_it_was_trained_for():
+  made, pixels = make('whiten')
+  classify = image_weights.make_classifier(made)
+  logits = classify(pixels)
+  network = conv_net.make_network(NET, SHAPE, 3)
+
+  @jax.jit
+  def predict(images):
+    views = augmentation.centre(images, 'upsample_crop', 1)
+    return network.predict(made.params, made.batch_stats, views)
+
+  expected = predict(image_preprocessing.apply(made.statistics, pixels))
+  np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+  assert np.abs(np.diff(logits, axis=0)).max() > 0.01
+  assert classify(pixels[:0]).shape == (0, 3)
+  with pytest.raises(ValueError, match=r'\[n, 4, 5, 2\], got \[9, 4, 5\]'):
+    classify(pixels[..., 0])
+
+
+def test_another_kind_of_weights_is_told(tmp_path):
+  made, _ = make('standardize')
+  path, other = tmp_path / 'images.npz', tmp_path / 'text.npz'
+  image_weights.write_weights(path, made)
+  cell = recurrent_cell.KNOWN_CELLS['gru']
+  weights.write_weights(other, {'params': {'w': np.zeros(2)}}, ('a',), cell)
+  with pytest.raises(ValueError, match="'jaxnas image weights 1', not 'jaxnas"):
+    weights.load_weights(path)
+  with pytest.raises(ValueError, match="'jaxnas weights 1', not 'jaxnas image"):
+    image_weights.load_weights(other)
+  with pytest.raises(FileNotFoundError, match='no weights file'):
+    image_weights.load_weights(tmp_path / 'none.npz')
