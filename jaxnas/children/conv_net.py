@@ -120,7 +120,12 @@ class ConvNetwork(nn.Module):
       block = ConvLayer(layer, name=f'layer_{number}')
       outputs.append(block(joined, is_training))
       if number in net.pool_after:
-        images, *outputs = [_max_pool(x) for x in (images, *outputs)]
+        read = net.read_after(number)
+        # What nobody reads any more may be too small to pool.
+        images, *outputs = [
+          _max_pool(x) if slot in read else x
+          for slot, x in enumerate((images, *outputs))
+        ]
     joined = join([outputs[number] for number in net.outputs], net.merge)
     head = nn.Dense(self.num_classes, name='head')
     return head(joined.mean((1, 2)))

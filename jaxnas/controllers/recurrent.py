@@ -3,16 +3,16 @@
 
 """A recurrent network that predicts one decision after the other.
 
-Sections 3.1 and 4 of "Neural Architecture Search with Reinforcement Learning",
-Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578). At step `t` the network
-reads the embedding of token `t - 1`, and a softmax of that step's own gives the
-distribution of token `t`. The recurrent cell is an argument: any Linen cell.
+Sections 3.1, 3.3 and 4 of "Neural Architecture Search with Reinforcement
+Learning", Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578). At step `t` the
+network reads what decision `t - 1` was, and gives the distribution of decision
+`t`: by a softmax of that step's own, or at an anchor point by a mechanism of
+`anchors`. The recurrent cell is an argument: any Linen cell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import chex
 from flax import linen as nn
@@ -21,11 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.children import recurrent_cell
-from jaxnas.types import Choice, Controller, Decision, Params, Range
+from jaxnas.controllers import anchors as mechanisms
+from jaxnas.controllers import layout as layouts
+from jaxnas.controllers import recurrent_network
+from jaxnas.types import AnchorPoint, Controller, Decision, Params
 
 # Finite, so that neither a probability of zero times its logarithm nor a
 # gradient through it is NaN.
 _MASKED_LOGIT = -1e9
+_ATTENTION = mechanisms.make_attention()
 
 
 def make_controller(
@@ -34,8 +38,16 @@ def make_controller(
   num_layers: int = 2,
   features: int = 35,
   init_scale: float = 0.08,
+  anchors: mechanisms.AnchorMechanism = _ATTENTION,
 ) -> Controller:
-  """Makes a controller for decisions of one token each.
+  """Makes a controller.
+
+  Every decision is one step of the network. At an anchor point that step's
+  output is the layer's state, by which the mechanism draws all of its tokens at
+  once, independently. The next step reads the embedding of the decision's token
+  or, after an anchor point, the mean of the states of the chosen layers: zeros
+  where none is chosen, as always after the first layer's. (The paper leaves
+  open what is read there.)
 
   The defaults are the paper's: two layers of 35 LSTM units, every parameter
   uniform in +-0.08. "Every" includes biases: what a cell initialises itself is
@@ -44,163 +56,90 @@ def make_controller(
   The parameters are a dict: `embeddings float[1 + choices of all decisions but
   the last, D]`, whose first row starts the sequence and whose other rows are
   the decisions' own tables, in order; `cells`, with one `layer_<i>` a layer;
-  `kernel float[T, D, K]` and `bias float[T, K]` of the softmaxes, where `K` is
-  the largest number of choices and what is beyond a decision's own is zero.
+  `kernel float[C, D, K]` and `bias float[C, K]` of the `C` softmaxes, where `K`
+  is the largest number of choices and what is beyond a decision's own is zero;
+  and, if there are two anchor points or more, `anchors`, the mechanism's. An
+  anchor point has neither a table nor a softmax.
 
   `log_prob` also takes tokens of -1 as decisions that were not made. A cell
-  with a method `unroll`, such as the default, runs by it there.
+  with a method `unroll`, such as the default, runs by it there if there are no
+  anchor points.
 
   Args:
-    decisions: what to decide, in order; `Choice` and `Range`.
+    decisions: what to decide, in order. An anchor point has to choose among all
+      anchor points before it.
     make_cell: `features -> cell`; carry and outputs may have any structure that
       `flax.linen.RNNCellBase` allows, with outputs of `features` values. The
       initial carry must not be random: it is asked for with a fixed key.
     num_layers: how many cells are stacked.
     features: width `D` of the embeddings and of every layer.
     init_scale: bound of the uniform initial distribution.
+    anchors: how anchor points decide.
 
   Returns:
     A controller.
 
   Raises:
-    ValueError: a decision is an `AnchorPoint`, a number is not positive, or the
-      cell cannot be used.
+    ValueError: an anchor point does not follow as many as it chooses among, a
+      number is not positive, or the cell cannot be used.
   """
   _check_arguments(decisions, num_layers, features, init_scale)
-  cell = make_cell(features)
-  cell_shapes = _cell_param_shapes(cell, features)
-  num_choices = np.asarray([decision.num_choices for decision in decisions])
-  num_steps, max_choices = len(decisions), int(num_choices.max())
-  is_choice = np.arange(max_choices)[None] < num_choices[:, None]
-  # Where each decision's table starts. The last one's is never read: its rows
-  # lie beyond the embeddings' end.
-  first_rows = np.cumsum([1, *num_choices[:-1]]).astype(np.int32)
-  layers = tuple(f'layer_{i}' for i in range(num_layers))
-
-  def float32(*shape):
-    return jax.ShapeDtypeStruct(shape, jnp.float32)
-
-  param_shapes = {
-    'embeddings': float32(int(first_rows[-1]), features),
-    'cells': dict.fromkeys(layers, cell_shapes),
-    'kernel': float32(num_steps, features, max_choices),
-    'bias': float32(num_steps, max_choices),
-  }
+  network = recurrent_network.Network(
+    layouts.Layout(decisions),
+    make_cell(features),
+    num_layers,
+    features,
+    anchors,
+  )
+  layout = network.layout
+  param_shapes = recurrent_network.param_shapes(network)
+  sample, run = _sample_choices, recurrent_network.run_choices
+  if layout.num_anchors:
+    sample, run = _sample_anchors, recurrent_network.run_anchors
 
   def init(key: jax.Array) -> Params:
-    leaves, treedef = jax.tree.flatten(param_shapes)
-    # One draw for all leaves: a draw for each takes seconds to compile.
-    ends = np.cumsum([leaf.size for leaf in leaves])
-    values = jax.random.uniform(
-      key, (ends[-1],), jnp.float32, -init_scale, init_scale
-    )
-    params = jax.tree.unflatten(
-      treedef,
-      [
-        value.reshape(leaf.shape).astype(leaf.dtype)
-        for value, leaf in zip(
-          jnp.split(values, ends[:-1]), leaves, strict=True
-        )
-      ],
-    )
+    params = _uniform(key, param_shapes, init_scale)
+    is_choice = layout.is_choice
     params['kernel'] = jnp.where(is_choice[:, None, :], params['kernel'], 0.0)
     params['bias'] = jnp.where(is_choice, params['bias'], 0.0)
     return params
 
-  def predict(params: Params, hidden: jax.Array) -> jax.Array:
-    """Returns the log-probabilities of all choices, `[..., T, K]`."""
-    logits = jnp.einsum('...td,tdk->...tk', hidden, params['kernel'])
-    masked = jnp.where(is_choice, params['bias'], _MASKED_LOGIT)
-    logits += jnp.broadcast_to(masked, logits.shape)
-    return jax.nn.log_softmax(logits)
-
-  def pick(log_probs: jax.Array, tokens: jax.Array) -> jax.Array:
-    # A comparison rather than a gather, whose gradient would be a scatter.
-    choices = jax.lax.broadcasted_iota(
-      tokens.dtype, log_probs.shape, tokens.ndim
-    )
-    is_token = choices == tokens[..., None]
-    return jnp.sum(jnp.where(is_token, log_probs, 0.0), axis=-1)
-
   def sample_and_log_prob(
     params: Params, key: jax.Array, num_active: jax.Array | int | None = None
   ) -> tuple[jax.Array, jax.Array]:
-    noise = jax.random.gumbel(key, is_choice.shape, params['bias'].dtype)
-    # Noise and mask are in one array, to leave the loop an argmax of a sum.
-    noise = jnp.where(is_choice, params['bias'] + noise, _MASKED_LOGIT)
-
-    def step(state, inputs):
-      carries, row = state
-      kernel, step_noise, first_row = inputs
-      hidden, next_carries = params['embeddings'][row], []
-      for layer, carry in zip(layers, carries, strict=True):
-        variables = {'params': params['cells'][layer]}
-        carry, hidden = cell.apply(variables, carry, hidden)
-        next_carries.append(carry)
-      token = jnp.argmax(hidden @ kernel + step_noise).astype(jnp.int32)
-      return (tuple(next_carries), first_row + token), (token, hidden)
-
-    start = params['embeddings'][0]
-    carries = tuple(
-      _initial_carry(cell, params['cells'][layer], start) for layer in layers
+    tokens, hidden = sample(network, params, key)
+    log_prob, _ = _score(network, params, hidden, tokens)
+    is_active = _is_active(layout.num_steps, num_active)
+    return (
+      jnp.where(is_active[layout.token_steps], tokens, -1),
+      jnp.where(is_active, log_prob, 0.0),
     )
-    _, (tokens, hidden) = jax.lax.scan(
-      step, (carries, jnp.int32(0)), (params['kernel'], noise, first_rows)
-    )
-    is_active = _is_active(num_steps, num_active)
-    log_prob = pick(predict(params, hidden), tokens)
-    return jnp.where(is_active, tokens, -1), jnp.where(is_active, log_prob, 0.0)
 
   def log_prob(
     params: Params,
     tokens: jax.Array,
     num_active: jax.Array | int | None = None,
   ) -> tuple[jax.Array, jax.Array]:
-    chex.assert_axis_dimension(tokens, -1, num_steps)
+    chex.assert_axis_dimension(tokens, -1, layout.num_tokens)
     chex.assert_type(tokens, int)
-    is_active = (tokens >= 0) & jnp.broadcast_to(
-      _is_active(num_steps, num_active), tokens.shape
+    is_made = layout.is_made(tokens)
+    is_active = is_made & jnp.broadcast_to(
+      _is_active(layout.num_steps, num_active), is_made.shape
     )
-    rows = jnp.broadcast_to(first_rows, tokens.shape) + tokens
-    rows = jnp.where(is_active, rows, 0)[..., :-1]
-    rows = rows.reshape(tokens.size // num_steps, num_steps - 1)
-    hidden = params['embeddings'][jnp.pad(rows, ((0, 0), (1, 0))).T]
-    for layer in layers:
-      hidden = _run_layer(cell, params['cells'][layer], hidden)
-    hidden = jnp.moveaxis(hidden, 0, 1).reshape(*tokens.shape, features)
-    log_probs = predict(params, hidden)
-    entropy = -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
+    hidden = run(
+      network,
+      params,
+      tokens.reshape(-1, layout.num_tokens),
+      is_active.reshape(-1, layout.num_steps),
+    )
+    hidden = jnp.moveaxis(hidden, 0, 1).reshape(*is_made.shape, features)
+    value, entropy = _score(network, params, hidden, tokens)
     return (
-      jnp.where(is_active, pick(log_probs, tokens), 0.0),
+      jnp.where(is_active, value, 0.0),
       jnp.where(is_active, entropy, 0.0),
     )
 
   return Controller(init, sample_and_log_prob, log_prob)
-
-
-def _run_layer(
-  cell: nn.RNNCellBase, params: Params, inputs: jax.Array
-) -> jax.Array:
-  """Runs one layer over whole sequences, `[T, N, D] -> [T, N, D]`."""
-  variables = {'params': params}
-  carry = _initial_carry(cell, params, inputs[0])
-  if hasattr(cell, 'unroll'):
-    outputs: Any = cell.apply(variables, carry, inputs, method='unroll')
-    return outputs[1]
-
-  def step(carry, step_inputs):
-    return cell.apply(variables, carry, step_inputs)
-
-  return jax.lax.scan(step, carry, inputs)[1]
-
-
-def _initial_carry(cell: nn.RNNCellBase, params: Params, step_input: jax.Array):
-  """Returns the cell's first carry, in the types of those that follow."""
-  carry = cell.initialize_carry(jax.random.key(0), step_input.shape)
-  following, _ = jax.eval_shape(
-    cell.apply, {'params': params}, carry, step_input
-  )
-  return jax.tree.map(lambda x, y: x.astype(y.dtype), carry, following)
 
 
 def _is_active(
@@ -212,40 +151,184 @@ def _is_active(
   return jnp.arange(num_steps) < num_active
 
 
-def _cell_param_shapes(cell: nn.RNNCellBase, features: int) -> Params:
-  """Returns the shapes of a cell's parameters; checks that it can be used."""
+def _uniform(key: jax.Array, shapes: Params, scale: float) -> Params:
+  """Draws parameters uniform in +-scale."""
+  leaves, treedef = jax.tree.flatten(shapes)
+  # One draw for all leaves: a draw for each takes seconds to compile.
+  ends = np.cumsum([leaf.size for leaf in leaves])
+  values = jax.random.uniform(key, (ends[-1],), jnp.float32, -scale, scale)
+  return jax.tree.unflatten(
+    treedef,
+    [
+      value.reshape(leaf.shape).astype(leaf.dtype)
+      for value, leaf in zip(jnp.split(values, ends[:-1]), leaves, strict=True)
+    ],
+  )
 
-  def init_and_apply(key):
-    carry_key, init_key = jax.random.split(key)
-    step_input = jnp.zeros(features)
-    carry = cell.initialize_carry(carry_key, step_input.shape)
-    (_, output), variables = cell.init_with_output(init_key, carry, step_input)
-    return output, variables
 
-  output, variables = jax.eval_shape(init_and_apply, jax.random.key(0))
-  name = type(cell).__name__
-  if output.shape != (features,):
-    raise ValueError(
-      f'make_cell must return a cell with outputs of {features} features, got '
-      f'a {name} with outputs of shape {output.shape}.'
+def _choice_noise(
+  layout: layouts.Layout, params: Params, noise: jax.Array
+) -> jax.Array:
+  """Returns what is added to the softmaxes' products before the argmax."""
+  # Noise and mask are in one array, to leave the loop an argmax of a sum.
+  return jnp.where(layout.is_choice, params['bias'] + noise, _MASKED_LOGIT)
+
+
+def _sample_choices(
+  network: recurrent_network.Network, params: Params, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Draws one sequence without anchor points; `tokens [T], hidden [T, D]`."""
+  layout, dtype = network.layout, params['bias'].dtype
+  noise = jax.random.gumbel(key, layout.is_choice.shape, dtype)
+  noise = _choice_noise(layout, params, noise)
+
+  def step(state, inputs):
+    carries, row = state
+    kernel, step_noise, first_row = inputs
+    carries, hidden = network.step(params, carries, params['embeddings'][row])
+    token = jnp.argmax(hidden @ kernel + step_noise).astype(jnp.int32)
+    return (carries, first_row + token), (token, hidden)
+
+  carries = network.first_carries(params, params['embeddings'][0])
+  _, drawn = jax.lax.scan(
+    step,
+    (carries, jnp.int32(0)),
+    (params['kernel'], noise, layout.first_rows),
+  )
+  return drawn
+
+
+def _sample_anchors(
+  network: recurrent_network.Network, params: Params, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Draws one sequence; returns `tokens [T], hidden [steps, D]`."""
+  layout, num_sources = network.layout, network.layout.num_sources
+  start = params['embeddings'][0]
+  # One draw for all, as a second one would take seconds to compile.
+  size = layout.is_choice.size
+  noise = jax.random.gumbel(key, (size + 2 * layout.is_pair.size,), start.dtype)
+  choice_noise = _choice_noise(
+    layout, params, noise[:size].reshape(layout.is_choice.shape)
+  )
+  on, off = noise[size:].reshape(2, *layout.is_pair.shape)
+  anchor_noise = on - off
+  width = max(num_sources, 1)
+
+  def draw_choice(number, first_row, hidden, states):
+    del states
+    logits = hidden @ params['kernel'][number] + choice_noise[number]
+    token = jnp.argmax(logits).astype(jnp.int32)
+    next_input = params['embeddings'][first_row + token]
+    return jnp.full(width, token), next_input
+
+  def draw_anchor(number, first_row, hidden, states):
+    del first_row
+    if not num_sources:
+      return jnp.zeros(width, jnp.int32), jnp.zeros_like(start)
+    sources = states[:num_sources]
+    logits = network.anchors.logits(params['anchors'], number, hidden, sources)
+    is_pair = jnp.arange(num_sources) < number
+    is_chosen = (logits + anchor_noise[number] > 0) & is_pair
+    weights = mechanisms.mean_weights(is_chosen, start.dtype)
+    return is_chosen.astype(jnp.int32), weights @ sources
+
+  def step(state, inputs):
+    carries, step_input, states = state
+    is_anchor, slot, number, first_row = inputs
+    carries, hidden = network.step(params, carries, step_input)
+    hidden = hidden.astype(start.dtype)
+    if len(layout.choice_steps):
+      # Every sequence is at the same step, so that this stays a branch under
+      # `jax.vmap` over keys.
+      tokens, step_input = jax.lax.cond(
+        is_anchor, draw_anchor, draw_choice, number, first_row, hidden, states
+      )
+    else:
+      tokens, step_input = draw_anchor(number, first_row, hidden, states)
+    states = jax.lax.dynamic_update_index_in_dim(states, hidden, slot, 0)
+    return (carries, step_input, states), (tokens, hidden)
+
+  carries = network.first_carries(params, start)
+  states = jnp.zeros((num_sources + 1, network.features), start.dtype)
+  _, (tokens, hidden) = jax.lax.scan(
+    step,
+    (carries, start, states),
+    (layout.is_anchor, layout.slots, layout.numbers, layout.first_rows),
+  )
+  return tokens[layout.token_steps, layout.token_places], hidden
+
+
+def _score(
+  network: recurrent_network.Network,
+  params: Params,
+  hidden: jax.Array,
+  tokens: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+  """Returns log-probability and entropy of every decision.
+
+  Args:
+    network: the controller's.
+    params: its parameters.
+    hidden: the outputs of every step, `[..., steps, D]`.
+    tokens: `[..., T]`.
+
+  Returns:
+    Two `[..., steps]`, in nats.
+  """
+  layout = network.layout
+  if not layout.num_anchors:
+    return _score_choices(layout, params, hidden, tokens)
+  log_prob, entropy = _score_choices(
+    layout,
+    params,
+    hidden[..., layout.choice_steps, :],
+    tokens[..., layout.choice_tokens],
+  )
+  states = hidden[..., layout.anchor_steps, :]
+  anchor_tokens = tokens[..., layout.anchor_tokens]
+  logits = jnp.zeros(anchor_tokens.shape, states.dtype)
+  if layout.num_sources:
+    logits = jax.vmap(network.anchors.logits, (None, 0, -2, None), -2)(
+      params['anchors'],
+      jnp.arange(layout.num_anchors),
+      states,
+      states[..., : layout.num_sources, :],
     )
-  if set(variables) != {'params'}:
-    raise ValueError(
-      f'make_cell must return a cell whose variables are all parameters, got '
-      f'a {name} with collections {", ".join(sorted(variables))}.'
-    )
-  return variables['params']
+  anchor_log_prob, anchor_entropy = mechanisms.log_prob_and_entropy(
+    logits, anchor_tokens, layout.is_pair
+  )
+  return (
+    layout.join(log_prob, anchor_log_prob),
+    layout.join(entropy, anchor_entropy),
+  )
+
+
+def _score_choices(
+  layout: layouts.Layout, params: Params, hidden: jax.Array, tokens: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Returns two `[..., C]` for `hidden [..., C, D]` and `tokens [..., C]`."""
+  logits = jnp.einsum('...td,tdk->...tk', hidden, params['kernel'])
+  masked = jnp.where(layout.is_choice, params['bias'], _MASKED_LOGIT)
+  logits += jnp.broadcast_to(masked, logits.shape)
+  log_probs = jax.nn.log_softmax(logits)
+  # A comparison rather than a gather, whose gradient would be a scatter.
+  choices = jax.lax.broadcasted_iota(tokens.dtype, log_probs.shape, tokens.ndim)
+  is_token = choices == tokens[..., None]
+  entropy = -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
+  return jnp.sum(jnp.where(is_token, log_probs, 0.0), axis=-1), entropy
 
 
 def _check_arguments(decisions, num_layers, features, init_scale) -> None:
-  if not decisions:
-    raise ValueError('decisions needs at least one decision, got none.')
-  for decision in decisions:
-    # By type, an AnchorPoint with one previous layer also has one token.
-    if not isinstance(decision, Choice | Range):
+  if not any(decision.num_tokens for decision in decisions):
+    raise ValueError(
+      f'decisions needs at least one decision with a token, got {decisions}.'
+    )
+  anchor_points = [d for d in decisions if isinstance(d, AnchorPoint)]
+  for number, decision in enumerate(anchor_points):
+    if decision.num_previous != number:
       raise ValueError(
-        f'decisions of a recurrent controller must be Choice or Range, got '
-        f'{decision}; anchor points need a controller with attention over them.'
+        f'AnchorPoint {decision.name!r} must choose among the {number} anchor '
+        f'points before it, got num_previous={decision.num_previous}.'
       )
   for name, value in (
     ('num_layers', num_layers),

@@ -118,6 +118,22 @@ class ConvNet:
     read = set(itertools.chain(*(layer.inputs for layer in self.layers)))
     return tuple(sorted(set(range(len(self.layers))) - read))
 
+  def read_after(self, number: int) -> set[int]:
+    """Returns what is still read after a layer.
+
+    Args:
+      number: the layer.
+
+    Returns:
+      0 for the image, and `i + 1` for layer `i`, if a later layer or the
+      classifier reads it.
+    """
+    read = {source + 1 for source in self.outputs if source <= number}
+    for layer in self.layers[number + 1 :]:
+      sources = layer.inputs or (-1,)
+      read.update(source + 1 for source in sources if source <= number)
+    return read
+
   @property
   def has_strides(self) -> bool:
     """Whether any stride is not 1."""
@@ -170,7 +186,9 @@ class ConvNet:
       written.append(output)
       if number in self.pool_after:
         image, *written = [(h // 2, w // 2) for h, w in (image, *written)]
-        if not min(min(size) for size in (image, *written)):
+        left = self.read_after(number)
+        slots = (image, *written)
+        if not min((min(slots[slot]) for slot in left), default=1):
           raise ValueError(
             f'Pooling after layer {number} leaves no pixel of an image of '
             f'{height} x {width}; pool or stride less.'
@@ -229,8 +247,6 @@ class ConvNet:
         )
     layers = []
     for number, layer in enumerate(fields['layers']):
-      if not isinstance(layer, Mapping):
-        raise ValueError(f'Layer {number} must be an object, got {layer!r}.')
       _check_fields(ConvLayer, layer, f'Layer {number}')
       if not isinstance(layer['inputs'], list | tuple):
         raise ValueError(
@@ -272,6 +288,8 @@ def make_space(
   """
   if num_layers < 1:
     raise ValueError(f'num_layers must be at least 1, got {num_layers}.')
+  if not strides:
+    raise ValueError('strides needs at least one value, got none.')
   _check_merge(merge)
   pool_after = tuple(pool_after)
   _check_pool_after(pool_after, num_layers)
@@ -498,7 +516,9 @@ def _check_merge(merge: str) -> None:
 
 
 def _check_pool_after(pool_after: Sequence[int], num_layers: int) -> None:
-  is_known = all(0 <= number < num_layers for number in pool_after)
+  is_known = all(
+    type(number) is int and 0 <= number < num_layers for number in pool_after
+  )
   if not is_known or list(pool_after) != sorted(set(pool_after)):
     raise ValueError(
       f'pool_after must be ascending layer numbers from 0 to {num_layers - 1}, '
@@ -508,6 +528,8 @@ def _check_pool_after(pool_after: Sequence[int], num_layers: int) -> None:
 
 def _check_fields(cls: type, fields: Mapping[str, Any], what: str) -> None:
   expected = [field.name for field in dataclasses.fields(cls)]
+  if not isinstance(fields, Mapping):
+    raise ValueError(f'{what} must be an object, got {fields!r}.')
   if sorted(fields) != sorted(expected):
     raise ValueError(
       f'{what} has the fields {", ".join(expected)}; got '

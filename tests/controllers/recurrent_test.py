@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxnas.controllers import recurrent
-from jaxnas.spaces import recurrent_cell
+from jaxnas.spaces import conv_net, recurrent_cell
 from jaxnas.types import AnchorPoint, Choice, Range
 
 # 2 * 4 * 2 * 4 * 3 sequences.
@@ -210,6 +210,39 @@ def test_every_parameter_is_uniform_within_init_scale(controller):
   assert not np.array_equal(kernel, other)
 
 
+def test_anchor_points_serve_with_the_default_cells():
+  space = conv_net.make_space(3, heights=(1, 3), widths=(3,), filters=(4, 6, 8))
+  controller = recurrent.make_controller(space.decisions, features=4)
+
+  @jax.jit
+  def run(key, num_active):
+    init_key, draw_key = jax.random.split(key)
+    params = controller.init(init_key)
+    large = jax.tree.map(lambda leaf: 20 * leaf, params)
+    draw = jax.vmap(controller.sample_and_log_prob, (None, 0, None))
+    tokens, own = draw(large, jax.random.split(draw_key, 64), num_active)
+    return params, tokens, own, controller.log_prob(large, tokens)
+
+  # Two layers of four decisions each.
+  params, tokens, own, (values, entropies) = run(jax.random.key(10), 8)
+  np.testing.assert_allclose(own, values, rtol=1e-5, atol=1e-6)
+  # Of the anchor points with a pair, only the first is made.
+  assert np.all(np.asarray(entropies)[:, 4] > 0.1)
+  assert not np.any(np.asarray(entropies)[:, 8:])
+  for row in np.asarray(tokens):
+    assert len(space.decode(row).to_json()['layers']) == 2
+  for leaf in jax.tree.leaves(params):
+    assert 0 < np.abs(leaf).max() <= 0.08
+  # Softmaxes of the 9 choices: heights, widths and filters of a layer.
+  num_choices = np.tile([2, 1, 3], 3)
+  chex.assert_shape(params['kernel'], (9, 4, 3))
+  is_padding = np.arange(3)[None] >= num_choices[:, None]
+  assert not np.any(np.asarray(params['bias'])[is_padding])
+  assert np.all(np.asarray(params['bias'])[~is_padding])
+  chex.assert_shape(params['embeddings'], (1 + 6 * 3 - 3, 4))
+  chex.assert_shape(params['anchors']['vector'], (4,))
+
+
 def test_default_size_is_the_papers():
   space = recurrent_cell.make_space(base=8)
   controller = recurrent.make_controller(space.decisions)
@@ -317,9 +350,10 @@ def test_log_prob_refuses_tokens_of_another_length(controller, params):
   ('arguments', 'message'),
   [
     ({'decisions': ()}, 'at least one decision'),
+    ({'decisions': (AnchorPoint('layer_1', 0),)}, 'decision with a token'),
     (
       {'decisions': (Choice('size', (1, 2)), AnchorPoint('layer_2', 1))},
-      'layer_2.*attention',
+      "'layer_2' must choose among the 0 anchor points before it, got .*=1",
     ),
     ({'num_layers': 0}, 'num_layers must be greater than 0, got 0'),
     ({'features': -1}, 'features must be greater than 0, got -1'),

@@ -12,10 +12,10 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnas.controllers import recurrent
+from jaxnas.controllers import anchors, recurrent
 from jaxnas.spaces import recurrent_cell
 from jaxnas.strategies import reinforce
-from jaxnas.types import Proposals
+from jaxnas.types import AnchorPoint, Choice, Proposals
 
 _BASE_2 = recurrent_cell.make_space(base=2).decisions
 # node_0/combiner, node_0/activation, read_index: 2 * 4 * 3 sequences.
@@ -24,6 +24,16 @@ ALL_TOKENS = np.asarray(
   list(itertools.product(range(2), range(4), range(3))), np.int32
 )
 REWARDS = np.sin(3.0 * np.arange(24)) + 1.5
+# As many sequences: 2 * 2 * 2 of three layers' anchor points, and 3.
+ANCHORS = (
+  AnchorPoint('layer_0', 0),
+  AnchorPoint('layer_1', 1),
+  AnchorPoint('layer_2', 2),
+  Choice('filters', (4, 6, 8)),
+)
+ALL_ANCHOR_TOKENS = np.asarray(
+  list(itertools.product(range(2), range(2), range(2), range(3))), np.int32
+)
 
 
 @pytest.fixture(scope='module')
@@ -39,13 +49,13 @@ def proposals_of(tokens, num_trials=None):
   return Proposals(tokens=tokens, log_prob=jnp.zeros(num_trials))
 
 
-def exact_gradient(controller, params, rewards, entropy_weight):
+def exact_gradient(controller, params, tokens, rewards, entropy_weight):
   """The gradient of E[R] + w * (entropy of all sequences); probabilities."""
 
   @jax.jit
   @functools.partial(jax.grad, has_aux=True)
   def objective(params):
-    log_prob, _ = jax.vmap(controller.log_prob, (None, 0))(params, ALL_TOKENS)
+    log_prob, _ = jax.vmap(controller.log_prob, (None, 0))(params, tokens)
     log_prob = log_prob.sum(axis=1)
     probability = jnp.exp(log_prob)
     value = probability @ (rewards - entropy_weight * log_prob)
@@ -54,21 +64,30 @@ def exact_gradient(controller, params, rewards, entropy_weight):
   return objective(params)
 
 
-@pytest.mark.parametrize('entropy_weight', [0.0, 0.7])
+@pytest.mark.parametrize(
+  ('decisions', 'all_tokens', 'entropy_weight'),
+  [
+    (DECISIONS, ALL_TOKENS, 0.0),
+    (DECISIONS, ALL_TOKENS, 0.7),
+    (ANCHORS, ALL_ANCHOR_TOKENS, 0.7),
+  ],
+)
 def test_mean_update_over_all_sequences_is_the_exact_gradient(
-  controller, entropy_weight
+  decisions, all_tokens, entropy_weight
 ):
+  controller = recurrent.make_controller(
+    decisions, nn.SimpleCell, num_layers=1, features=4
+  )
   with jax.enable_x64(True):
-    # Scaled up, so that the distribution is far from uniform.
-    params = jax.tree.map(
-      lambda leaf: 12 * leaf.astype(jnp.float64),
-      controller.init(jax.random.key(0)),
-    )
     # With plain gradient descent at rate 1 the update is the estimate.
     strategy = reinforce.make_reinforce(
       controller, entropy_weight=entropy_weight, optimizer=optax.sgd(1.0)
     )
     start = strategy.init(jax.random.key(0))
+    # Scaled up, so that the distribution is far from uniform.
+    params = jax.tree.map(
+      lambda leaf: 12 * leaf.astype(jnp.float64), start.params
+    )
     start = start._replace(params=params, num_updates=jnp.int32(1))
 
     def estimate(baseline, tokens, reward):
@@ -79,15 +98,57 @@ def test_mean_update_over_all_sequences_is_the_exact_gradient(
 
     estimates_of = jax.jit(jax.vmap(estimate, in_axes=(None, 0, 0)))
     exact, probability = exact_gradient(
-      controller, params, REWARDS, entropy_weight
+      controller, params, all_tokens, REWARDS, entropy_weight
     )
     assert optax.tree.norm(exact) > 0.1
     for baseline in (0.0, 1.3):
-      estimates = estimates_of(baseline, ALL_TOKENS, REWARDS)
+      estimates = estimates_of(baseline, all_tokens, REWARDS)
       mean = jax.tree.map(
         lambda leaf: np.tensordot(probability, leaf, axes=1), estimates
       )
       chex.assert_trees_all_close(mean, exact, rtol=1e-9, atol=1e-10)
+
+
+# Random search has half of the connections right. Attention has to tell the
+# layers apart by their states alone, and often stays with all but one right.
+@pytest.mark.parametrize(
+  ('mechanism', 'learning_rate', 'share'),
+  [
+    ('attention', 0.03, 0.7),
+    ('feed_forward', 0.03, 0.95),
+    ('multinomial', 0.1, 0.85),
+  ],
+)
+def test_every_anchor_mechanism_learns_to_wire_a_chain(
+  mechanism, learning_rate, share
+):
+  controller = recurrent.make_controller(
+    tuple(AnchorPoint(f'layer_{i}', i) for i in range(4)),
+    nn.SimpleCell,
+    num_layers=1,
+    features=8,
+    anchors=anchors.MECHANISMS[mechanism](),
+  )
+  strategy = reinforce.make_reinforce(controller, learning_rate)
+  chain = np.asarray([1, 0, 1, 0, 0, 1])
+
+  @jax.jit
+  @jax.vmap
+  def run(key):
+    def step(state, key):
+      proposals = strategy.ask(state, key, 8)
+      rewards = jnp.mean(proposals.tokens == chain[None], axis=1)
+      state, metrics = strategy.tell(state, proposals, rewards)
+      return state, metrics['mean_reward']
+
+    init_key, run_key = jax.random.split(key)
+    state = strategy.init(init_key)
+    return jax.lax.scan(step, state, jax.random.split(run_key, 50))[1]
+
+  # 400 trials each.
+  means = run(jax.random.split(jax.random.key(0), 6))
+  assert np.mean(means[:, :2]) == pytest.approx(0.5, abs=0.12)
+  assert np.mean(means[:, -10:]) > share
 
 
 def test_loss_is_the_equation_by_hand():
