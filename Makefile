@@ -11,12 +11,15 @@ BIN := $(VENV)/bin
 # Twice quiet: errors only.
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 
-.PHONY: search test bench-recurrent clean
+.PHONY: search search-conv test bench-recurrent bench-conv clean
 .DELETE_ON_ERROR:
 
 search: $(VENV)/.installed
 	$(BIN)/python -m experiments.search_recurrent_cell \
 	  --workdir=runs/recurrent_cell $(ARGS)
+
+search-conv: $(VENV)/.installed
+	$(BIN)/python -m experiments.search_conv_net --workdir=runs/conv_net $(ARGS)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -26,6 +29,9 @@ test: $(VENV)/.installed-dev
 
 bench-recurrent: $(VENV)/.installed-bench
 	$(BIN)/python -m experiments.benchmark_recurrent $(ARGS)
+
+bench-conv: $(VENV)/.installed-bench
+	$(BIN)/python -m experiments.benchmark_conv $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -62,7 +62,7 @@ def measure(
 
   Args:
     route: the route; its programs stay compiled.
-    architectures: typical ones, as many as the runner's block has.
+    architectures: typical ones, as many as fill the runner's devices.
     learning_rate: of the short trainings.
   """
   keys = jax.random.split(jax.random.key(0), len(architectures))

@@ -1,0 +1,181 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The routes by which convolutional networks can be trained, and the choice.
+
+- `compiled`: a program for each network, compiled while others train.
+- `interpreted`: one program; networks are data and its branches real, so that a
+  device trains one child after another.
+- `vmapped`: one program in which a device trains many children at once, each as
+  a masked network of the largest kind.
+
+`auto` measures and takes the cheapest. On a CPU the vmapped route is not
+measured: it wastes most of its arithmetic, and a CPU has none to spare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments import image_tasks
+from jaxnas.children import (
+  conv_interpreter,
+  conv_masked,
+  conv_net,
+  conv_program,
+  image_training,
+)
+from jaxnas.datasets import images
+from jaxnas.evaluators import batched, compiled, routes
+from jaxnas.types import ProxyTask, SearchSpace
+
+ROUTES = ('compiled', 'interpreted', 'vmapped')
+
+_NUM_VMAPPED = 32
+
+
+class ConvRoutes:
+  """Makes the routes for networks of one space, each when it is asked for.
+
+  Attributes:
+    dataset: the images.
+    recipe: how a child is trained.
+    num_devices: over how many devices children are spread.
+    runners: of the routes and baselines made so far.
+  """
+
+  def __init__(
+    self,
+    dataset: images.ImageDataset,
+    recipe: image_training.Recipe,
+    layout: dict[str, Any],
+    num_devices: int,
+    block_size: int,
+  ):
+    """Makes the maker of routes.
+
+    Args:
+      dataset: the images.
+      recipe: how a child is trained.
+      layout: what the space has: `num_layers`, `heights`, `widths`, `filters`
+        and `merge`.
+      num_devices: over how many devices children are spread.
+      block_size: how many children share a call; 0 decides by the route.
+    """
+    self.dataset, self.recipe = dataset, recipe
+    self.num_devices = num_devices
+    self.runners: list[Any] = []
+    self._block_size = block_size
+    self._layout = layout | {
+      'image_shape': dataset.image_shape,
+      'num_classes': dataset.num_classes,
+    }
+
+  @functools.cache  # noqa: B019  # There is one for a run.
+  def make(self, name: str) -> routes.Route:
+    """Makes a route.
+
+    Args:
+      name: one of `ROUTES`.
+
+    Raises:
+      ValueError: there is none of that name.
+    """
+    if name == 'compiled':
+      runner: Any = compiled.CompiledRunner(
+        self.compiled_task,
+        self._block_size or 4 * self.num_devices,
+        self.num_devices,
+      )
+      assemble: Any = list
+    elif name == 'interpreted':
+      interpreter = conv_interpreter.ConvInterpreter(**self._layout)
+      axes = conv_program.BATCH_AXES
+      runner = self._block_runner(
+        self._task(interpreter.make_network, axes), 4, 'loop'
+      )
+      assemble = interpreter.assemble
+    elif name == 'vmapped':
+      masked = conv_masked.ConvMasked(**self._layout)
+      per_device = 4 if jax.default_backend() == 'cpu' else _NUM_VMAPPED
+      runner = self._block_runner(
+        self._task(masked.make_network, conv_masked.BATCH_AXES),
+        per_device,
+        'vmap',
+      )
+      assemble = masked.assemble
+    else:
+      raise ValueError(
+        f'Unknown route {name!r}; expected one of auto, {", ".join(ROUTES)}.'
+      )
+    self.runners.append(runner)
+    return routes.Route(runner, assemble)
+
+  def make_baseline(self, architecture, num_jobs: int) -> batched.BlockRunner:
+    """Makes a runner of one network, compiled, for several trainings of it."""
+    num_blocks = -(-num_jobs // self.num_devices)
+    runner = batched.BlockRunner(
+      self.compiled_task(architecture),
+      num_blocks * self.num_devices,
+      self.num_devices,
+      mapping='loop',
+    )
+    self.runners.append(runner)
+    return runner
+
+  def compiled_task(self, architecture) -> ProxyTask:
+    """Makes the task of training one network, compiled."""
+    return self._task(
+      lambda _: conv_net.make_network(
+        architecture, self.dataset.image_shape, self.dataset.num_classes
+      )
+    )
+
+  def measure(
+    self, space: SearchSpace, name: str, learning_rate: float
+  ) -> routes.Timing:
+    """Measures what a route costs, with random networks of the full depth."""
+    route = self.make(name)
+    generator = np.random.default_rng(0)
+    sizes = [
+      d.num_choices for d in space.decisions for _ in range(d.num_tokens)
+    ]
+    # A compiled child is one program; a block of others is full anyway.
+    count = self.num_devices if name == 'compiled' else route.runner.block_size
+    architectures: Sequence[Any] = [
+      space.decode(generator.integers(0, sizes).astype(np.int32))
+      for _ in range(count)
+    ]
+    return routes.measure(route, architectures, learning_rate)
+
+  def _task(self, make_network, program_axes=None):
+    return image_tasks.make_task(
+      self.dataset, self.recipe, make_network, program_axes
+    )
+
+  def _block_runner(self, task, per_device, mapping):
+    return batched.BlockRunner(
+      task,
+      self._block_size or per_device * self.num_devices,
+      self.num_devices,
+      mapping=mapping,
+    )
+
+
+def candidates(space_is_plain: bool) -> tuple[str, ...]:
+  """Returns the routes that `auto` measures.
+
+  Args:
+    space_is_plain: whether all strides are 1 and nothing is pooled; other
+      networks can only be compiled.
+  """
+  if not space_is_plain:
+    return ('compiled',)
+  if jax.default_backend() == 'cpu':
+    return ('compiled', 'interpreted')
+  return ROUTES

@@ -1,0 +1,468 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Searches for a convolutional network, against random search at equal cost.
+
+    python -m experiments.search_conv_net --workdir=runs/conv_net
+
+A controller chooses for every layer which earlier layers feed it, the size of
+its filters and their number. The networks are trained for a short while; the
+validation accuracy of each is its reward. The best of each arm are retrained
+and compared with a plain chain and with the densely connected network, both of
+about as many parameters.
+
+`--preset=paper` is the search on CIFAR-10 of the paper's section 4.1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments import (
+  conv_routes,
+  driver,
+  image_tasks,
+  launch,
+  search_settings,
+)
+from jaxnas import retraining as retraining_lib
+from jaxnas import search as search_lib
+from jaxnas.children import augmentation, image_training
+from jaxnas.controllers import anchors, recurrent
+from jaxnas.datasets import images
+from jaxnas.evaluators import batched, rewards, routes
+from jaxnas.records import workdir as workdir_lib
+from jaxnas.spaces import conv_net as spaces
+from jaxnas.types import SearchSpace
+from jaxnas.visualize import conv_net as pictures
+
+setting = launch.setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(search_settings.Settings):
+  """Settings of a search for a convolutional network."""
+
+  dataset: str = setting(
+    'digits', 'digits, cifar10, fashion_mnist, mnist, npz or a name of TFDS.'
+  )
+  data_dir: str | None = setting(None, 'Folder of archives; the .npz file.')
+  num_validation: int | None = setting(None, 'Images for rewards; a tenth.')
+  num_report: int | None = setting(None, 'Images for comparisons; a tenth.')
+  preprocessing: str = setting(
+    'standardize', 'Of the images.', choices=('standardize', 'whiten')
+  )
+  num_layers: int = setting(6, 'Layers of the deepest network.')
+  first_depth: int = setting(0, 'Layers at the beginning; 0: num_layers.')
+  depth_growth: int = setting(2, 'Layers that the depth grows by at a time.')
+  depth_every: int = setting(0, "An arm's trials before it grows; 0: never.")
+  heights: tuple[int, ...] = setting(spaces.SIZES, 'Of filters, odd.')
+  widths: tuple[int, ...] = setting(spaces.SIZES, 'Of filters, odd.')
+  filters: tuple[int, ...] = setting((8, 12, 16, 24), 'Numbers of filters.')
+  strides: tuple[int, ...] = setting(
+    (1,), 'More than one are predicted, as 1,2,3 in the paper.'
+  )
+  pool_after: tuple[int, ...] = setting(
+    (), 'Layers, from 0, after which everything is max pooled.'
+  )
+  merge: str = setting(
+    'concat', 'How several inputs are joined.', choices=spaces.MERGES
+  )
+  known_nets: tuple[str, ...] = setting(
+    ('chain', 'dense', 'resnet'), 'Tried beside them, where they fit.'
+  )
+  anchors: str = setting(
+    'attention', 'What an anchor point is.', choices=tuple(anchors.MECHANISMS)
+  )
+  reward_power: float = setting(3.0, 'The reward is accuracy to this power.')
+  route: str = setting(
+    'auto', 'How children train.', choices=('auto', *conv_routes.ROUTES)
+  )
+  num_epochs: int = setting(5, 'Of a child in the search.')
+  num_steps: int = setting(0, 'Of a child instead; 0: num_epochs.')
+  batch_size: int = setting(64, 'Images in a step.')
+  learning_rate: float = setting(0.1, 'Of a child, before its schedule.')
+  momentum: float = setting(0.9, "Of Nesterov's gradient.")
+  weight_decay: float = setting(1e-4, 'Added to the gradient.')
+  schedule: str = setting(
+    'cosine',
+    'Of the learning rate.',
+    choices=tuple(image_training.SCHEDULES),
+  )
+  augmentation: str = setting(
+    'none', 'Of training images.', choices=augmentation.KINDS
+  )
+  margin: int = setting(4, 'How far a crop is off the centre, pixels.')
+  flip: bool = setting(False, 'Mirror half of the training images.')
+  evaluate_every: int = setting(0, 'Steps between evaluations; 0: an epoch.')
+  num_evaluations: int = setting(5, 'The best of so many last ones counts.')
+  num_trials: int = setting(208, 'Proposals, all strategies together.')
+  trials_per_update: int = setting(8, 'Proposals of an arm in a round.')
+  num_winners: int = setting(2, 'Best of each arm that are retrained.')
+  retrain_learning_rates: tuple[float, ...] = setting(
+    (0.05, 0.1), 'The grid, the same for all.'
+  )
+
+
+PRESETS = {
+  'quick': Config(),
+  # Sections 3.3 and 4.1 of the paper, and its appendix, where nothing else is
+  # said.
+  'paper': Config(
+    dataset='cifar10',
+    num_validation=5000,
+    preprocessing='whiten',
+    # Starts at 6 layers and grows by 2 every 1,600 of 12,800 trials.
+    num_layers=20,
+    first_depth=6,
+    depth_growth=2,
+    depth_every=1600,
+    filters=spaces.FILTERS,
+    strategies=('reinforce',),
+    num_trials=12_800,
+    # 100 controller replicas of 8 children each, which did not wait for each
+    # other; here one controller is updated after every 8.
+    trials_per_update=8,
+    known_nets=('figure_7',),
+    controller_learning_rate=0.0006,
+    # Not in the paper; that of its successor NASNet (Zoph et al., 2018).
+    baseline_decay=0.95,
+    num_epochs=50,
+    # Batch size and schedule "as in DenseNet" (Huang et al., 2017).
+    batch_size=64,
+    schedule='step',
+    learning_rate=0.1,
+    momentum=0.9,
+    weight_decay=1e-4,
+    # "Upsample each image then choose a random 32x32 crop": NASNet, by the same
+    # authors, says to 40x40.
+    augmentation='upsample_crop',
+    margin=4,
+    flip=True,
+    num_winners=1,
+    retrain_learning_rates=(0.05, 0.1, 0.2),
+  ),
+}
+
+
+def run(config: Config, workdir: str) -> None:
+  """Runs, resumes or shows a search.
+
+  Args:
+    config: the settings.
+    workdir: the run's folder. A route that was chosen by time stays chosen.
+  """
+  route = None
+  if pathlib.Path(workdir, 'manifest.json').exists():
+    route = workdir_lib.read_manifest(workdir).get('route')
+  driver.run(make_experiment(config, route), workdir)
+
+
+def make_experiment(
+  config: Config, route: str | None = None
+) -> driver.Experiment:
+  """Makes everything of a run that its settings decide.
+
+  Args:
+    config: the settings.
+    route: what `auto` chose in this run before.
+
+  Raises:
+    ValueError: a setting is out of range, or the data is.
+  """
+  space = _make_space(config)
+  schedule = search_lib.DepthSchedule(
+    config.first_depth or config.num_layers,
+    config.depth_growth,
+    config.depth_every,
+    config.num_layers,
+    spaces.layer_decisions(config.strides),
+  )
+  dataset = images.load(
+    config.dataset,
+    config.data_dir,
+    num_validation=config.num_validation,
+    num_report=config.num_report,
+    preprocessing=config.preprocessing,
+  )
+  recipe = _make_recipe(config)
+  config = _complete(config, len(dataset.train_labels) // recipe.batch_size)
+  _largest(space).sizes(*dataset.image_shape[:2])
+  reward = rewards.make_accuracy_reward(config.reward_power)
+  known = _known_nets(config, space)
+  arms = search_settings.make_arms(
+    config,
+    space,
+    list(known.values()),
+    lambda: recurrent.make_controller(
+      space.decisions,
+      num_layers=config.controller_layers,
+      features=config.controller_features,
+      anchors=anchors.MECHANISMS[config.anchors](),
+    ),
+    schedule if config.depth_every else None,
+  )
+  makers = conv_routes.ConvRoutes(
+    dataset,
+    recipe,
+    {
+      name: getattr(config, name)
+      for name in ('num_layers', 'heights', 'widths', 'filters', 'merge')
+    },
+    search_settings.choose_num_devices(config),
+    config.block_size,
+  )
+  route, timing = _choose_route(config, space, makers, route)
+  chosen = makers.make(route)
+  key = jax.random.key(config.seed)
+  field = _Field(config, space, makers)
+  return driver.Experiment(
+    config=dataclasses.asdict(config),
+    search=search_lib.Search(
+      space=space,
+      arms=arms,
+      evaluator=batched.make_evaluator(
+        space,
+        chosen.assemble,
+        chosen.runner,
+        reward,
+        config.learning_rate,
+        config.num_steps,
+        cost=functools.partial(_multiply_adds, dataset),
+      ),
+      key=key,
+      reevaluate_duplicates=config.reevaluate_duplicates,
+    ),
+    make_retraining=lambda log: retraining_lib.Retraining(
+      contestants=field.contestants(log.trials),
+      trainers=field.trainers,
+      learning_rates=config.retrain_learning_rates,
+      num_seeds=config.num_seeds,
+      num_steps=config.retrain_steps,
+      key=key,
+      reward=rewards.make_accuracy_reward(config.reward_power),
+      measure=retraining_lib.ACCURACY,
+    ),
+    num_retrainings=field.num_retrainings,
+    runners=makers.runners,
+    estimate=functools.partial(_estimate, config, space, makers, route, timing),
+    facts={
+      'seed': config.seed,
+      'data_hash': dataset.content_hash,
+      'image_shape': list(dataset.image_shape),
+      'num_classes': dataset.num_classes,
+      'known': list(known),
+      'route': route,
+    },
+    measure=retraining_lib.ACCURACY,
+    search_metric='best_accuracy',
+    draw=pictures.write_net,
+    picture='best_net.svg',
+    checkpoint_every=config.checkpoint_every,
+  )
+
+
+def _make_space(config: Config) -> SearchSpace:
+  return spaces.make_space(
+    config.num_layers,
+    config.heights,
+    config.widths,
+    config.filters,
+    config.strides,
+    config.merge,
+    config.pool_after,
+  )
+
+
+def _make_recipe(config: Config) -> image_training.Recipe:
+  return image_training.Recipe(
+    batch_size=config.batch_size,
+    momentum=config.momentum,
+    weight_decay=config.weight_decay,
+    schedule=config.schedule,
+    augmentation=config.augmentation,
+    margin=config.margin,
+    flip=config.flip,
+    evaluate_every=config.evaluate_every,
+    num_evaluations=config.num_evaluations,
+  )
+
+
+def _complete(config: Config, epoch_steps: int) -> Config:
+  """Returns the config with every setting decided; checks it."""
+  if not config.num_steps and config.num_epochs < 1:
+    raise ValueError(f'num_epochs must be at least 1, got {config.num_epochs}.')
+  num_steps = config.num_steps or config.num_epochs * max(1, epoch_steps)
+  search_settings.check(config, num_steps, config.learning_rate)
+  return dataclasses.replace(
+    config,
+    num_steps=num_steps,
+    retrain_steps=config.retrain_steps or 2 * num_steps,
+    num_host_devices=search_settings.choose_num_devices(config),
+  )
+
+
+def _largest(space: SearchSpace) -> spaces.ConvNet:
+  """Returns a network of the full depth that makes the smallest outputs."""
+  tokens = [
+    decision.num_choices - 1
+    for decision in space.decisions
+    for _ in range(decision.num_tokens)
+  ]
+  net: Any = space.decode(np.array(tokens, np.int32))
+  return net
+
+
+def _known_nets(config, space) -> dict[str, spaces.ConvNet]:
+  """Returns the known networks that the space has."""
+  found = {}
+  for name in config.known_nets:
+    image_tasks.known_net(name, 4, 1, config.merge)
+    filters = sorted(config.filters)[len(config.filters) // 2]
+    try:
+      net = image_tasks.known_net(
+        name, config.num_layers, filters, config.merge
+      )
+      net = dataclasses.replace(net, pool_after=config.pool_after)
+      space.encode(net)
+    except ValueError:
+      continue
+    found[name] = net
+  return found
+
+
+def _choose_route(config, space, makers, route):
+  """Returns the route's name, and what it costs if that was measured."""
+  is_plain = config.strides == (1,) and not config.pool_after
+  names = conv_routes.candidates(is_plain)
+  if config.route != 'auto':
+    if not is_plain and config.route != 'compiled':
+      raise ValueError(
+        f'The {config.route} route has neither strides nor pooling; take '
+        '--route=compiled or leave them out.'
+      )
+    return config.route, None
+  if route is not None:
+    return route, None
+  if len(names) == 1:
+    print(f'Route {names[0]}: the only one with strides or pooling.')
+    return names[0], None
+  timings = {
+    name: makers.measure(space, name, config.learning_rate) for name in names
+  }
+  name, reason = routes.choose(timings, config.num_trials, config.num_steps)
+  print(f'Route {name}: {reason}', flush=True)
+  return name, timings[name]
+
+
+def _multiply_adds(dataset: images.ImageDataset, net: spaces.ConvNet) -> int:
+  height, width, channels = dataset.image_shape
+  return net.num_multiply_adds(height, width, channels, dataset.num_classes)
+
+
+def _estimate(
+  config, space, makers, route, timing, num_searched, num_retrained
+):
+  """Returns the seconds of the whole run, by what a few children take."""
+  if timing is None:
+    timing = makers.measure(space, route, config.learning_rate)
+  # Its own programs for retraining take about as long to compile as a route's.
+  once = timing.child if route == 'compiled' else timing.once / 2
+  num_contestants = num_retrained / config.num_jobs
+  return (
+    num_searched * (timing.child + config.num_steps * timing.step)
+    + num_retrained * config.retrain_steps * timing.step
+    + num_contestants * once
+  )
+
+
+class _Field:
+  """Who takes part in the retraining; each has a compiled program of its own.
+
+  Attributes:
+    trainers: who trains them, by name; grows with the contestants.
+    num_retrainings: how many trainings there are at most.
+  """
+
+  def __init__(
+    self, config: Config, space: SearchSpace, makers: conv_routes.ConvRoutes
+  ):
+    self._config, self._space, self._makers = config, space, makers
+    self.trainers: dict[str, retraining_lib.Trainer] = {}
+    self.num_retrainings = config.num_jobs * (
+      2 + len(config.strategies) * config.num_winners
+    )
+
+  def contestants(self, trials):
+    """Returns the baselines, and the best of each arm."""
+    config = self._config
+    found = [
+      self._contestant(
+        f'{name} #{trial.number}',
+        name,
+        self._space.decode(np.array(trial.tokens)),
+        trial.tokens,
+      )
+      for name in reversed(config.strategies)
+      for trial in retraining_lib.top(trials, name, config.num_winners)
+    ]
+    # As large as the best that the first strategy found.
+    sizes = [
+      each.num_params for each in found if each.group == config.strategies[0]
+    ] or [each.num_params for each in found]
+    baselines = [
+      self._baseline(label, make_net, sizes[0] if sizes else None)
+      for label, make_net in (
+        ('plain chain', spaces.make_chain),
+        ('densely connected', spaces.make_dense),
+      )
+    ]
+    return (*baselines, *found)
+
+  def _baseline(self, label, make_net, num_params):
+    config = self._config
+    dataset = self._makers.dataset
+
+    def make(total):
+      # The filters are spread over the layers, as evenly as they go.
+      each, rest = divmod(total, config.num_layers)
+      filters = [each + (n < rest) for n in range(config.num_layers)]
+      net = make_net(config.num_layers, filters, merge=config.merge)
+      return dataclasses.replace(net, pool_after=config.pool_after)
+
+    def count(extra):
+      net = make(config.num_layers + extra)
+      return net.num_params(dataset.image_shape[2], dataset.num_classes)
+
+    total = config.num_layers * max(config.filters)
+    if num_params is not None:
+      total = config.num_layers + retraining_lib.equal_features(
+        count, num_params
+      )
+    return self._contestant(label, label, make(total), None)
+
+  def _contestant(self, label, group, net, tokens):
+    dataset = self._makers.dataset
+    if label not in self.trainers:
+      self.trainers[label] = retraining_lib.Trainer(
+        self._makers.make_baseline(net, self._config.num_jobs)
+      )
+    return retraining_lib.Contestant(
+      label=label,
+      group=group,
+      trainer=label,
+      num_params=net.num_params(dataset.image_shape[2], dataset.num_classes),
+      num_multiply_adds=_multiply_adds(dataset, net),
+      architecture=net,
+      tokens=tokens,
+    )
+
+
+if __name__ == '__main__':
+  launch.launch(Config, run, presets=PRESETS)

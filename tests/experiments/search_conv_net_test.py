@@ -1,0 +1,328 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of the search for a convolutional network, end to end in small."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import conv_routes, search_conv_net
+from jaxnas import search as search_lib
+from jaxnas.children import conv_net
+from jaxnas.evaluators import routes
+from jaxnas.export import architecture as architecture_file
+from jaxnas.records import trial_log, workdir
+
+OUTPUTS = ('best.json', 'best_net.svg', 'curve.png', 'trials.jsonl')
+
+
+def write_images(path):
+  """Writes images whose class is where they are bright."""
+  generator = np.random.default_rng(0)
+  arrays = {}
+  for split, count in (('train', 200), ('test', 20)):
+    labels = generator.integers(0, 3, count)
+    images = generator.integers(0, 120, (count, 5, 5))
+    images[np.arange(count), :, 1 + labels] += 100
+    arrays |= {f'x_{split}': images.astype(np.uint8), f'y_{split}': labels}
+  np.savez(path, **arrays)
+  return str(path)
+
+
+@pytest.fixture(scope='module')
+def data_file(tmp_path_factory):
+  return write_images(tmp_path_factory.mktemp('images') / 'images.npz')
+
+
+def small(data_file, **changes):
+  settings = {
+    'dataset': 'npz',
+    'data_dir': data_file,
+    'num_layers': 2,
+    'heights': (1, 3),
+    'widths': (1, 3),
+    'filters': (2, 3),
+    'known_nets': ('chain', 'resnet'),
+    'route': 'interpreted',
+    'controller_features': 5,
+    'num_trials': 16,
+    'trials_per_update': 4,
+    'batch_size': 16,
+    'num_steps': 12,
+    'num_winners': 1,
+    'num_seeds': 2,
+    'retrain_learning_rates': (0.1,),
+    'block_size': 4,
+    'num_host_devices': 2,
+    'checkpoint_every': 1,
+  }
+  return search_conv_net.Config(**settings | changes)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory, data_file):
+  folder = tmp_path_factory.mktemp('run')
+  search_conv_net.run(small(data_file), str(folder))
+  return folder
+
+
+def contents(folder):
+  return {name: (folder / name).read_bytes() for name in OUTPUTS}
+
+
+def test_run_writes_all_its_files(finished):
+  for name in (*OUTPUTS, 'config.json', 'manifest.json', 'timings.jsonl'):
+    assert (finished / name).stat().st_size > 0
+  trials = trial_log.read_trials(finished / 'trials.jsonl')
+  arms = [trial.arm for trial in trials]
+  # The space is too shallow for a residual network.
+  assert arms.count('known') == 1
+  assert arms.count('random') == arms.count('reinforce') == 8
+  # The chain, the dense network and one winner of each arm, with two seeds.
+  assert arms.count('retrain') == 8
+  for trial in trials:
+    assert trial.status == 'ok'
+    accuracy = trial.metrics['best_accuracy']
+    assert trial.reward == pytest.approx(accuracy**3, rel=1e-6)
+    assert ('report_accuracy' in trial.metrics) == (trial.arm == 'retrain')
+  best = max(trial.metrics['best_accuracy'] for trial in trials)
+  assert best > 0.6
+  manifest = workdir.read_manifest(finished)
+  assert manifest['route'] == 'interpreted'
+  assert manifest['known'] == ['chain']
+
+
+def test_the_best_network_is_a_file_that_flax_runs(finished):
+  facts = json.loads((finished / 'best.json').read_text())
+  net = architecture_file.load_architecture(finished / 'best.json', 'conv_net')
+  network = conv_net.ConvNetwork(architecture=net, num_classes=3)
+  variables = network.init(jax.random.key(0), np.zeros((2, 5, 5, 1)))
+  assert facts['num_params'] == sum(
+    leaf.size for leaf in jax.tree.leaves(variables['params'])
+  )
+  assert len(facts['report_accuracy']) == 2
+  with pytest.raises(ValueError, match='expected recurrent_cell'):
+    architecture_file.load_architecture(
+      finished / 'best.json', 'recurrent_cell'
+    )
+
+
+def test_a_log_that_was_cut_is_continued_to_the_same_bytes(
+  tmp_path, data_file, finished
+):
+  folder = tmp_path / 'run'
+  shutil.copytree(finished, folder)
+  lines = (finished / 'trials.jsonl').read_bytes().splitlines(keepends=True)
+  kept = [*lines[:7], lines[7][:20]]
+  (folder / 'trials.jsonl').write_bytes(b''.join(kept))
+  (folder / 'best.json').unlink()
+  search_conv_net.run(small(data_file), str(folder))
+  assert contents(folder) == contents(finished)
+
+
+def test_finished_run_is_found(finished, data_file, capsys):
+  before = contents(finished)
+  search_conv_net.run(small(data_file), str(finished))
+  printed = capsys.readouterr().out
+  assert 'Found the finished run' in printed
+  assert 'multiply-adds' in printed
+  assert 'REINFORCE against plain chain: accuracy difference' in printed
+  assert contents(finished) == before
+
+
+def test_baselines_are_as_large_as_the_best(finished, data_file):
+  with trial_log.TrialLog(finished / 'trials.jsonl') as log:
+    contestants = (
+      search_conv_net.make_experiment(small(data_file))
+      .make_retraining(log)
+      .contestants
+    )
+  chain, dense, *_, winner = contestants
+  assert winner.group == 'reinforce'
+  # Two or three filters more or fewer are a large step in so small a network.
+  for baseline in (chain, dense):
+    assert 0.7 < baseline.num_params / winner.num_params < 1.4
+    assert len(baseline.architecture.layers) == 2
+
+
+def evaluate(config, tokens):
+  evaluator = search_conv_net.make_experiment(config).search.evaluator
+  keys = jax.random.split(jax.random.key(0), len(tokens))
+  return evaluator.evaluate(keys, tokens)
+
+
+def test_routes_agree(data_file):
+  tokens = np.array(
+    [[0, 1, 1, 0, 0, 0, 1], [1, 0, 1, 1, 1, 1, 0], [1, 0, 0, -1, -1, -1, -1]],
+    np.int32,
+  )
+  results = [
+    evaluate(small(data_file, route=route, num_steps=8), tokens)
+    for route in conv_routes.ROUTES
+  ]
+  # Rounding grows over 8 steps, and an image is 1/20 of the accuracy.
+  for other in results[1:]:
+    np.testing.assert_allclose(
+      other.metrics['train_loss'], results[0].metrics['train_loss'], rtol=1e-3
+    )
+    np.testing.assert_allclose(
+      other.metrics['validation_loss'],
+      results[0].metrics['validation_loss'],
+      rtol=1e-3,
+    )
+    np.testing.assert_allclose(other.rewards, results[0].rewards, atol=0.15)
+
+
+def test_auto_measures_says_why_and_is_kept(
+  tmp_path, data_file, monkeypatch, capsys
+):
+  measured = []
+
+  def measure(route, architectures, learning_rate):
+    measured.append(type(route.runner).__name__)
+    return routes.Timing(1.0, 1.0, 0.1 if len(measured) == 1 else 0.01)
+
+  monkeypatch.setattr(routes, 'measure', measure)
+  config = small(data_file, route='auto', num_steps=2)
+  experiment = search_conv_net.make_experiment(config)
+  assert measured == ['CompiledRunner', 'BlockRunner']
+  assert experiment.facts['route'] == 'interpreted'
+  printed = capsys.readouterr().out
+  assert 'Route interpreted: the least time for 16 children' in printed
+  # What a run has chosen once, it does not choose again.
+  workdir.write_json(tmp_path / 'manifest.json', {'route': 'compiled'})
+  made = []
+  monkeypatch.setattr(
+    search_conv_net.driver, 'run', lambda experiment, _: made.append(experiment)
+  )
+  search_conv_net.run(config, str(tmp_path))
+  assert len(measured) == 2
+  assert made[0].facts['route'] == 'compiled'
+
+
+def test_strides_and_pooling_are_compiled(data_file, capsys):
+  config = small(
+    data_file, route='auto', strides=(1, 2), pool_after=(0,), known_nets=()
+  )
+  experiment = search_conv_net.make_experiment(config)
+  assert experiment.facts['route'] == 'compiled'
+  assert 'the only one' in capsys.readouterr().out
+  tokens = np.array([[0, 1, 1, 0, 0, 1, 1, 1, 0, 1, 0]], np.int32)
+  evaluation = experiment.search.evaluator.evaluate(
+    jax.random.split(jax.random.key(0), 1), tokens
+  )
+  assert evaluation.status.tolist() == [0]
+  assert evaluation.rewards[0] > 0
+
+
+def test_depth_grows_by_the_schedule(data_file):
+  config = small(
+    data_file, num_layers=4, first_depth=2, depth_growth=1, depth_every=4
+  )
+  search = search_conv_net.make_experiment(config).search
+  for arm in search.arms[1:]:
+    assert [arm.num_active(n) for n in (0, 4, 8, 80)] == [8, 12, 16, 16]
+  state = search_lib.init(search)
+  for arm, strategy in zip(search.arms[1:], state.strategies[1:], strict=True):
+    tokens = arm.strategy.ask(strategy, jax.random.key(0), 3, 12).tokens
+    depths = [
+      len(search.space.decode(np.asarray(row)).layers) for row in tokens
+    ]
+    assert depths == [3] * 3
+
+
+def test_the_papers_preset():
+  paper = search_conv_net.PRESETS['paper']
+  assert search_conv_net.PRESETS['quick'] == search_conv_net.Config()
+  schedule = search_lib.DepthSchedule(
+    paper.first_depth,
+    paper.depth_growth,
+    paper.depth_every,
+    paper.num_layers,
+    4,
+  )
+  assert schedule.depth(paper.num_trials - 1) == 20
+  assert paper.controller_learning_rate == 0.0006
+  assert (paper.controller_layers, paper.controller_features) == (2, 35)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'dataset': 'cifer10'}, 'cifar10'),
+    ({'known_nets': ('chian',)}, 'did you mean chain'),
+    ({'num_layers': 0}, 'num_layers must be at least 1'),
+    ({'heights': (2,)}, 'must be odd'),
+    ({'filters': (0,)}, 'from 1 on'),
+    ({'strategies': ('annealing',)}, "Unknown strategy 'annealing'"),
+    ({'num_trials': 10}, 'multiple of 8'),
+    ({'batch_size': 5000}, 'only 160 images to train on'),
+    ({'first_depth': 3}, 'from 1 to 2, the layers of the space; got 3'),
+    ({'pool_after': (0,)}, 'interpreted route has neither strides nor'),
+    ({'strides': (1, 2)}, 'interpreted route has neither strides nor'),
+    ({'block_size': 3}, 'multiple of num_devices'),
+    ({'num_seeds': 1}, 'num_seeds must be at least 2'),
+    ({'num_steps': 0, 'num_epochs': 0}, 'num_epochs must be at least 1'),
+    ({'reward_power': 0.0}, 'power must be positive'),
+  ],
+)
+def test_bad_settings_leave_no_trace(tmp_path, data_file, changes, message):
+  with pytest.raises(ValueError, match=message):
+    search_conv_net.run(small(data_file, **changes), str(tmp_path / 'x'))
+  assert not (tmp_path / 'x').exists()
+
+
+def test_a_pooling_that_leaves_no_pixel_names_the_layer(data_file):
+  config = small(
+    data_file, route='compiled', num_layers=4, pool_after=(0, 1, 2)
+  )
+  with pytest.raises(ValueError, match='Pooling after layer 2 leaves no pixel'):
+    search_conv_net.make_experiment(config)
+
+
+def test_changed_config_is_refused(finished, data_file):
+  before = contents(finished)
+  with pytest.raises(ValueError, match="'seed'"):
+    search_conv_net.run(small(data_file, seed=1), str(finished))
+  assert contents(finished) == before
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (['--dataset=npz', '--data_dir=missing.npz'], 'missing.npz'),
+    (['--merge=multiply'], 'merge'),
+    (['--preset=papers'], 'preset'),
+  ],
+)
+def test_errors_are_one_line(tmp_path, flags, message):
+  result = subprocess.run(
+    [
+      sys.executable,
+      '-m',
+      'experiments.search_conv_net',
+      f'--workdir={tmp_path / "run"}',
+      *flags,
+    ],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert result.returncode == 1
+  assert message in result.stderr
+  assert 'Traceback' not in result.stderr
+  assert not (tmp_path / 'run').exists()
+
+
+def test_every_setting_is_a_field_of_the_file(finished, data_file):
+  saved = json.loads((finished / 'config.json').read_text())
+  assert set(saved) == {
+    field.name for field in dataclasses.fields(search_conv_net.Config)
+  }
