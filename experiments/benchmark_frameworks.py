@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The processes of jax and PyTorch that the benchmark compares."""
+"""The processes of jax and PyTorch that a benchmark compares."""
 
 from __future__ import annotations
 
@@ -23,10 +23,26 @@ class Frameworks:
     about: machine, devices and versions of the workers started so far.
   """
 
-  def __init__(self, stack: contextlib.ExitStack):
-    """Makes a set of workers that end with `stack`."""
+  def __init__(
+    self,
+    stack: contextlib.ExitStack,
+    prefix: str = '',
+    target: str = 'bench-recurrent',
+    searching: str = 'interpreted training',
+  ):
+    """Makes a set of workers.
+
+    Args:
+      stack: what they end with.
+      prefix: of the workers' modules, after `benchmark_`.
+      target: what of the Makefile installs all that is compared.
+      searching: what runs on the devices of a search.
+    """
     self.about: dict[str, dict[str, Any]] = {'machine': _machine()}
     self._stack = stack
+    self._prefix = prefix
+    self._target = target
+    self._searching = searching
     self._workers: dict[str, benchmark_worker.Worker] = {}
 
   @property
@@ -43,7 +59,7 @@ class Frameworks:
     """Returns why PyTorch cannot be compared with here, `None` if it can."""
     if importlib.util.find_spec('torch') is None:
       return (
-        'PyTorch is missing: `make bench-recurrent` installs it, or '
+        f'PyTorch is missing: `make {self._target}` installs it, or '
         "`pip install '.[bench]'`"
       )
     if not self.is_cpu and not self.torch().facts['has_cuda']:
@@ -70,13 +86,21 @@ class Frameworks:
     return self._workers['jax']
 
   @contextlib.contextmanager
-  def search_jax(self) -> Iterator[benchmark_worker.Worker]:
-    """Yields a new worker with the devices of a search; nothing is compiled."""
-    with benchmark_worker.Worker(
-      'experiments.benchmark_jax', _environment()
-    ) as worker:
+  def search_jax(
+    self, xla_flags: str = ''
+  ) -> Iterator[benchmark_worker.Worker]:
+    """Yields a new worker with the devices of a search; nothing is compiled.
+
+    Args:
+      xla_flags: added to those of the environment.
+    """
+    environment = _environment()
+    if xla_flags:
+      given = environment.get('XLA_FLAGS', '')
+      environment['XLA_FLAGS'] = f'{given} {xla_flags}'.strip()
+    with benchmark_worker.Worker(self._module('jax'), environment) as worker:
       self.about['devices'] = {
-        'interpreted training': worker.facts['num_devices'],
+        self._searching: worker.facts['num_devices'],
         'all else in jax': self.jax().facts['num_devices'],
       }
       yield worker
@@ -93,11 +117,14 @@ class Frameworks:
     return self._workers[name]
 
   def _start(self, name, environment) -> benchmark_worker.Worker:
-    module = f'experiments.benchmark_{name.split("_")[0]}'
+    module = self._module(name.split('_')[0])
     self._workers[name] = self._stack.enter_context(
       benchmark_worker.Worker(module, environment)
     )
     return self._workers[name]
+
+  def _module(self, framework: str) -> str:
+    return f'experiments.benchmark_{self._prefix}{framework}'
 
 
 def _environment() -> dict[str, str]:

@@ -11,9 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import functools
-import importlib.metadata
-import resource
-import sys
 import time
 from typing import Any
 
@@ -24,7 +21,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 import numpy as np
 
-from experiments import benchmark_worker
+from experiments import benchmark_device, benchmark_worker
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import recurrent_interpreter, text_training
 from jaxnas.controllers import recurrent as controllers
@@ -38,20 +35,6 @@ Burst = Callable[..., Facts]
 
 _LEARNING_RATE = 1.0
 _BATCHES_A_SCAN = 32
-
-
-def describe() -> Facts:
-  """Returns device and versions."""
-  device = jax.local_devices()[0]
-  return {
-    'platform': device.platform,
-    'device': device.device_kind,
-    'num_devices': len(jax.local_devices()),
-    'versions': {
-      name: importlib.metadata.version(name)
-      for name in ('jax', 'jaxlib', 'flax')
-    },
-  }
 
 
 def make_interpreted(
@@ -88,7 +71,7 @@ def make_interpreted(
     return {
       'seconds': time.perf_counter() - started,
       'num_alive': metrics['is_alive'].sum(),
-      'peak_bytes': _peak_bytes(),
+      'peak_bytes': benchmark_device.peak_bytes(),
     }
 
   burst(1, 0, runner.block_size)
@@ -429,14 +412,5 @@ def _repeated(
   return burst
 
 
-def _peak_bytes() -> int:
-  """Returns the most memory used so far: the device's, or on a CPU all."""
-  device = jax.local_devices()[0]
-  if device.platform != 'cpu':
-    return (device.memory_stats() or {}).get('peak_bytes_in_use', 0)
-  unit = 1 if sys.platform == 'darwin' else 1024
-  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 if __name__ == '__main__':
-  benchmark_worker.serve(MAKERS, describe)
+  benchmark_worker.serve(MAKERS, benchmark_device.describe)

@@ -130,6 +130,23 @@ def make_step(model: LanguageModel, max_grad_norm: float = 0.25):
   return step
 
 
+def prepare(device: str, num_threads: int | None) -> None:
+  """Sets PyTorch up; `None` is its default number of threads."""
+  torch.manual_seed(0)
+  if num_threads is not None:
+    torch.set_num_threads(num_threads)
+  # As XLA does: numbers too small to be normal are zero, and a GPU may multiply
+  # float32 in TF32. Both can only make PyTorch faster.
+  torch.set_flush_denormal(True)
+  torch.backends.cuda.matmul.allow_tf32 = True
+
+
+def wait(device: str) -> None:
+  """Waits for an accelerator."""
+  if device == 'cuda':
+    torch.cuda.synchronize()
+
+
 def describe() -> Facts:
   """Returns version and devices."""
   return {
@@ -149,7 +166,7 @@ def make_train(
   num_threads: int | None = None,
 ) -> tuple[Facts, Burst]:
   """Trains children one after another; a burst trains each for some steps."""
-  _prepare(device, num_threads)
+  prepare(device, num_threads)
   shape = (num_unrolled, batch_size)
   inputs, targets = (
     torch.randint(vocab_size, shape, device=device) for _ in range(2)
@@ -166,7 +183,7 @@ def make_train(
     for index, step in enumerate(steps):
       for _ in range(num_steps):
         states[index] = step(inputs, targets, *states[index])[1:]
-    _wait(device)
+    wait(device)
     return {'seconds': time.perf_counter() - started}
 
   burst(1)
@@ -181,7 +198,7 @@ def make_lstm(
   num_calls: int = 1,
 ) -> tuple[Facts, Burst]:
   """Runs `torch.nn.LSTM` forward and back."""
-  _prepare(device, None)
+  prepare(device, None)
   network = nn.LSTM(features, features).to(device)
   shape = (num_unrolled, batch_size, features)
   inputs = torch.randn(shape, device=device, requires_grad=True)
@@ -196,11 +213,11 @@ def make_lstm(
     started = time.perf_counter()
     for _ in range(num_calls):
       call()
-    _wait(device)
+    wait(device)
     return {'seconds': (time.perf_counter() - started) / num_calls}
 
   call()
-  _wait(device)
+  wait(device)
   return {}, burst
 
 
@@ -208,21 +225,6 @@ MAKERS: dict[str, benchmark_worker.Maker] = {
   'train': make_train,
   'lstm': make_lstm,
 }
-
-
-def _prepare(device: str, num_threads: int | None) -> None:
-  torch.manual_seed(0)
-  if num_threads is not None:
-    torch.set_num_threads(num_threads)
-  # As XLA does: numbers too small to be normal are zero, and a GPU may multiply
-  # float32 in TF32. Both can only make PyTorch faster.
-  torch.set_flush_denormal(True)
-  torch.backends.cuda.matmul.allow_tf32 = True
-
-
-def _wait(device: str) -> None:
-  if device == 'cuda':
-    torch.cuda.synchronize()
 
 
 if __name__ == '__main__':

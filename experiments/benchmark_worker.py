@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 import json
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import time
@@ -157,6 +158,12 @@ def alternate(
     for name, burst in bursts.items():
       results[name].append(burst())
   return results
+
+
+def peak_bytes() -> int:
+  """Returns the most memory that this process has used so far."""
+  unit = 1 if sys.platform == 'darwin' else 1024
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def serve(makers: Mapping[str, Maker], describe: Callable[[], Facts]) -> None:

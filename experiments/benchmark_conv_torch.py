@@ -1,0 +1,168 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the benchmark of convolutional networks measures in PyTorch.
+
+A worker of `experiments.benchmark_conv`; needs the extra `bench`. The child is
+what a good user of eager PyTorch writes: modules of the framework, images and
+weights in the order `channels_last`, data on the device. Architectures come as
+JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import itertools
+import math
+import time
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from experiments import benchmark_torch, benchmark_worker
+from jaxnas.spaces import conv_net as spaces
+
+Facts = benchmark_worker.Facts
+Burst = Callable[..., Facts]
+
+_LEARNING_RATE = 0.1
+_NUM_CLASSES = 10
+_NUM_BATCHES = 16
+
+
+class ConvNetwork(nn.Module):
+  """The network of an architecture, as `jaxnas.children.conv_net.ConvNetwork`.
+
+  Without strides and pooling, and with outputs that are concatenated.
+
+  Attributes:
+    architecture: the network.
+    convolutions: of each layer.
+    norms: of each layer.
+    head: the classifier.
+  """
+
+  def __init__(
+    self,
+    architecture: spaces.ConvNet,
+    image_filters: int,
+    num_classes: int = _NUM_CLASSES,
+  ):
+    super().__init__()
+    self.architecture = architecture
+    self.convolutions, self.norms = nn.ModuleList(), nn.ModuleList()
+    for layer in architecture.layers:
+      convolution = nn.Conv2d(
+        architecture.join_filters(layer.inputs, image_filters),
+        layer.filters,
+        (layer.height, layer.width),
+        padding=(layer.height // 2, layer.width // 2),
+        bias=False,
+      )
+      fan_in = math.prod(convolution.weight.shape[1:])
+      nn.init.normal_(convolution.weight, std=math.sqrt(2 / fan_in))
+      self.convolutions.append(convolution)
+      self.norms.append(nn.BatchNorm2d(layer.filters))
+    features = architecture.join_filters(architecture.outputs, image_filters)
+    self.head = nn.Linear(features, num_classes)
+    nn.init.normal_(self.head.weight, std=math.sqrt(1 / features))
+    nn.init.zeros_(self.head.bias)
+
+  def forward(self, images: torch.Tensor) -> torch.Tensor:
+    """Returns the logits `[B, K]` of images `[B, C, H, W]`."""
+    outputs: list[torch.Tensor] = []
+    for layer, convolution, norm in zip(
+      self.architecture.layers, self.convolutions, self.norms, strict=True
+    ):
+      sources = [outputs[source] for source in layer.inputs] or [images]
+      inputs = sources[0] if len(sources) == 1 else torch.cat(sources, 1)
+      outputs.append(functional.relu(norm(convolution(inputs)), inplace=True))
+    # Averages are a few numbers; to join them is to join less.
+    pooled = [
+      outputs[number].mean((2, 3)) for number in self.architecture.outputs
+    ]
+    return self.head(torch.cat(pooled, 1))
+
+
+def make_step(
+  model: ConvNetwork,
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+  """Returns what trains a child on a batch: Nesterov's SGD, weight decay."""
+  optimizer = torch.optim.SGD(
+    model.parameters(),
+    _LEARNING_RATE,
+    momentum=0.9,
+    nesterov=True,
+    weight_decay=1e-4,
+  )
+
+  def step(images, labels):
+    optimizer.zero_grad()
+    loss = functional.cross_entropy(model(images), labels)
+    loss.backward()
+    optimizer.step()
+    return loss
+
+  return step
+
+
+def make_train(
+  architectures: Sequence[Mapping[str, Any]],
+  image_shape: Sequence[int],
+  batch_size: int,
+  device: str,
+  num_threads: int | None = None,
+  **space: Any,
+) -> tuple[Facts, Burst]:
+  """Trains children one after another; a burst trains each for some steps.
+
+  Args:
+    architectures: the children.
+    image_shape: `(H, W, C)`.
+    batch_size: images of a step.
+    device: where they are trained.
+    num_threads: `None` is PyTorch's default.
+    **space: what else the space of the architectures has.
+  """
+  del space
+  benchmark_torch.prepare(device, num_threads)
+  # As XLA does on a GPU: the fastest of its kernels, and TF32.
+  torch.backends.cudnn.benchmark = True
+  torch.backends.cudnn.allow_tf32 = True
+  count = _NUM_BATCHES * batch_size
+  # Pixel by pixel in memory; a view of it is `[B, C, H, W]`.
+  images = torch.randn((count, *image_shape), device=device)
+  labels = torch.randint(_NUM_CLASSES, (count,), device=device)
+  steps = []
+  for each in architectures:
+    model = ConvNetwork(spaces.ConvNet.from_json(each), image_shape[-1])
+    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # Missing in PyTorch's types.
+    steps.append(make_step(model))
+
+  def burst(num_steps: int) -> Facts:
+    started = time.perf_counter()
+    for step in steps:
+      order = torch.randperm(count, device=device).split(batch_size)
+      for chosen in itertools.islice(itertools.cycle(order), num_steps):
+        step(images[chosen].permute(0, 3, 1, 2), labels[chosen])
+    benchmark_torch.wait(device)
+    return {
+      'seconds': time.perf_counter() - started,
+      'peak_bytes': (
+        torch.cuda.max_memory_allocated()
+        if device == 'cuda'
+        else benchmark_worker.peak_bytes()
+      ),
+    }
+
+  burst(2)
+  return {'num_threads': torch.get_num_threads()}, burst
+
+
+MAKERS: dict[str, benchmark_worker.Maker] = {'train': make_train}
+
+
+if __name__ == '__main__':
+  benchmark_worker.serve(MAKERS, benchmark_torch.describe)

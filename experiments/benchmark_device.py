@@ -1,0 +1,34 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a worker of a benchmark says about jax and its device."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import jax
+
+from experiments import benchmark_worker
+
+
+def describe() -> benchmark_worker.Facts:
+  """Returns device and versions."""
+  device = jax.local_devices()[0]
+  return {
+    'platform': device.platform,
+    'device': device.device_kind,
+    'num_devices': len(jax.local_devices()),
+    'versions': {
+      name: importlib.metadata.version(name)
+      for name in ('jax', 'jaxlib', 'flax')
+    },
+  }
+
+
+def peak_bytes() -> int:
+  """Returns the most memory used so far: the device's, or on a CPU all."""
+  device = jax.local_devices()[0]
+  if device.platform != 'cpu':
+    return (device.memory_stats() or {}).get('peak_bytes_in_use', 0)
+  return benchmark_worker.peak_bytes()
