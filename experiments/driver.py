@@ -112,15 +112,20 @@ class _Clock:
     self._runners = runners
     self._timings = timings
     self._started = self._last = time.perf_counter()
-    self._compiled, self._ran = 0.0, 0.0
+    self._compiled, self._ran = self._sums()
 
   @property
   def total(self) -> float:
     return time.perf_counter() - self._started
 
+  def _sums(self) -> tuple[float, float]:
+    return (
+      sum(runner.compile_seconds for runner in self._runners),
+      sum(runner.run_seconds for runner in self._runners),
+    )
+
   def lap(self, phase: str, trials: Sequence[trial_log.Trial] = ()) -> None:
-    compiled = sum(runner.compile_seconds for runner in self._runners)
-    ran = sum(runner.run_seconds for runner in self._runners)
+    compiled, ran = self._sums()
     now = time.perf_counter()
     self._timings.append(
       [
@@ -310,8 +315,8 @@ def _show_known(experiment, log):
     rank = f'{np.mean(np.array(rewards) < trial.reward):.0%}' if rewards else ''
     print(
       f'Known architecture {name}: {metric.replace("_", " ")} '
-      f'{_value(experiment.measure, trial.metrics[metric])} in the same short '
-      'training'
+      f'{_value(experiment.measure, trial.metrics.get(metric, np.nan))} in '
+      'the same short training'
       + (
         f', better than {rank} of {len(rewards)} random ones.' if rank else '.'
       )
@@ -383,7 +388,9 @@ def _verdict(measure, name, row, other_name, other):
   comparison = retraining_lib.compare(measure, row.report, other.report)
   heading = f'{name} against {other_name}: '
   if np.isnan(comparison.value):
-    return f'{heading}a seed diverged, no comparison.'
+    return f'{heading}a seed failed, no comparison.'
+  if np.isnan(comparison.low):
+    return f'{heading}no spread over the seeds, so nothing can be told.'
   verdict = 'no difference can be told'
   if comparison.is_better is not None:
     verdict = f'{name if comparison.is_better else other_name} is better'
@@ -402,8 +409,9 @@ def _show_time(path):
     sum(line[f'{name}_seconds'] for line in lines)
     for name in ('wall', 'compile', 'train')
   )
+  rest = wall - compiling - training
   print(
     f'Time: {progress.duration(wall)} in all, of which compiling '
-    f'{compiling:.1f} s, training {training:.1f} s, the rest '
-    f'{wall - compiling - training:.1f} s.'
+    f'{compiling:.1f} s, training {training:.1f} s, '
+    + (f'the rest {rest:.1f} s.' if rest >= 0 else 'partly side by side.')
   )

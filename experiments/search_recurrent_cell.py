@@ -286,7 +286,9 @@ class _Field:
         tokens=trial.tokens,
       )
       for name in reversed(self._config.strategies)
-      for trial in retraining_lib.top(trials, name, self._config.num_winners)
+      for trial in retraining_lib.top(
+        trials, name, self._config.num_winners, self._space.canonical
+      )
     ]
     return (*self._baselines, *found)
 

@@ -84,6 +84,10 @@ def check(settings: Settings, num_steps: int, learning_rate: float) -> None:
   ):
     if value < 1:
       raise ValueError(f'{name} must be at least 1, got {value}.')
+  if settings.retrain_steps < 0:
+    raise ValueError(
+      f'retrain_steps must be at least 0, got {settings.retrain_steps}.'
+    )
   rates = settings.retrain_learning_rates
   if not rates or not min(learning_rate, *rates) > 0:
     raise ValueError(

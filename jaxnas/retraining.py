@@ -24,7 +24,7 @@ import numpy as np
 from scipy import stats
 
 from jaxnas import search as search_lib
-from jaxnas.evaluators import rewards
+from jaxnas.evaluators import memory, rewards
 from jaxnas.records import trial_log
 from jaxnas.types import Architecture, Runner, Status
 
@@ -152,13 +152,17 @@ class _Job(NamedTuple):
     return (
       self.contestant.label,
       self.contestant.features,
+      self.contestant.num_params,
       self.learning_rate,
       self.seed,
     )
 
 
 def top(
-  trials: Sequence[trial_log.Trial], arm: str, count: int
+  trials: Sequence[trial_log.Trial],
+  arm: str,
+  count: int,
+  canonical: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> list[trial_log.Trial]:
   """Returns an arm's best distinct trials, over all its repeats.
 
@@ -166,13 +170,19 @@ def top(
     trials: the log.
     arm: the arm's name.
     count: how many at most; trials that failed are not among them.
+    canonical: makes the tokens of equal architectures equal; repeats of an arm
+      may have found the same one.
   """
+  best: dict[bytes, trial_log.Trial] = {}
   candidates = [
     trial
     for trial in trials
     if trial.arm == arm and trial.duplicate_of is None and trial.status == 'ok'
   ]
-  return sorted(candidates, key=lambda trial: -trial.reward)[:count]
+  for trial in sorted(candidates, key=lambda trial: -trial.reward):
+    tokens = canonical(np.array(trial.tokens, np.int32))
+    best.setdefault(tokens.tobytes(), trial)
+  return list(best.values())[:count]
 
 
 def num_left(retraining: Retraining, log: trial_log.TrialLog) -> int:
@@ -204,15 +214,25 @@ def run(
         programs = trainer.assemble(
           [job.contestant.architecture for job in block]
         )
-      metrics = trainer.runner.run(
-        jax.vmap(lambda seed: jax.random.fold_in(key, seed))(
-          np.array([job.seed for job in block], np.uint32)
-        ),
-        programs,
-        [job.learning_rate for job in block],
-        retraining.num_steps,
-        splits=('validation', 'report'),
+      keys = jax.vmap(lambda seed: jax.random.fold_in(key, seed))(
+        np.array([job.seed for job in block], np.uint32)
       )
+      try:
+        metrics = trainer.runner.run(
+          keys,
+          programs,
+          [job.learning_rate for job in block],
+          retraining.num_steps,
+          splits=('validation', 'report'),
+        )
+      except Exception as error:
+        # Where a trainer has one contestant, no other is to suffer from it.
+        if trainer.assemble is not None or not memory.is_exhausted(error):
+          raise
+        metrics = {
+          'is_alive': np.zeros(len(block), bool),
+          rewards.OUT_OF_MEMORY: np.ones(len(block), bool),
+        }
       trials = _to_trials(retraining, block, metrics, len(log.trials))
       log.append(trials)
       if on_trials is not None:
@@ -289,7 +309,7 @@ class Comparison(NamedTuple):
   Attributes:
     value: the ratio, or the difference, of the first to the second; NaN where a
       seed failed.
-    low: the lower end of the interval.
+    low: the lower end of the interval; NaN where there is no spread at all.
     high: its upper end.
     is_better: whether the first is better; `None` if that can not be told.
   """
@@ -322,8 +342,8 @@ def compare(
   if measure.is_ratio:
     first, second = np.log(first), np.log(second)
   value = first.mean() - second.mean()
-  low = high = value
-  # Without any spread there is nothing to divide by; without any in one of the
+  low = high = math.nan
+  # Without any spread there is nothing to tell by; without any in one of the
   # two, which is common in accuracies, all is well and scipy warns.
   if np.ptp(first) or np.ptp(second):
     with warnings.catch_warnings():
@@ -377,6 +397,7 @@ def _recorded(retraining, log) -> dict[tuple[Any, ...], trial_log.Trial]:
     (
       trial.settings['label'],
       trial.settings['features'],
+      trial.settings['num_params'],
       trial.settings['learning_rate'],
       trial.settings['seed'],
     ): trial
@@ -417,6 +438,7 @@ def _to_trials(retraining, jobs, metrics, first_number):
       settings={
         'label': job.contestant.label,
         'features': job.contestant.features,
+        'num_params': job.contestant.num_params,
         'learning_rate': job.learning_rate,
         'seed': job.seed,
         'num_steps': retraining.num_steps,

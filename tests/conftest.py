@@ -12,7 +12,8 @@ os.environ.setdefault('JAX_NUMPY_RANK_PROMOTION', 'raise')
 # next to no optimisation, since tests compile much and compute little.
 os.environ.setdefault(
   'XLA_FLAGS',
-  '--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0',
+  '--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0 '
+  '--xla_cpu_use_fusion_emitters=false',
 )
 # Programs that one session meets again, often in another process.
 _CACHE = tempfile.TemporaryDirectory(prefix='jaxnas_test_programs')

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxnas import retraining as retraining_lib
-from jaxnas.evaluators import batched, rewards
+from jaxnas.evaluators import batched, memory, rewards
 from jaxnas.records import trial_log
 from jaxnas.spaces import recurrent_cell
 from jaxnas.types import ProxyTask
@@ -38,7 +38,8 @@ def make_runner(level, block_size=2):
 
   def measure(split, program, child):
     del program
-    return {'perplexity': child * split}
+    # What is better on one split is worse on the other.
+    return {'perplexity': jnp.where(split == 1, child, 40 - child)}
 
   task = ProxyTask(
     train,
@@ -107,7 +108,7 @@ def test_every_job_is_a_trial_and_the_best_rate_is_chosen(retraining, log):
     row = results[label]
     assert row.learning_rate == 0.1
     np.testing.assert_allclose(row.validation, level, atol=0.02)
-    np.testing.assert_allclose(row.report, 2 * row.validation, rtol=1e-6)
+    np.testing.assert_allclose(row.report, 40 - row.validation, rtol=1e-6)
     assert len(set(row.validation)) == 3
   # The same seeds for all.
   np.testing.assert_allclose(
@@ -148,6 +149,49 @@ def test_diverged_seed_is_never_the_best(retraining, log):
   only = dataclasses.replace(retraining, learning_rates=(10.0,))
   for row in retraining_lib.results(only, log):
     assert np.isinf(row.report).all()
+
+
+def test_another_architecture_of_one_name_is_another_job(retraining, log):
+  retraining_lib.run(retraining, log)
+  larger = dataclasses.replace(
+    retraining.contestants[0], num_params=5000, features=None
+  )
+  changed = dataclasses.replace(retraining, contestants=(larger,))
+  assert retraining_lib.num_left(changed, log) == 6
+
+
+def test_a_contestant_that_does_not_fit_fails_alone(retraining, log):
+  class SmallRunner:
+    block_size = 2
+
+    def run(self, *arguments, **settings):
+      raise memory.NotEnoughMemoryError('too large')
+
+  trainers = {
+    **retraining.trainers,
+    'lstm': retraining_lib.Trainer(SmallRunner()),
+  }
+  changed = dataclasses.replace(retraining, trainers=trainers)
+  retraining_lib.run(changed, log)
+  lstm, first, _ = retraining_lib.results(changed, log)
+  assert np.isinf(lstm.report).all()
+  assert np.isfinite(first.report).all()
+  assert {t.status for t in log.trials} == {'ok', 'out_of_memory'}
+
+
+def test_top_are_distinct_over_repeats():
+  def trial(number, repeat, tokens, reward):
+    return trial_log.Trial(
+      number, 'random', repeat, tokens, {}, reward, {}, 'ok'
+    )
+
+  trials = [
+    trial(0, 0, (1, 2), 0.5),
+    trial(1, 1, (2, 1), 0.6),
+    trial(2, 1, (3, 3), 0.4),
+  ]
+  found = retraining_lib.top(trials, 'random', 2, np.sort)
+  assert [trial.number for trial in found] == [1, 2]
 
 
 def test_top_are_distinct_and_trained(log):
@@ -210,7 +254,12 @@ def test_a_failed_seed_allows_no_comparison():
 def test_equal_measures_without_spread_are_compared():
   same = np.full(3, 0.5)
   comparison = retraining_lib.compare(retraining_lib.ACCURACY, same, same)
-  assert comparison == (0.0, 0.0, 0.0, None)
+  assert comparison.value == 0
+  assert math.isnan(comparison.low)
+  assert comparison.is_better is None
+  apart = retraining_lib.compare(retraining_lib.ACCURACY, same + 0.1, same)
+  assert apart.value == pytest.approx(0.1)
+  assert apart.is_better is None
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,10 @@ class CountingEvaluator:
     failed = tokens[:, 0] + tokens[:, 1] == 0
     return Evaluation(
       rewards=np.where(failed, np.float32(0), rewards),
-      metrics={'noise': np.asarray(noise)},
+      metrics={
+        'noise': np.asarray(noise),
+        'num_trained': np.full(len(tokens), 8, np.int32),
+      },
       status=np.where(failed, Status.DIVERGED, Status.OK),
     )
 

@@ -89,13 +89,18 @@ class Trial:
           'tokens': None if tokens is None else tuple(map(int, tokens)),
           'reward': float(fields['reward']),
           'metrics': {
-            name: math.nan if value is None else float(value)
+            name: math.nan if value is None else _number(value)
             for name, value in metrics.items()
           },
         }
       )
     except (TypeError, AttributeError) as error:
       raise ValueError(f'A field of a trial is malformed: {error}.') from None
+
+
+def _number(value: Any) -> float:
+  # A count stays a whole number, since a duplicate's line says it again.
+  return value if isinstance(value, int) else float(value)
 
 
 class JsonLines:
