@@ -39,6 +39,17 @@ ROUTES = ('compiled', 'interpreted', 'vmapped')
 _NUM_VMAPPED = 32
 
 
+def default_block_size(name: str, num_devices: int) -> int:
+  """Returns how many children share a call of a route.
+
+  Args:
+    name: one of `ROUTES`.
+    num_devices: over how many devices children are spread.
+  """
+  is_wide = name == 'vmapped' and jax.default_backend() != 'cpu'
+  return num_devices * (_NUM_VMAPPED if is_wide else 4)
+
+
 class ConvRoutes:
   """Makes the routes for networks of one space, each when it is asked for.
 
@@ -88,25 +99,20 @@ class ConvRoutes:
     """
     if name == 'compiled':
       runner: Any = compiled.CompiledRunner(
-        self.compiled_task,
-        self._block_size or 4 * self.num_devices,
-        self.num_devices,
+        self.compiled_task, self._choose_block_size(name), self.num_devices
       )
       assemble: Any = list
     elif name == 'interpreted':
       interpreter = conv_interpreter.ConvInterpreter(**self._layout)
       axes = conv_program.BATCH_AXES
       runner = self._block_runner(
-        self._task(interpreter.make_network, axes), 4, 'loop'
+        name, self._task(interpreter.make_network, axes), 'loop'
       )
       assemble = interpreter.assemble
     elif name == 'vmapped':
       masked = conv_masked.ConvMasked(**self._layout)
-      per_device = 4 if jax.default_backend() == 'cpu' else _NUM_VMAPPED
       runner = self._block_runner(
-        self._task(masked.make_network, conv_masked.BATCH_AXES),
-        per_device,
-        'vmap',
+        name, self._task(masked.make_network, conv_masked.BATCH_AXES), 'vmap'
       )
       assemble = masked.assemble
     else:
@@ -116,14 +122,17 @@ class ConvRoutes:
     self.runners.append(runner)
     return routes.Route(runner, assemble)
 
-  def make_baseline(self, architecture, num_jobs: int) -> batched.BlockRunner:
-    """Makes a runner of one network, compiled, for several trainings of it."""
-    num_blocks = -(-num_jobs // self.num_devices)
+  def make_baseline(self, architecture) -> batched.BlockRunner:
+    """Makes a runner of one network, compiled, for several trainings of it.
+
+    A block has one child a device, so that a kill loses no more than that.
+    """
     runner = batched.BlockRunner(
       self.compiled_task(architecture),
-      num_blocks * self.num_devices,
+      self.num_devices,
       self.num_devices,
       mapping='loop',
+      compiler_options=compiled.compiler_options(jax.default_backend()),
     )
     self.runners.append(runner)
     return runner
@@ -139,7 +148,16 @@ class ConvRoutes:
   def measure(
     self, space: SearchSpace, name: str, learning_rate: float
   ) -> routes.Timing:
-    """Measures what a route costs, with random networks of the full depth."""
+    """Measures what a route costs, with random networks of the full depth.
+
+    Args:
+      space: of the networks.
+      name: one of `ROUTES`.
+      learning_rate: of the short trainings.
+
+    Raises:
+      NotEnoughMemoryError: the route does not fit.
+    """
     route = self.make(name)
     generator = np.random.default_rng(0)
     sizes = [
@@ -158,12 +176,12 @@ class ConvRoutes:
       self.dataset, self.recipe, make_network, program_axes
     )
 
-  def _block_runner(self, task, per_device, mapping):
+  def _choose_block_size(self, name):
+    return self._block_size or default_block_size(name, self.num_devices)
+
+  def _block_runner(self, name, task, mapping):
     return batched.BlockRunner(
-      task,
-      self._block_size or per_device * self.num_devices,
-      self.num_devices,
-      mapping=mapping,
+      task, self._choose_block_size(name), self.num_devices, mapping=mapping
     )
 
 

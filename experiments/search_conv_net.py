@@ -8,8 +8,8 @@
 A controller chooses for every layer which earlier layers feed it, the size of
 its filters and their number. The networks are trained for a short while; the
 validation accuracy of each is its reward. The best of each arm are retrained
-and compared with a plain chain and with the densely connected network, both of
-about as many parameters.
+and compared with a plain chain and with the densely connected network, both
+with about as many parameters as the best of all.
 
 `--preset=paper` is the search on CIFAR-10 of the paper's section 4.1.
 """
@@ -36,7 +36,7 @@ from jaxnas import search as search_lib
 from jaxnas.children import augmentation, image_training
 from jaxnas.controllers import anchors, recurrent
 from jaxnas.datasets import images
-from jaxnas.evaluators import batched, rewards, routes
+from jaxnas.evaluators import batched, memory, rewards, routes
 from jaxnas.records import workdir as workdir_lib
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.types import SearchSpace
@@ -60,7 +60,7 @@ class Config(search_settings.Settings):
   )
   num_layers: int = setting(6, 'Layers of the deepest network.')
   first_depth: int = setting(0, 'Layers at the beginning; 0: num_layers.')
-  depth_growth: int = setting(2, 'Layers that the depth grows by at a time.')
+  depth_growth: int = setting(2, 'Layers more at a time, up to num_layers.')
   depth_every: int = setting(0, "An arm's trials before it grows; 0: never.")
   heights: tuple[int, ...] = setting(spaces.SIZES, 'Of filters, odd.')
   widths: tuple[int, ...] = setting(spaces.SIZES, 'Of filters, odd.')
@@ -84,9 +84,9 @@ class Config(search_settings.Settings):
   route: str = setting(
     'auto', 'How children train.', choices=('auto', *conv_routes.ROUTES)
   )
-  num_epochs: int = setting(5, 'Of a child in the search.')
+  num_epochs: int = setting(1, 'Of a child in the search.')
   num_steps: int = setting(0, 'Of a child instead; 0: num_epochs.')
-  batch_size: int = setting(64, 'Images in a step.')
+  batch_size: int = setting(32, 'Images in a step.')
   learning_rate: float = setting(0.1, 'Of a child, before its schedule.')
   momentum: float = setting(0.9, "Of Nesterov's gradient.")
   weight_decay: float = setting(1e-4, 'Added to the gradient.')
@@ -100,7 +100,7 @@ class Config(search_settings.Settings):
   )
   margin: int = setting(4, 'How far a crop is off the centre, pixels.')
   flip: bool = setting(False, 'Mirror half of the training images.')
-  evaluate_every: int = setting(0, 'Steps between evaluations; 0: an epoch.')
+  evaluate_every: int = setting(8, 'Steps between evaluations; 0: an epoch.')
   num_evaluations: int = setting(5, 'The best of so many last ones counts.')
   num_trials: int = setting(208, 'Proposals, all strategies together.')
   trials_per_update: int = setting(8, 'Proposals of an arm in a round.')
@@ -134,6 +134,7 @@ PRESETS = {
     # Not in the paper; that of its successor NASNet (Zoph et al., 2018).
     baseline_decay=0.95,
     num_epochs=50,
+    evaluate_every=0,
     # Batch size and schedule "as in DenseNet" (Huang et al., 2017).
     batch_size=64,
     schedule='step',
@@ -193,7 +194,7 @@ def make_experiment(
   )
   recipe = _make_recipe(config)
   config = _complete(config, len(dataset.train_labels) // recipe.batch_size)
-  _largest(space).sizes(*dataset.image_shape[:2])
+  _smallest(config).sizes(*dataset.image_shape[:2])
   reward = rewards.make_accuracy_reward(config.reward_power)
   known = _known_nets(config, space)
   arms = search_settings.make_arms(
@@ -206,7 +207,7 @@ def make_experiment(
       features=config.controller_features,
       anchors=anchors.MECHANISMS[config.anchors](),
     ),
-    schedule if config.depth_every else None,
+    schedule if schedule.first_depth < config.num_layers else None,
   )
   makers = conv_routes.ConvRoutes(
     dataset,
@@ -219,6 +220,11 @@ def make_experiment(
     config.block_size,
   )
   route, timing = _choose_route(config, space, makers, route)
+  config = dataclasses.replace(
+    config,
+    block_size=config.block_size
+    or conv_routes.default_block_size(route, makers.num_devices),
+  )
   chosen = makers.make(route)
   key = jax.random.key(config.seed)
   field = _Field(config, space, makers)
@@ -308,15 +314,19 @@ def _complete(config: Config, epoch_steps: int) -> Config:
   )
 
 
-def _largest(space: SearchSpace) -> spaces.ConvNet:
-  """Returns a network of the full depth that makes the smallest outputs."""
-  tokens = [
-    decision.num_choices - 1
-    for decision in space.decisions
-    for _ in range(decision.num_tokens)
-  ]
-  net: Any = space.decode(np.array(tokens, np.int32))
-  return net
+def _smallest(config: Config) -> spaces.ConvNet:
+  """Returns the network of the space that first has an output without a pixel.
+
+  Joined outputs are as large as the largest of them, and every layer that is
+  passed makes them smaller: so it is the chain with the largest strides.
+  """
+  stride = max(config.strides)
+  chain = spaces.make_chain(config.num_layers, 1, merge=config.merge)
+  layers = tuple(
+    dataclasses.replace(layer, stride_height=stride, stride_width=stride)
+    for layer in chain.layers
+  )
+  return dataclasses.replace(chain, layers=layers, pool_after=config.pool_after)
 
 
 def _known_nets(config, space) -> dict[str, spaces.ConvNet]:
@@ -353,12 +363,15 @@ def _choose_route(config, space, makers, route):
   if len(names) == 1:
     print(f'Route {names[0]}: the only one with strides or pooling.')
     return names[0], None
-  timings = {
-    name: makers.measure(space, name, config.learning_rate) for name in names
-  }
-  name, reason = routes.choose(timings, config.num_trials, config.num_steps)
+  measured: dict[str, Any] = {}
+  for name in names:
+    try:
+      measured[name] = makers.measure(space, name, config.learning_rate)
+    except memory.NotEnoughMemoryError as error:
+      measured[name] = error
+  name, reason = routes.choose(measured, config.num_trials, config.num_steps)
   print(f'Route {name}: {reason}', flush=True)
-  return name, timings[name]
+  return name, measured[name]
 
 
 def _multiply_adds(dataset: images.ImageDataset, net: spaces.ConvNet) -> int:
@@ -400,8 +413,17 @@ class _Field:
     )
 
   def contestants(self, trials):
-    """Returns the baselines, and the best of each arm."""
+    """Returns the baselines, and the best of each arm.
+
+    The baselines have about as many parameters as that network of all found
+    whose reward in the search was the highest.
+    """
     config = self._config
+    best = [
+      (name, trial)
+      for name in reversed(config.strategies)
+      for trial in retraining_lib.top(trials, name, config.num_winners)
+    ]
     found = [
       self._contestant(
         f'{name} #{trial.number}',
@@ -409,15 +431,14 @@ class _Field:
         self._space.decode(np.array(trial.tokens)),
         trial.tokens,
       )
-      for name in reversed(config.strategies)
-      for trial in retraining_lib.top(trials, name, config.num_winners)
+      for name, trial in best
     ]
-    # As large as the best that the first strategy found.
-    sizes = [
-      each.num_params for each in found if each.group == config.strategies[0]
-    ] or [each.num_params for each in found]
+    num_params = None
+    if found:
+      winner = max(range(len(best)), key=lambda row: best[row][1].reward)
+      num_params = found[winner].num_params
     baselines = [
-      self._baseline(label, make_net, sizes[0] if sizes else None)
+      self._baseline(label, make_net, num_params)
       for label, make_net in (
         ('plain chain', spaces.make_chain),
         ('densely connected', spaces.make_dense),
@@ -451,7 +472,7 @@ class _Field:
     dataset = self._makers.dataset
     if label not in self.trainers:
       self.trainers[label] = retraining_lib.Trainer(
-        self._makers.make_baseline(net, self._config.num_jobs)
+        self._makers.make_baseline(net)
       )
     return retraining_lib.Contestant(
       label=label,

@@ -117,7 +117,7 @@ def make_experiment(config: Config) -> driver.Experiment:
     ),
     evaluator=batched.make_evaluator(
       space,
-      recurrent_interpreter.assemble,
+      field.assemble,
       runner,
       reward,
       config.learning_rate,
@@ -193,6 +193,7 @@ class _Field:
 
   Attributes:
     trainers: who trains them, by name.
+    assemble: makes programs of cells of the space.
     num_retrainings: how many trainings there are at most.
   """
 
@@ -215,6 +216,11 @@ class _Field:
       combiners=config.combiners,
       activations=config.activations,
     )
+    self.assemble = functools.partial(
+      recurrent_interpreter.assemble,
+      combiners=config.combiners,
+      activations=config.activations,
+    )
     self.trainers = {
       'space': retraining_lib.Trainer(
         batched.BlockRunner(
@@ -222,7 +228,7 @@ class _Field:
           config.block_size,
           config.num_host_devices,
         ),
-        recurrent_interpreter.assemble,
+        self.assemble,
       )
     }
     num_jobs = config.num_jobs
@@ -296,7 +302,10 @@ class _Field:
 def _estimate(config, space, runner, num_searched, num_retrained):
   """Measures a block of a few steps; returns the seconds of the whole run."""
   rows = np.zeros((runner.block_size, space.num_tokens), np.int32)
-  programs = recurrent_interpreter.assemble([space.decode(row) for row in rows])
+  # A cell of zeros has each decision's first choice.
+  programs = recurrent_interpreter.assemble(
+    [space.decode(row) for row in rows], config.combiners, config.activations
+  )
   keys = jax.random.split(jax.random.key(0), runner.block_size)
 
   def seconds(num_steps):

@@ -283,7 +283,7 @@ def _interpret(batch):
     return _run_cell(cell, *arguments)
 
   programs = recurrent_interpreter.assemble(
-    [case.architecture for case in batch]
+    [case.architecture for case in batch], combiners, activations
   )
   results = jax.jit(
     jax.vmap(run_program, in_axes=(recurrent_interpreter.BATCH_AXES, 0))

@@ -24,7 +24,8 @@ def cross_entropy(
 
   Logits are made for a chunk of rows of one child at a time, and the gradients
   on the spot, so memory is that of one chunk. Under `jax.vmap` children go one
-  after another, which on a CPU is also the fastest order.
+  after another, which on a CPU is also the fastest order. A row of weight 0
+  counts nothing, even where its inputs are not finite.
 
   `R` is the number of rows, `V` that of classes.
 
@@ -41,6 +42,10 @@ def cross_entropy(
   chex.assert_rank([hidden, kernel, bias, targets, weights], [2, 2, 1, 1, 1])
   chex.assert_equal_shape_prefix([hidden, targets, weights], 1)
   chex.assert_shape(kernel, (hidden.shape[1], bias.shape[0]))
+  dtype = jnp.result_type(hidden, kernel, bias)
+  hidden, kernel, bias, weights = (
+    x.astype(dtype) for x in (hidden, kernel, bias, weights)
+  )
   return _cross_entropy(hidden, kernel, bias, targets, weights)
 
 
@@ -52,7 +57,12 @@ def _chunked(array, num_chunks):
 
 
 def _chunks(hidden, targets, weights):
-  """Cuts the rows in equal chunks; padding has weight 0."""
+  """Cuts the rows in equal chunks; padding has weight 0.
+
+  Rows of weight 0 become zeros, so that all that is computed of them is finite
+  and 0 times it is 0.
+  """
+  hidden = jnp.where(weights[:, None] != 0, hidden, 0)
   num_chunks = -(-hidden.shape[0] // _MAX_CHUNK_ROWS)
   return tuple(_chunked(x, num_chunks) for x in (hidden, targets, weights))
 

@@ -18,6 +18,7 @@ from flax import linen as nn
 from flax.typing import Dtype, Initializer
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnas.children import recurrence
 from jaxnas.spaces import recurrent_cell as space
@@ -110,7 +111,8 @@ class FusedCell(nn.RNNCellBase):
     recurrent_kernel_init: initialises `U`.
     bias_init: initialises `b`.
     carry_init: initialises the carry.
-    dtype: of the computation; inferred where `None`.
+    dtype: of the computation and the carry; where `None` that of the
+      computation is inferred and the first carry has `param_dtype`.
     param_dtype: of the parameters.
   """
 
@@ -122,6 +124,14 @@ class FusedCell(nn.RNNCellBase):
   carry_init: Initializer = nn.initializers.zeros_init()
   dtype: Dtype | None = None
   param_dtype: Dtype = jnp.float32
+
+  def __post_init__(self):
+    if not isinstance(self.features, int | np.integer):
+      raise ValueError(
+        f'features must be an integer, got {self.features!r}; name the '
+        f'arguments, as in {type(self).__name__}(features=64, ...).'
+      )
+    super().__post_init__()
 
   @property
   def num_blocks(self) -> int:
@@ -170,10 +180,8 @@ class FusedCell(nn.RNNCellBase):
     Returns:
       The new carry and `h`, `[..., D]`.
     """
-    memory, hidden = carry
-    projected = self.input_projection(inputs)
-    hidden, kernel, bias = nn.dtypes.promote_dtype(
-      hidden, self.recurrent_kernel, self.bias, dtype=self.dtype
+    memory, hidden, projected, kernel, bias = self._promote(
+      *carry, self.input_projection(inputs), self.recurrent_kernel, self.bias
     )
     recurrent = hidden @ kernel
     if bias is not None:
@@ -194,14 +202,17 @@ class FusedCell(nn.RNNCellBase):
     Returns:
       The carry after the last step, and `h` of all steps, `[T, B, D]`.
     """
-    projected = self.input_projection(inputs)
-    projected, kernel, bias = nn.dtypes.promote_dtype(
-      projected, self.recurrent_kernel, self.bias, dtype=self.dtype
+    memory, hidden, projected, kernel, bias, recurrent_mask = self._promote(
+      *carry,
+      self.input_projection(inputs),
+      self.recurrent_kernel,
+      self.bias,
+      recurrent_mask,
     )
     return recurrence.unroll(
       self.combine,
       self.cell_program,
-      carry,
+      (memory, hidden),
       projected,
       kernel,
       bias,
@@ -209,13 +220,18 @@ class FusedCell(nn.RNNCellBase):
     )
 
   @nn.nowrap
+  def _promote(self, *arrays):
+    return nn.dtypes.promote_dtype(*arrays, dtype=self.dtype)
+
+  @nn.nowrap
   def initialize_carry(self, rng, input_shape):
     """Returns `(c, h)` before the first step, for inputs `[..., inputs]`."""
     shape = (*input_shape[:-1], self.features)
+    dtype = self.param_dtype if self.dtype is None else self.dtype
     first, second = jax.random.split(rng)
     return (
-      self.carry_init(first, shape, self.param_dtype),
-      self.carry_init(second, shape, self.param_dtype),
+      self.carry_init(first, shape, dtype),
+      self.carry_init(second, shape, dtype),
     )
 
   @property

@@ -58,11 +58,21 @@ class CellProgram(NamedTuple):
 BATCH_AXES = CellProgram(0, 0, 0, 0, 0, 0, None)  # type: ignore[arg-type]  # Axes.
 
 
-def assemble(architectures: Sequence[space.RecurrentCell]) -> CellProgram:
+def assemble(
+  architectures: Sequence[space.RecurrentCell],
+  combiners: Sequence[str] = space.COMBINERS,
+  activations: Sequence[str] = space.ACTIVATIONS,
+) -> CellProgram:
   """Returns `N` architectures of one base number as one batch of programs.
 
+  Args:
+    architectures: any cells.
+    combiners: the combiners that may occur; those of the `InterpretedCell`.
+    activations: the activations that may occur; those of the `InterpretedCell`.
+
   Raises:
-    ValueError: there are none, or their base numbers differ.
+    ValueError: there are none, their base numbers differ, or one has an
+      operation that may not occur.
   """
   bases = {cell.base for cell in architectures}
   if len(bases) != 1:
@@ -70,6 +80,13 @@ def assemble(architectures: Sequence[space.RecurrentCell]) -> CellProgram:
       f'One program needs cells of one base number, got {sorted(bases)}.'
     )
   (base,) = bases
+  for cell in architectures:
+    _check_declared(
+      'combiner', {*cell.combiners, cell.inject_combiner}, combiners
+    )
+    _check_declared(
+      'activation', {*cell.activations, cell.inject_activation}, activations
+    )
   order = recurrent_cell.half_order(base)
   place = {node: index for index, node in enumerate(order)}
   rows = []
@@ -93,7 +110,8 @@ class InterpretedCell(recurrent_cell.FusedCell):
   """The recurrent cell that a program describes.
 
   Parameters, carry and values are those of a `GrammarCell` of the same
-  architecture.
+  architecture. A traced program cannot be checked: `combiners` and
+  `activations` must be those that `assemble` was given, or more.
 
   Attributes:
     program: a `CellProgram`; its arrays may be traced.
@@ -127,6 +145,14 @@ class InterpretedCell(recurrent_cell.FusedCell):
     return self.program
 
 
+def _check_declared(kind, used, declared):
+  for name in sorted(used - set(declared)):
+    raise ValueError(
+      f'A cell has the {kind} {name!r}, which is not among {kind}s='
+      f'{tuple(declared)}; name it there, and in the InterpretedCell.'
+    )
+
+
 def _fence(one: jax.Array, value: jax.Array) -> jax.Array:
   """Returns `value`, and keeps XLA from computing it once for every reader.
 
@@ -149,7 +175,8 @@ def _activate(code, value, with_sin):
   # One transcendental for both: sigmoid(x) = tanh(x / 2) / 2 + 1 / 2.
   scale = jnp.where(code == 2, 0.5, 1.0).astype(value.dtype)
   smooth = scale * jnp.tanh(scale * value) + (1 - scale)
-  linear = jnp.where((value > 0) | (code == 0), value, 0)
+  # A NaN is not <= 0: it stays one, as in `jax.nn.relu`.
+  linear = jnp.where((value <= 0) & (code != 0), 0, value)
   result = jnp.where((code == 1) | (code == 2), smooth, linear)
   if with_sin:
     result = jnp.where(code == 4, jnp.sin(value), result)

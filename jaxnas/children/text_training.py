@@ -90,7 +90,8 @@ class TrainState(NamedTuple):
   Attributes:
     params: its parameters.
     opt_state: its optimiser's state.
-    carry: what the last segment left of the recurrent state.
+    carry: what the last segment left of the recurrent state; zeros in a child
+      that is not alive.
     is_alive: false from the first loss or gradient on that is not finite; the
       parameters stay as they were then. `bool[]`.
     num_trained: steps taken while alive, `int32[]`.
@@ -191,9 +192,7 @@ def step(
     (params, opt_state),
     (state.params, state.opt_state),
   )
-  carry = jax.tree.map(
-    lambda value: jnp.where(is_alive & jnp.isfinite(value), value, 0), carry
-  )
+  carry = jax.tree.map(lambda value: jnp.where(is_alive, value, 0), carry)
   num_trained = state.num_trained + is_alive
   return TrainState(params, opt_state, carry, is_alive, num_trained), loss
 

@@ -30,6 +30,7 @@ _FILES = {
   ),
   'text': (('train.txt',), ('valid.txt',), ('test.txt',)),
 }
+_BYTE_ORDER_MARK = '\ufeff'
 _PYDOC_TOKEN = re.compile(r'[a-z]+|[0-9]+|[^\sa-z0-9]')
 _PYDOC_PERCENT = {'train': 75, 'validation': 10, 'report': 5, 'test': 10}
 
@@ -73,6 +74,7 @@ def read_files(
   Raises:
     ValueError: if `data_dir` is missing or a file is empty.
     FileNotFoundError: if the folder or a file does not exist.
+    IsADirectoryError: if a folder has the name of a file.
   """
   if name == 'pydoc':
     return (_read_pydoc(),)
@@ -194,6 +196,10 @@ def _read_pydoc() -> SourceFile:
 def _read_first(folder: pathlib.Path, names: Sequence[str]) -> SourceFile:
   """Reads the first of some files that exists."""
   for path in (folder / name for name in names):
+    if path.is_dir():
+      raise IsADirectoryError(
+        f'{str(path)!r} is a folder; it must be a file that holds text.'
+      )
     if path.exists():
       content = path.read_bytes()
       if not content:
@@ -207,7 +213,7 @@ def _read_first(folder: pathlib.Path, names: Sequence[str]) -> SourceFile:
 
 def _decode(file: SourceFile) -> str:
   try:
-    return file.content.decode()
+    return file.content.decode().removeprefix(_BYTE_ORDER_MARK)
   except UnicodeDecodeError as error:
     raise ValueError(
       f'File {file.path!r} is not UTF-8: byte {error.start} (from 0) is '

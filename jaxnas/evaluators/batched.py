@@ -75,6 +75,7 @@ class BlockRunner:
     num_devices: int | None = None,
     *,
     mapping: Literal['vmap', 'loop'] = 'vmap',
+    compiler_options: Mapping[str, Any] | None = None,
   ):
     """Makes a runner; nothing is compiled yet.
 
@@ -84,6 +85,7 @@ class BlockRunner:
       num_devices: how many local devices to use; all by default.
       mapping: how a device runs its part of a block: all at once by `jax.vmap`,
         or one after another.
+      compiler_options: for XLA, by name.
 
     Raises:
       ValueError: there are fewer devices, or the block does not divide.
@@ -101,6 +103,7 @@ class BlockRunner:
     self.run_seconds = 0.0
     self._program_axes = task.program_axes
     self._map = _MAPPINGS[mapping]
+    self._compiler_options = dict(compiler_options or {})
     self._mesh = Mesh(np.array(devices), (_CHILDREN,))
     everywhere = NamedSharding(self._mesh, PartitionSpec())
     self._train_data = jax.device_put(task.train_data, everywhere)
@@ -198,7 +201,7 @@ class BlockRunner:
     """Compiles if it must, runs, and waits; metrics come back in numpy."""
     if function not in self._compiled:
       started = time.perf_counter()
-      program = function.lower(*arguments).compile()
+      program = function.lower(*arguments).compile(self._compiler_options)
       memory.check(
         program,
         list(self._mesh.devices.flat),

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnas.evaluators import compiled
+from jaxnas.evaluators import compiled, memory, rewards
 from jaxnas.types import Runner
 
 
@@ -64,6 +64,9 @@ def measure(
     route: the route; its programs stay compiled.
     architectures: typical ones, as many as fill the runner's devices.
     learning_rate: of the short trainings.
+
+  Raises:
+    NotEnoughMemoryError: the route does not fit, or some child does not.
   """
   keys = jax.random.split(jax.random.key(0), len(architectures))
   programs = route.assemble(architectures)
@@ -71,7 +74,17 @@ def measure(
 
   def seconds(num_steps):
     started = time.perf_counter()
-    route.runner.run(keys, programs, rates, num_steps)
+    try:
+      metrics = route.runner.run(keys, programs, rates, num_steps)
+    except Exception as error:
+      if not memory.is_exhausted(error):
+        raise
+      raise memory.NotEnoughMemoryError(_first_line(error)) from error
+    if metrics.get(rewards.OUT_OF_MEMORY, np.zeros(1)).any():
+      raise memory.NotEnoughMemoryError(
+        f'{metrics[rewards.OUT_OF_MEMORY].sum()} of {len(architectures)} '
+        'children of the full size do not fit into memory; make them smaller.'
+      )
     return time.perf_counter() - started
 
   cold, warm = seconds(_FEW), seconds(_FEW)
@@ -84,18 +97,31 @@ def measure(
 
 
 def choose(
-  timings: Mapping[str, Timing], num_children: int, num_steps: int
+  measured: Mapping[str, Timing | memory.NotEnoughMemoryError],
+  num_children: int,
+  num_steps: int,
 ) -> tuple[str, str]:
   """Returns the cheapest route, and why it is chosen.
 
   Args:
-    timings: of each route, by its name.
+    measured: of each route, by its name, what it costs, or why it does not fit.
     num_children: how many are to be trained.
     num_steps: how long each trains.
 
   Returns:
     The route's name, and a sentence with the measured figures.
+
+  Raises:
+    NotEnoughMemoryError: no route fits; what is told of each is repeated.
   """
+  timings = {
+    name: each for name, each in measured.items() if isinstance(each, Timing)
+  }
+  if not timings:
+    reasons = ' '.join(f'{name}: {each}' for name, each in measured.items())
+    raise memory.NotEnoughMemoryError(
+      f'No route of training these children fits into memory. {reasons}'
+    )
   totals = {
     name: timing.total(num_children, num_steps)
     for name, timing in timings.items()
@@ -110,6 +136,9 @@ def choose(
     f'the least time for {num_children} children of {num_steps} steps: '
     f'{figures}'
   )
+  for other, error in measured.items():
+    if other not in timings:
+      reason += f'; {other} does not fit: {str(error).rstrip(".")}'
   steps = break_even(timings)
   if steps is not None:
     reason += f'; a compiled program pays from {steps:.0f} steps on'
@@ -132,3 +161,7 @@ def break_even(timings: Mapping[str, Timing]) -> float | None:
   if other.step <= one.step:
     return None
   return max(0.0, one.child - other.child) / (other.step - one.step)
+
+
+def _first_line(error: Exception) -> str:
+  return (str(error) or 'There is no memory left').splitlines()[0]

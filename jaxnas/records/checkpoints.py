@@ -88,6 +88,7 @@ class Checkpoints:
 
     Raises:
       ValueError: a leaf is none of these.
+      OSError: it cannot be written; the older checkpoints stay.
     """
     leaves, parts = [], []
     for name, leaf in _named_leaves(state):
@@ -106,17 +107,24 @@ class Checkpoints:
     save_args = self._orbax.args.StandardSave(
       {'content': np.frombuffer(content, np.uint8)}
     )
-    with _quiet_orbax():
-      self._delete_from(step)
-      self._manager.save(
-        step,
-        args=self._orbax.args.Composite(**{_ITEM: save_args}),
-        custom_metadata={
-          'leaves': leaves,
-          'crc32': _checksum(leaves, content),
-        },
-        force=True,
-      )
+    try:
+      with _quiet_orbax():
+        self._delete_from(step)
+        self._manager.save(
+          step,
+          args=self._orbax.args.Composite(**{_ITEM: save_args}),
+          custom_metadata={
+            'leaves': leaves,
+            'crc32': _checksum(leaves, content),
+          },
+          force=True,
+        )
+    except ValueError as error:
+      # What orbax makes of an error of the file system, a full disk above all.
+      raise OSError(
+        f'Cannot write checkpoint {step} in {self._directory}: '
+        f'{" ".join(str(error).split())}'
+      ) from None
 
   def restore_newest(self, like: Any) -> tuple[int, Any] | None:
     """Reads the newest checkpoint that is undamaged.

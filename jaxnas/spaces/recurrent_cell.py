@@ -68,6 +68,14 @@ class RecurrentCell:
   inject_index: int
 
   def __post_init__(self):
+    for name in ('combiners', 'activations'):
+      value = getattr(self, name)
+      if not isinstance(value, list | tuple):
+        raise ValueError(
+          f'{name} of a recurrent cell must be a tuple or a list, got '
+          f'{value!r}.'
+        )
+      object.__setattr__(self, name, tuple(value))
     num_nodes = len(self.combiners)
     if num_nodes < 3 or num_nodes & (num_nodes + 1):
       raise ValueError(
@@ -123,24 +131,17 @@ class RecurrentCell:
   def from_json(cls, fields: Mapping[str, Any]) -> RecurrentCell:
     """Returns the cell that `to_json` gave; raises `ValueError` otherwise."""
     expected = [field.name for field in dataclasses.fields(cls)]
-    if sorted(fields) != sorted(expected):
+    if not isinstance(fields, Mapping):
+      raise ValueError(
+        f'A recurrent cell is a dict with the fields {", ".join(expected)}; '
+        f'got {fields!r}.'
+      )
+    if set(fields) != set(expected):
       raise ValueError(
         f'A recurrent cell has the fields {", ".join(expected)}; got '
         f'{", ".join(sorted(map(str, fields)))}.'
       )
-    for name in ('combiners', 'activations'):
-      if not isinstance(fields[name], list | tuple):
-        raise ValueError(
-          f'{name} of a recurrent cell must be a list, got {fields[name]!r}.'
-        )
-    return cls(
-      tuple(fields['combiners']),
-      tuple(fields['activations']),
-      fields['inject_combiner'],
-      fields['inject_activation'],
-      fields['read_index'],
-      fields['inject_index'],
-    )
+    return cls(**fields)
 
 
 def parse(names: str | Sequence[str | int]) -> RecurrentCell:

@@ -121,3 +121,39 @@ def test_wrong_shapes_are_refused(position, shape):
   arguments[position] = jnp.zeros(shape, arguments[position].dtype)
   with pytest.raises(AssertionError):
     module.cross_entropy(*arguments)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, 3e38])
+def test_a_row_of_weight_0_counts_nothing(value):
+  hidden, kernel, bias, targets, weights = make_arguments(2, ONE_CHUNK)
+  weights = weights.at[1].set(0)
+  run = value_and_gradients(module.cross_entropy)
+  expected = run(hidden, kernel, bias, targets, weights)
+  damaged = hidden.at[1].set(value)
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    run(damaged, kernel, bias, targets, weights),
+    expected,
+  )
+  assert not expected[1][0][1].any()
+  loss = 3 * module.cross_entropy(damaged, kernel, bias, targets, weights)
+  np.testing.assert_array_equal(loss, expected[0])
+  counted = weights.at[1].set(1)
+  assert not np.isfinite(run(damaged, kernel, bias, targets, counted)[0])
+
+
+def test_types_may_be_mixed():
+  hidden, kernel, bias, targets, weights = make_arguments(3, ONE_CHUNK)
+  run = value_and_gradients(module.cross_entropy)
+  expected = run(hidden, kernel, bias, targets, weights)
+  with jax.enable_x64(True):
+    precise = jnp.asarray(np.asarray(weights, np.float64))
+    assert precise.dtype == np.float64
+    result = run(hidden, kernel, bias, targets, precise)
+  jax.tree.map(np.testing.assert_array_equal, result, expected)
+  assert {leaf.dtype.name for leaf in jax.tree.leaves(result)} == {'float32'}
+  rough = hidden.astype(jnp.bfloat16)
+  loss, gradients = run(rough, kernel, bias, targets, weights)
+  np.testing.assert_allclose(loss, expected[0], rtol=0.02)
+  assert loss.dtype == np.float32
+  assert [leaf.dtype for leaf in gradients] == [rough.dtype, *['float32'] * 2]

@@ -56,6 +56,13 @@ class EchoCell(nn.RNNCellBase):
     return 1
 
 
+class MaskCell(EchoCell):
+  """A cell whose output is the recurrent mask."""
+
+  def unroll(self, carry, inputs, recurrent_mask=None):
+    return carry, jnp.broadcast_to(recurrent_mask[None], inputs.shape)
+
+
 def make_model(make_cell=lstm, **settings):
   return language_model.LanguageModel(
     make_cell=make_cell, vocab_size=V, features=D, **settings
@@ -199,13 +206,20 @@ def test_dropout_is_off_unless_asked_for(two_layers, rate):
   assert not np.allclose(first, second)
 
 
+@pytest.mark.parametrize('num_layers', [1, 2])
 @pytest.mark.parametrize('variational', [False, True])
-def test_variational_masks_stay_the_same_over_time(variational):
-  model = make_model(EchoCell, dropout_rate=0.5, variational=variational)
+def test_variational_masks_stay_the_same_over_time(variational, num_layers):
+  model = make_model(
+    EchoCell,
+    num_layers=num_layers,
+    dropout_rate=0.5,
+    variational=variational,
+  )
   params = jax.tree.map(jnp.ones_like, init(model)[0])
   hidden = encode(model, params, jnp.zeros((T, B), int))
-  # Dropped, or kept twice, on the way in and on the way out.
-  assert {*np.unique(hidden)} == {0, 4}
+  # Dropped, or doubled wherever kept: on the way in, between two layers, on the
+  # way out.
+  assert {*np.unique(hidden)} == {0, 2 ** (num_layers + 1)}
   assert (hidden == hidden[:1]).all() == variational
   assert not (hidden == hidden[:, :1]).all()
 
@@ -229,6 +243,27 @@ def test_recurrent_dropout_spares_the_inputs(two_layers):
   # The hidden state before the first step is zero, dropped or not.
   np.testing.assert_array_equal(hidden[0], expected[0])
   assert not np.allclose(hidden[1], expected[1])
+
+
+def test_recurrent_dropout_masks_each_column_alike_at_every_step(two_layers):
+  plain, params, _ = two_layers
+  rate = 0.75
+  model = plain.clone(num_layers=1, recurrent_dropout_rate=rate)
+  inputs, *_ = make_text()
+  # The mask is of the key and the model's fields, whatever the cell is.
+  spy = model.clone(make_cell=MaskCell)
+  mask = encode(spy, params, inputs)[0]
+  assert {*np.unique(mask)} == {0, 1 / (1 - rate)}
+  assert not (mask == mask[:1]).all()
+  hidden = encode(model, params, inputs)
+  cell, cell_params = lstm(D), {'params': params['params']['layers_0']}
+  memory = last = jnp.zeros((B, D))
+  for time in range(T):
+    embedded = params['params']['embedding'][inputs[time]]
+    (memory, last), _ = apply(
+      cell, cell_params, (memory, last * mask), embedded
+    )
+    np.testing.assert_allclose(hidden[time], last, atol=1e-6)
 
 
 def test_any_flax_cell_works():

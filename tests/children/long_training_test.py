@@ -117,9 +117,10 @@ def test_the_rate_falls_along_a_cosine():
 
 @pytest.mark.parametrize('architecture', [CELL, 'lstm'], ids=['cell', 'lstm'])
 @pytest.mark.parametrize('is_tied', [False, True])
-def test_parameters_are_counted_by_hand(architecture, is_tied):
+@pytest.mark.parametrize('use_bias', [False, True])
+def test_parameters_are_counted_by_hand(architecture, is_tied, use_bias):
   recipe = dataclasses.replace(
-    PLAIN, num_layers=2, tie_embeddings=is_tied, use_bias=True
+    PLAIN, num_layers=2, tie_embeddings=is_tied, use_bias=use_bias
   )
   model = long_training.make_model(recipe, V, architecture)
   tokens = jnp.zeros((1, B), jnp.int32)
@@ -129,8 +130,43 @@ def test_parameters_are_counted_by_hand(architecture, is_tied):
     )
   )
   blocks = 4 if architecture == 'lstm' else CELL.base
-  expected = (2 - is_tied) * V * 6 + V + 2 * blocks * (6 * 6 + 6 * 6 + 6)
+  # An LSTM has biases whatever the recipe says.
+  num_biases = 6 * (use_bias or architecture == 'lstm')
+  expected = (2 - is_tied) * V * 6 + V + 2 * blocks * (2 * 6 * 6 + num_biases)
   assert sum(leaf.size for leaf in jax.tree.leaves(params)) == expected
+
+
+@pytest.mark.parametrize('architecture', [CELL, 'lstm'], ids=['cell', 'lstm'])
+def test_a_recipe_reaches_the_model(architecture):
+  names = (
+    'features',
+    'num_layers',
+    'tie_embeddings',
+    'dropout_rate',
+    'variational',
+    'recurrent_dropout_rate',
+    'embedding_dropout_rate',
+  )
+  for recipe in (
+    long_training.Recipe(
+      features=7,
+      num_layers=3,
+      dropout_rate=0.1,
+      recurrent_dropout_rate=0.2,
+      embedding_dropout_rate=0.3,
+    ),
+    long_training.Recipe(
+      tie_embeddings=True, variational=True, dropout_rate=0.4, use_bias=True
+    ),
+  ):
+    model = long_training.make_model(recipe, V, architecture)
+    assert model.vocab_size == V
+    assert {name: getattr(model, name) for name in names} == {
+      name: getattr(recipe, name) for name in names
+    }
+    cell = model.make_cell(model.features)
+    assert cell.features == recipe.features
+    assert cell.use_bias == (recipe.use_bias or architecture == 'lstm')
 
 
 def test_weights_start_in_the_scale_and_a_forget_gate_open():

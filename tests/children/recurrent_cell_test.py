@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import dataclasses
+import functools
 import json
 import pathlib
 
@@ -418,3 +419,61 @@ def test_initialisers_see_one_block():
   for block in blocks:
     np.testing.assert_allclose(block.T @ block, np.eye(D), atol=1e-5)
   assert np.abs(blocks[0] - blocks[1]).max() > 0.1
+
+
+@pytest.mark.parametrize(
+  'make_cell',
+  [
+    cells.LSTMCell,
+    functools.partial(
+      cells.GrammarCell, architecture=spaces.KNOWN_CELLS['paper_example']
+    ),
+  ],
+  ids=['lstm', 'paper_example'],
+)
+def test_half_precision_runs_by_step_and_by_unroll(make_cell):
+  dtype = jnp.dtype(jnp.bfloat16)
+  cell = make_cell(features=D, dtype=dtype)
+  inputs = jnp.asarray(random_weights(20, 2)[-1], jnp.float32)
+  carry = cell.initialize_carry(jax.random.key(0), inputs[0].shape)
+  params = cell.init(jax.random.key(1), carry, inputs[0])['params']
+  rnn = nn.RNN(cell, time_major=True, return_carry=True)
+  expected = rnn.apply({'params': {'cell': params}}, inputs)
+  assert {leaf.dtype for leaf in jax.tree.leaves(expected)} == {dtype}
+  assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(expected))
+  full = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), carry)
+  mask = jnp.ones((B, D), jnp.float32)
+  for arguments in ((carry, inputs), (full, inputs), (carry, inputs, mask)):
+    result = apply(cell, {'params': params}, *arguments, method='unroll')
+    assert {leaf.dtype for leaf in jax.tree.leaves(result)} == {dtype}
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(
+        a.astype(np.float32), b.astype(np.float32), rtol=0.03, atol=0.01
+      ),
+      result,
+      expected,
+    )
+
+
+def test_memory_is_promoted_with_the_hidden_state():
+  cell = cells.GrammarCell(features=D, dtype=jnp.bfloat16)
+  carry = jnp.zeros((B, D), jnp.float32), jnp.zeros((B, D), jnp.float32)
+  (carry, output), _ = cell.init_with_output(
+    jax.random.key(0), carry, jnp.ones((B, INPUTS), jnp.float32)
+  )
+  assert {leaf.dtype.name for leaf in (*carry, output)} == {'bfloat16'}
+
+
+@pytest.mark.parametrize(
+  ('make_cell', 'arguments'),
+  [
+    (cells.GrammarCell, (spaces.KNOWN_CELLS['nascell'], 64)),
+    (cells.LSTMCell, (64.0,)),
+  ],
+)
+def test_features_that_are_no_integer_are_refused(make_cell, arguments):
+  with pytest.raises(
+    ValueError, match=r'features must be an integer, got .*Cell\(features=64'
+  ):
+    make_cell(*arguments)
+  assert make_cell(features=np.int64(64)).features == 64

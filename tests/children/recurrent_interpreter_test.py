@@ -162,7 +162,9 @@ def test_values_and_gradients_are_those_of_the_definition(
   # The second order has other architectures in every place.
   for order in ([0, 1, 2], [1, 2, 0]):
     result = run(
-      interpreter.assemble([architectures[i] for i in order]),
+      interpreter.assemble(
+        [architectures[i] for i in order], *OPERATIONS[operations]
+      ),
       *stack([children[i] for i in order]),
     )
     assert_close(
@@ -179,7 +181,7 @@ def test_max_splits_a_tie_in_half_on_both_routes():
   )
   program = jax.tree.map(
     lambda leaf, axis: leaf if axis is None else leaf[0],
-    interpreter.assemble([architecture]),
+    interpreter.assemble([architecture], *OPERATIONS['extended']),
     interpreter.BATCH_AXES,
     is_leaf=lambda leaf: leaf is None,
   )
@@ -233,7 +235,7 @@ def outputs_of(base, operations, tokens):
 
   return np.asarray(
     jax.jit(jax.vmap(run, in_axes=(interpreter.BATCH_AXES, 0, 0)))(
-      interpreter.assemble(architectures), zx, zh
+      interpreter.assemble(architectures, *OPERATIONS[operations]), zx, zh
     )
   )
 
@@ -286,7 +288,7 @@ def test_assemble_lays_cells_out_in_half_order():
     'add,tanh, elem_mult,relu, add,sigmoid, max,sin,'
     'add,identity, elem_mult,tanh, max,sigmoid, max,relu, 5,1'
   )
-  program = interpreter.assemble([cell, cell])
+  program = interpreter.assemble([cell, cell], *OPERATIONS['extended'])
   # Leaves 1, 2 or 3, 0, 3 or 2; then node 4, node 5, the root.
   np.testing.assert_array_equal(
     program.combiners[0, [0, 2, 4, 5, 6]], [1, 0, 0, 1, 2]
@@ -310,3 +312,77 @@ def test_assemble_lays_cells_out_in_half_order():
 def test_a_batch_has_one_base_number(names, bases):
   with pytest.raises(ValueError, match=f'one base number, got {bases}'):
     interpreter.assemble([spaces.KNOWN_CELLS[name] for name in names])
+
+
+@pytest.mark.parametrize(
+  ('names', 'message'),
+  [
+    (
+      'add,tanh, max,relu, add,relu, add,tanh, 1,0',
+      r"combiner 'max', which is not among combiners=\('add', 'elem_mult'\)",
+    ),
+    (
+      'add,tanh, add,relu, add,relu, max,tanh, 1,0',
+      "combiner 'max', which is not among",
+    ),
+    (
+      'add,tanh, add,relu, add,sin, add,tanh, 1,0',
+      r"activation 'sin', which is not among activations=\('identity', 'tanh'",
+    ),
+    (
+      'add,tanh, add,relu, add,relu, add,sin, 1,0',
+      "activation 'sin', which is not among",
+    ),
+  ],
+)
+def test_an_operation_that_is_not_declared_is_refused(names, message):
+  plain = spaces.KNOWN_CELLS['paper_example']
+  with pytest.raises(ValueError, match=message):
+    interpreter.assemble([plain, spaces.parse(names)])
+  interpreter.assemble([plain, spaces.parse(names)], *OPERATIONS['extended'])
+
+
+def combined(architecture, zx, zh, memory):
+  """Returns h and c of one unit on both routes, by leaf; and slopes of zx."""
+  program = jax.tree.map(
+    lambda leaf, axis: leaf if axis is None else leaf[0],
+    interpreter.assemble([architecture]),
+    interpreter.BATCH_AXES,
+    is_leaf=lambda leaf: leaf is None,
+  )
+  order = np.array(cells.leaf_order(architecture))
+  zx, zh = (jnp.asarray(z, jnp.float32)[None, order] for z in (zx, zh))
+  memory = jnp.full((1, 1), memory, jnp.float32)
+  for cell, cell_program in (
+    (cells.GrammarCell(architecture=architecture, features=1), None),
+    (make_cell(program, 'paper').clone(features=1), program),
+  ):
+
+    def run(zx, combine=cell.combine, cell_program=cell_program):
+      return combine(cell_program, zx, zh, memory)
+
+    hidden, vjp, read = jax.vjp(run, zx, has_aux=True)
+    (slope,) = vjp(jnp.ones((1, 1)))
+    yield hidden[0, 0], read[0, 0], slope[0, np.argsort(order)]
+
+
+def test_a_rectifier_passes_a_nan_on_as_in_the_definition():
+  # The root multiplies 0, of 1e38 - 1e38, by the infinity of 3e38 + 3e38.
+  architecture = spaces.parse(
+    'add,identity, add,relu, elem_mult,relu, add,identity, 1,0'
+  )
+  for hidden, memory, _ in combined(
+    architecture, (1e38, 3e38), (0, 3e38), -1e38
+  ):
+    assert np.isnan(hidden)
+    assert np.isposinf(memory)
+
+
+@pytest.mark.parametrize('value', [-1.0, 0.0, 2.0])
+def test_a_rectifier_has_the_slopes_of_the_definition(value):
+  architecture = spaces.parse(
+    'add,relu, add,identity, add,identity, add,identity, 1,2'
+  )
+  for hidden, _, slopes in combined(architecture, (value, 3), (0, 0), 0):
+    assert hidden == max(value, 0) + 3
+    np.testing.assert_array_equal(slopes, [value > 0, 1])

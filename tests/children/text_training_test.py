@@ -11,6 +11,7 @@ import pytest
 
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import text_training
+from jaxnas.spaces import recurrent_cell as spaces
 
 V, D, T, B, S = 17, 5, 4, 3, 2
 RECIPE = text_training.Recipe(features=D)
@@ -103,6 +104,31 @@ def test_a_child_that_starts_broken_never_trains(value):
   assert not result.is_alive
   assert result.num_trained == 0
   assert_equal(result.params, params)
+
+
+def test_what_a_live_child_remembers_is_never_repaired():
+  # An infinite memory saturates the tanh at the root: loss and gradients are
+  # finite, and the next memory is infinite too.
+  architecture = spaces.parse(
+    'add,identity, add,identity, add,tanh, add,identity, 2,0'
+  )
+  make_cell = functools.partial(cells.GrammarCell, architecture=architecture)
+  model = text_training.make_model(RECIPE, V, make_cell)
+  state = text_training.init(model, RECIPE, jax.random.key(0), B)
+  ((memory, hidden),) = state.carry
+  memory = memory.at[1].set(np.inf)
+  result, loss = jax.jit(functools.partial(text_training.step, model, RECIPE))(
+    state._replace(carry=[(memory, hidden)]),
+    SEGMENTS.inputs[0],
+    SEGMENTS.targets[0],
+    0.1,
+  )
+  assert result.is_alive
+  assert np.isfinite(loss)
+  ((memory, _),) = result.carry
+  np.testing.assert_array_equal(
+    np.isposinf(memory), np.repeat([[False], [True], [False]], D, 1)
+  )
 
 
 def test_the_state_is_carried_on_and_forgotten_at_the_start_of_the_text():

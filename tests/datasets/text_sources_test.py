@@ -31,6 +31,17 @@ def test_words_are_split_at_white_space_and_lines_end_with_eos():
   assert encoded.splits['train'].dtype == np.int32
 
 
+def test_a_byte_order_mark_is_no_part_of_a_text():
+  texts = 'the the cat\n', 'the\ncat\n', 'the\n'
+  marked = _files(*('\ufeff' + text for text in texts))
+  for level in text_sources.LEVELS:
+    encoded = text_sources.encode('text', marked, level)
+    expected = text_sources.encode('text', _files(*texts), level)
+    assert encoded.vocabulary == expected.vocabulary
+    for split, tokens in expected.splits.items():
+      np.testing.assert_array_equal(encoded.splits[split], tokens)
+
+
 def test_only_line_feeds_end_a_line():
   encoded = text_sources.encode(
     'text', _files('a\u2028b\fc\n', 'a\nb\n', 'a\n')
@@ -172,6 +183,15 @@ def test_empty_file_is_named(tmp_path):
     (tmp_path / f'{name}.txt').write_text('' if name == 'valid' else 'a\n')
   with pytest.raises(ValueError, match=r"valid\.txt' is empty"):
     text_sources.read_files('text', tmp_path)
+
+
+def test_folder_in_place_of_a_file_is_named(tmp_path):
+  (tmp_path / 'train.txt').mkdir()
+  with pytest.raises(
+    IsADirectoryError, match=r"train\.txt' is a folder; it must be a file"
+  ) as error:
+    text_sources.read_files('text', tmp_path)
+  assert '\n' not in str(error.value)
 
 
 def test_file_that_is_not_utf8_is_named_with_the_byte():

@@ -279,6 +279,28 @@ def test_a_loop_gives_what_vmap_gives_in_any_order(block_size):
   assert_equal(plain, costed)
 
 
+def test_a_loop_runs_only_the_branch_that_a_child_takes():
+  ran = []
+
+  def train(train_data, program, key, learning_rate, num_steps):
+    def costly():
+      jax.debug.callback(lambda number: ran.append(int(number)), program)
+      return train_data
+
+    child = jax.lax.cond(program % 2 == 0, costly, lambda: -train_data)
+    return child, {'is_alive': jnp.array(True)}
+
+  def measure(split, program, child):
+    return {'value': child}
+
+  task = ProxyTask(train, measure, jnp.array(1.0), {'validation': 0.0}, 0)
+  runner = batched.BlockRunner(task, 6, 2, mapping='loop')
+  metrics = runner.run(KEYS, np.arange(N), np.ones(N), 1)
+  jax.effects_barrier()
+  assert sorted(ran) == [0, 2, 4]
+  assert metrics['validation_value'].tolist() == [1, -1, 1, -1, 1, -1]
+
+
 def test_costs_are_shared_out_evenly():
   rows = batched._share_out(np.arange(8), 2).reshape(2, 4)
   assert sorted(rows.ravel()) == list(range(8))

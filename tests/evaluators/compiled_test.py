@@ -1,6 +1,8 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import threading
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -163,8 +165,114 @@ def test_a_child_without_memory_costs_only_itself(tasks, when, monkeypatch):
   assert evaluation.rewards[1] == 0
   assert np.isnan(evaluation.metrics['validation_value'][1])
   only = evaluator.evaluate(KEYS[1:2], TOKENS[1:2])
+  # What is told of a child, to the type, is the same in any company.
+  alone = evaluator.evaluate(KEYS[:1], TOKENS[:1])
+  for one, row in ((alone, 0), (only, 1)):
+    assert one.metrics.keys() == evaluation.metrics.keys()
+    for name, values in one.metrics.items():
+      assert values.dtype == evaluation.metrics[name].dtype
+      np.testing.assert_array_equal(values[0], evaluation.metrics[name][row])
+  assert evaluation.metrics['num_trained'].dtype == np.int32
+  assert evaluation.metrics['num_trained'].tolist() == [7, 0, 7]
   assert only.status.tolist() == [Status.OUT_OF_MEMORY]
   assert only.rewards.tolist() == [0]
+
+
+class CallbackTasks:
+  """Makes tasks that call a function on the host, with their number."""
+
+  def __init__(self, function):
+    self.function = function
+    self.made = []
+
+  def make(self, number):
+    self.made.append(number)
+
+    def call(seed):
+      self.function(number)
+      return np.float32(seed)
+
+    def train(train_data, program, key, learning_rate, num_steps):
+      seed = jax.random.uniform(key)
+      shape = jax.ShapeDtypeStruct((), jnp.float32)
+      child = train_data + jax.pure_callback(call, shape, seed)
+      return child, {'is_alive': child > -1}
+
+    return ProxyTask(
+      train,
+      lambda split, program, child: {'value': split + child},
+      jnp.array(10.0),
+      {'validation': 100.0},
+      None,
+    )
+
+
+def test_a_device_that_is_free_takes_the_next_child(monkeypatch):
+  lock, finished, all_others = threading.Lock(), [], threading.Event()
+
+  def call(number):
+    if number == 0:
+      # All but the one that may wait behind this one.
+      assert all_others.wait(10)
+      return
+    with lock:
+      finished.append(number)
+      if len(finished) == 4:
+        all_others.set()
+
+  places = {}
+  device_put = jax.device_put
+
+  def put_and_note(values, device=None, **settings):
+    if isinstance(values, tuple) and len(values) == 3:
+      places[int(values[1])] = device
+    return device_put(values, device, **settings)
+
+  monkeypatch.setattr(jax, 'device_put', put_and_note)
+  runner = compiled.CompiledRunner(CallbackTasks(call).make, 6, 2)
+  metrics = runner.run(jax.random.split(KEYS[0], 6), range(6), range(6), 7)
+  assert metrics['is_alive'].all()
+  assert sorted(finished) == [1, 2, 3, 4, 5]
+  assert set(places.values()) == set(jax.local_devices())
+  assert list(places.values()).count(places[0]) <= 2
+
+
+@pytest.mark.parametrize('when', ['compiling', 'training'])
+def test_nothing_more_is_begun_after_an_error(when):
+  is_broken = True
+
+  def call(number):
+    if is_broken and number == 0:
+      raise RuntimeError('a mistake')
+
+  def make(number):
+    if when == 'compiling':
+      call(number)
+    return tasks.make(number)
+
+  tasks = CallbackTasks(call if when == 'training' else lambda number: None)
+  runner = compiled.CompiledRunner(make, 40, 2)
+  keys = jax.random.split(KEYS[0], 40)
+  with pytest.raises(Exception, match='a mistake'):
+    runner.run(keys, range(40), [0.5] * 40, 7)
+  assert len(tasks.made) < 20
+  # What was broken off is not taken for done.
+  is_broken = False
+  assert runner.run(keys[:2], range(2), [0.5] * 2, 7)['is_alive'].all()
+
+
+def test_programs_for_a_cpu_are_made_by_the_faster_compiler(tasks, monkeypatch):
+  used = []
+  compile_ = jax.stages.Lowered.compile
+
+  def compile_and_note(self, compiler_options=None, **settings):
+    used.append(compiler_options)
+    return compile_(self, compiler_options, **settings)
+
+  monkeypatch.setattr(jax.stages.Lowered, 'compile', compile_and_note)
+  runner = compiled.CompiledRunner(tasks.make, block_size=1)
+  runner.run(KEYS[:1], [SPACE.decode(TOKENS[0])], [0.5], 7)
+  assert used == [{'xla_cpu_use_fusion_emitters': False}] * 2
 
 
 def test_other_errors_are_not_swallowed(tasks):

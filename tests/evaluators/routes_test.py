@@ -3,10 +3,11 @@
 
 import time
 
+import jax
 import numpy as np
 import pytest
 
-from jaxnas.evaluators import compiled, routes
+from jaxnas.evaluators import compiled, memory, routes
 from jaxnas.evaluators.routes import Timing
 
 
@@ -45,6 +46,47 @@ def test_compiling_counts_for_each_child_where_each_has_a_program():
   assert timing.child == pytest.approx(0.12, abs=0.05)
 
 
+class FullRunner:
+  """Has no memory for what it is given."""
+
+  block_size = 2
+
+  def __init__(self, error=None):
+    self.error = error
+
+  def run(self, keys, programs, learning_rates, num_steps, **settings):
+    if self.error is not None:
+      raise self.error
+    return {
+      'is_alive': np.array([True, False]),
+      'is_out_of_memory': np.array([False, True]),
+    }
+
+
+@pytest.mark.parametrize(
+  ('error', 'message'),
+  [
+    (None, '1 of 2 children of the full size do not fit'),
+    (memory.NotEnoughMemoryError('About 9 GiB.'), 'About 9 GiB'),
+    (MemoryError(), 'no memory left'),
+    (
+      jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: 9 GiB\nAllocations:'),
+      'RESOURCE_EXHAUSTED: 9 GiB$',
+    ),
+  ],
+)
+def test_a_route_that_does_not_fit_says_so(error, message):
+  route = routes.Route(FullRunner(error), list)
+  with pytest.raises(memory.NotEnoughMemoryError, match=message):
+    routes.measure(route, ('a', 'b'), 0.1)
+
+
+def test_a_mistake_is_not_taken_for_a_lack_of_memory():
+  route = routes.Route(FullRunner(RuntimeError('a mistake')), list)
+  with pytest.raises(RuntimeError, match='a mistake'):
+    routes.measure(route, ('a', 'b'), 0.1)
+
+
 TIMINGS = {
   'interpreted': Timing(once=10.0, child=0.1, step=0.02),
   'compiled': Timing(once=0.0, child=2.1, step=0.01),
@@ -69,6 +111,17 @@ def test_the_cheapest_is_chosen_and_the_figures_are_told(
   assert 'a compiled program pays from 200 steps on' in reason
   for timing, route in ((t, r) for r, t in TIMINGS.items()):
     assert f'{route} {timing.total(num_children, num_steps):.0f} s' in reason
+
+
+def test_a_route_that_does_not_fit_is_not_chosen():
+  full = memory.NotEnoughMemoryError('It would need 9 GiB.')
+  name, reason = routes.choose(TIMINGS | {'interpreted': full}, 200, 100)
+  assert name == 'compiled'
+  assert 'interpreted does not fit: It would need 9 GiB.' in reason
+  with pytest.raises(
+    memory.NotEnoughMemoryError, match=r'No route .* vmapped: It would'
+  ):
+    routes.choose({'interpreted': full, 'vmapped': full}, 200, 100)
 
 
 def test_there_may_be_no_break_even():

@@ -4,10 +4,12 @@
 """Tests of the search for a convolutional network, end to end in small."""
 
 import dataclasses
+import itertools
 import json
 import shutil
 import subprocess
 import sys
+import types
 
 import jax
 import numpy as np
@@ -16,7 +18,7 @@ import pytest
 from experiments import conv_routes, search_conv_net
 from jaxnas import search as search_lib
 from jaxnas.children import conv_net
-from jaxnas.evaluators import routes
+from jaxnas.evaluators import memory, routes
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import trial_log, workdir
 
@@ -46,16 +48,18 @@ def small(data_file, **changes):
     'dataset': 'npz',
     'data_dir': data_file,
     'num_layers': 2,
+    # Each pair of sizes is a branch to compile; one is not square.
     'heights': (1, 3),
-    'widths': (1, 3),
+    'widths': (3,),
     'filters': (2, 3),
     'known_nets': ('chain', 'resnet'),
     'route': 'interpreted',
     'controller_features': 5,
+    'controller_layers': 1,
     'num_trials': 16,
     'trials_per_update': 4,
     'batch_size': 16,
-    'num_steps': 12,
+    'num_steps': 40,
     'num_winners': 1,
     'num_seeds': 2,
     'retrain_learning_rates': (0.1,),
@@ -103,7 +107,7 @@ def test_the_best_network_is_a_file_that_flax_runs(finished):
   facts = json.loads((finished / 'best.json').read_text())
   net = architecture_file.load_architecture(finished / 'best.json', 'conv_net')
   network = conv_net.ConvNetwork(architecture=net, num_classes=3)
-  variables = network.init(jax.random.key(0), np.zeros((2, 5, 5, 1)))
+  variables = jax.jit(network.init)(jax.random.key(0), np.zeros((2, 5, 5, 1)))
   assert facts['num_params'] == sum(
     leaf.size for leaf in jax.tree.leaves(variables['params'])
   )
@@ -144,12 +148,49 @@ def test_baselines_are_as_large_as_the_best(finished, data_file):
       .make_retraining(log)
       .contestants
     )
-  chain, dense, *_, winner = contestants
-  assert winner.group == 'reinforce'
+    rewards = {trial.number: trial.reward for trial in log.trials}
+  chain, dense, *found = contestants
+  assert [each.group for each in found] == ['random', 'reinforce']
+  winner = max(found, key=lambda x: rewards[int(x.label.split('#')[1])])
   # Two or three filters more or fewer are a large step in so small a network.
   for baseline in (chain, dense):
     assert 0.7 < baseline.num_params / winner.num_params < 1.4
     assert len(baseline.architecture.layers) == 2
+
+
+def test_baselines_are_as_large_as_the_best_of_all(data_file):
+  config = small(
+    data_file, num_layers=3, widths=(1, 3), route='compiled', known_nets=()
+  )
+  experiment = search_conv_net.make_experiment(config)
+  # Smallest and largest: 0/1 tokens of anchor points, sizes and filters.
+  tiny, huge = (0,) * 12, (1,) * 12
+
+  def trial(number, arm, tokens, reward):
+    return trial_log.Trial(
+      number=number,
+      arm=arm,
+      repeat=0,
+      tokens=tokens,
+      architecture={},
+      reward=reward,
+      status='ok',
+      metrics={},
+      duplicate_of=None,
+    )
+
+  for rewards, best in (((0.1, 0.2), 'random'), ((0.2, 0.1), 'reinforce')):
+    log = types.SimpleNamespace(
+      trials=[
+        trial(0, 'reinforce', tiny, rewards[0]),
+        trial(1, 'random', huge, rewards[1]),
+      ]
+    )
+    chain, dense, *found = experiment.make_retraining(log).contestants
+    sizes = {each.group: each.num_params for each in found}
+    assert sizes['random'] > 4 * sizes['reinforce']
+    for baseline in (chain, dense):
+      assert 0.5 < baseline.num_params / sizes[best] < 2
 
 
 def evaluate(config, tokens):
@@ -160,24 +201,26 @@ def evaluate(config, tokens):
 
 def test_routes_agree(data_file):
   tokens = np.array(
-    [[0, 1, 1, 0, 0, 0, 1], [1, 0, 1, 1, 1, 1, 0], [1, 0, 0, -1, -1, -1, -1]],
+    [[0, 0, 0, -1, -1, -1, -1], [0, 0, 1, 1, 1, 0, 0], [1, 0, 1, 0, 0, 0, 1]],
     np.int32,
   )
-  results = [
-    evaluate(small(data_file, route=route, num_steps=8), tokens)
+  # Each that is compiled is a program of its own; two tell enough.
+  results = {
+    route: evaluate(
+      small(data_file, route=route, num_steps=8),
+      tokens[:2] if route == 'compiled' else tokens,
+    )
     for route in conv_routes.ROUTES
-  ]
+  }
   # Rounding grows over 8 steps, and an image is 1/20 of the accuracy.
-  for other in results[1:]:
-    np.testing.assert_allclose(
-      other.metrics['train_loss'], results[0].metrics['train_loss'], rtol=1e-3
-    )
-    np.testing.assert_allclose(
-      other.metrics['validation_loss'],
-      results[0].metrics['validation_loss'],
-      rtol=1e-3,
-    )
-    np.testing.assert_allclose(other.rewards, results[0].rewards, atol=0.15)
+  for route, other in (('compiled', 'vmapped'), ('interpreted', 'vmapped')):
+    one, two = results[route], results[other]
+    rows = slice(len(one.rewards))
+    for name in ('train_loss', 'validation_loss'):
+      np.testing.assert_allclose(
+        one.metrics[name], two.metrics[name][rows], rtol=1e-3
+      )
+    np.testing.assert_allclose(one.rewards, two.rewards[rows], atol=0.15)
 
 
 def test_auto_measures_says_why_and_is_kept(
@@ -207,6 +250,31 @@ def test_auto_measures_says_why_and_is_kept(
   assert made[0].facts['route'] == 'compiled'
 
 
+def test_auto_leaves_out_what_does_not_fit(data_file, monkeypatch, capsys):
+  def measure(route, architectures, learning_rate):
+    if type(route.runner).__name__ in full:
+      raise memory.NotEnoughMemoryError('It needs 9 GiB.')
+    return routes.Timing(1.0, 1.0, 0.1)
+
+  monkeypatch.setattr(routes, 'measure', measure)
+  config = small(data_file, route='auto', num_steps=2)
+  full = ['CompiledRunner']
+  experiment = search_conv_net.make_experiment(config)
+  assert experiment.facts['route'] == 'interpreted'
+  assert 'compiled does not fit: It needs 9 GiB' in capsys.readouterr().out
+  full.append('BlockRunner')
+  with pytest.raises(ValueError, match=r'No route .* It needs 9 GiB'):
+    search_conv_net.make_experiment(config)
+
+
+@pytest.mark.parametrize('route', conv_routes.ROUTES)
+def test_the_block_size_is_decided_in_the_config(data_file, route):
+  config = small(data_file, route=route, block_size=0)
+  experiment = search_conv_net.make_experiment(config)
+  assert experiment.config['block_size'] == 8
+  assert experiment.search.evaluator.block_size == 8
+
+
 def test_strides_and_pooling_are_compiled(data_file, capsys):
   config = small(
     data_file, route='auto', strides=(1, 2), pool_after=(0,), known_nets=()
@@ -214,7 +282,7 @@ def test_strides_and_pooling_are_compiled(data_file, capsys):
   experiment = search_conv_net.make_experiment(config)
   assert experiment.facts['route'] == 'compiled'
   assert 'the only one' in capsys.readouterr().out
-  tokens = np.array([[0, 1, 1, 0, 0, 1, 1, 1, 0, 1, 0]], np.int32)
+  tokens = np.array([[0, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0]], np.int32)
   evaluation = experiment.search.evaluator.evaluate(
     jax.random.split(jax.random.key(0), 1), tokens
   )
@@ -229,6 +297,9 @@ def test_depth_grows_by_the_schedule(data_file):
   search = search_conv_net.make_experiment(config).search
   for arm in search.arms[1:]:
     assert [arm.num_active(n) for n in (0, 4, 8, 80)] == [8, 12, 16, 16]
+  shallow = small(data_file, num_layers=4, first_depth=2, known_nets=())
+  for arm in search_conv_net.make_experiment(shallow).search.arms:
+    assert arm.num_active(80) == 8
   state = search_lib.init(search)
   for arm, strategy in zip(search.arms[1:], state.strategies[1:], strict=True):
     tokens = arm.strategy.ask(strategy, jax.random.key(0), 3, 12).tokens
@@ -284,6 +355,62 @@ def test_a_pooling_that_leaves_no_pixel_names_the_layer(data_file):
     data_file, route='compiled', num_layers=4, pool_after=(0, 1, 2)
   )
   with pytest.raises(ValueError, match='Pooling after layer 2 leaves no pixel'):
+    search_conv_net.make_experiment(config)
+
+
+@pytest.mark.parametrize('pool_after', [(0,), (1,), (2,), (0, 2), (1, 2)])
+@pytest.mark.parametrize('strides', [(1,), (1, 2, 3), (3, 1), (2,)])
+def test_no_network_of_an_accepted_space_lacks_pixels(strides, pool_after):
+  config = search_conv_net.Config(
+    num_layers=3,
+    heights=(1,),
+    widths=(1,),
+    filters=(1,),
+    strides=strides,
+    pool_after=pool_after,
+  )
+  space = search_conv_net._make_space(config)
+  # Both of a layer's strides alike: either alone can leave no pixel.
+  nets = []
+  for anchors in itertools.product((0, 1), repeat=3):
+    for values in itertools.product(range(len(strides)), repeat=3):
+      rows = [], anchors[:1], anchors[1:]
+      pair = 2 if len(strides) > 1 else 0
+      tokens = [
+        (*row, 0, 0, *(value,) * pair, 0)
+        for row, value in zip(rows, values, strict=True)
+      ]
+      nets.append(space.decode(np.array(sum(tokens, ()), np.int32)))
+  refused = 0
+  sizes = (1, 2, 3, 4, 7, 9, 12, 13, 19, 28, 37, 55, 63, 64, 110)
+  for size in sizes:
+    errors = [each for each in (error_of(net, size) for net in nets) if each]
+    expected = error_of(search_conv_net._smallest(config), size)
+    assert bool(errors) == bool(expected)
+    # Nothing fails at an earlier layer than the one that is named.
+    assert not expected or expected == min(errors)
+    refused += bool(errors)
+  assert 0 < refused < len(sizes)
+
+
+def error_of(net, size):
+  try:
+    net.sizes(size, size)
+  except ValueError as error:
+    return str(error)
+  return ''
+
+
+def test_strides_that_leave_no_pixel_are_refused_before_the_search(data_file):
+  config = small(
+    data_file,
+    route='compiled',
+    num_layers=3,
+    strides=(3, 1),
+    pool_after=(1,),
+    known_nets=(),
+  )
+  with pytest.raises(ValueError, match='Pooling after layer 1 leaves no pixel'):
     search_conv_net.make_experiment(config)
 
 

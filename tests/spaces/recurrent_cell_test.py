@@ -377,6 +377,9 @@ def test_cells_outside_a_space_are_refused():
     ({'inject_combiner': 'sub'}, "Unknown combiner 'sub'; expected one of add"),
     ({'inject_activation': 'gelu'}, "Unknown activation 'gelu'"),
     ({'combiners': ('add', 'add', 'Add')}, "Unknown combiner 'Add'"),
+    ({'combiners': 'add'}, "combiners .* a tuple or a list, got 'add'"),
+    ({'activations': None}, 'activations .* a tuple or a list, got None'),
+    ({'inject_combiner': ['add']}, r"Unknown combiner \['add'\]"),
   ],
 )
 def test_bad_fields_are_named(changes, message):
@@ -386,11 +389,31 @@ def test_bad_fields_are_named(changes, message):
     recurrent_cell.RecurrentCell.from_json(EXAMPLE.to_json() | changes)
 
 
+def test_lists_become_tuples():
+  cell = recurrent_cell.RecurrentCell(
+    list(EXAMPLE.combiners),
+    list(EXAMPLE.activations),
+    EXAMPLE.inject_combiner,
+    EXAMPLE.inject_activation,
+    EXAMPLE.read_index,
+    EXAMPLE.inject_index,
+  )
+  assert cell == EXAMPLE
+  assert hash(cell) == hash(EXAMPLE)
+
+
+@pytest.mark.parametrize('fields', [5, None, 'add', [1, 2], ['combiners']])
+def test_json_that_is_no_dict_is_refused(fields):
+  with pytest.raises(ValueError, match=r'is a dict with the fields .*; got '):
+    recurrent_cell.RecurrentCell.from_json(fields)
+
+
 def test_wrong_json_fields_are_named():
   fields = EXAMPLE.to_json()
   for wrong in (
     {name: fields[name] for name in fields if name != 'read_index'},
     fields | {'base': 2},
+    fields | {7: 2},
   ):
     with pytest.raises(ValueError, match=r'has the fields combiners, .*; got '):
       recurrent_cell.RecurrentCell.from_json(wrong)
