@@ -137,8 +137,9 @@ def make_train(
   labels = torch.randint(_NUM_CLASSES, (count,), device=device)
   steps = []
   for each in architectures:
-    model = ConvNetwork(spaces.ConvNet.from_json(each), image_shape[-1])
-    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # Missing in PyTorch's types.
+    # Not typed: PyTorch's types lack `memory_format`.
+    model: Any = ConvNetwork(spaces.ConvNet.from_json(each), image_shape[-1])
+    model = model.to(device).to(memory_format=torch.channels_last)
     steps.append(make_step(model))
 
   def burst(num_steps: int) -> Facts:
