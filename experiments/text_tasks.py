@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import difflib
 from typing import Any
 
@@ -13,7 +13,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxnas.children import text_training
+from jaxnas.children import text_curve, text_training
 from jaxnas.datasets import text
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.types import ProxyTask
@@ -69,6 +69,24 @@ class TextTasks:
       make_cell,
       self._train,
       self._splits,
+      program_axes,
+    )
+
+  def make_curve(
+    self,
+    recipe: text_training.Recipe,
+    make_cell: Callable[..., nn.RNNCellBase],
+    fractions: Sequence[float],
+    program_axes: Any,
+  ) -> ProxyTask:
+    """Makes the task of training with measures; see `text_curve.make_task`."""
+    return text_curve.make_task(
+      recipe,
+      self.dataset.vocab_size,
+      make_cell,
+      self._train,
+      self._splits,
+      fractions,
       program_axes,
     )
 

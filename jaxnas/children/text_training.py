@@ -204,6 +204,7 @@ def train(
   segments: Segments,
   learning_rate: jax.Array,
   num_steps: jax.Array,
+  first_step: jax.Array | int = 0,
 ) -> TrainState:
   """Trains a child for some steps, from the start of the text again if need be.
 
@@ -213,7 +214,8 @@ def train(
     state: the child.
     segments: the text; weights are not used, so there must be no padding.
     learning_rate: a scalar.
-    num_steps: how many segments to train on; may be traced.
+    num_steps: with which step the training ends; may be traced.
+    first_step: how many steps the child has had.
   """
   num_segments = segments.inputs.shape[0]
 
@@ -235,7 +237,7 @@ def train(
       learning_rate,
     )[0]
 
-  return lax.fori_loop(0, num_steps, body, state)
+  return lax.fori_loop(first_step, num_steps, body, state)
 
 
 def perplexity(

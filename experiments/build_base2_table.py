@@ -1,0 +1,280 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Trains every recurrent cell of base 2 and writes the table of Base2Bench.
+
+    python -m experiments.build_base2_table --workdir=runs/base2_table
+
+All 36,864 cells of the space are 18,688 up to swaps of a node's operands; each
+of these is trained as a small language model, a stated tenth of them with
+further seeds, in an order drawn at random, so that a part of the table is a
+fair sample of it. Results are kept shard by shard: the same command goes on
+where the last one ended. `--num_shards` limits how many it makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import math
+import os
+import pathlib
+import time
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from experiments import cell_trainer, launch, text_tasks
+from jaxnas.children import text_training
+from jaxnas.datasets import base2_bench, text
+from jaxnas.records import workdir as workdirs
+from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.visualize import progress
+
+setting = launch.setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """How the table is made; the defaults made the one that is shipped."""
+
+  features: int = setting(16, 'Hidden units of a child.')
+  vocab_size: int = setting(500, 'Words to tell apart.')
+  batch_size: int = setting(20, 'Columns of text a child reads at once.')
+  num_unrolled: int = setting(35, 'Steps of backpropagation through time.')
+  num_steps: int = setting(256, 'Steps of a child; 128 are an epoch.')
+  fractions: tuple[float, ...] = setting(
+    (0.125, 0.25, 0.5, 1.0), 'Parts of the steps after which it is measured.'
+  )
+  learning_rate: float = setting(0.01, "Adam's.")
+  num_seeds: int = setting(3, 'Trainings of a cell that is repeated.')
+  repeated: float = setting(0.1, 'Part of the cells that is repeated.')
+  shard_size: int = setting(512, 'Trainings in a shard.')
+  block_size: int = setting(32, 'Children in one call.')
+  num_host_devices: int | None = setting(None, 'Devices that a CPU is split in')
+  num_shards: int = setting(0, 'Shards to make before it stops; 0: all.')
+  seed: int = setting(0, 'Decides the order, and the children.')
+
+
+class Jobs(NamedTuple):
+  """The trainings of a table, in their order.
+
+  Attributes:
+    cells: index of each one's cell, `int32[E]`.
+    seeds: `int32[E]`.
+  """
+
+  cells: np.ndarray
+  seeds: np.ndarray
+
+
+def run(config: Config, workdir: str) -> None:
+  """Makes shards, and the table when there are all.
+
+  Args:
+    config: the settings.
+    workdir: where shards and table are written.
+
+  Raises:
+    ValueError: a setting is out of range, or a shard is of another table.
+  """
+  builder = Builder(config)
+  with workdirs.lock(workdir) as path:
+    workdirs.check_config(
+      path,
+      dataclasses.asdict(config),
+      free=('num_shards', 'num_host_devices'),
+    )
+    missing = [
+      index
+      for index in range(builder.num_shards)
+      if not _shard_path(path, index).exists()
+    ]
+    if missing:
+      workdirs.write_manifest(path, data_hash=builder.dataset.content_hash)
+      _make_shards(builder, path, missing, config.num_shards)
+    shards = [
+      _read_shard(_shard_path(path, index))
+      for index in range(builder.num_shards)
+      if _shard_path(path, index).exists()
+    ]
+    table = builder.table(shards)
+    base2_bench.save(table, path / 'base2_bench.npz')
+    _show(table, path, len(shards), builder.num_shards)
+
+
+class Builder:
+  """Trains the cells of a table.
+
+  Attributes:
+    ranks: which of all cells is trained for each class of equal ones,
+      `int32[C]`; a rank is the number that the tokens are in mixed radix.
+    jobs: the trainings.
+    num_shards: in how many shards they are made.
+    dataset: the text.
+    trainer: trains the children.
+  """
+
+  def __init__(self, config: Config):
+    """Reads the text and enumerates the cells.
+
+    Raises:
+      ValueError: a setting is out of range.
+    """
+    _check(config)
+    self._config = config
+    space = spaces.make_space(2)
+    tasks = text_tasks.TextTasks(
+      text.load('pydoc', vocab_size=config.vocab_size),
+      config.batch_size,
+      config.num_unrolled,
+    )
+    self.trainer = cell_trainer.CellTrainer(
+      space,
+      tasks,
+      text_training.Recipe(features=config.features),
+      learning_rate=config.learning_rate,
+      fractions=config.fractions,
+      block_size=config.block_size,
+      num_devices=config.num_host_devices,
+      seed=config.seed,
+    )
+    self.dataset = tasks.dataset
+    self._cell_of, self.ranks = _enumerate(space)
+    self.jobs = _order(config, len(self.ranks))
+    self.num_shards = -(-len(self.jobs.cells) // config.shard_size)
+
+  def shard(self, index: int) -> dict[str, np.ndarray]:
+    """Trains a shard; returns its jobs, their measures and its seconds."""
+    started = time.process_time()
+    size = self._config.shard_size
+    cells, seeds = (x[index * size : (index + 1) * size] for x in self.jobs)
+    tokens = base2_bench.tokens_of(self.ranks[cells])
+    measured = self.trainer.train(tokens, seeds, self._config.num_steps)
+    seconds = np.array(time.process_time() - started, np.float32)
+    return {'cells': cells, 'seeds': seeds, 'core_seconds': seconds, **measured}
+
+  def table(
+    self, shards: Sequence[dict[str, np.ndarray]]
+  ) -> base2_bench.Base2Bench:
+    """Joins shards; what they lack is NaN in the table."""
+    config = self._config
+    shape = (len(self.ranks), config.num_seeds, len(config.fractions))
+    curves = {
+      name: np.full(shape, np.nan, np.float32) for name in cell_trainer.SPLITS
+    }
+    num_trained = np.full(shape[:2], -1, np.int32)
+    for shard in shards:
+      places = shard['cells'], shard['seeds']
+      num_trained[places] = shard['num_trained']
+      for name in cell_trainer.SPLITS:
+        curves[name][places] = shard[name]
+    return base2_bench.Base2Bench(
+      cell_of=self._cell_of,
+      num_trained=num_trained,
+      points=tuple(
+        math.ceil(fraction * config.num_steps) for fraction in config.fractions
+      ),
+      facts={
+        'content_hash': self.dataset.content_hash,
+        'vocab_size': self.dataset.vocab_size,
+        'num_params': self.trainer.num_params,
+        'core_hours': float(sum(shard['core_seconds'] for shard in shards))
+        / 3600,
+        'device': jax.devices()[0].device_kind,
+        'num_devices': self.trainer.runner.num_devices,
+        'jax': jax.__version__,
+        'config': dataclasses.asdict(config),
+      },
+      **curves,
+    )
+
+
+def _check(config: Config) -> None:
+  for name in ('num_seeds', 'shard_size', 'num_steps'):
+    if getattr(config, name) < 1:
+      raise ValueError(
+        f'{name} must be at least 1, got {getattr(config, name)}.'
+      )
+  if not 0 <= config.repeated <= 1:
+    raise ValueError(f'repeated must be from 0 to 1, got {config.repeated}.')
+
+
+def _enumerate(space) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the class of every cell `[A]`, and each class's rank `[C]`."""
+  tokens = base2_bench.tokens_of(np.arange(space.size))
+  canonical = np.array([space.canonical(row) for row in tokens])
+  ranks, cell_of = np.unique(
+    base2_bench.ranks_of(canonical), return_inverse=True
+  )
+  return cell_of.astype(np.int32), ranks.astype(np.int32)
+
+
+def _order(config: Config, num_cells: int) -> Jobs:
+  """Orders the trainings: those of repeated cells first, the rest after."""
+  order = np.random.default_rng(config.seed).permutation(num_cells)
+  num_repeated = round(config.repeated * num_cells)
+  repeated, others = order[:num_repeated], order[num_repeated:]
+  cells = [np.repeat(repeated, config.num_seeds), others]
+  seeds = [
+    np.tile(np.arange(config.num_seeds), num_repeated),
+    np.zeros(len(others), np.int64),
+  ]
+  return Jobs(*(np.concatenate(x).astype(np.int32) for x in (cells, seeds)))
+
+
+def _shard_path(folder: pathlib.Path, index: int) -> pathlib.Path:
+  return folder / 'shards' / f'{index:04d}.npz'
+
+
+def _read_shard(path: pathlib.Path) -> dict[str, np.ndarray]:
+  try:
+    with np.load(path) as arrays:
+      return dict(arrays)
+  except (OSError, ValueError, KeyError) as error:
+    raise ValueError(
+      f'{path} is damaged ({error}); remove it, and it is made again.'
+    ) from None
+
+
+def _make_shards(builder, path, missing, num_shards):
+  (path / 'shards').mkdir(exist_ok=True)
+  num_done = builder.num_shards - len(missing)
+  with progress.Progress(builder.num_shards, unit='shard') as shown:
+    shown.update(num_done)
+    for index in missing[: num_shards or None]:
+      target = _shard_path(path, index)
+      unfinished = target.with_suffix('.tmp.npz')
+      np.savez_compressed(unfinished, **builder.shard(index))
+      os.replace(unfinished, target)
+      num_done += 1
+      shown.update(num_done)
+
+
+def _show(table, path, num_shards, num_needed):
+  noise = table.noise()
+  print(
+    f'{num_shards} of {num_needed} shards: {table.num_trainings:,} trainings '
+    f'of {table.num_cells:,} cells, {table.facts["core_hours"]:.2f} hours of a '
+    f'core ({table.facts["device"]}).'
+  )
+  progress.table(
+    f'Noise, over {noise.num_cells} cells with {table.num_seeds} seeds',
+    ['steps', 'seed deviation', 'cell deviation', 'rank correlation', 'failed'],
+    [
+      [
+        str(steps),
+        f'{noise.seed_deviation[point]:.4f}',
+        f'{noise.cell_deviation[point]:.4f}',
+        f'{noise.rank_correlation[point]:.4f}',
+        f'{table.failed_part(point):.1%}',
+      ]
+      for point, steps in enumerate(table.points)
+    ],
+  )
+  print(f'Wrote {path / "base2_bench.npz"}.')
+
+
+if __name__ == '__main__':
+  launch.launch(Config, run)

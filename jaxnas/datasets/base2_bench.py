@@ -1,0 +1,233 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Base2Bench: every recurrent cell of base 2, trained, as a table.
+
+The grammar of `spaces.recurrent_cell` has 36,864 cells of base 2, which are
+18,688 classes up to swaps of a node's operands. One cell of each class was
+trained as a small language model on the English of `pydoc_data.topics`, a
+random tenth of them with three seeds, and its perplexity measured on validation
+and report text at several points of the training. So a search strategy can be
+run in milliseconds, hundreds of times, against rewards of real trainings.
+
+A cell is known by its *rank*: its tokens as digits of a number in mixed radix,
+the first one most significant. Letters: `A` cells, `C` classes, `S` seeds, `P`
+points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any, NamedTuple
+import zipfile
+
+import numpy as np
+from scipy import stats
+
+CARDINALITIES = (2, 4, 2, 4, 2, 4, 2, 4, 3, 3)
+"""How many choices each token of a cell has."""
+
+_ARRAYS = ('cell_of', 'validation', 'report', 'num_trained')
+
+PATH = pathlib.Path(__file__).with_name('base2_bench.npz')
+
+
+class Noise(NamedTuple):
+  """How far a table can tell cells apart, at each of its points, `[P]`.
+
+  Attributes:
+    num_cells: over how many classes this was measured: those whose trainings
+      with every seed stayed finite to the last point.
+    seed_deviation: standard deviation of the log-perplexity between seeds, the
+      root of the mean over cells of the unbiased variance.
+    cell_deviation: standard deviation of the log-perplexity between cells.
+    rank_correlation: Spearman's, between two seeds; the mean over their pairs.
+  """
+
+  num_cells: int
+  seed_deviation: np.ndarray
+  cell_deviation: np.ndarray
+  rank_correlation: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Base2Bench:
+  """The table.
+
+  Attributes:
+    cell_of: the class of every cell, by rank, `int32[A]`.
+    validation: perplexity of validation text, `float32[C, S, P]`; NaN where
+      there was no training or it had failed.
+    report: perplexity of report text, likewise.
+    num_trained: steps taken before a training ended or failed, `int32[C, S]`;
+      -1 where there was none.
+    points: after how many steps the perplexities were measured, `P` of them.
+    facts: how the table was made: text, sizes, settings, versions, hours.
+  """
+
+  cell_of: np.ndarray
+  validation: np.ndarray
+  report: np.ndarray
+  num_trained: np.ndarray
+  points: tuple[int, ...]
+  facts: Mapping[str, Any]
+
+  @property
+  def cardinalities(self) -> tuple[int, ...]:
+    """How many choices each token of a cell has."""
+    return CARDINALITIES
+
+  @property
+  def num_cells(self) -> int:
+    """How many classes of equal cells have been trained."""
+    return int((self.num_trained[:, 0] >= 0).sum())
+
+  @property
+  def num_seeds(self) -> int:
+    """How many trainings a repeated cell has."""
+    return self.num_trained.shape[1]
+
+  @property
+  def num_trainings(self) -> int:
+    """How many trainings there are in all."""
+    return int((self.num_trained >= 0).sum())
+
+  @property
+  def num_params(self) -> int:
+    """How many parameters every child has: the cells differ in none."""
+    return self.facts['num_params']
+
+  def rewards(
+    self,
+    split: str = 'validation',
+    point: int = -1,
+    seed: int = 0,
+    scale: float = 80.0,
+  ) -> np.ndarray:
+    """Returns the reward of every cell, `scale / perplexity^2`.
+
+    Section 4.2 of "Neural Architecture Search with Reinforcement Learning",
+    Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578).
+
+    Args:
+      split: `'validation'` or `'report'`.
+      point: index of the point of the training.
+      seed: which training; only seed 0 has all cells.
+      scale: the constant.
+
+    Returns:
+      `float32[A]`, by rank; 0 where the training failed.
+
+    Raises:
+      ValueError: there is no such split, point or seed, or not all cells were
+        trained with it.
+    """
+    if split not in ('validation', 'report'):
+      raise ValueError(f'split must be validation or report, got {split!r}.')
+    num_points = len(self.points)
+    if not -num_points <= point < num_points or not 0 <= seed < self.num_seeds:
+      raise ValueError(
+        f'The table has {num_points} points and {self.num_seeds} seeds, got '
+        f'point {point} and seed {seed}.'
+      )
+    num_missing = int((self.num_trained[:, seed] < 0).sum())
+    if num_missing:
+      raise ValueError(
+        f'{num_missing} cells have no training with seed {seed}; only a '
+        'complete table gives rewards.'
+      )
+    perplexity = getattr(self, split)[:, seed, point].astype(np.float64)
+    rewards = np.where(
+      np.isfinite(perplexity), scale / np.square(perplexity), 0.0
+    )
+    return rewards.astype(np.float32)[self.cell_of]
+
+  def failed_part(self, point: int) -> float:
+    """Returns which part of the trainings with seed 0 had failed at a point."""
+    is_trained = self.num_trained[:, 0] >= 0
+    perplexity = self.validation[is_trained, 0, point]
+    return float(np.mean(~np.isfinite(perplexity))) if perplexity.size else 0.0
+
+  def noise(self) -> Noise:
+    """Returns how much seeds differ: below it, no two cells can be told apart.
+
+    Of validation perplexities. Where fewer than two cells have every seed, all
+    is NaN.
+    """
+    values = self.validation[np.isfinite(self.validation).all((1, 2))]
+    num_points = len(self.points)
+    if len(values) < 2 or self.num_seeds < 2:
+      nothing = np.full(num_points, np.nan)
+      return Noise(len(values), nothing, nothing, nothing)
+    logs = np.log(values.astype(np.float64))
+    pairs = np.triu_indices(self.num_seeds, 1)
+    return Noise(
+      num_cells=len(values),
+      seed_deviation=np.sqrt(logs.var(1, ddof=1).mean(0)),
+      cell_deviation=logs.mean(1).std(0, ddof=1),
+      rank_correlation=np.array(
+        [
+          np.mean(
+            [
+              stats.spearmanr(logs[:, i, point], logs[:, j, point]).statistic
+              for i, j in zip(*pairs, strict=True)
+            ]
+          )
+          for point in range(num_points)
+        ]
+      ),
+    )
+
+
+def load(path: str | os.PathLike[str] | None = None) -> Base2Bench:
+  """Returns the table.
+
+  Args:
+    path: a file that `save` wrote; the one of this package by default.
+
+  Raises:
+    ValueError: the file is damaged, or is none of a table.
+    OSError: it can not be read.
+  """
+  path = pathlib.Path(path or PATH)
+  try:
+    with np.load(path, allow_pickle=False) as arrays:
+      return Base2Bench(
+        points=tuple(arrays['points'].tolist()),
+        facts=json.loads(str(arrays['facts'])),
+        **{name: arrays[name] for name in _ARRAYS},
+      )
+  except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    raise ValueError(
+      f'{path} holds no table of Base2Bench ({error}).'
+    ) from None
+
+
+def save(table: Base2Bench, path: str | os.PathLike[str]) -> None:
+  """Writes a table, compressed.
+
+  Args:
+    table: what to write.
+    path: the file, `.npz`.
+  """
+  np.savez_compressed(
+    path,
+    **{name: getattr(table, name) for name in _ARRAYS},
+    points=np.array(table.points, np.int32),
+    facts=np.array(json.dumps(dict(table.facts))),
+  )
+
+
+def tokens_of(ranks: np.ndarray) -> np.ndarray:
+  """Returns the tokens of cells, `int32[N, T]`, by their ranks `[N]`."""
+  digits = np.unravel_index(np.asarray(ranks), CARDINALITIES)
+  return np.stack(digits, -1).astype(np.int32)
+
+
+def ranks_of(tokens: np.ndarray) -> np.ndarray:
+  """Returns the ranks of cells, `int64[N]`, by their tokens `[N, T]`."""
+  return np.ravel_multi_index(np.moveaxis(tokens, -1, 0), CARDINALITIES)

@@ -1,0 +1,116 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from jaxnas.datasets import base2_bench
+from jaxnas.spaces import recurrent_cell as spaces
+
+NUM_CELLS = math.prod(base2_bench.CARDINALITIES)
+
+
+def make_table(num_classes=8, num_seeds=3, num_points=2):
+  """Makes a table whose cells differ by 1 and whose seeds differ by 0.1."""
+  rng = np.random.default_rng(0)
+  logs = 4 + rng.normal(size=(num_classes, 1, num_points))
+  logs = logs + 0.1 * rng.normal(size=(num_classes, num_seeds, num_points))
+  return base2_bench.Base2Bench(
+    cell_of=(np.arange(NUM_CELLS) % num_classes).astype(np.int32),
+    validation=np.exp(logs).astype(np.float32),
+    report=np.exp(logs + 1).astype(np.float32),
+    num_trained=np.full((num_classes, num_seeds), 9, np.int32),
+    points=(4, 9)[:num_points],
+    facts={'num_params': 5, 'core_hours': 0.5},
+  )
+
+
+def test_ranks_number_the_cells_of_the_space():
+  space = spaces.make_space(2)
+  choices = tuple(decision.num_choices for decision in space.decisions)
+  assert choices == base2_bench.CARDINALITIES
+  assert space.size == NUM_CELLS
+  ranks = np.array([0, 1, 3, 12345, NUM_CELLS - 1])
+  tokens = base2_bench.tokens_of(ranks)
+  assert tokens[1].tolist() == [0] * 9 + [1]
+  assert tokens[-1].tolist() == [n - 1 for n in choices]
+  np.testing.assert_array_equal(base2_bench.ranks_of(tokens), ranks)
+
+
+def test_a_saved_table_is_loaded_as_it_was(tmp_path):
+  table = make_table()
+  base2_bench.save(table, tmp_path / 'table.npz')
+  loaded = base2_bench.load(tmp_path / 'table.npz')
+  for field in dataclasses.fields(table):
+    np.testing.assert_array_equal(
+      getattr(loaded, field.name), getattr(table, field.name), field.name
+    )
+  assert loaded.num_params == 5
+  assert loaded.num_trainings == 24
+
+
+def test_rewards_are_those_of_the_paper():
+  table = make_table()
+  table.validation[3, 0, 1] = np.nan
+  table.validation[4, 0, 1] = np.inf
+  rewards = table.rewards()
+  assert rewards.shape == (NUM_CELLS,)
+  assert rewards.dtype == np.float32
+  assert rewards[3] == rewards[4] == rewards[11] == 0
+  np.testing.assert_allclose(
+    rewards[9], 80 / table.validation[1, 0, 1] ** 2, rtol=1e-6
+  )
+  np.testing.assert_allclose(
+    table.rewards('report', point=0, seed=2, scale=2.0)[2],
+    2 / table.report[2, 2, 0] ** 2,
+    rtol=1e-6,
+  )
+  assert table.failed_part(1) == 2 / 8
+
+
+def test_noise_is_that_of_the_seeds():
+  noise = make_table(num_classes=400).noise()
+  assert noise.num_cells == 400
+  np.testing.assert_allclose(noise.seed_deviation, 0.1, rtol=0.1)
+  np.testing.assert_allclose(noise.cell_deviation, 1.0, rtol=0.1)
+  # The correlation of what has a share 1 / 1.01 in common.
+  np.testing.assert_allclose(noise.rank_correlation, 0.99, atol=0.01)
+
+
+def test_noise_leaves_out_what_failed_or_was_not_repeated():
+  table = make_table()
+  table.validation[0, 1, 0] = np.nan
+  assert table.noise().num_cells == 7
+  table.validation[1:, 2] = np.nan
+  assert np.isnan(table.noise().seed_deviation).all()
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ({'split': 'test'}, "must be validation or report, got 'test'"),
+    ({'point': 2}, 'has 2 points and 3 seeds, got point 2'),
+    ({'seed': 3}, 'got point -1 and seed 3'),
+    ({'seed': 1}, '1 cells have no training with seed 1'),
+  ],
+)
+def test_rewards_that_a_table_does_not_have(arguments, message):
+  table = make_table()
+  table.num_trained[5, 1] = -1
+  with pytest.raises(ValueError, match=message):
+    table.rewards(**arguments)
+
+
+def test_a_file_that_holds_no_table(tmp_path):
+  path = tmp_path / 'table.npz'
+  with pytest.raises(FileNotFoundError):
+    base2_bench.load(path)
+  path.write_bytes(b'PK\x03\x04 and no more')
+  with pytest.raises(ValueError, match='holds no table of Base2Bench'):
+    base2_bench.load(path)
+  np.savez(path, cell_of=np.zeros(3))
+  with pytest.raises(ValueError, match='holds no table of Base2Bench'):
+    base2_bench.load(path)
