@@ -18,7 +18,7 @@ FLOORS = (
   ('controllers',),
   ('strategies', 'evaluators'),
   ('search',),
-  ('retraining',),
+  ('retraining', 'succession'),
   ('export', 'visualize'),
   ('experiments',),
 )

@@ -1,0 +1,181 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from jaxnas import succession as lib
+from jaxnas.spaces import recurrent_cell as spaces
+
+SPACE = spaces.make_space(2)
+SUCCESSION = lib.Succession(
+  SPACE, num_lineages=3, num_generations=3, num_rounds=3, batch_size=4,
+  key=jax.random.key(0), features=4, num_layers=1, num_candidates=3,
+)  # fmt: skip
+PRODUCTS = spaces.parse(
+  'elem_mult,identity,elem_mult,identity,elem_mult,identity,'
+  'add,identity,2,1'
+)
+
+
+def evaluate(tokens):
+  """Rewards cells with few different tokens; swaps make no difference."""
+  canonical = np.array([SPACE.canonical(row) for row in tokens])
+  return (canonical == 1).mean(1).astype(np.float32)
+
+
+@pytest.fixture(scope='module', name='generations')
+def fixture_generations():
+  return list(lib.run(SUCCESSION, evaluate))
+
+
+def test_both_branches_have_their_generations(generations):
+  assert [(each.branch, each.number) for each in generations] == [
+    ('control', 0), ('control', 1), ('succession', 1),
+    ('control', 2), ('succession', 2),
+  ]  # fmt: skip
+  for each in generations:
+    assert len(each.cells) == len(each.found) == len(each.areas) == 3
+    assert each.is_finite == (True,) * 3
+
+
+def test_a_generation_has_the_cells_that_the_one_before_found(generations):
+  control_0, control_1, first, control_2, second = generations
+  for control in (control_0, control_1, control_2):
+    assert control.cells == (None,) * 3
+  assert first.cells == control_0.found
+  assert second.cells == first.found
+  for cells, reward in zip(first.candidates, first.rewards, strict=True):
+    assert evaluate(np.array(cells[:1])) == np.float32(reward)
+    assert len(set(cells)) == len(cells)
+    values = evaluate(np.array(cells))
+    assert (np.diff(values) <= 0).all()
+
+
+def test_what_is_left_follows_from_what_is_done(generations):
+  lines = [json.loads(json.dumps(each.to_json())) for each in generations]
+  done = [lib.Generation.from_json(line) for line in lines[:3]]
+  assert done == generations[:3]
+  rounds = []
+  rest = list(
+    lib.run(SUCCESSION, evaluate, done, lambda *place: rounds.append(place))
+  )
+  assert rest == generations[3:]
+  assert rounds == [
+    (branch, 2, index)
+    for branch in ('control', 'succession')
+    for index in range(3)
+  ]
+
+
+def test_a_lineage_depends_on_its_cell_alone(generations):
+  """Cells are data: a neighbour with another one changes nothing."""
+  control, _, first, *_ = generations
+  other = SPACE.encode(spaces.KNOWN_CELLS['paper_example'])
+  changed = dataclasses.replace(
+    control,
+    candidates=(*control.candidates[:2], (tuple(other.tolist()),)),
+  )
+  done = [changed, generations[1]]
+  again = next(iter(lib.run(SUCCESSION, evaluate, done)))
+  assert again.candidates[:2] == first.candidates[:2]
+  assert again.areas[:2] == first.areas[:2]
+  assert again.cells[2] == tuple(other.tolist())
+
+
+def test_a_cell_that_diverges_is_replaced_by_the_next_best(generations):
+  # Products of products of weights this large overflow in a few decisions.
+  wild = dataclasses.replace(SUCCESSION, init_scale=1e7)
+  products = tuple(SPACE.canonical(SPACE.encode(PRODUCTS)).tolist())
+  tame = tuple(
+    SPACE.canonical(SPACE.encode(spaces.KNOWN_CELLS['paper_example'])).tolist()
+  )
+  control = dataclasses.replace(
+    generations[0], candidates=((products, tame), (tame,), (products,))
+  )
+  first = next(iter(lib.run(wild, evaluate, [control, generations[1]])))
+  assert first.num_replaced == (1, 0, 0)
+  assert first.cells == (tame, tame, products)
+  assert first.is_finite == (True, True, False)
+  assert np.isfinite(first.areas).all()
+
+
+def test_area_and_best_cells_by_hand():
+  np.testing.assert_allclose(
+    lib.area(np.array([[1.0, 3.0, 2.0, 4.0], [2.0, 2.0, 2.0, 2.0]])),
+    [(1 + 3 + 3 + 4) / 4, 2.0],
+  )
+  tokens = np.zeros((4, SPACE.num_tokens), np.int32)
+  tokens[:, 8:] = 2
+  tokens[1, 1] = tokens[2, 3] = 1  # Equal up to a swap of the leaves.
+  tokens[3, 7] = 2
+  best = lib.best_cells(SPACE, tokens, np.array([0.1, 0.2, 0.3, 0.2]), 3)
+  assert best[0] == tuple(SPACE.canonical(tokens[1]).tolist())
+  assert best[1:] == (tuple(tokens[3]), tuple(tokens[0]))
+
+
+def make_generation(branch, number, areas, found=None):
+  cells = found or range(len(areas))
+  return lib.Generation(
+    branch, number, cells=(None,) * len(areas),
+    candidates=tuple(((cell,),) for cell in cells), rewards=areas,
+    areas=areas, late_means=areas, num_replaced=(0,) * len(areas),
+    is_finite=(True,) * len(areas),
+  )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+  ('areas', 'found', 'kind'),
+  [
+    ((2.2, 2.3, 2.1, 2.2), (4, 5, 6, 7), 'improved'),
+    ((1.8, 1.7, 1.9, 1.8), (0, 1, 2, 3), 'worse'),
+    ((2.1, 1.9, 2.0, 2.0), (0, 1, 2, 3), 'converged'),
+    ((2.1, 1.9, 2.0, 2.0), (0, 1, 6, 7), 'no difference'),
+  ],
+)
+def test_verdicts(areas, found, kind):
+  control = (2.0, 2.0, 2.0, 2.0)
+  verdict = lib.judge(
+    [
+      make_generation('control', 0, control),
+      make_generation('control', 1, control),
+      make_generation('succession', 1, areas, found),
+    ]
+  )
+  assert verdict.kind == kind
+  np.testing.assert_allclose(
+    verdict.area_ratio.value, np.prod(np.array(areas) / 2) ** 0.25
+  )
+  assert verdict.repeats.value == np.mean(np.array(found) < 4)
+
+
+def test_intervals_by_hand():
+  # Student's 97.5 % quantile with 2 degrees of freedom is 4.3027.
+  value, low, high = lib.mean_interval(np.array([1.0, 2.0, 3.0]))
+  assert value == 2
+  np.testing.assert_allclose(high - value, 4.3027 / 3**0.5, rtol=1e-4)
+  np.testing.assert_allclose(value - low, 4.3027 / 3**0.5, rtol=1e-4)
+  assert np.isnan(lib.mean_interval(np.array([1.0])).low)
+  # Wilson's interval for 8 of 10.
+  share = lib.share_interval(np.arange(10) < 8)
+  np.testing.assert_allclose(share, (0.8, 0.4902, 0.9433), atol=1e-4)
+
+
+def test_one_generation_has_nothing_to_be_compared_with():
+  with pytest.raises(ValueError, match='num_generations must be at least 2'):
+    lib.judge([make_generation('control', 0, (1.0, 2.0))])
+
+
+@pytest.mark.parametrize('name', ['num_lineages', 'num_generations'])
+def test_settings_out_of_range(name):
+  with pytest.raises(ValueError, match=f'{name} must be at least 1, got 0'):
+    dataclasses.replace(SUCCESSION, **{name: 0})
+
+
+def test_a_generation_of_other_fields_is_refused():
+  with pytest.raises(ValueError, match='A generation has the fields branch'):
+    lib.Generation.from_json({'branch': 'control'})
