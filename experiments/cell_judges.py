@@ -1,0 +1,104 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Who judges cells of a succession: a table, or trainings kept in a file."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+
+from experiments import cell_trainer
+from jaxnas.datasets import base2_bench
+from jaxnas.evaluators import rewards
+from jaxnas.records import trial_log
+from jaxnas.types import SearchSpace
+
+_REWARD = rewards.make_perplexity_reward(metric='perplexity')
+
+
+class TableJudge:
+  """Looks rewards up in Base2Bench."""
+
+  def __init__(self, table: base2_bench.Base2Bench):
+    """Reads the rewards.
+
+    Raises:
+      ValueError: the table is not complete.
+    """
+    self._rewards = table.rewards()
+
+  def __call__(self, tokens: np.ndarray) -> np.ndarray:
+    """Returns rewards, `int32[N, T] -> float32[N]`."""
+    return self._rewards[base2_bench.ranks_of(tokens)]
+
+
+class TrainJudge:
+  """Trains each cell once, and keeps what it was worth in a file."""
+
+  def __init__(
+    self,
+    space: SearchSpace,
+    trainer: cell_trainer.CellTrainer,
+    num_steps: int,
+    path: str | os.PathLike[str],
+  ):
+    """Reads the file.
+
+    Args:
+      space: of the cells.
+      trainer: trains them.
+      num_steps: how long.
+      path: the file, which is made where it is missing.
+
+    Raises:
+      ValueError: a line of the file is damaged.
+    """
+    self._space, self._trainer = space, trainer
+    self._num_steps = num_steps
+    self._lines = trial_log.JsonLines(path)
+    self._known = {
+      tuple(line['tokens']): line['reward'] for line in self._lines.lines
+    }
+
+  def __call__(self, tokens: np.ndarray) -> np.ndarray:
+    """Returns rewards, `int32[N, T] -> float32[N]`; 0 where a child failed."""
+    canonical = [
+      tuple(self._space.canonical(row).tolist()) for row in np.asarray(tokens)
+    ]
+    new = [cell for cell in dict.fromkeys(canonical) if cell not in self._known]
+    size = self._trainer.runner.block_size
+    for start in range(0, len(new), size):
+      self._train(new[start : start + size])
+    return np.array([self._known[cell] for cell in canonical], np.float32)
+
+  def _train(self, cells: list[tuple[int, ...]]) -> None:
+    started = time.monotonic()
+    measured = self._trainer.train(
+      np.array(cells, np.int32), [0] * len(cells), self._num_steps
+    )
+    values = judge(measured['validation'][:, -1])
+    self._known.update(zip(cells, values.tolist(), strict=True))
+    self._lines.append(
+      [
+        {
+          'tokens': cell,
+          'reward': self._known[cell],
+          'seconds': (time.monotonic() - started) / len(cells),
+        }
+        for cell in cells
+      ]
+    )
+
+  def close(self) -> None:
+    """Closes the file."""
+    self._lines.close()
+
+
+def judge(perplexities: np.ndarray) -> np.ndarray:
+  """Returns the rewards of perplexities; 0 where one is not finite."""
+  with np.errstate(all='ignore'):
+    values = _REWARD({'perplexity': perplexities})
+  return np.where(np.isfinite(values), values, 0).astype(np.float32)

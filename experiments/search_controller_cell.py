@@ -1,0 +1,353 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Lets a controller search for the cell of its successor, and so on.
+
+    python -m experiments.search_controller_cell --workdir=runs/controller_cell
+
+Generation 0 searches for a recurrent cell with an LSTM controller; every later
+generation has the best cell of the one before as its controller's. A control
+searches as often with the LSTM, by the same keys. Many lineages run at once, on
+the table of Base2Bench or, with `--evaluator=train`, on real trainings; the
+cells that were found are retrained with fresh seeds.
+
+Every parameter of a controller starts uniform in +-`init_scale` (the paper's
+0.08). Found cells have biases at their leaves, as the LSTM has in its gates:
+without them, at this scale, a cell full of products would be nearly silent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+
+import jax
+import numpy as np
+
+from experiments import cell_judges, cell_trainer, launch, text_tasks
+from jaxnas import succession as succession_lib
+from jaxnas.children import text_training
+from jaxnas.datasets import base2_bench, text
+from jaxnas.export import architecture as architecture_file
+from jaxnas.records import trial_log
+from jaxnas.records import workdir as workdirs
+from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.visualize import progress
+from jaxnas.visualize import recurrent_cell as pictures
+from jaxnas.visualize import succession as curves
+
+setting = launch.setting
+
+CONTROL, SUCCESSION = succession_lib.CONTROL, succession_lib.SUCCESSION
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Settings of a succession."""
+
+  evaluator: str = setting(
+    'table', 'What a cell is judged by.', choices=('table', 'train')
+  )
+  num_lineages: int = setting(20, 'Lineages, each by its own seed.')
+  num_generations: int = setting(4, 'Searches of a lineage.')
+  num_trials: int = setting(500, 'Trials of a search.')
+  trials_per_update: int = setting(20, 'Trials of a round.')
+  controller_learning_rate: float = setting(0.01, 'Of Adam.')
+  baseline_decay: float = setting(0.9, 'Of the moving average of rewards.')
+  controller_features: int = setting(35, 'Units of a controller layer.')
+  controller_layers: int = setting(2, 'Layers of the controller.')
+  init_scale: float = setting(0.08, 'Bound of the initial distribution.')
+  cell_bias: bool = setting(True, 'Whether a found cell has biases.')
+  num_candidates: int = setting(5, 'Cells tried before a lineage is lost.')
+  num_seeds: int = setting(3, 'Retrainings of a found cell; 0: none.')
+  base: int = setting(2, 'Leaves of a cell; the table has 2.')
+  features: int = setting(16, 'Hidden units of a child.')
+  vocab_size: int = setting(500, 'Words to tell apart.')
+  batch_size: int = setting(20, 'Columns of text a child reads at once.')
+  num_unrolled: int = setting(35, 'Steps of backpropagation through time.')
+  num_steps: int = setting(256, 'Steps of a child.')
+  learning_rate: float = setting(0.01, 'Of a child.')
+  block_size: int = setting(32, 'Children in one call.')
+  num_host_devices: int | None = setting(None, 'Devices that a CPU is split in')
+  seed: int = setting(0, 'Decides everything.')
+
+
+def run(config: Config, workdir: str) -> None:
+  """Runs, resumes or shows a succession.
+
+  Args:
+    config: the settings.
+    workdir: the run's folder.
+
+  Raises:
+    ValueError: a setting is out of range, or the table is not complete.
+  """
+  succession = _make_succession(config)
+  trainer = _make_trainer(config, succession)
+  with contextlib.ExitStack() as stack:
+    path = stack.enter_context(workdirs.lock(workdir))
+    workdirs.check_config(path, dataclasses.asdict(config), free=())
+    judge = _make_judge(config, succession, trainer, path, stack)
+    log = stack.enter_context(
+      contextlib.closing(trial_log.JsonLines(path / 'generations.jsonl'))
+    )
+    retrained = stack.enter_context(
+      contextlib.closing(trial_log.JsonLines(path / 'retrainings.jsonl'))
+    )
+    generations = [
+      succession_lib.Generation.from_json(line) for line in log.lines
+    ]
+    if len(generations) < 2 * succession.num_generations - 1:
+      workdirs.write_manifest(path, seed=config.seed)
+    _search(succession, judge, generations, log)
+    _retrain(config, trainer, generations, retrained)
+    _write(config, succession, path, generations, retrained.lines)
+    _show(config, succession, generations, retrained.lines)
+    print('Wrote:')
+    for name in ('best.json', 'best_cell.svg', 'succession.png', log.path.name):
+      print(f'  {path / name}')
+
+
+def _make_succession(config: Config) -> succession_lib.Succession:
+  if config.num_generations < 2:
+    raise ValueError(
+      'num_generations must be at least 2, so that there is a successor; got '
+      f'{config.num_generations}.'
+    )
+  if config.trials_per_update < 1 or config.num_trials < 1:
+    raise ValueError('num_trials and trials_per_update must be at least 1.')
+  if config.num_trials % config.trials_per_update:
+    raise ValueError(
+      f'num_trials must be a multiple of trials_per_update '
+      f'({config.trials_per_update}), got {config.num_trials}.'
+    )
+  if config.num_seeds < 0:
+    raise ValueError(f'num_seeds must be at least 0, got {config.num_seeds}.')
+  if config.evaluator == 'table' and config.base != 2:
+    raise ValueError(
+      f'The table has cells of base 2, got --base={config.base}; other bases '
+      'need --evaluator=train.'
+    )
+  return succession_lib.Succession(
+    space=spaces.make_space(config.base),
+    num_lineages=config.num_lineages,
+    num_generations=config.num_generations,
+    num_rounds=config.num_trials // config.trials_per_update,
+    batch_size=config.trials_per_update,
+    key=jax.random.key(config.seed),
+    learning_rate=config.controller_learning_rate,
+    baseline_decay=config.baseline_decay,
+    features=config.controller_features,
+    num_layers=config.controller_layers,
+    init_scale=config.init_scale,
+    use_bias=config.cell_bias,
+    num_candidates=config.num_candidates,
+  )
+
+
+def _make_trainer(config, succession) -> cell_trainer.CellTrainer:
+  tasks = text_tasks.TextTasks(
+    text.load('pydoc', vocab_size=config.vocab_size),
+    config.batch_size,
+    config.num_unrolled,
+  )
+  return cell_trainer.CellTrainer(
+    succession.space,
+    tasks,
+    text_training.Recipe(features=config.features),
+    learning_rate=config.learning_rate,
+    fractions=(1.0,),
+    block_size=config.block_size,
+    num_devices=config.num_host_devices,
+    seed=config.seed,
+  )
+
+
+def _make_judge(config, succession, trainer, path, stack):
+  if config.evaluator == 'table':
+    return cell_judges.TableJudge(base2_bench.load())
+  judge = cell_judges.TrainJudge(
+    succession.space, trainer, config.num_steps, path / 'rewards.jsonl'
+  )
+  return stack.enter_context(contextlib.closing(judge))
+
+
+def _search(succession, judge, generations, log) -> None:
+  """Runs the generations that are left; appends them to list and log."""
+  rounds = succession.num_rounds
+  total = (2 * succession.num_generations - 1) * rounds
+  done = len(generations) * rounds
+  if done == total:
+    print('The generations are all there.')
+    return
+  with progress.Progress(total, unit='round') as shown:
+    shown.update(done)
+    num_before = len(generations)
+
+    def on_round(branch, number, index):
+      place = (len(generations) - num_before) * rounds + done + index
+      shown.update(place, note=f'{branch}, generation {number}')
+
+    for generation in succession_lib.run(
+      succession, judge, tuple(generations), on_round
+    ):
+      generations.append(generation)
+      log.append([generation.to_json()])
+    shown.update(total)
+
+
+def _retrain(config, trainer, generations, log) -> None:
+  """Trains every cell that was found with seeds that no reward came from."""
+  wanted = [
+    (cell, seed)
+    for cell in dict.fromkeys(
+      cell for generation in generations for cell in generation.found
+    )
+    for seed in range(1000, 1000 + config.num_seeds)
+  ]
+  known = {(tuple(line['tokens']), line['seed']) for line in log.lines}
+  jobs = [job for job in wanted if job not in known]
+  if not jobs:
+    return
+  print(
+    f'Retraining the {len(wanted) // config.num_seeds} cells that were found, '
+    f'{config.num_seeds} fresh seeds each:'
+  )
+  size = trainer.runner.block_size
+  with progress.Progress(len(wanted), unit='training') as shown:
+    shown.update(len(wanted) - len(jobs))
+    for start in range(0, len(jobs), size):
+      cells, seeds = zip(*jobs[start : start + size], strict=True)
+      measured = trainer.train(np.array(cells), seeds, config.num_steps)
+      log.append(
+        [
+          {
+            'tokens': cell,
+            'seed': seed,
+            **{
+              name: float(measured[name][row, -1])
+              for name in cell_trainer.SPLITS
+            },
+          }
+          for row, (cell, seed) in enumerate(zip(cells, seeds, strict=True))
+        ]
+      )
+      shown.update(len(wanted) - len(jobs) + start + len(cells))
+
+
+def _report_perplexities(lines) -> dict[tuple[int, ...], float]:
+  """Returns the geometric mean over seeds of each cell's report perplexity."""
+  values: dict[tuple[int, ...], list[float]] = {}
+  for line in lines:
+    # What is not finite is written as null.
+    value = np.inf if line['report'] is None else line['report']
+    values.setdefault(tuple(line['tokens']), []).append(value)
+  return {
+    cell: float(np.exp(np.mean(np.log(each)))) for cell, each in values.items()
+  }
+
+
+def _write(config, succession, path: pathlib.Path, generations, lines) -> None:
+  last = [each for each in generations if each.branch == SUCCESSION][-1]
+  cells, counts = np.unique(np.array(last.found), axis=0, return_counts=True)
+  tokens = cells[counts.argmax()]
+  cell = succession.space.decode(tokens)
+  architecture_file.write_architecture(
+    path / 'best.json',
+    cell,
+    tokens=tokens.tolist(),
+    generation=last.number,
+    num_lineages=int(counts.max()),
+    report_perplexity=_report_perplexities(lines).get(tuple(tokens.tolist())),
+  )
+  pictures.write_cell(
+    path / 'best_cell.svg',
+    cell,
+    f'Found most often in generation {last.number}: {counts.max()} of '
+    f'{len(last.found)} lineages',
+  )
+  curves.plot_succession(path / 'succession.png', generations)
+
+
+def _show(config, succession, generations, lines) -> None:
+  perplexities = _report_perplexities(lines)
+  by_place = {(each.branch, each.number): each for each in generations}
+  rows = []
+  for generation in sorted(generations, key=lambda x: (x.number, x.branch)):
+    number, branch = generation.number, generation.branch
+    parent = by_place.get((branch, number - 1), by_place[CONTROL, 0])
+    values = [perplexities.get(cell, np.nan) for cell in generation.found]
+    ratio = ''
+    if branch == SUCCESSION:
+      ratio = _percent(
+        succession_lib.ratio_interval(
+          generation.areas, by_place[CONTROL, number].areas
+        )
+      )
+    rows.append(
+      [
+        f'{number}, {branch}' if number else '0, LSTM',
+        f'{len(set(generation.found))}',
+        f'{succession_lib.repeats_of(generation, parent).sum()}'
+        if number
+        else '',
+        f'{np.mean(generation.rewards):.4f}',
+        f'{np.exp(np.mean(np.log(values))):.2f}' if values else '',
+        f'{np.mean(generation.areas):.4f}',
+        ratio,
+        f'{np.mean(generation.late_means):.4f}',
+        str(sum(generation.num_replaced)),
+      ]
+    )
+  progress.table(
+    f'{succession.num_lineages} lineages, {config.num_trials} trials a search; '
+    'means over lineages',
+    [
+      'generation',
+      'different cells',
+      'found again',
+      'best reward',
+      'report perplexity',
+      'anytime area',
+      'against control (95 %)',
+      'late mean reward',
+      'replaced',
+    ],
+    rows,
+  )
+  print(sentence(succession_lib.judge(generations), succession.num_lineages))
+
+
+def _percent(interval: succession_lib.Interval) -> str:
+  value, low, high = (100 * (bound - 1) for bound in interval)
+  return f'{value:+.2f} % ({low:+.2f} to {high:+.2f})'
+
+
+_VERDICTS = {
+  'improved': 'Improved: the last generation searches better than the LSTM',
+  'worse': 'Worse: the last generation searches worse than the LSTM',
+  'converged': (
+    'Converged: most lineages found the same cell again, and the last '
+    'generation searches neither better nor worse than the LSTM'
+  ),
+  'no difference': (
+    'No difference: the last generation searches neither better nor worse than '
+    'the LSTM, and most lineages did not find the same cell again'
+  ),
+}
+
+
+def sentence(verdict: succession_lib.Verdict, num_lineages: int) -> str:
+  """Returns a verdict in words, with the numbers that say so."""
+  repeats = verdict.repeats
+  return (
+    f'{_VERDICTS[verdict.kind]}; anytime area against control '
+    f'{_percent(verdict.area_ratio)}, cells found again in '
+    f'{round(repeats.value * num_lineages)} of {num_lineages} lineages (95 % '
+    f'interval {repeats.low:.0%} to {repeats.high:.0%}).'
+  )
+
+
+if __name__ == '__main__':
+  launch.launch(Config, run)

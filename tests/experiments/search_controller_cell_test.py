@@ -1,0 +1,139 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from experiments import search_controller_cell as experiment
+from jaxnas import succession
+from jaxnas.datasets import base2_bench
+from jaxnas.export import architecture
+
+CONFIG = experiment.Config(
+  num_lineages=2, num_generations=2, num_trials=8, trials_per_update=4,
+  controller_features=4, controller_layers=1, num_seeds=2, features=2,
+  vocab_size=20, num_steps=2, block_size=4,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True, name='table')
+def fixture_table(monkeypatch):
+  """A table in which each cell is a class of its own, a few of them good."""
+  num_cells = int(np.prod(base2_bench.CARDINALITIES))
+  rng = np.random.default_rng(0)
+  perplexity = np.exp(4 + rng.normal(size=(num_cells, 1, 1))).astype(np.float32)
+  table = base2_bench.Base2Bench(
+    cell_of=np.arange(num_cells, dtype=np.int32),
+    validation=perplexity, report=perplexity,
+    num_trained=np.ones((num_cells, 1), np.int32),
+    points=(1,), facts={},
+  )  # fmt: skip
+  monkeypatch.setattr(base2_bench, 'load', lambda: table)
+  return table
+
+
+def read(path):
+  return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_run_is_told_and_resumed(tmp_path, capsys, monkeypatch):
+  experiment.run(CONFIG, tmp_path / 'whole')
+  out = capsys.readouterr().out
+  assert '2 lineages, 8 trials a search' in out
+  assert '0, LSTM' in out
+  assert '1, succession' in out
+  assert 'of 2 lineages (95 % interval' in out
+  names = {path.name for path in (tmp_path / 'whole').iterdir()}
+  assert names >= {'best.json', 'best_cell.svg', 'succession.png'}
+  cell = architecture.load_architecture(tmp_path / 'whole' / 'best.json')
+  assert cell.base == 2
+  lines = read(tmp_path / 'whole' / 'generations.jsonl')
+  assert [line['branch'] for line in lines] == [
+    'control', 'control', 'succession',
+  ]  # fmt: skip
+  found = {tuple(cells[0]) for line in lines for cells in line['candidates']}
+  retrained = read(tmp_path / 'whole' / 'retrainings.jsonl')
+  assert len(retrained) == 2 * len(found)
+
+  # Killed in the second generation, and started again.
+  judge = experiment.cell_judges.TableJudge.__call__
+  calls = []
+
+  def killed(self, tokens):
+    calls.append(tokens)
+    if len(calls) == 4:
+      raise KeyboardInterrupt
+    return judge(self, tokens)
+
+  monkeypatch.setattr(experiment.cell_judges.TableJudge, '__call__', killed)
+  with pytest.raises(KeyboardInterrupt):
+    experiment.run(CONFIG, tmp_path / 'cut')
+  assert len(read(tmp_path / 'cut' / 'generations.jsonl')) == 1
+  experiment.run(CONFIG, tmp_path / 'cut')
+  for name in ('generations.jsonl', 'retrainings.jsonl'):
+    assert (tmp_path / 'cut' / name).read_bytes() == (
+      tmp_path / 'whole' / name
+    ).read_bytes()
+  capsys.readouterr()
+  experiment.run(CONFIG, tmp_path / 'cut')
+  assert 'The generations are all there.' in capsys.readouterr().out
+
+
+def test_cells_can_be_trained_and_are_trained_once(tmp_path):
+  config = dataclasses.replace(
+    CONFIG, evaluator='train', num_trials=4, num_seeds=0
+  )
+  experiment.run(config, tmp_path)
+  lines = read(tmp_path / 'rewards.jsonl')
+  cells = [tuple(line['tokens']) for line in lines]
+  assert len(set(cells)) == len(cells) >= 8
+  rewards = {
+    cell: line['reward'] for cell, line in zip(cells, lines, strict=True)
+  }
+  for line in read(tmp_path / 'generations.jsonl'):
+    for candidates, reward in zip(
+      line['candidates'], line['rewards'], strict=True
+    ):
+      assert (
+        rewards[tuple(candidates[0])]
+        == reward
+        == max(rewards[tuple(cell)] for cell in candidates)
+      )
+
+
+def test_the_verdict_says_its_numbers():
+  verdict = succession.Verdict(
+    'improved',
+    succession.Interval(1.05, 1.02, 1.08),
+    succession.Interval(0.25, 0.1, 0.5),
+  )
+  assert experiment.sentence(verdict, 20) == (
+    'Improved: the last generation searches better than the LSTM; anytime area '
+    'against control +5.00 % (+2.00 to +8.00), cells found again in 5 of 20 '
+    'lineages (95 % interval 10% to 50%).'
+  )
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'num_generations': 1}, 'num_generations must be at least 2'),
+    ({'num_lineages': 0}, 'num_lineages must be at least 1, got 0'),
+    ({'num_trials': 6}, r'a multiple of trials_per_update \(4\), got 6'),
+    ({'num_trials': 0}, 'must be at least 1'),
+    ({'num_seeds': -1}, 'num_seeds must be at least 0, got -1'),
+    ({'base': 4}, 'need --evaluator=train'),
+  ],
+)
+def test_settings_out_of_range(changes, message, tmp_path):
+  with pytest.raises(ValueError, match=message):
+    experiment.run(dataclasses.replace(CONFIG, **changes), tmp_path)
+
+
+def test_a_table_with_gaps_is_refused(table, tmp_path):
+  table.num_trained[7] = -1
+  with pytest.raises(ValueError, match='only a complete table gives rewards'):
+    experiment.run(CONFIG, tmp_path)
