@@ -13,6 +13,7 @@ from jaxnas.children import image_training
 from jaxnas.children.image_evaluation import Examples
 from jaxnas.datasets import images
 from jaxnas.spaces import conv_net as spaces
+from jaxnas.spaces import known_conv_nets
 from jaxnas.types import ProxyTask
 
 KNOWN_NETS = ('chain', 'dense', 'resnet', 'figure_7')
@@ -60,11 +61,11 @@ def known_net(
       none of that depth.
   """
   if name == 'figure_7':
-    return spaces.FIGURE_7
+    return known_conv_nets.FIGURE_7
   makers = {
-    'chain': spaces.make_chain,
-    'dense': spaces.make_dense,
-    'resnet': spaces.make_resnet,
+    'chain': known_conv_nets.make_chain,
+    'dense': known_conv_nets.make_dense,
+    'resnet': known_conv_nets.make_resnet,
   }
   if name in makers:
     return makers[name](num_layers, filters, merge=merge)

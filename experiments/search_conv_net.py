@@ -39,6 +39,7 @@ from jaxnas.datasets import images
 from jaxnas.evaluators import batched, memory, rewards, routes
 from jaxnas.records import workdir as workdir_lib
 from jaxnas.spaces import conv_net as spaces
+from jaxnas.spaces import known_conv_nets
 from jaxnas.types import SearchSpace
 from jaxnas.visualize import conv_net as pictures
 
@@ -321,7 +322,7 @@ def _smallest(config: Config) -> spaces.ConvNet:
   passed makes them smaller: so it is the chain with the largest strides.
   """
   stride = max(config.strides)
-  chain = spaces.make_chain(config.num_layers, 1, merge=config.merge)
+  chain = known_conv_nets.make_chain(config.num_layers, 1, merge=config.merge)
   layers = tuple(
     dataclasses.replace(layer, stride_height=stride, stride_width=stride)
     for layer in chain.layers
@@ -440,8 +441,8 @@ class _Field:
     baselines = [
       self._baseline(label, make_net, num_params)
       for label, make_net in (
-        ('plain chain', spaces.make_chain),
-        ('densely connected', spaces.make_dense),
+        ('plain chain', known_conv_nets.make_chain),
+        ('densely connected', known_conv_nets.make_dense),
       )
     ]
     return (*baselines, *found)

@@ -82,7 +82,7 @@ class ConvLayer(nn.Module):
 class ConvNetwork(nn.Module):
   """The network that an architecture describes.
 
-      network = ConvNetwork(architecture=FIGURE_7, num_classes=10)
+      network = ConvNetwork(architecture=architecture, num_classes=10)
       variables = network.init(key, images)
       logits = network.apply(variables, images)
 

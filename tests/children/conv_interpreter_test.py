@@ -13,6 +13,7 @@ import pytest
 
 from jaxnas.children import conv_interpreter, conv_net
 from jaxnas.spaces import conv_net as spaces
+from jaxnas.spaces import known_conv_nets as known
 
 L, IMAGE, CLASSES, B = 4, (6, 5, 3), 3, 4
 CHOICES = {'heights': (1, 3), 'widths': (1, 3), 'filters': (2, 3, 4)}
@@ -171,7 +172,7 @@ def test_an_image_may_have_more_channels_than_layers_have_filters():
   interpreter = conv_interpreter.ConvInterpreter(
     2, (4, 4, 3), CLASSES, (1,), (1,), (2,)
   )
-  net = spaces.make_chain(2, 2, 1)
+  net = known.make_chain(2, 2, 1)
   images = np.ones((B, 4, 4, 3), np.float32)
 
   @jax.jit
@@ -198,7 +199,7 @@ def test_an_image_may_have_more_channels_than_layers_have_filters():
 )
 def test_a_layer_that_does_not_fit_is_refused(change, message):
   interpreter, _, _ = make('concat')
-  first, second = spaces.make_chain(2, 2).layers
+  first, second = known.make_chain(2, 2).layers
   net = spaces.ConvNet((first, dataclasses.replace(second, **change)))
   with pytest.raises(ValueError, match=message):
     interpreter.assemble([net])
@@ -208,10 +209,13 @@ def test_a_layer_that_does_not_fit_is_refused(change, message):
   ('nets', 'message'),
   [
     ([], 'at least one architecture'),
-    ([spaces.make_chain(L + 1, 2)], 'up to 4 layers cannot hold 5'),
-    ([spaces.make_chain(2, 2, merge='add')], "'concat' cannot hold.*'add'"),
+    ([known.make_chain(L + 1, 2)], 'up to 4 layers cannot hold 5'),
     (
-      [spaces.ConvNet(spaces.make_chain(2, 2).layers, pool_after=(1,))],
+      [known.make_chain(2, 2, merge='add')],
+      "'concat' cannot hold.*'add'",
+    ),
+    (
+      [spaces.ConvNet(known.make_chain(2, 2).layers, pool_after=(1,))],
       'Layer 1 is followed by pooling',
     ),
   ],

@@ -12,6 +12,7 @@ import pytest
 
 from jaxnas.children import conv_net
 from jaxnas.spaces import conv_net as spaces
+from jaxnas.spaces import known_conv_nets
 
 IMAGE, CLASSES, B = (9, 8, 3), 4, 3
 
@@ -164,12 +165,12 @@ def test_init_has_the_form_of_the_module(merge):
 
 def test_the_papers_network_has_the_papers_size():
   params, _ = jax.eval_shape(
-    lambda key: conv_net.init(key, spaces.FIGURE_7, (32, 32, 3), 10),
+    lambda key: conv_net.init(key, known_conv_nets.FIGURE_7, (32, 32, 3), 10),
     jax.random.key(0),
   )
   total = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
   assert round(total / 1e6, 3) == 4.202
-  assert total == spaces.FIGURE_7.num_params(3, 10)
+  assert total == known_conv_nets.FIGURE_7.num_params(3, 10)
 
 
 def test_weights_are_drawn_source_by_source():

@@ -15,7 +15,7 @@ from experiments import benchmark_conv_jax as worker_jax
 from experiments import benchmark_conv_shapes as shapes_lib
 from experiments import benchmark_device, benchmark_frameworks, conv_routes
 from jaxnas.records import workdir
-from jaxnas.spaces import conv_net as spaces
+from jaxnas.spaces import known_conv_nets
 
 HAS_TORCH = importlib.util.find_spec('torch') is not None
 TINY_SHAPE = shapes_lib.Shape(
@@ -336,7 +336,7 @@ def test_networks_are_of_one_seed_and_of_the_space():
     8, 12, 16, 24
   }  # fmt: skip
   assert any(net.layers[5].inputs for net in nets)
-  net = spaces.make_chain(2, 3)
+  net = known_conv_nets.make_chain(2, 3)
   # 16 pixels of two 3x3 convolutions, and the classifier.
   assert shapes_lib.multiply_adds(TINY_SHAPE, net) == 16 * 9 * 12 + 30
 

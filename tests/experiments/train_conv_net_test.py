@@ -24,7 +24,7 @@ from jaxnas.datasets import images
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
 from jaxnas.records import checkpoints, workdir
-from jaxnas.spaces import conv_net as spaces
+from jaxnas.spaces import known_conv_nets as known
 from jaxnas.spaces import recurrent_cell
 
 EPOCH_STEPS = 10
@@ -140,7 +140,7 @@ def test_a_run_learns_and_leaves_its_files(finished, config):
   assert manifest['num_multiply_adds'] == 36 * (36 + 144) + 12
   assert not (finished / 'test.json').exists()
   weights = image_weights.load_weights(finished / 'weights.npz')
-  assert weights.architecture == spaces.make_chain(2, 4)
+  assert weights.architecture == known.make_chain(2, 4)
   assert weights.image_shape == (6, 6, 1)
   assert weights.num_classes == 3
   assert weights.recipe.augmentation == 'upsample_crop'
@@ -305,13 +305,13 @@ def test_what_decides_about_the_training_may_not_change(
 
 def test_networks_are_read_by_name_and_from_files(tmp_path):
   read = train_conv_net.read_architecture
-  assert read('figure_7', 2, 3, None) == spaces.FIGURE_7
-  assert read('dense', 2, 3, None) == spaces.make_dense(2, 3)
-  assert read('dense', 2, 3, 'add') == spaces.make_dense(2, 3, merge='add')
-  assert read('resnet', 4, 3, None) == spaces.make_resnet(4, 3)
+  assert read('figure_7', 2, 3, None) == known.FIGURE_7
+  assert read('dense', 2, 3, None) == known.make_dense(2, 3)
+  assert read('dense', 2, 3, 'add') == known.make_dense(2, 3, merge='add')
+  assert read('resnet', 4, 3, None) == known.make_resnet(4, 3)
   path = tmp_path / 'best.json'
-  architecture_file.write_architecture(path, spaces.FIGURE_7)
-  assert read(str(path), 2, 3, None) == spaces.FIGURE_7
+  architecture_file.write_architecture(path, known.FIGURE_7)
+  assert read(str(path), 2, 3, None) == known.FIGURE_7
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_networks_are_read_by_name_and_from_files(tmp_path):
 def test_a_bad_setting_is_refused_and_nothing_written(
   config, tmp_path, changes, message
 ):
-  pooled = dataclasses.replace(spaces.make_chain(2, 3), pool_after=(0, 1))
+  pooled = dataclasses.replace(known.make_chain(2, 3), pool_after=(0, 1))
   pooled = dataclasses.replace(
     pooled,
     layers=tuple(

@@ -8,10 +8,9 @@ import pytest
 from jaxnas.children import augmentation, conv_net, image_training
 from jaxnas.datasets import image_preprocessing
 from jaxnas.export import image_weights, weights
-from jaxnas.spaces import conv_net as spaces
-from jaxnas.spaces import recurrent_cell
+from jaxnas.spaces import known_conv_nets, recurrent_cell
 
-NET = spaces.make_dense(2, 2, merge='add')
+NET = known_conv_nets.make_dense(2, 2, merge='add')
 SHAPE = (4, 5, 2)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from jaxnas.spaces import conv_net
+from jaxnas.spaces import conv_net, known_conv_nets
 from jaxnas.types import AnchorPoint
 
 # Two layers of four: the second layer's anchor point has one token.
@@ -176,7 +176,7 @@ def test_outputs_that_no_layer_reads_go_to_the_classifier():
   assert net(()).outputs == (0,)
   assert net((), (), (0,), ()).outputs == (1, 2, 3)
   assert net((), (0,), (0, 1)).outputs == (2,)
-  assert conv_net.make_chain(5).outputs == (4,)
+  assert known_conv_nets.make_chain(5).outputs == (4,)
 
 
 @hypothesis.given(spaces_and_tokens())
@@ -210,8 +210,6 @@ def test_sizes_with_strides_by_hand():
   assert outputs == ((5, 3), (2, 3), (9, 2), (5, 3), (5, 3))
   # Layer 3 reads 2 x 3 and 9 x 2: both are padded, to 9 x 3.
   assert joined == ((9, 8), (5, 3), (9, 8), (9, 3), (5, 3))
-  assert strided.has_strides
-  assert not net((), (0,)).has_strides
 
 
 def test_sizes_with_pooling_by_hand():
@@ -245,71 +243,6 @@ def test_no_pixel_names_the_layer():
   strided = net((), (0,), stride_width=(9, 1), pool_after=(0,))
   with pytest.raises(ValueError, match='after layer 0 leaves no pixel'):
     strided.num_multiply_adds(8, 8, 1, 10)
-
-
-def test_the_papers_figure_7():
-  figure = conv_net.FIGURE_7
-  assert figure.num_params(3, 10) == 4_201_630
-  assert figure.num_multiply_adds(32, 32, 3, 10) == 4_300_665_312
-  assert len(figure.layers) == 15
-  assert sum(len(layer.inputs) for layer in figure.layers) == 65
-  assert figure.outputs == (14,)
-  assert figure.merge == 'concat'
-  space = conv_net.make_space(15)
-  assert space.decode(space.encode(figure)) == figure
-  # All skips, and none.
-  layers = figure.layers
-  for inputs, num_params in (
-    (lambda number: tuple(range(number)), '6.63M'),
-    (lambda number: tuple(range(number))[-1:], '0.81M'),
-  ):
-    other = conv_net.ConvNet(
-      tuple(
-        dataclasses.replace(layer, inputs=inputs(number))
-        for number, layer in enumerate(layers)
-      )
-    )
-    assert f'{other.num_params(3, 10) / 1e6:.2f}M' == num_params
-
-
-def test_a_chain_and_a_dense_network():
-  chain = conv_net.make_chain(4, 24, 5)
-  dense = conv_net.make_dense(4, 24, 5, 'add')
-  assert [layer.inputs for layer in chain.layers] == [(), (0,), (1,), (2,)]
-  assert [layer.inputs for layer in dense.layers] == [
-    (),
-    (0,),
-    (0, 1),
-    (0, 1, 2),
-  ]
-  assert (chain.merge, dense.merge) == ('concat', 'add')
-  for network in (chain, dense):
-    assert {
-      (layer.height, layer.width, layer.filters) for layer in network.layers
-    } == {(5, 5, 24)}
-
-
-@pytest.mark.parametrize('num_layers', [4, 6, 10])
-def test_a_residual_network_passes_its_stream_on(num_layers):
-  network = conv_net.make_resnet(num_layers, 16)
-  assert len(network.layers) == num_layers
-  assert network.merge == 'add'
-  assert network.outputs == (num_layers - 1,)
-  # As He et al. write it: x_{b+1} = x_b + block(x_b).
-  stream = {0}
-  for first in range(1, num_layers - 1, 2):
-    assert set(network.layers[first].inputs) == stream
-    assert network.layers[first + 1].inputs == (first,)
-    stream.add(first + 1)
-  last = network.layers[-1]
-  assert set(last.inputs) == stream
-  assert (last.height, last.width) == (1, 1)
-
-
-@pytest.mark.parametrize('num_layers', [2, 5])
-def test_a_residual_network_needs_whole_blocks(num_layers):
-  with pytest.raises(ValueError, match=f'from 4 on, got {num_layers}'):
-    conv_net.make_resnet(num_layers)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxnas.spaces import conv_net
+from jaxnas.spaces import known_conv_nets as known
 from jaxnas.types import AnchorPoint
 from jaxnas.visualize import conv_net as pictures
 
@@ -32,11 +33,11 @@ def random_net(num_layers, probability, **settings):
 
 POOLED = random_net(9, 0.3, strides=(1, 2, 3), pool_after=(2, 5, 8))
 NETS = {
-  'figure_7': conv_net.FIGURE_7,
-  'one_layer': conv_net.make_chain(1),
-  'chain': conv_net.make_chain(6),
-  'dense': conv_net.make_dense(15),
-  'resnet': conv_net.make_resnet(12),
+  'figure_7': known.FIGURE_7,
+  'one_layer': known.make_chain(1),
+  'chain': known.make_chain(6),
+  'dense': known.make_dense(15),
+  'resnet': known.make_resnet(12),
   'branches': random_net(7, 0.0),
   'pooled': POOLED,
   'deep': random_net(40, 0.1, strides=(1, 2), merge='add'),
@@ -256,20 +257,20 @@ def test_text_of_a_network():
 
 def test_the_legend_says_how_inputs_are_joined():
   for net, expected in (
-    (conv_net.make_dense(3), 'inputs of a box are concatenated'),
-    (conv_net.make_resnet(4), 'inputs of a box are added'),
+    (known.make_dense(3), 'inputs of a box are concatenated'),
+    (known.make_resnet(4), 'inputs of a box are added'),
     (POOLED, 'all that passes a grey band is max pooled'),
   ):
     assert expected in pictures.draw_net(net)
-  assert 'inputs of a box' not in pictures.draw_net(conv_net.make_chain(3))
+  assert 'inputs of a box' not in pictures.draw_net(known.make_chain(3))
 
 
 def test_titles_are_escaped(tmp_path):
   path = tmp_path / 'net.svg'
-  pictures.write_net(path, conv_net.make_chain(2), 'a < b & c\x07')
+  pictures.write_net(path, known.make_chain(2), 'a < b & c\x07')
   root = ElementTree.parse(path).getroot()
   assert root.findtext(f'{SVG}title') == 'a < b & c'
   assert 'classifier: reads layer 1' in text_of(root.find(f'{SVG}desc'))
-  pictures.write_net(path, conv_net.make_chain(2))
+  pictures.write_net(path, known.make_chain(2))
   root = ElementTree.parse(path).getroot()
   assert root.findtext(f'{SVG}title') == 'Convolutional network of 2 layers'

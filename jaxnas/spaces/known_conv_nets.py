@@ -1,0 +1,136 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Convolutional networks that people designed, and the one the paper found.
+
+What a search has to beat: a plain chain, a densely connected network, and a
+residual one; and figure 7 of "Neural Architecture Search with Reinforcement
+Learning", Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxnas.spaces.conv_net import ConvLayer, ConvNet
+
+
+def make_chain(
+  num_layers: int,
+  filters: int | Sequence[int] = 36,
+  size: int = 3,
+  merge: str = 'concat',
+) -> ConvNet:
+  """Makes a plain chain: every layer reads the one before.
+
+  Args:
+    num_layers: its depth.
+    filters: of every layer, or of each one.
+    size: height and width of every filter.
+    merge: as in `ConvNet`; a chain joins nothing.
+  """
+  return ConvNet(
+    tuple(
+      ConvLayer(size, size, width, inputs=(number - 1,) if number else ())
+      for number, width in enumerate(_each(filters, num_layers))
+    ),
+    merge,
+  )
+
+
+def make_dense(
+  num_layers: int,
+  filters: int | Sequence[int] = 36,
+  size: int = 3,
+  merge: str = 'concat',
+) -> ConvNet:
+  """Makes the densely connected network: every layer reads all before it.
+
+  Args:
+    num_layers: its depth.
+    filters: of every layer, or of each one.
+    size: height and width of every filter.
+    merge: as in `ConvNet`.
+  """
+  return ConvNet(
+    tuple(
+      ConvLayer(size, size, width, inputs=tuple(range(number)))
+      for number, width in enumerate(_each(filters, num_layers))
+    ),
+    merge,
+  )
+
+
+def make_resnet(
+  num_layers: int,
+  filters: int = 36,
+  size: int = 3,
+  merge: str = 'add',
+) -> ConvNet:
+  """Makes a residual network, as "Deep Residual Learning", He et al., 2015.
+
+  A first layer, blocks of two, and a last layer of 1 x 1 filters. What flows
+  past the blocks is the sum of the first layer and of all blocks so far: a
+  block's first layer, and the last layer, read all of these.
+
+  Args:
+    num_layers: its depth, even and at least 4.
+    filters: of every layer.
+    size: height and width of every filter but the last layer's.
+    merge: as in `ConvNet`; `'add'` is the residual network.
+
+  Raises:
+    ValueError: `num_layers` is odd or too small.
+  """
+  if num_layers < 4 or num_layers % 2:
+    raise ValueError(
+      'A residual network needs an even num_layers from 4 on, got '
+      f'{num_layers}.'
+    )
+  layers = [ConvLayer(size, size, filters)]
+  stream = [0]
+  while len(layers) < num_layers - 1:
+    layers.append(ConvLayer(size, size, filters, inputs=tuple(stream)))
+    layers.append(ConvLayer(size, size, filters, inputs=(len(layers) - 1,)))
+    stream.append(len(layers) - 1)
+  layers.append(ConvLayer(1, 1, filters, inputs=tuple(stream)))
+  return ConvNet(tuple(layers), merge)
+
+
+def _each(filters: int | Sequence[int], num_layers: int) -> Sequence[int]:
+  widths = [filters] * num_layers if isinstance(filters, int) else filters
+  if len(widths) != num_layers:
+    raise ValueError(
+      f'filters needs one number for each of {num_layers} layers, got '
+      f'{list(widths)}.'
+    )
+  return widths
+
+
+def _layer(height, width, filters, *inputs: int) -> ConvLayer:
+  """Returns a layer of the paper's figure, which counts layers from 1."""
+  return ConvLayer(
+    height, width, filters, inputs=tuple(source - 1 for source in inputs)
+  )
+
+
+FIGURE_7 = ConvNet(
+  (
+    _layer(3, 3, 36),
+    _layer(3, 3, 48, 1),
+    _layer(3, 3, 36, 1, 2),
+    _layer(5, 5, 36, 1, 2, 3),
+    _layer(3, 7, 48, 3, 4),
+    _layer(7, 7, 48, 2, 3, 4, 5),
+    _layer(7, 7, 48, 2, 3, 4, 5, 6),
+    _layer(7, 3, 36, 1, 6, 7),
+    _layer(7, 1, 36, 1, 5, 6, 8),
+    _layer(7, 7, 36, 1, 3, 4, 5, 6, 7, 8, 9),
+    _layer(5, 7, 36, 1, 2, 5, 6, 7, 8, 9, 10),
+    _layer(7, 7, 48, 1, 2, 3, 4, 6, 11),
+    _layer(7, 5, 48, 1, 3, 6, 7, 8, 9, 10, 11, 12),
+    _layer(7, 5, 48, 3, 7, 12, 13),
+    _layer(7, 5, 48, 6, 7, 11, 12, 13, 14),
+  )
+)
+"""The network that the paper's search without strides and pooling found."""
