@@ -165,7 +165,12 @@ def _fence(one: jax.Array, value: jax.Array) -> jax.Array:
 
 
 def _combine(code, first, second, with_max):
-  result = jnp.where(code == 1, first * second, first + second)
+  # A slope and an offset rather than a choice of two results: the gradient of
+  # a product that was not chosen would be NaN where an operand is infinite.
+  is_product = code == 1
+  result = first * jnp.where(is_product, second, 1) + jnp.where(
+    is_product, 0, second
+  )
   if with_max:
     result = jnp.where(code == 2, jnp.maximum(first, second), result)
   return result

@@ -386,3 +386,28 @@ def test_a_rectifier_has_the_slopes_of_the_definition(value):
   for hidden, _, slopes in combined(architecture, (value, 3), (0, 0), 0):
     assert hidden == max(value, 0) + 3
     np.testing.assert_array_equal(slopes, [value > 0, 1])
+
+
+def test_a_sum_that_saturates_keeps_its_gradient_finite():
+  """A sum's slope is 1 in both operands, whatever the other one is."""
+
+  def root(first, second):
+    total = interpreter._combine(jnp.array(0), first, second, False)
+    return jax.nn.sigmoid(total)
+
+  value, grads = jax.value_and_grad(root, (0, 1))(jnp.inf, 3.0)
+  assert value == 1
+  np.testing.assert_array_equal(grads, 0.0)
+
+
+@pytest.mark.parametrize('code', [0, 1])
+def test_a_combiner_has_the_slopes_of_the_definition(code):
+  def combine(first, second):
+    return interpreter._combine(jnp.array(code), first, second, False)
+
+  value, grads = jax.value_and_grad(combine, (0, 1))(2.5, -0.3)
+  operation = (np.add, np.multiply)[code]
+  assert value == operation(np.float32(2.5), np.float32(-0.3))
+  np.testing.assert_array_equal(
+    grads, (np.float32(-0.3), np.float32(2.5)) if code else (1.0, 1.0)
+  )
