@@ -103,7 +103,7 @@ class CompiledRunner:
       num_steps: how long each child trains.
       splits: what each child is measured on.
       costs: of the children in relation to each other; not used: a device that
-        is free takes the next child.
+        is free takes the next child, or the one that has the child's program.
 
     Returns:
       The metrics, each `[N]`; `is_out_of_memory` is among them.
@@ -181,7 +181,11 @@ class CompiledRunner:
       with jax.default_device(device):
         task = self._make_task(architecture)
         train_data, splits = self._place(task, device)
-        arguments = train_data, None, key, rate, steps
+        arguments = (
+          train_data,
+          None,
+          *jax.device_put((key, rate, steps), device),
+        )
         # Metrics are known before it is known whether the child fits.
         train = jax.jit(task.train).trace(*arguments)
         child, metrics = train.out_info
@@ -189,7 +193,13 @@ class CompiledRunner:
         measure = jax.jit(task.measure).trace(split, None, child)
         self._metrics = dict(metrics), dict(measure.out_info)
         train = _compile(train, device)
-        memory.check(train, [device], 'The child', 'make it smaller')
+        # Every device trains a child of its own at the same time.
+        memory.check(
+          train,
+          self._devices,
+          f'The child, on each of {self.num_devices} devices,',
+          'make it smaller or take fewer devices',
+        )
         measure = _compile(measure, device)
     except Exception as error:
       if not memory.is_exhausted(error):

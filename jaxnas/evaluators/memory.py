@@ -5,9 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import os
+import pathlib
 
 import jax
+
+# What a container may use, of Linux's control groups of version 2 and 1.
+_LIMITS = (
+  pathlib.Path('/sys/fs/cgroup/memory.max'),
+  pathlib.Path('/sys/fs/cgroup/memory/memory.limit_in_bytes'),
+)
 
 
 class NotEnoughMemoryError(ValueError):
@@ -38,15 +46,26 @@ def needed(program: jax.stages.Compiled) -> int | None:
 def available(device: jax.Device) -> int | None:
   """Returns the bytes of memory that a device has, if the platform tells.
 
-  The devices of a CPU share the machine's memory; each is said to have all.
+  The devices of a CPU share the memory of the machine, or of the container;
+  each is said to have all.
   """
   if device.platform != 'cpu':
     stats = device.memory_stats() or {}
     return stats.get('bytes_limit')
   try:
-    return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    total = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
   except (AttributeError, OSError, ValueError):  # Not a Unix.
     return None
+  return min([total, *_container_limits()])
+
+
+def _container_limits() -> Iterator[int]:
+  """Yields the limits that there are; a huge one, or `'max'`, is none."""
+  for path in _LIMITS:
+    try:
+      yield int(path.read_text())
+    except (OSError, ValueError):
+      continue
 
 
 def check(

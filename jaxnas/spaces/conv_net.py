@@ -273,7 +273,8 @@ def make_space(
 
   Returns:
     A space of `layer_decisions(strides)` decisions for each layer. Its `size`
-    counts networks of the largest depth.
+    counts networks of the largest depth. Its `canonical` is the identity: that
+    layers which do not read each other could change places is not looked for.
 
   Raises:
     ValueError: a number is out of range, or a name is not known.

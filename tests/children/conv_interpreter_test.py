@@ -169,23 +169,31 @@ def test_every_choice_counts(merge):
 
 
 def test_an_image_may_have_more_channels_than_layers_have_filters():
+  # The image's blocks are then the largest, and the last one is not.
+  shape = (4, 4, 3)
   interpreter = conv_interpreter.ConvInterpreter(
-    2, (4, 4, 3), CLASSES, (1,), (1,), (2,)
+    3, shape, CLASSES, (1,), (1,), (2,)
   )
-  net = known.make_chain(2, 2, 1)
-  images = np.ones((B, 4, 4, 3), np.float32)
+  net = spaces.ConvNet(
+    tuple(
+      spaces.ConvLayer(1, 1, 2, inputs=inputs) for inputs in ((), (), (0, 1))
+    )
+  )
+  compiled = conv_net.make_network(net, shape, CLASSES)
+  own = interpreter.make_network(program_of(interpreter, net))
+  images, labels = random_batch()
 
   @jax.jit
-  def logits(key):
-    return [
-      network.predict(*network.init(key), images)
-      for network in (
-        interpreter.make_network(program_of(interpreter, net)),
-        conv_net.make_network(net, (4, 4, 3), CLASSES),
-      )
-    ]
+  def run(key):
+    results = []
+    for network in (own, compiled):
+      child = network.init(key)
+      _, stats, grads = network.loss_and_grad(*child, images[:, :4, :4], labels)
+      results.append((grads, stats))
+    return results
 
-  np.testing.assert_allclose(*logits(jax.random.key(0)), rtol=1e-5)
+  result, expected = run(jax.random.key(0))
+  assert_close(interpreter.unpack(net, *result), expected, 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -232,3 +240,10 @@ def test_buckets_end_at_the_largest_number_of_filters(buckets):
     conv_interpreter.ConvInterpreter(
       L, IMAGE, CLASSES, **CHOICES, channel_buckets=buckets
     )
+
+
+def test_half_of_the_numbers_of_filters_are_rounded_up_to_the_lower_middle():
+  interpreter = conv_interpreter.ConvInterpreter(
+    L, IMAGE, CLASSES, filters=(24, 8, 16, 12)
+  )
+  assert interpreter.buckets == (12, 24)

@@ -153,6 +153,31 @@ def test_children_are_those_of_the_compiled_route(merge):
     assert expected_steps[-1][0] < 0.8 * expected_steps[0][0]
 
 
+@pytest.mark.parametrize('merge', MERGES)
+def test_an_image_may_have_more_channels_than_layers_have_filters(merge):
+  masked = conv_masked.ConvMasked(2, (3, 2, 3), K, (1,), (1,), (2,), merge)
+  # With its second layer on the image too.
+  net = ConvNet((ConvLayer(1, 1, 2), ConvLayer(1, 1, 2)), merge)
+  own = masked.make_network(row(masked.assemble([net]), 0))
+  compiled = conv_net.make_network(net, (3, 2, 3), K)
+  images = np.random.default_rng(3).normal(size=(B, 3, 2, 3))
+  labels = np.arange(B, dtype=np.int32) % K
+
+  @jax.jit
+  def run(key):
+    results = []
+    for network in (own, compiled):
+      child = network.init(key)
+      _, stats, grads = network.loss_and_grad(
+        *child, images.astype(np.float32), labels
+      )
+      results.append((grads, stats))
+    return results
+
+  result, expected = run(jax.random.key(0))
+  assert_close(masked.unpack(net, *result), expected, 1e-6)
+
+
 def test_children_learn():
   masked = conv_masked.ConvMasked(1, IMAGE_SHAPE, K, (1, 3), (1,), (3, 4))
   recipe = image_training.Recipe(batch_size=B, schedule='cosine')

@@ -81,6 +81,11 @@ def test_pieces_are_the_training_and_tell_the_loss_of_an_epoch(setup):
         state.child.batch_stats.loss, sum(losses[-EPOCH_STEPS:]), rtol=1e-5
       )
   assert int(state.num_trained) == 15
+  # Cut elsewhere, it is the same to the bit.
+  other = long_image_training.init(network, recipe, key)
+  for num_steps in (1, 4, 3, 2, 5):
+    other = train(other, num_steps)
+  jax.tree.map(np.testing.assert_array_equal, other, state)
   child = long_image_training.finished_child(state)
   np.testing.assert_allclose(child.params, whole.child.params, rtol=1e-5)
   assert child.batch_stats == whole.child.batch_stats == 15

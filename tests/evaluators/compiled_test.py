@@ -178,6 +178,28 @@ def test_a_child_without_memory_costs_only_itself(tasks, when, monkeypatch):
   assert only.rewards.tolist() == [0]
 
 
+def test_children_that_train_at_once_share_the_memory_of_a_cpu(
+  tasks, monkeypatch
+):
+  monkeypatch.setattr(memory, 'needed', lambda program: 2 * 2**30)
+  monkeypatch.setattr(memory, 'available', lambda device: 3 * 2**30)
+  architectures = [SPACE.decode(TOKENS[0])]
+  for num_devices, fits in ((1, True), (2, False)):
+    runner = compiled.CompiledRunner(tasks.make, 2, num_devices)
+    metrics = runner.run(KEYS[:1], architectures, [0.5], 7)
+    assert metrics['is_out_of_memory'].tolist() == [not fits]
+
+
+def test_keys_may_be_on_any_device(tasks):
+  runner = compiled.CompiledRunner(tasks.make, 3, 2)
+  architectures = [SPACE.decode(row) for row in TOKENS]
+  results = [
+    runner.run(keys, architectures, [0.5] * 3, 7)
+    for keys in (jax.device_put(KEYS, jax.local_devices()[1]), KEYS)
+  ]
+  jax.tree.map(np.testing.assert_array_equal, *results)
+
+
 class CallbackTasks:
   """Makes tasks that call a function on the host, with their number."""
 

@@ -23,6 +23,22 @@ def test_a_cpu_has_the_memory_of_the_machine():
   assert memory.available(jax.devices('cpu')[0]) > 2**28
 
 
+def test_a_container_has_no_more_than_its_limit(tmp_path, monkeypatch):
+  device = jax.devices('cpu')[0]
+  monkeypatch.setattr(memory, '_LIMITS', ())
+  machine = memory.available(device)
+  limits = tmp_path / 'new', tmp_path / 'old'
+  monkeypatch.setattr(memory, '_LIMITS', limits)
+  assert memory.available(device) == machine
+  for text, expected in (
+    ('max\n', machine),
+    (f'{2**62}\n', machine),
+    (f'{2**28}\n', 2**28),
+  ):
+    limits[1].write_text(text)
+    assert memory.available(device) == expected
+
+
 def test_what_does_not_fit_is_refused_with_the_estimate(program, monkeypatch):
   devices = jax.devices('cpu')[:2]
   memory.check(program, devices, 'A child', 'make it smaller')

@@ -107,7 +107,6 @@ def test_tokens_come_back_from_architectures(case):
   space, tokens = case
   architecture = space.decode(tokens)
   np.testing.assert_array_equal(space.encode(architecture), tokens)
-  # No two sequences of tokens are equal as functions of free parameters.
   np.testing.assert_array_equal(space.canonical(tokens), tokens)
   assert space.decode(tokens.tolist()) == architecture
 
