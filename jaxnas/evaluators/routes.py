@@ -52,7 +52,10 @@ class Timing(NamedTuple):
     return self.once + num_children * (self.child + num_steps * self.step)
 
 
-_FEW, _MORE = 1, 5
+# Steps of the trainings that are compared. The longer one grows until it takes
+# so many seconds more than the other, or is so long.
+_FEW, _MORE, _MOST = 1, 5, 81
+_ENOUGH_SECONDS = 0.3
 
 
 def measure(
@@ -88,7 +91,11 @@ def measure(
     return time.perf_counter() - started
 
   cold, warm = seconds(_FEW), seconds(_FEW)
-  step = max(0.0, seconds(_MORE) - warm) / (_MORE - _FEW) / len(architectures)
+  added, more = _MORE - _FEW, seconds(_MORE) - warm
+  while more < _ENOUGH_SECONDS and _FEW + added < _MOST:
+    added *= 2
+    more = seconds(_FEW + added) - warm
+  step = max(0.0, more) / added / len(architectures)
   child = max(0.0, warm / len(architectures) - _FEW * step)
   compiling = max(0.0, cold - warm)
   if isinstance(route.runner, compiled.CompiledRunner):

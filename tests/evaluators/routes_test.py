@@ -37,6 +37,8 @@ def test_times_are_told_apart():
   assert timing.step == pytest.approx(0.02, abs=0.008)
   assert timing.child == pytest.approx(0.02, abs=0.015)
   assert runner.calls[0][0] == ['a', 'b']
+  # 8 steps more take 0.32 s more, which is enough to compare.
+  assert [num_steps for _, num_steps in runner.calls] == [1, 1, 5, 9]
 
 
 def test_compiling_counts_for_each_child_where_each_has_a_program():
