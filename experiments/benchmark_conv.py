@@ -34,6 +34,7 @@ from experiments.benchmark_conv_costs import Cost
 from experiments.benchmark_conv_shapes import SHAPES
 from experiments.benchmark_table import Row, format_table
 from jaxnas.records import workdir
+from jaxnas.spaces import conv_net as spaces
 
 setting = launch.setting
 
@@ -150,7 +151,6 @@ class _Benchmark:
   """Measures the rows that a config asks for.
 
   Attributes:
-    about: the shapes and the networks, by name.
     left_out: why rows are missing, by name.
   """
 
@@ -160,13 +160,18 @@ class _Benchmark:
     self.left_out: dict[str, str] = {}
     self._config = config
     self._frameworks = frameworks
+    self._num_devices = 1
     self._nets = {
       name: shapes_lib.random_nets(
         SHAPES[name], config.num_layers, config.num_children
       )
       for name in config.shapes
     }
-    self.about = {name: self._describe(name) for name in config.shapes}
+
+  @property
+  def about(self) -> dict[str, str]:
+    """The shapes and the networks measured, by name."""
+    return {name: self._describe(name) for name in self._config.shapes}
 
   def measure(self) -> list[Row]:
     """Returns all rows that can be measured here."""
@@ -182,6 +187,11 @@ class _Benchmark:
         rows += self._autotuning(name)
     if self._has('convolution'):
       rows += self._convolutions()
+    measured = {row.row for row in rows}
+    for name in config.rows:
+      if name not in measured:
+        why = 'the routes and shapes measured have nothing to compare'
+        self.left_out.setdefault(name, why)
     return sorted(rows, key=lambda row: ROWS.index(row.row))
 
   def _has(self, row: str) -> bool:
@@ -210,16 +220,17 @@ class _Benchmark:
 
   def _describe(self, name: str) -> str:
     shape, nets = SHAPES[name], self._nets[name]
+    sample = self._sample(name)
     sampled, every = (
       np.mean([shapes_lib.multiply_adds(shape, net) for net in some]) / 1e6
-      for some in (nets[: shape.num_sampled], nets)
+      for some in (sample, nets)
     )
     return (
       f'{"x".join(map(str, shape.image_shape))} in batches of '
       f'{shape.batch_size}, {self._config.num_layers} layers, filters '
       f'{"/".join(map(str, shape.filters))}, {len(nets)} random networks of '
-      f'{every:.3g} M multiply-adds an image, {shape.num_sampled} of them with '
-      f'{sampled:.3g} M the sample; SGD with Nesterov momentum and decay'
+      f'{every:.3g} M multiply-adds an image, a sample of {len(sample)} with '
+      f'{sampled:.3g} M; SGD with Nesterov momentum and decay'
     )
 
   def _floor(self, row: str, name: str | None) -> float | None:
@@ -237,15 +248,15 @@ class _Benchmark:
       return None
     return _FLOORS.get((row, name))
 
-  def _sample(self, name: str, route: str, num_devices: int) -> list[Any]:
-    """Returns the networks by which a route is measured, as JSON."""
+  def _sample(self, name: str, route: str = '') -> list[spaces.ConvNet]:
+    """Returns the networks by which a route, or PyTorch, is measured."""
     count = SHAPES[name].num_sampled
     if route == 'vmapped' and not self._frameworks.is_cpu:
       # All cost the same there, and an accelerator needs many at once.
       count = self._config.num_children
-    count = -(-count // num_devices) * num_devices
-    nets = self._nets[name]
-    return [nets[index % len(nets)].to_json() for index in range(count)]
+    # As many for each device, and none twice: it would be compiled once.
+    count = -(-count // self._num_devices) * self._num_devices
+    return shapes_lib.random_nets(SHAPES[name], self._config.num_layers, count)
 
   def _routes(self, name: str) -> list[str]:
     return [
@@ -261,9 +272,13 @@ class _Benchmark:
   ) -> Iterator[tuple[benchmark_worker.Measurement, int]]:
     """Yields a route in a worker of its own, and its number of networks."""
     with self._frameworks.search_jax(xla_flags) as worker:
-      sample = self._sample(name, route, worker.facts['num_devices'])
+      self._num_devices = worker.facts['num_devices']
+      sample = self._sample(name, route)
       measurement = worker.make(
-        'train', route=route, architectures=sample, **self._settings(name)
+        'train',
+        route=route,
+        architectures=[net.to_json() for net in sample],
+        **self._settings(name),
       )
       yield measurement, len(sample)
 
@@ -342,10 +357,10 @@ class _Benchmark:
     _say(f'{name}, PyTorch')
     # Of each shape another worker, whose memory is its own.
     worker = self._frameworks.torch(self._config.shapes.index(name))
-    sample = self._sample(name, 'PyTorch', 1)
+    sample = self._sample(name)
     measurement = worker.make(
       'train',
-      architectures=sample,
+      architectures=[net.to_json() for net in sample],
       device=self._frameworks.torch_device,
       **self._settings(name),
     )

@@ -20,6 +20,7 @@ import functools
 from typing import Any
 
 import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
 from experiments import image_tasks
@@ -77,11 +78,23 @@ class ConvRoutes:
         and `merge`.
       num_devices: over how many devices children are spread.
       block_size: how many children share a call; 0 decides by the route.
+
+    Raises:
+      ValueError: there are fewer devices, or fewer images than a batch has.
     """
     self.dataset, self.recipe = dataset, recipe
     self.num_devices = num_devices
     self.runners: list[Any] = []
     self._block_size = block_size
+    # The same for all tasks, and brought to the devices once for all runners.
+    task = image_tasks.make_task(dataset, recipe, lambda _: None)  # type: ignore[arg-type, return-value]  # No child is made.
+    self._data = jax.device_put(
+      (task.train_data, dict(task.splits)),
+      NamedSharding(
+        Mesh(np.array(batched.choose_devices(num_devices)), ('devices',)),
+        PartitionSpec(),
+      ),
+    )
     self._layout = layout | {
       'image_shape': dataset.image_shape,
       'num_classes': dataset.num_classes,
@@ -172,9 +185,11 @@ class ConvRoutes:
     return routes.measure(route, architectures, learning_rate)
 
   def _task(self, make_network, program_axes=None):
-    return image_tasks.make_task(
+    task = image_tasks.make_task(
       self.dataset, self.recipe, make_network, program_axes
     )
+    train_data, splits = self._data
+    return task._replace(train_data=train_data, splits=splits)
 
   def _choose_block_size(self, name):
     return self._block_size or default_block_size(name, self.num_devices)

@@ -340,7 +340,8 @@ def _known_nets(config, space) -> dict[str, spaces.ConvNet]:
       net = image_tasks.known_net(
         name, config.num_layers, filters, config.merge
       )
-      net = dataclasses.replace(net, pool_after=config.pool_after)
+      pools = tuple(n for n in config.pool_after if n < len(net.layers))
+      net = dataclasses.replace(net, pool_after=pools)
       space.encode(net)
     except ValueError:
       continue
@@ -464,8 +465,9 @@ class _Field:
 
     total = config.num_layers * max(config.filters)
     if num_params is not None:
+      # A filter has more than one parameter, so there are not more of them.
       total = config.num_layers + retraining_lib.equal_features(
-        count, num_params
+        count, num_params, max_features=num_params
       )
     return self._contestant(label, label, make(total), None)
 

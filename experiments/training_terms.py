@@ -107,7 +107,7 @@ class Terms:
     shown = sorted({best - 1, *range(first, len(lines))})
     name = self.measure.name
     progress.table(
-      f'After each epoch: the last {len(shown)} and the best'
+      f'After each epoch: the last {len(lines) - first} and the best'
       if len(shown) < len(lines)
       else 'After each epoch',
       [

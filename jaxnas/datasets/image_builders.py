@@ -62,7 +62,8 @@ def read_archived(
   prepared.check_tfds(name)
   file_format = 'array_record' if prepared.has_array_record() else 'parquet'
   folder = root / _builder_name(name) / f'{file_format}_{VERSION}'
-  if folder.exists():
+  is_damaged = folder.exists()
+  if is_damaged:
     try:
       return _read_folder(folder, with_test)
     except prepared.DAMAGE as error:
@@ -71,8 +72,10 @@ def read_archived(
         folder,
         error,
       )
-      shutil.rmtree(folder, ignore_errors=True)
   _check_archives(name, root)
+  # Not before: what is left of them may be all that there is.
+  if is_damaged:
+    shutil.rmtree(folder, ignore_errors=True)
   prepared.write_whole(
     folder, functools.partial(_prepare, name, root, file_format)
   )

@@ -101,7 +101,15 @@ def read_npz(path: str | os.PathLike[str] | None) -> ImageSource:
   where = f'File {str(file)!r}'
   try:
     arrays = _load_arrays(file)
-  except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+  except (
+    ValueError,
+    EOFError,
+    # As zipfile tells of a file that is encrypted, or packed in a way that it
+    # does not know.
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+  ) as error:
     raise ValueError(
       f'{where} cannot be read ({first_line(error)}); expected {wanted}, '
       'saved by numpy.savez without Python objects.'

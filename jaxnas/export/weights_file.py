@@ -109,7 +109,9 @@ def load(
     KeyError,
     TypeError,
     ValueError,
-    NotImplementedError,
+    # As zipfile tells of a file that is encrypted, or packed in a way that it
+    # does not know.
+    RuntimeError,
     EOFError,
     OSError,
     zipfile.BadZipFile,

@@ -190,6 +190,18 @@ def test_damaged_images_are_prepared_again(tmp_path, monkeypatch, caplog):
   assert 'cannot be read' in caplog.text
 
 
+def test_damaged_images_stay_where_no_archive_is_left(tmp_path, monkeypatch):
+  _put(tmp_path / 'manual' / 'mnist', _use(monkeypatch, 'mnist'))
+  image_builders.read_archived('mnist', tmp_path)
+  shutil.rmtree(tmp_path / 'manual')
+  (file,) = tmp_path.rglob('jaxnas_mnist-test.*')
+  file.write_bytes(file.read_bytes()[:40])
+  with pytest.raises(FileNotFoundError, match="'mnist' needs"):
+    image_builders.read_archived('mnist', tmp_path, with_test=True)
+  source = image_builders.read_archived('mnist', tmp_path)
+  _assert_is(source, 'mnist', with_test=False)
+
+
 @pytest.mark.parametrize('name', list(ARCHIVED))
 def test_missing_archives_are_named_with_their_folder(
   tmp_path, monkeypatch, name

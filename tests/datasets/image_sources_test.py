@@ -162,6 +162,19 @@ def test_damaged_npz_is_named(tmp_path, save):
     image_sources.read_npz(tmp_path / 'a.npz')
 
 
+@pytest.mark.parametrize(
+  ('place', 'reason'), [(8, 'encrypted'), (10, 'compression method')]
+)
+def test_file_that_zipfile_does_not_unpack_is_named(tmp_path, place, reason):
+  path = _save(tmp_path / 'a.npz')
+  content = bytearray(path.read_bytes())
+  # A bit of what the archive says of its first file.
+  content[content.index(b'PK\1\2') + place] |= 1
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match=rf"a\.npz' cannot be read \(.*{reason}"):
+    image_sources.read_npz(path)
+
+
 def test_digits_are_divided_once_for_all():
   source = image_sources.read_digits()
   assert source.train.images.shape == (1618, 8, 8, 1)

@@ -99,6 +99,7 @@ class FakeFrameworks:
   def __init__(self, is_cpu=False, why=None, too_large=()):
     self.is_cpu = is_cpu
     self.torch_device = 'cpu' if is_cpu else 'cuda'
+    self.num_devices = 1
     self.made = []
     self._why, self._too_large = why, too_large
 
@@ -118,7 +119,7 @@ class FakeFrameworks:
 
 class FakeWorker:
   def __init__(self, frameworks, flags, too_large):
-    self.facts = {'num_devices': 1}
+    self.facts = {'num_devices': frameworks.num_devices}
     self._frameworks, self._flags = frameworks, flags
     self._too_large = too_large
 
@@ -164,7 +165,8 @@ def test_every_row_is_measured_and_written(tmp_path, capsys, monkeypatch, tiny):
   assert set(written) == {'about', 'config', 'rows', 'left_out', 'seconds'}
   assert 'conv_ bench-conv training in jax' in printed
   assert written['about']['tiny'].startswith('4x4x1 in batches of 2, 1 layers')
-  expected = {'autotuning'} if HAS_TORCH else {'autotuning', 'PyTorch'}
+  # Without the vmapped route there is nothing to compare with a mask.
+  expected = {'autotuning', 'masked'} | (set() if HAS_TORCH else {'PyTorch'})
   assert set(written['left_out']) == expected
   names = [row['row'] for row in written['rows']]
   assert {name: names.count(name) for name in names} == ALL_ROWS
@@ -257,9 +259,41 @@ def test_a_masked_network_that_does_not_fit_is_left_out(tiny):
   frameworks = FakeFrameworks(too_large=('vmapped',))
   measuring = make_benchmark(frameworks, rows=('step', 'masked'))
   assert {row.row for row in measuring.measure()} == {'step'}
-  assert measuring.left_out == {'vmapped, tiny': 'out of memory'}
+  assert measuring.left_out.pop('vmapped, tiny') == 'out of memory'
+  assert set(measuring.left_out) == {'masked'}
   with pytest.raises(ChildProcessError, match='out of memory'):
     measure(FakeFrameworks(too_large=('compiled',)), rows=('step',))
+
+
+def test_all_are_measured_by_the_same_networks_and_none_is_there_twice():
+  frameworks = FakeFrameworks(is_cpu=True)
+  frameworks.num_devices = 3
+  routes = ('compiled', 'interpreted')
+  measuring = make_benchmark(
+    frameworks, shapes=('28x28',), rows=('step',), routes=routes, num_layers=2
+  )
+  measuring.measure()
+  samples = [
+    [json.dumps(net) for net in settings['architectures']]
+    for _, _, _, settings in frameworks.made
+  ]
+  # Of 4, or of 2 children, 6 for 3 devices.
+  assert [len(set(sample)) for sample in samples] == [6, 6, 6]
+  assert samples[0] == samples[1] == samples[2]
+  assert 'a sample of 6 with' in measuring.about['28x28']
+
+
+@pytest.mark.parametrize(
+  'settings',
+  [
+    {'rows': ('full',), 'shapes': ('28x28',)},
+    {'rows': ('masked',), 'shapes': ('digits',), 'routes': ('vmapped',)},
+  ],
+)
+def test_a_row_that_is_missing_is_told(settings):
+  measuring = make_benchmark(FakeFrameworks(is_cpu=True), **settings)
+  assert measuring.measure() == []
+  assert measuring.left_out[settings['rows'][0]]
 
 
 @pytest.mark.parametrize(

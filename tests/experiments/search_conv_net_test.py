@@ -21,6 +21,7 @@ from jaxnas.children import conv_net
 from jaxnas.evaluators import memory, routes
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import trial_log, workdir
+from jaxnas.spaces import conv_net as spaces
 
 OUTPUTS = ('best.json', 'best_net.svg', 'curve.png', 'trials.jsonl')
 
@@ -191,6 +192,48 @@ def test_baselines_are_as_large_as_the_best_of_all(data_file):
     assert sizes['random'] > 4 * sizes['reinforce']
     for baseline in (chain, dense):
       assert 0.5 < baseline.num_params / sizes[best] < 2
+
+
+def test_a_baseline_may_need_more_filters_than_any_layer_has(data_file):
+  config = small(
+    data_file,
+    num_layers=3,
+    heights=(1, 31),
+    widths=(31,),
+    filters=(2, 512),
+    known_nets=(),
+  )
+  experiment = search_conv_net.make_experiment(config)
+  trial = trial_log.Trial(
+    number=0,
+    arm='random',
+    repeat=0,
+    tokens=(1, 0, 1, 1, 1, 0, 1, 1, 1, 1, 0, 1),
+    architecture={},
+    reward=0.1,
+    status='ok',
+    metrics={},
+    duplicate_of=None,
+  )
+  log = types.SimpleNamespace(trials=[trial])
+  chain, dense, found = experiment.make_retraining(log).contestants
+  for baseline in (chain, dense):
+    assert 0.99 < baseline.num_params / found.num_params < 1.01
+
+
+def test_a_known_network_is_pooled_where_its_space_is():
+  config = search_conv_net.Config(
+    num_layers=20,
+    filters=spaces.FILTERS,
+    pool_after=(12, 16),
+    known_nets=('chain', 'figure_7'),
+  )
+  space = search_conv_net._make_space(config)
+  found = search_conv_net._known_nets(config, space)
+  assert {name: net.pool_after for name, net in found.items()} == {
+    'chain': (12, 16),
+    'figure_7': (12,),
+  }
 
 
 def evaluate(config, tokens):
