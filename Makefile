@@ -11,7 +11,8 @@ BIN := $(VENV)/bin
 # Twice quiet: errors only.
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 
-.PHONY: search search-conv test bench-recurrent bench-conv clean
+.PHONY: search search-conv search-hyperparameters search-controller compare \
+  base2-table test bench-recurrent bench-conv bench-strategies clean
 .DELETE_ON_ERROR:
 
 search: $(VENV)/.installed
@@ -20,6 +21,23 @@ search: $(VENV)/.installed
 
 search-conv: $(VENV)/.installed
 	$(BIN)/python -m experiments.search_conv_net --workdir=runs/conv_net $(ARGS)
+
+search-hyperparameters: $(VENV)/.installed
+	$(BIN)/python -m experiments.search_hyperparameters \
+	  --workdir=runs/hyperparameters $(ARGS)
+
+search-controller: $(VENV)/.installed
+	$(BIN)/python -m experiments.search_controller_cell \
+	  --workdir=runs/controller_cell $(ARGS)
+
+compare: $(VENV)/.installed
+	$(BIN)/python -m experiments.compare_strategies \
+	  --workdir=runs/strategies $(ARGS)
+
+# Hours of training; stopped at any instant and started again, it goes on.
+base2-table: $(VENV)/.installed
+	$(BIN)/python -m experiments.build_base2_table \
+	  --workdir=runs/base2_table $(ARGS)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -32,6 +50,9 @@ bench-recurrent: $(VENV)/.installed-bench
 
 bench-conv: $(VENV)/.installed-bench
 	$(BIN)/python -m experiments.benchmark_conv $(ARGS)
+
+bench-strategies: $(VENV)/.installed-bench
+	$(BIN)/python -m experiments.benchmark_strategies $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

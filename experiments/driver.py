@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments import strategy_settings
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.export import architecture as architecture_file
@@ -36,12 +37,14 @@ class Experiment:
       contestants are made.
     estimate: measures a few steps and returns the seconds that so many search
       trials and retrainings will take.
-    facts: what the manifest should say besides.
+    facts: what the manifest should say besides; `data_hash` among it.
     measure: what the children are compared by.
     search_metric: the metric of a search trial that its reward is made of.
     draw: writes the picture of an architecture.
     picture: the picture's file name.
     checkpoint_every: rounds between two checkpoints.
+    unit: what the length of a training is counted in.
+    describe: spells an architecture on a line, where that says something.
   """
 
   config: Mapping[str, Any]
@@ -56,6 +59,8 @@ class Experiment:
   draw: Callable[[pathlib.Path, Any, str], None]
   picture: str
   checkpoint_every: int = 4
+  unit: str = 'steps'
+  describe: Callable[[Any], str] | None = None
 
 
 def run(experiment: Experiment, folder: str) -> None:
@@ -67,11 +72,25 @@ def run(experiment: Experiment, folder: str) -> None:
   """
   with workdir.lock(folder) as path:
     workdir.check_config(path, experiment.config)
+    _check_data(path, experiment.facts)
     checkpoints = checkpoints_lib.Checkpoints(path / 'checkpoints')
     log = trial_log.TrialLog(path / 'trials.jsonl')
     timings = trial_log.JsonLines(path / 'timings.jsonl')
     with checkpoints, log, timings:
       _run(experiment, path, checkpoints, log, timings)
+
+
+def _check_data(path, facts):
+  """Raises `ValueError` if the run was started with other data."""
+  if not (path / 'manifest.json').exists():
+    return
+  before = workdir.read_manifest(path).get('data_hash')
+  if before != facts['data_hash']:
+    raise ValueError(
+      f'The run in {path} was started with other data, of hash {before}; now '
+      f'it is {facts["data_hash"]}. Start with another --workdir or with the '
+      'same data.'
+    )
 
 
 def _run(experiment, path, checkpoints, log, timings):
@@ -177,7 +196,7 @@ def _retrain(retraining, log, clock):
   left = retraining_lib.num_left(retraining, log)
   if not left:
     return
-  print('Retraining the best of each arm and the known cells, fresh seeds:')
+  print('Retraining the best of each arm and the baselines, fresh seeds:')
   with progress.Progress(left, unit='training') as bar:
     done = 0
     bar.update(done)
@@ -209,7 +228,7 @@ def _write(experiment, path, log, retraining):
       tokens=list(contestant.tokens),
       **_sizes(contestant),
       learning_rate=best.learning_rate,
-      num_steps=retraining.num_steps,
+      **{f'num_{experiment.unit}': retraining.num_steps},
       **{
         f'{split}_{experiment.measure.name}': values.tolist()
         for split, values in (
@@ -346,15 +365,20 @@ def _show_comparison(experiment, log, retraining):
     )
   columns['learning rate'] = lambda _, row: f'{row.learning_rate:g}'
   progress.table(
-    f'Retrained, {retraining.num_steps} steps: {measure.name} on the report '
-    'split and on the validation split, each with the standard deviation over '
-    f'{retraining.num_seeds} fresh seeds',
+    f'Retrained, {retraining.num_steps} {experiment.unit}: {measure.name} on '
+    'the report split and on the validation split, each with the standard '
+    f'deviation over {retraining.num_seeds} fresh seeds',
     list(columns),
     [
       [spell(group, row) for spell in columns.values()]
       for group, row in best.items()
     ],
   )
+  if experiment.describe is not None:
+    for group, row in best.items():
+      name = _row_name(group, counts[group], row.contestant)
+      architecture = experiment.describe(row.contestant.architecture)
+      print(f'{name}: {architecture}.')
   found = [name for name in best if best[name].contestant.tokens is not None]
   for name in best:
     if 'random' in found and name != 'random':
@@ -372,19 +396,18 @@ def _spread(measure, values):
   return _value(measure, values.std(ddof=1))
 
 
-_ARM_NAMES = {'random': 'random search', 'reinforce': 'REINFORCE'}
-
-
 def _row_name(group, count, contestant):
   if contestant.tokens is None:
     return group
-  name = _ARM_NAMES.get(group, group)
+  name = strategy_settings.NAMES.get(group, group)
   number = contestant.label.split()[-1]
   return f'best by {name} ({number}, of {count} retrained)'
 
 
 def _verdict(measure, name, row, other_name, other):
-  name, other_name = (_ARM_NAMES.get(each, each) for each in (name, other_name))
+  name, other_name = (
+    strategy_settings.NAMES.get(each, each) for each in (name, other_name)
+  )
   comparison = retraining_lib.compare(measure, row.report, other.report)
   heading = f'{name} against {other_name}: '
   if np.isnan(comparison.value):

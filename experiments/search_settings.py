@@ -12,35 +12,30 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import launch
+from experiments import launch, strategy_settings
 from jaxnas import search as search_lib
-from jaxnas.strategies import fixed, random_search, reinforce
-from jaxnas.types import Controller, SearchSpace, Strategy
+from jaxnas.strategies import fixed
+from jaxnas.types import Controller, SearchSpace
 
 setting = launch.setting
 
-STRATEGIES = ('reinforce', 'random')
-
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(strategy_settings.StrategySettings):
   """Settings that every search has: its arms, its retraining, its machine.
 
   The config of a search experiment inherits from it.
   """
 
   strategies: tuple[str, ...] = setting(
-    STRATEGIES, 'The arms that share the trials.'
+    ('reinforce', 'random'),
+    'The arms that share the trials, of '
+    f'{",".join(strategy_settings.STRATEGIES)}.',
   )
   num_trials: int = setting(512, 'Proposals, all strategies together.')
   num_repeats: int = setting(1, 'Repeats of each arm; they share the trials.')
   trials_per_update: int = setting(16, 'Proposals of an arm in a round.')
   reevaluate_duplicates: bool = setting(False, 'Train repeated ones again.')
-  controller_learning_rate: float = setting(0.01, 'Of Adam.')
-  controller_features: int = setting(35, 'Units of a controller layer.')
-  controller_layers: int = setting(2, 'Layers of the controller.')
-  baseline_decay: float = setting(0.9, 'Of the moving average of rewards.')
-  entropy_weight: float = setting(0.0, 'Reward for entropy, per nat.')
   num_winners: int = setting(3, 'Best of each arm that are retrained.')
   num_seeds: int = setting(3, 'Retrainings at each learning rate.')
   retrain_learning_rates: tuple[float, ...] = setting(
@@ -81,9 +76,14 @@ def check(settings: Settings, num_steps: int, learning_rate: float) -> None:
     ('num_trials', settings.num_trials),
     ('trials_per_update', settings.trials_per_update),
     ('checkpoint_every', settings.checkpoint_every),
+    ('ppo_epochs', settings.ppo_epochs),
   ):
     if value < 1:
       raise ValueError(f'{name} must be at least 1, got {value}.')
+  if not 0 < settings.ppo_clip < 1:
+    raise ValueError(
+      f'ppo_clip must be greater than 0 and below 1, got {settings.ppo_clip}.'
+    )
   if settings.retrain_steps < 0:
     raise ValueError(
       f'retrain_steps must be at least 0, got {settings.retrain_steps}.'
@@ -123,11 +123,12 @@ def make_arms(
     config: the settings, checked.
     space: what is searched.
     known: architectures of the space, tried in an arm `'known'` of their own.
-    make_controller: makes what REINFORCE trains.
+    make_controller: makes what REINFORCE and PPO train, one for each.
     num_active: how many decisions are made; see `search.Arm`.
 
   Raises:
-    ValueError: the trials can not be shared evenly, or a name is not known.
+    ValueError: the trials can not be shared evenly, or are too few for the
+      population of evolution, or a name is not known.
   """
   if not config.strategies or config.num_trials % config.round_size:
     raise ValueError(
@@ -143,13 +144,22 @@ def make_arms(
       search_lib.Arm('known', fixed.make_fixed(tokens), len(known), len(known))
     )
   num_arms = len(config.strategies) * config.num_repeats
+  num_trials = config.num_trials // num_arms
+  if 'evolution' in config.strategies and num_trials <= config.population_size:
+    raise ValueError(
+      f'evolution draws population_size ({config.population_size}) '
+      f'architectures at random before it breeds, and has {num_trials} trials '
+      'in each repeat; give more trials or a smaller population_size.'
+    )
   for name in config.strategies:
-    strategy = _make_strategy(name, config, space, make_controller)
+    strategy = strategy_settings.make_strategy(
+      name, config, space.decisions, make_controller
+    )
     arms.extend(
       search_lib.Arm(
         name,
         strategy,
-        config.num_trials // num_arms,
+        num_trials,
         config.trials_per_update,
         repeat,
         num_active,
@@ -157,18 +167,3 @@ def make_arms(
       for repeat in range(config.num_repeats)
     )
   return tuple(arms)
-
-
-def _make_strategy(name, config, space, make_controller) -> Strategy:
-  if name == 'random':
-    return random_search.make_random_search(space.decisions)
-  if name == 'reinforce':
-    return reinforce.make_reinforce(
-      make_controller(),
-      learning_rate=config.controller_learning_rate,
-      baseline_decay=config.baseline_decay,
-      entropy_weight=config.entropy_weight,
-    )
-  raise ValueError(
-    f'Unknown strategy {name!r}; expected some of {", ".join(STRATEGIES)}.'
-  )

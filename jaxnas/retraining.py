@@ -5,8 +5,9 @@
 
 A search's best reward is flattered by luck. Here every contestant trains anew
 with the same fresh seeds, the same number of steps and the same small grid of
-learning rates; the learning rate is chosen on validation data, and what is
-compared is measured on data that no reward and no choice came from.
+learning rates, unless the learning rate is what was searched; it is chosen on
+validation data, and what is compared is measured on data that no reward and no
+choice came from.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ class Contestant:
     num_multiply_adds: of one example forward, where that is told.
     architecture: what the trainer's program is made of, if it is made of one.
     tokens: its tokens, if it comes from the search.
+    learning_rates: its own grid, where the learning rate is part of what was
+      found; that of the retraining by default.
   """
 
   label: str
@@ -103,6 +106,7 @@ class Contestant:
   num_multiply_adds: int | None = None
   architecture: Architecture | None = None
   tokens: tuple[int, ...] | None = None
+  learning_rates: tuple[float, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +116,7 @@ class Retraining:
   Attributes:
     contestants: in the order of the table.
     trainers: by the name that contestants use.
-    learning_rates: the grid.
+    learning_rates: the grid of contestants that have none of their own.
     num_seeds: trainings of each contestant at each learning rate.
     num_steps: how long each trains.
     key: the run's random key.
@@ -130,16 +134,24 @@ class Retraining:
   measure: Measure = PERPLEXITY
 
   def __post_init__(self):
-    if not self.learning_rates or min(self.learning_rates) <= 0:
-      raise ValueError(
-        'Retraining needs positive learning rates, got '
-        f'{list(self.learning_rates)}.'
-      )
+    for rates in {self.grid(each) for each in self.contestants} or {
+      self.learning_rates
+    }:
+      if not rates or min(rates) <= 0:
+        raise ValueError(
+          f'Retraining needs positive learning rates, got {list(rates)}.'
+        )
     if self.num_seeds < 2:
       raise ValueError(
         'Retraining needs at least 2 seeds to show a spread, got '
         f'{self.num_seeds}.'
       )
+
+  def grid(self, contestant: Contestant) -> tuple[float, ...]:
+    """Returns the learning rates at which a contestant is trained."""
+    if contestant.learning_rates is None:
+      return self.learning_rates
+    return contestant.learning_rates
 
 
 class _Job(NamedTuple):
@@ -267,7 +279,7 @@ def results(retraining: Retraining, log: trial_log.TrialLog) -> list[Result]:
   rows = []
   for contestant in retraining.contestants:
     options = []
-    for learning_rate in retraining.learning_rates:
+    for learning_rate in retraining.grid(contestant):
       trials = [
         by_identity[_Job(contestant, learning_rate, seed).identity]
         for seed in range(retraining.num_seeds)
@@ -384,7 +396,7 @@ def _jobs(retraining: Retraining) -> list[_Job]:
   jobs = [
     _Job(contestant, learning_rate, seed)
     for contestant in retraining.contestants
-    for learning_rate in retraining.learning_rates
+    for learning_rate in retraining.grid(contestant)
     for seed in range(retraining.num_seeds)
   ]
   # One trainer after another, so that blocks are full; the order is kept.

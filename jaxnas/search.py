@@ -8,16 +8,21 @@ its strategy for a batch, all new architectures of the round are trained
 together, and every arm is told its rewards. The trial log is written before
 anything is learnt from it, so a run that was killed replays the log's rewards
 into its strategies and goes on as if nothing had happened.
+
+Where rewards are a pure function of tokens, as those of a table, `scan` runs an
+arm's whole search as one compiled program.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 from typing import Any, NamedTuple
 import zlib
 
+import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.records import checkpoints as checkpoints_lib
@@ -216,7 +221,7 @@ def init(search: Search) -> SearchState:
     round=np.array(0, np.int32),
     num_trials=np.array(0, np.int32),
     strategies=tuple(
-      arm.strategy.init(_arm_key(search, arm, 0)) for arm in search.arms
+      arm.strategy.init(_init_key(arm_key(search, arm))) for arm in search.arms
     ),
   )
 
@@ -254,7 +259,7 @@ def step(
     settings = arm.settings(num_done)
     batches[index] = arm.strategy.ask(
       state.strategies[index],
-      _arm_key(search, arm, 1 + round_index),
+      _round_key(arm_key(search, arm), round_index),
       arm.batch_size,
       **settings,
     )
@@ -327,9 +332,87 @@ def run(
   return state
 
 
-def _arm_key(search: Search, arm: Arm, index: int) -> jax.Array:
+def arm_key(search: Search, arm: Arm) -> jax.Array:
+  """Returns the key that all of an arm's randomness follows from."""
   name = zlib.crc32(f'{arm.name}/{arm.repeat}'.encode())
-  return jax.random.fold_in(jax.random.fold_in(search.key, name), index)
+  return jax.random.fold_in(search.key, name)
+
+
+class Scan(NamedTuple):
+  """A whole search: `R` rounds of `N` trials.
+
+  Attributes:
+    tokens: what was proposed, `int32[R, N, T]`.
+    rewards: `float32[R, N]`.
+    metrics: the strategy's, each `[R]`.
+    state: the strategy's, after the last round.
+  """
+
+  tokens: jax.Array
+  rewards: jax.Array
+  metrics: Mapping[str, jax.Array]
+  state: Any
+
+
+def scan(
+  strategy: Strategy,
+  reward: Callable[[jax.Array], jax.Array],
+  key: jax.Array,
+  num_rounds: int,
+  batch_size: int,
+  num_active: jax.Array | Sequence[int] | int | None = None,
+) -> Scan:
+  """Runs a whole search as one pure function, for `jit` and `vmap`.
+
+  It proposes what `run` proposes in an arm with this key, see `arm_key`, if the
+  rewards are the same. Nothing is cached: an architecture that is proposed
+  again gets its reward again, which is the same by definition.
+
+      best = jax.vmap(
+        lambda key: scan(strategy, table.look_up, key, 25, 20).rewards.max()
+      )(keys)
+
+  A strategy's settings can be mapped too, where it is made inside the mapped
+  function: `jax.vmap(lambda key, rate: scan(make_strategy(rate), ...))`.
+
+  Args:
+    strategy: who proposes.
+    reward: `tokens int32[N, T] -> rewards [N]`, a pure function.
+    key: everything random follows from it.
+    num_rounds: how often the strategy is asked and told.
+    batch_size: how many architectures it proposes each time.
+    num_active: how many decisions are made: one number, or one for each round,
+      `[R]`; all decisions by default.
+  """
+  if num_active is not None:
+    num_active = jnp.asarray(num_active, jnp.int32)
+    if not num_active.ndim:
+      num_active = jnp.broadcast_to(num_active, (num_rounds,))
+    chex.assert_shape(num_active, (num_rounds,))
+
+  def play(state, inputs):
+    index, active = inputs
+    proposals = strategy.ask(state, _round_key(key, index), batch_size, active)
+    rewards = jnp.asarray(reward(proposals.tokens), jnp.float32)
+    chex.assert_shape(rewards, (batch_size,))
+    state, metrics = strategy.tell(state, proposals, rewards)
+    return state, (proposals.tokens, rewards, metrics)
+
+  state, (tokens, rewards, metrics) = jax.lax.scan(
+    play,
+    strategy.init(_init_key(key)),
+    (jnp.arange(num_rounds, dtype=jnp.int32), num_active),
+    num_rounds,
+  )
+  return Scan(tokens, rewards, metrics, state)
+
+
+def _init_key(key: jax.Array) -> jax.Array:
+  return jax.random.fold_in(key, 0)
+
+
+def _round_key(key: jax.Array, round_index: jax.Array | int) -> jax.Array:
+  return jax.random.fold_in(key, 1 + round_index)
 
 
 class _Proposal(NamedTuple):

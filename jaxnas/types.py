@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 import dataclasses
 import enum
+import math
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -117,6 +118,11 @@ class Range:
     if not self.low < self.high:
       raise ValueError(
         f'Range {self.name!r} needs low < high, got {self.low} and {self.high}.'
+      )
+    if not math.isfinite(self.low) or not math.isfinite(self.high):
+      raise ValueError(
+        f'Range {self.name!r} needs finite bounds, got {self.low} and '
+        f'{self.high}.'
       )
     if self.log and self.low <= 0:
       raise ValueError(
@@ -307,11 +313,27 @@ class Runner(Protocol):
 
 
 class Status(enum.IntEnum):
-  """How the training of one child ended."""
+  """How the evaluation of one architecture ended.
+
+  The last four are of functions that run in processes of their own.
+
+  Attributes:
+    OK: there is a reward.
+    DIVERGED: a child's training, or its reward, was not finite.
+    OUT_OF_MEMORY: a child did not fit into memory.
+    FAILED: the function raised an exception.
+    CRASHED: the function's process ended.
+    TIMED_OUT: the function took too long.
+    NOT_FINITE: what the function returned is not a finite number.
+  """
 
   OK = 0
   DIVERGED = 1
   OUT_OF_MEMORY = 2
+  FAILED = 3
+  CRASHED = 4
+  TIMED_OUT = 5
+  NOT_FINITE = 6
 
 
 class Evaluation(NamedTuple):

@@ -3,13 +3,17 @@
 
 """Runs the Python of the README."""
 
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
 
 from jaxnas.export import architecture as architecture_file
+from jaxnas.records import trial_log
 from jaxnas.spaces import recurrent_cell
 
 README = pathlib.Path(__file__).parents[1] / 'README.md'
@@ -36,7 +40,7 @@ def test_found_cell_in_two_lines(tmp_path, monkeypatch):
 
 
 def test_library_code_learns(capsys):
-  (library,) = (text for text in snippets() if 'make_reinforce' in text)
+  (library,) = (text for text in snippets() if 'strategy.ask' in text)
   names = {}
   exec(library, names)
   assert len(names['cells']) == 16
@@ -46,5 +50,25 @@ def test_library_code_learns(capsys):
 
 
 def test_library_code_is_short():
-  (library,) = (text for text in snippets() if 'make_reinforce' in text)
+  (library,) = (text for text in snippets() if 'strategy.ask' in text)
   assert len(library.split('\n\n')[1].strip().splitlines()) <= 12
+
+
+def test_a_space_of_ones_own_is_searched_by_a_script(tmp_path):
+  (program,) = (text for text in snippets() if 'python.make_evaluator' in text)
+  lines = [line for line in program.splitlines() if line.strip()]
+  assert len(lines) <= 20
+  (tmp_path / 'my_search.py').write_text(program.replace('64, 8)', '8, 4)'))
+  result = subprocess.run(
+    [sys.executable, 'my_search.py'],
+    cwd=tmp_path,
+    env=os.environ | {'PYTHONPATH': str(README.parent)},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert not result.returncode, result.stderr
+  trials = trial_log.read_trials(tmp_path / 'trials.jsonl')
+  assert len(trials) == 8
+  assert {trial.status for trial in trials} == {'ok'}
+  assert 'architecture=' in result.stdout

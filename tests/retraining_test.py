@@ -123,6 +123,28 @@ def test_every_job_is_a_trial_and_the_best_rate_is_chosen(retraining, log):
   assert list(best) == ['LSTM', 'random']
 
 
+def test_a_contestant_can_have_learning_rates_of_its_own(retraining, log):
+  first, second, *others = retraining.contestants
+  own = dataclasses.replace(second, learning_rates=(0.05,))
+  changed = dataclasses.replace(retraining, contestants=(first, own, *others))
+  assert retraining_lib.num_left(changed, log) == 15
+  retraining_lib.run(changed, log)
+  rates: dict = {}
+  for trial in log.trials:
+    rates.setdefault(trial.settings['label'], []).append(
+      trial.settings['learning_rate']
+    )
+  assert rates[own.label] == [0.05] * 3
+  assert sorted(rates[first.label]) == [0.01] * 3 + [0.1] * 3
+  for row in retraining_lib.results(changed, log):
+    is_own = row.contestant is own
+    assert row.learning_rate == (0.05 if is_own else 0.1)
+  with pytest.raises(ValueError, match='positive learning rates'):
+    dataclasses.replace(
+      retraining, contestants=(dataclasses.replace(own, learning_rates=(0.0,)),)
+    )
+
+
 def test_interrupted_jobs_go_on(retraining, log, tmp_path):
   class StoppedError(Exception):
     pass

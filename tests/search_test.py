@@ -4,14 +4,18 @@
 """Tests of the search loop with an evaluator that costs nothing."""
 
 import dataclasses
+import functools
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxnas import search as search_lib
 from jaxnas.controllers import recurrent
+from jaxnas.evaluators import table as tables
 from jaxnas.records import checkpoints, trial_log
 from jaxnas.spaces import conv_net, recurrent_cell
 from jaxnas.strategies import fixed, random_search, reinforce
@@ -350,3 +354,104 @@ def test_the_papers_depth_schedule():
   assert schedule.depth(1599) == 6
   assert schedule.depth(100_000) == 20
   assert search_lib.DepthSchedule(6, 2, 0, 20, 4)(10**6) == 24
+
+
+TABLE = tables.Table(
+  tuple(decision.num_choices for decision in SPACE.decisions),
+  np.random.default_rng(0).uniform(size=SPACE.size),
+)
+
+
+def scan_table(strategy, key):
+  return search_lib.scan(strategy, TABLE.look_up, key, 4, 6)
+
+
+SCANS = {
+  name: jax.jit(functools.partial(scan_table, strategy))
+  for name, strategy in STRATEGIES.items()
+}
+
+
+@pytest.mark.parametrize('space', [SPACE, tables.make_space(TABLE)])
+def test_scan_equals_run_trial_for_trial(tmp_path, space):
+  evaluator = tables.make_evaluator(TABLE)
+  search = make_search(evaluator, space=space)
+  # A cell's equals up to swaps are other entries of this random table.
+  search = dataclasses.replace(search, reevaluate_duplicates=space is SPACE)
+  with trial_log.TrialLog(tmp_path / 'trials.jsonl') as log:
+    state = search_lib.run(search, log)
+  for arm, after in zip(search.arms[1:], state.strategies[1:], strict=True):
+    key = search_lib.arm_key(search, arm)
+    result = SCANS[arm.name](key)
+    trials = [t for t in log.trials if (t.arm, t.repeat) == arm.identity]
+    np.testing.assert_array_equal(
+      result.tokens.reshape(-1, space.num_tokens),
+      [trial.tokens for trial in trials],
+    )
+    np.testing.assert_array_equal(
+      result.rewards.reshape(-1),
+      np.array([trial.reward for trial in trials], np.float32),
+    )
+    assert result.metrics['mean_reward'].shape == (4,)
+    # One program and several differ in the last bits.
+    jax.tree.map(
+      lambda one, other: np.testing.assert_allclose(one, other, atol=1e-5),
+      result.state,
+      after,
+    )
+
+
+def test_scans_of_many_seeds_are_single_scans_in_one_program():
+  num_traces = 0
+
+  @jax.jit
+  def search_all(keys):
+    nonlocal num_traces
+    num_traces += 1
+    return jax.vmap(lambda key: scan_table(STRATEGIES['reinforce'], key))(keys)
+
+  keys = jax.random.split(jax.random.key(1), 3)
+  results = search_all(keys)
+  assert results.tokens.shape == (3, 4, 6, SPACE.num_tokens)
+  for index, key in enumerate(keys):
+    single = SCANS['reinforce'](key)
+    np.testing.assert_array_equal(results.tokens[index], single.tokens)
+    np.testing.assert_array_equal(results.rewards[index], single.rewards)
+  others = search_all(jax.random.split(jax.random.key(2), 3))
+  assert not np.array_equal(results.tokens, others.tokens)
+  assert num_traces == 1
+
+
+def test_settings_of_a_strategy_are_mapped():
+  def search_with(rate):
+    strategy = reinforce.make_reinforce(CONTROLLER, optimizer=optax.sgd(rate))
+    return scan_table(strategy, jax.random.key(1))
+
+  rates = jnp.asarray([1e-12, 2.0])
+  results = jax.jit(jax.vmap(search_with))(rates)
+  single = jax.jit(lambda: search_with(2.0))()
+  np.testing.assert_array_equal(results.tokens[1], single.tokens)
+  assert not np.array_equal(results.tokens[0], results.tokens[1])
+  # The first batch only sets the baseline.
+  for same in (results.tokens[:, 0], results.tokens[:, 1]):
+    np.testing.assert_array_equal(same[0], same[1])
+
+
+def test_a_scan_follows_a_depth_schedule():
+  def reward(tokens):
+    return jnp.sum(tokens >= 0, axis=1).astype(jnp.float32)
+
+  strategy = STRATEGIES['random']
+  for num_active, expected in (
+    (None, [10] * 3),
+    (4, [4] * 3),
+    ([2, 5, 10],) * 2,
+  ):
+    result = search_lib.scan(
+      strategy, reward, jax.random.key(0), 3, 2, num_active
+    )
+    np.testing.assert_array_equal(
+      result.rewards, np.repeat(np.array(expected)[:, None], 2, axis=1)
+    )
+  with pytest.raises(AssertionError):
+    search_lib.scan(strategy, reward, jax.random.key(0), 3, 2, [2, 5])

@@ -17,8 +17,7 @@ SUCCESSION = lib.Succession(
   key=jax.random.key(0), features=4, num_layers=1, num_candidates=3,
 )  # fmt: skip
 PRODUCTS = spaces.parse(
-  'elem_mult,identity,elem_mult,identity,elem_mult,identity,'
-  'add,identity,2,1'
+  'elem_mult,identity,elem_mult,identity,elem_mult,identity,add,identity,2,1'
 )
 
 

@@ -57,6 +57,10 @@ def test_decisions_count_their_tokens_and_choices():
       "Range 'rate' needs low < high, got nan and 1.0",
     ),
     (
+      lambda: types.Range('rate', 0.0, math.inf),
+      "Range 'rate' needs finite bounds, got 0.0 and inf",
+    ),
+    (
       lambda: types.Range('rate', 0.0, 1.0, log=True),
       "Range 'rate' is logarithmic and needs low > 0, got 0.0",
     ),

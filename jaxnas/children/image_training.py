@@ -39,11 +39,15 @@ class Network(NamedTuple):
       new running averages, and the loss's gradient in the form of `params`.
     predict: `(params, batch_stats, images) -> logits [B, K]`, by the running
       averages.
+    optimizer: makes of gradients what is subtracted, but for the learning rate;
+      where momentum or weight decay are data of a child. By default it is made
+      of the recipe's.
   """
 
   init: Callable[[jax.Array], tuple[Any, Any]]
   loss_and_grad: Callable[..., tuple[jax.Array, Any, Any]]
   predict: Callable[[Any, Any, jax.Array], jax.Array]
+  optimizer: optax.GradientTransformation | None = None
 
 
 class TrainData(NamedTuple):
@@ -176,7 +180,7 @@ def init(network: Network, recipe: Recipe, key: jax.Array) -> TrainState:
   child = Child(*network.init(key))
   return TrainState(
     child=child,
-    opt_state=_optimizer(recipe).init(child.params),
+    opt_state=_optimizer(network, recipe).init(child.params),
     is_alive=jnp.array(True),
     num_trained=jnp.array(0, jnp.int32),
     loss=jnp.array(jnp.nan, jnp.float32),
@@ -215,7 +219,9 @@ def step(
     & jnp.isfinite(loss)
     & jnp.isfinite(optax.tree.norm(grads, squared=True))
   )
-  updates, opt_state = _optimizer(recipe).update(grads, state.opt_state, params)
+  updates, opt_state = _optimizer(network, recipe).update(
+    grads, state.opt_state, params
+  )
   params = jax.tree.map(
     lambda param, update: param - learning_rate * update, params, updates
   )
@@ -324,6 +330,22 @@ def evaluate(
   )
 
 
+def make_optimizer(
+  momentum: jax.typing.ArrayLike, weight_decay: jax.typing.ArrayLike
+) -> optax.GradientTransformation:
+  """Makes gradient descent with Nesterov's momentum, but for its learning rate.
+
+  Args:
+    momentum: of the gradient; may be traced.
+    weight_decay: how much of the parameters is added to the gradient, before
+      the momentum; likewise.
+  """
+  return optax.chain(
+    optax.add_decayed_weights(weight_decay),
+    optax.trace(momentum, nesterov=True),
+  )
+
+
 def make_task(
   recipe: Recipe,
   make_network: Callable[[Any], Network],
@@ -416,8 +438,9 @@ def _push(values: jax.Array, value: jax.Array) -> jax.Array:
   return jnp.append(values[1:], value)
 
 
-def _optimizer(recipe: Recipe) -> optax.GradientTransformation:
-  return optax.chain(
-    optax.add_decayed_weights(recipe.weight_decay),
-    optax.trace(recipe.momentum, nesterov=True),
-  )
+def _optimizer(
+  network: Network, recipe: Recipe
+) -> optax.GradientTransformation:
+  if network.optimizer is not None:
+    return network.optimizer
+  return make_optimizer(recipe.momentum, recipe.weight_decay)

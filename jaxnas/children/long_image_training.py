@@ -163,4 +163,6 @@ def _add_loss(network: image_training.Network) -> image_training.Network:
   def predict(params, averages, images):
     return network.predict(params, averages.batch_stats, images)
 
-  return image_training.Network(init, loss_and_grad, predict)
+  return network._replace(
+    init=init, loss_and_grad=loss_and_grad, predict=predict
+  )

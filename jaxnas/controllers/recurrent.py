@@ -6,8 +6,9 @@
 Sections 3.1, 3.3 and 4 of "Neural Architecture Search with Reinforcement
 Learning", Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578). At step `t` the
 network reads what decision `t - 1` was, and gives the distribution of decision
-`t`: by a softmax of that step's own, or at an anchor point by a mechanism of
-`anchors`. The recurrent cell is an argument: any Linen cell.
+`t`: by a softmax of that step's own, at a range by a head of `ordered`, at an
+anchor point by a mechanism of `anchors`. The recurrent cell is an argument: any
+Linen cell.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 from jaxnas.children import recurrent_cell
 from jaxnas.controllers import anchors as mechanisms
 from jaxnas.controllers import layout as layouts
+from jaxnas.controllers import ordered as ordered_heads
 from jaxnas.controllers import recurrent_network
 from jaxnas.types import AnchorPoint, Controller, Decision, Params
 
@@ -30,6 +32,7 @@ from jaxnas.types import AnchorPoint, Controller, Decision, Params
 # gradient through it is NaN.
 _MASKED_LOGIT = -1e9
 _ATTENTION = mechanisms.make_attention()
+_COSINE = ordered_heads.make_cosine()
 
 
 def make_controller(
@@ -39,6 +42,7 @@ def make_controller(
   features: int = 35,
   init_scale: float = 0.08,
   anchors: mechanisms.AnchorMechanism = _ATTENTION,
+  ordered: ordered_heads.OrderedHead | None = _COSINE,
 ) -> Controller:
   """Makes a controller.
 
@@ -59,7 +63,9 @@ def make_controller(
   `kernel float[C, D, K]` and `bias float[C, K]` of the `C` softmaxes, where `K`
   is the largest number of choices and what is beyond a decision's own is zero;
   and, if there are two anchor points or more, `anchors`, the mechanism's. An
-  anchor point has neither a table nor a softmax.
+  anchor point has neither a table nor a softmax. A range has as many choices in
+  them as its head has waves; these are zero in `kernel` and `bias` at first, so
+  that all of its levels are equally likely.
 
   `log_prob` also takes tokens of -1 as decisions that were not made. A cell
   with a method `unroll`, such as the default, runs by it there if there are no
@@ -75,6 +81,7 @@ def make_controller(
     features: width `D` of the embeddings and of every layer.
     init_scale: bound of the uniform initial distribution.
     anchors: how anchor points decide.
+    ordered: how ranges decide; `None` makes their levels choices like others.
 
   Returns:
     A controller.
@@ -92,21 +99,25 @@ def make_controller(
     anchors,
   )
   layout = network.layout
-  param_shapes = recurrent_network.param_shapes(network)
+  waves = ordered_heads.Waves(decisions, ordered)
+  param_shapes = recurrent_network.param_shapes(
+    network._replace(layout=waves.layout)
+  )
   sample, run = _sample_choices, recurrent_network.run_choices
   if layout.num_anchors:
     sample, run = _sample_anchors, recurrent_network.run_anchors
 
   def init(key: jax.Array) -> Params:
     params = _uniform(key, param_shapes, init_scale)
-    is_choice = layout.is_choice
-    params['kernel'] = jnp.where(is_choice[:, None, :], params['kernel'], 0.0)
-    params['bias'] = jnp.where(is_choice, params['bias'], 0.0)
+    is_random = waves.is_random
+    params['kernel'] = jnp.where(is_random[:, None, :], params['kernel'], 0.0)
+    params['bias'] = jnp.where(is_random, params['bias'], 0.0)
     return params
 
   def sample_and_log_prob(
     params: Params, key: jax.Array, num_active: jax.Array | int | None = None
   ) -> tuple[jax.Array, jax.Array]:
+    params = waves.expand(params)
     tokens, hidden = sample(network, params, key)
     log_prob, _ = _score(network, params, hidden, tokens)
     is_active = _is_active(layout.num_steps, num_active)
@@ -122,6 +133,7 @@ def make_controller(
   ) -> tuple[jax.Array, jax.Array]:
     chex.assert_axis_dimension(tokens, -1, layout.num_tokens)
     chex.assert_type(tokens, int)
+    params = waves.expand(params)
     is_made = layout.is_made(tokens)
     is_active = is_made & jnp.broadcast_to(
       _is_active(layout.num_steps, num_active), is_made.shape

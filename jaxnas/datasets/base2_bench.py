@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -201,6 +202,10 @@ def load(path: str | os.PathLike[str] | None = None) -> Base2Bench:
         facts=json.loads(str(arrays['facts'])),
         **{name: arrays[name] for name in _ARRAYS},
       )
+  except FileNotFoundError:
+    raise FileNotFoundError(
+      errno.ENOENT, 'There is no such table; `make base2-table` makes it', path
+    ) from None
   except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
     raise ValueError(
       f'{path} holds no table of Base2Bench ({error}).'

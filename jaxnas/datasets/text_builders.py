@@ -27,7 +27,7 @@ import numpy as np
 from jaxnas.datasets import prepared
 from jaxnas.datasets.text_sources import EncodedText
 
-VERSION = '1.0.0'
+VERSION = '1.0.1'
 """Part of every cache entry's name: raised when texts are encoded otherwise."""
 
 _RECORD_TOKENS = 2**20

@@ -226,7 +226,7 @@ def make_evaluator(
   assemble: Callable[[Sequence[Any]], Any],
   runner: Runner,
   reward: rewards.Reward,
-  learning_rate: float,
+  learning_rate: float | Callable[[Any], float],
   num_steps: int,
   floor_reward: float = 0.0,
   cost: Callable[[Any], float] | None = None,
@@ -238,7 +238,8 @@ def make_evaluator(
     assemble: makes of architectures what the runner calls programs.
     runner: trains and measures the children.
     reward: what the task's metrics are worth.
-    learning_rate: of every child.
+    learning_rate: of every child, or `architecture -> learning rate` where it
+      is part of the architecture.
     num_steps: how long every child trains.
     floor_reward: what a child that failed is given.
     cost: of an architecture's training in relation to others; all alike by
@@ -250,7 +251,10 @@ def make_evaluator(
     metrics = runner.run(
       keys,
       assemble(architectures),
-      np.full(len(architectures), learning_rate),
+      [
+        learning_rate(each) if callable(learning_rate) else learning_rate
+        for each in architectures
+      ],
       num_steps,
       costs=None if cost is None else [cost(each) for each in architectures],
     )

@@ -12,12 +12,13 @@ import os
 from typing import Any
 
 from jaxnas.records import workdir
-from jaxnas.spaces import conv_net, recurrent_cell
+from jaxnas.spaces import conv_net, hyperparameters, recurrent_cell
 from jaxnas.types import Architecture
 
 _KINDS: dict[str, Any] = {
   'recurrent_cell': recurrent_cell.RecurrentCell,
   'conv_net': conv_net.ConvNet,
+  'hyperparameters': hyperparameters.Hyperparameters,
 }
 
 
@@ -57,8 +58,8 @@ def load_architecture(
 
   Args:
     path: the file, such as the `best.json` of a search.
-    kind: the only kind that will do, `'recurrent_cell'` or `'conv_net'`; any by
-      default.
+    kind: the only kind that will do, `'recurrent_cell'`, `'conv_net'` or
+      `'hyperparameters'`; any by default.
 
   Raises:
     FileNotFoundError: there is no such file.

@@ -12,8 +12,7 @@ import os
 from matplotlib import axes, figure
 import numpy as np
 
-# Okabe and Ito's colours, which colour-blind readers tell apart.
-_COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#e69f00')
+from jaxnas.visualize import colors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,10 +61,13 @@ def plot_search(
   groups: dict[str, list[ArmCurve]] = {}
   for arm in arms:
     groups.setdefault(arm.group or arm.name, []).append(arm)
-  picture = figure.Figure(figsize=(10, 4.2), layout='constrained')
+  # The panels are equally high, whatever the rows of the legend below.
+  picture = figure.Figure(
+    figsize=(10, 3.86 + 0.17 * len(groups)), layout='constrained'
+  )
   left, right = picture.subplots(1, 2, sharey=True)
   for index, (group, members) in enumerate(groups.items()):
-    color = _COLORS[index % len(_COLORS)]
+    color = colors.COLORS[index % len(colors.COLORS)]
     name = _describe(group, members)
     for arm in members:
       rewards = np.asarray(arm.rewards, float)

@@ -12,9 +12,11 @@ from matplotlib import figure
 import numpy as np
 
 from jaxnas import succession
+from jaxnas.visualize import colors
 
-# Okabe and Ito's colours, which colour-blind readers tell apart.
-_COLORS = {succession.CONTROL: '#0072b2', succession.SUCCESSION: '#d55e00'}
+_COLORS = dict(
+  zip((succession.CONTROL, succession.SUCCESSION), colors.COLORS, strict=False)
+)
 _LABELS = {
   succession.CONTROL: 'control: always an LSTM',
   succession.SUCCESSION: 'succession: the best cell of the generation before',

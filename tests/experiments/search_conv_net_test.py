@@ -457,6 +457,17 @@ def test_strides_that_leave_no_pixel_are_refused_before_the_search(data_file):
     search_conv_net.make_experiment(config)
 
 
+def test_other_data_is_refused(finished, data_file, tmp_path):
+  folder = tmp_path / 'run'
+  shutil.copytree(finished, folder)
+  manifest = json.loads((folder / 'manifest.json').read_text())
+  (folder / 'manifest.json').write_text(
+    json.dumps(manifest | {'data_hash': 'another'})
+  )
+  with pytest.raises(ValueError, match='other data, of hash another; now'):
+    search_conv_net.run(small(data_file), str(folder))
+
+
 def test_changed_config_is_refused(finished, data_file):
   before = contents(finished)
   with pytest.raises(ValueError, match="'seed'"):

@@ -44,6 +44,33 @@ def test_an_arm_of_one_trial_is_seen(tmp_path):
   assert counts[1] > 40
 
 
+def test_more_arms_take_nothing_from_the_panels(tmp_path):
+  path = tmp_path / 'curve.png'
+  spans = []
+  for count in (2, 4):
+    rewards = np.linspace(0.1, 0.9, 4)[:, None] * np.linspace(0.5, 1, 9)
+    curves.plot_search(
+      path,
+      [
+        curves.ArmCurve(f'arm {k}', rewards[k], [True] * 9)
+        for k in (0, 3, 1, 2)[:count]
+      ],
+    )
+    pixels = np.round(255 * image.imread(path)[..., :3])
+    # All of the legend is below the panels, so the curves end where they do.
+    panels = pixels[: -round(0.17 * count * 130) - 60]
+    colors = np.array(
+      [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167)][:count]
+    )
+    for half in np.array_split(panels, 2, axis=1):
+      is_color = np.all(half[:, :, None] == colors, axis=-1)
+      assert np.all(is_color.any(axis=(0, 1)))
+    rows = np.flatnonzero(is_color.any(axis=(1, 2)))
+    spans.append(rows[-1] - rows[0])
+  # The axis is the same, from the lowest curve to the highest.
+  assert spans[1] == pytest.approx(spans[0], abs=8)
+
+
 def test_repeats_share_a_line_of_the_legend():
   repeats = [
     curves.ArmCurve(f'one {k}', [0.1, 0.2], [True, k > 0], group='one')

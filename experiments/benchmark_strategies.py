@@ -1,0 +1,218 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Measures how many trials a second search loops make, beside Optuna's.
+
+    python -m experiments.benchmark_strategies
+
+Every side searches the same table of random rewards, so that a trial is nothing
+but asking, looking up and telling. Ours are hundreds of searches in one
+compiled program, on all cores. Optuna's run one after another in as many
+processes at a time as there are cores. Both alternate in bursts, and the
+shortest burst of each counts; keep the machine idle otherwise. Prints one table
+and writes it as JSON. Needs the extra `bench`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import importlib.util
+import os
+import pathlib
+import sys
+import time
+from typing import Any
+
+from experiments import (
+  benchmark_frameworks,
+  benchmark_worker,
+  launch,
+  strategy_settings,
+)
+from experiments.benchmark_table import Row, format_table
+from jaxnas.datasets import base2_bench
+from jaxnas.records import workdir
+
+setting = launch.setting
+
+# The sampler whose kind is nearest to the strategy's.
+SAMPLERS = {
+  'random': ('random', 'RandomSampler'),
+  'evolution': ('nsga2', 'NSGAIISampler'),
+  'reinforce': ('tpe', 'TPESampler'),
+  'ppo': ('tpe', 'TPESampler'),
+}
+_FLOORS = {'random': 20.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Settings of the benchmark."""
+
+  strategies: tuple[str, ...] = setting(
+    tuple(SAMPLERS), f'Which of {",".join(SAMPLERS)}.'
+  )
+  output: str = setting(
+    'runs/benchmark_strategies.json', 'File that the table is written to.'
+  )
+  num_searches: int = setting(500, 'Our searches in one burst.')
+  num_trials: int = setting(500, 'Trials of a search, on both sides.')
+  trials_per_update: int = setting(20, 'Trials before our strategies learn.')
+  num_studies: int = setting(1, 'Searches of an Optuna process in a burst.')
+  num_repeats: int = setting(3, 'Bursts of each side.')
+  num_processes: int = setting(0, 'Of Optuna; 0: one for each core.')
+  cardinalities: tuple[int, ...] = setting(
+    base2_bench.CARDINALITIES, 'Choices of each decision.'
+  )
+  block_size: int = setting(0, 'Our searches in one call; 0: by the device.')
+  num_host_devices: int | None = setting(
+    None, 'CPU devices of our searches; none: one for each core.'
+  )
+
+  def __post_init__(self):
+    for name in self.strategies:
+      if name not in SAMPLERS:
+        raise ValueError(
+          f'Unknown strategy {name!r} in strategies; expected some of '
+          f'{", ".join(SAMPLERS)}.'
+        )
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if value == ():
+        raise ValueError(f'{field.name} needs at least one value, got none.')
+      least = 0 if field.name in ('num_processes', 'block_size') else 1
+      for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, int) and number < least:
+          raise ValueError(
+            f'{field.name} must be at least {least}, got {number}.'
+          )
+    if self.num_trials % self.trials_per_update:
+      raise ValueError(
+        'num_trials must be a multiple of trials_per_update '
+        f'({self.trials_per_update}), got {self.num_trials}.'
+      )
+
+
+def run(config: Config) -> list[Row]:
+  """Measures, prints the table and writes it; returns its rows.
+
+  Raises:
+    ValueError: Optuna is missing.
+    OSError: the output cannot be written.
+  """
+  if importlib.util.find_spec('optuna') is None:
+    raise ValueError(
+      'Optuna is missing: `make bench-strategies` installs it, or '
+      "`pip install '.[bench]'`."
+    )
+  output = pathlib.Path(os.path.expanduser(config.output))
+  # Before the minutes of measuring, not after.
+  output.parent.mkdir(parents=True, exist_ok=True)
+  if output.is_dir():
+    raise IsADirectoryError(
+      errno.EISDIR, 'output must be a file, and is a folder', str(output)
+    )
+  started = time.perf_counter()
+  with contextlib.ExitStack() as stack:
+    rows, about = _measure(config, stack)
+  seconds = time.perf_counter() - started
+  print(format_table(rows, about, {}, seconds), flush=True)
+  workdir.write_json(
+    output,
+    {
+      'about': about,
+      'config': dataclasses.asdict(config),
+      'rows': [row.to_json() for row in rows],
+      'seconds': seconds,
+    },
+  )
+  return rows
+
+
+def _measure(config, stack) -> tuple[list[Row], dict[str, Any]]:
+  frameworks = benchmark_frameworks.Frameworks(
+    stack, 'strategies_', 'bench-strategies', 'searches'
+  )
+  worker = stack.enter_context(frameworks.search_jax())
+  num_processes = config.num_processes or frameworks.about['machine']['cores']
+  others = [
+    stack.enter_context(
+      benchmark_worker.Worker(
+        'experiments.benchmark_strategies_optuna', os.environ
+      )
+    )
+    for _ in range(num_processes)
+  ]
+  rows = [
+    _row(config, name, worker, others, frameworks.is_cpu)
+    for name in config.strategies
+  ]
+  about = {
+    **frameworks.about,
+    'Optuna': {'version': others[0].facts['version'], 'processes': len(others)},
+    'table': {'choices': ' x '.join(map(str, config.cardinalities))},
+  }
+  return rows, about
+
+
+def _row(config, name, worker, others, is_cpu) -> Row:
+  sampler, class_name = SAMPLERS[name]
+  print(f'Measuring {name} ...', file=sys.stderr, flush=True)
+  shared = {'cardinalities': config.cardinalities, 'rewards_seed': 0}
+  ours = worker.make(
+    'searches',
+    strategy=name,
+    num_searches=config.num_searches,
+    settings={
+      key: getattr(config, key)
+      for key in ('num_trials', 'trials_per_update', 'block_size')
+    },
+    **shared,
+  )
+  theirs = [
+    other.make(
+      'searches',
+      sampler=sampler,
+      num_searches=config.num_studies,
+      num_trials=config.num_trials,
+      **shared,
+    )
+    for other in others
+  ]
+  bursts = benchmark_worker.alternate(
+    {
+      'ours': lambda: [ours.burst()],
+      'theirs': lambda: benchmark_worker.burst_together(theirs),
+    },
+    config.num_repeats,
+  )
+  rates = {side: max(map(_rate, found)) for side, found in bursts.items()}
+  is_default = is_cpu and all(
+    getattr(config, key) == getattr(Config, key)
+    for key in ('num_searches', 'num_trials', 'num_studies', 'cardinalities')
+  )
+  return Row(
+    name,
+    f'{strategy_settings.NAMES[name]} against {class_name}',
+    'trials/s',
+    rates['ours'],
+    rates['theirs'],
+    rates['ours'] / rates['theirs'],
+    floor=_FLOORS.get(name) if is_default else None,
+    note=f'{config.num_searches} searches of {config.num_trials} trials, '
+    f'compiled in {ours.facts["compile_seconds"]:.0f} s; against '
+    f'{len(others)} processes of Optuna with {config.num_studies} such at a '
+    'time.',
+  )
+
+
+def _rate(burst: list[benchmark_worker.Facts]) -> float:
+  """Returns the trials a second of processes that ran together."""
+  seconds = max(each['seconds'] for each in burst)
+  return sum(each['num_trials'] for each in burst) / seconds
+
+
+if __name__ == '__main__':
+  launch.launch(Config, run, has_workdir=False)

@@ -1,0 +1,74 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the benchmark of strategies measures in jax.
+
+A worker of `experiments.benchmark_strategies`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import time
+from typing import Any
+
+import numpy as np
+
+from experiments import (
+  benchmark_device,
+  benchmark_worker,
+  compare_strategies,
+  many_searches,
+)
+from jaxnas.evaluators import table as tables
+
+Facts = benchmark_worker.Facts
+
+
+def make_searches(
+  strategy: str,
+  cardinalities: Sequence[int],
+  rewards_seed: int,
+  num_searches: int,
+  settings: Mapping[str, Any],
+) -> tuple[Facts, Callable[[], Facts]]:
+  """Runs many searches of a table, as `compare_strategies` does.
+
+  Args:
+    strategy: its name.
+    cardinalities: the table's.
+    rewards_seed: its rewards are drawn with this seed.
+    num_searches: how many there are in a burst.
+    settings: of a `compare_strategies.Config`.
+  """
+  size = int(np.prod(cardinalities))
+  table = tables.Table(
+    tuple(cardinalities), np.random.default_rng(rewards_seed).random(size)
+  )
+  config = compare_strategies.Config(**settings)
+  runner = many_searches.ManySearches(
+    compare_strategies.make_search(config, table, strategy),
+    config.block_size or compare_strategies.default_block_size(),
+  )
+  keys = many_searches.seed_keys(config.seed, num_searches)
+
+  def burst() -> Facts:
+    started = time.perf_counter()
+    entries = runner.run(keys)
+    seconds = time.perf_counter() - started
+    return {
+      'seconds': seconds,
+      'num_trials': entries.size,
+      'best': table.rewards[entries].max(axis=1).mean(),
+    }
+
+  next(runner.blocks(keys))
+  facts = {
+    'compile_seconds': runner.compile_seconds,
+    'block_size': runner.block_size,
+  }
+  return facts, burst
+
+
+if __name__ == '__main__':
+  benchmark_worker.serve({'searches': make_searches}, benchmark_device.describe)

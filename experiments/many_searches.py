@@ -1,0 +1,197 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""One search for many seeds: in full blocks, over the local devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import dataclasses
+import pathlib
+import time
+from typing import Any
+import zipfile
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import numpy as np
+
+from jaxnas import search as search_lib
+from jaxnas.evaluators import batched
+from jaxnas.evaluators import table as tables
+from jaxnas.types import Strategy
+
+_SEEDS = 'seeds'
+
+
+class ManySearches:
+  """Runs a pure function of a key, or of a row, for any number of them.
+
+  Rows are run in blocks of one size, the last of which is filled up with
+  repeats, and a block is mapped by `vmap` on every device. So one program is
+  compiled, memory is bounded, and a row's result does not depend on how many
+  there are.
+
+  Attributes:
+    block_size: how many rows a block has.
+    num_devices: over how many devices a block is spread.
+    compile_seconds: time spent compiling.
+    run_seconds: time spent running.
+  """
+
+  def __init__(
+    self,
+    function: Callable[..., Any],
+    block_size: int,
+    num_devices: int | None = None,
+  ):
+    """Compiles nothing yet.
+
+    Args:
+      function: of one row: a key, or any pytree of arrays.
+      block_size: how many rows share a call; a multiple of `num_devices`.
+      num_devices: how many local devices to use; all by default.
+
+    Raises:
+      ValueError: there are fewer devices, or the block does not divide.
+    """
+    devices = batched.choose_devices(num_devices)
+    if block_size < 1 or block_size % len(devices):
+      raise ValueError(
+        f'block_size must be a multiple of the number of devices '
+        f'({len(devices)}), got {block_size}.'
+      )
+    self.block_size = block_size
+    self.num_devices = len(devices)
+    self.compile_seconds = 0.0
+    self.run_seconds = 0.0
+    mesh = Mesh(np.array(devices), (_SEEDS,))
+    spec = PartitionSpec(_SEEDS)
+    self._program = jax.jit(
+      jax.shard_map(
+        jax.vmap(function),
+        mesh=mesh,
+        in_specs=spec,
+        out_specs=spec,
+        # The check of varying axes refuses loops whose state starts equal on
+        # all shards and ends different.
+        check_vma=False,
+      ),
+      in_shardings=NamedSharding(mesh, spec),
+    )
+    self._compiled: Callable[..., Any] | None = None
+
+  def blocks(self, rows: Any, first: int = 0) -> Iterator[Any]:
+    """Yields the results of one block after the other, as numpy arrays.
+
+    Args:
+      rows: a pytree of arrays, each `[S, ...]`.
+      first: the first block that is wanted.
+    """
+    num_rows = len(jax.tree.leaves(rows)[0])
+    for start in range(first * self.block_size, num_rows, self.block_size):
+      places = np.arange(start, start + self.block_size)
+      block = jax.tree.map(
+        lambda leaf: leaf[np.minimum(places, num_rows - 1)],  # noqa: B023  # Called at once.
+        rows,
+      )
+      num_wanted = min(self.block_size, num_rows - start)
+      yield jax.tree.map(lambda leaf: leaf[:num_wanted], self._call(block))  # noqa: B023  # Called at once.
+
+  def run(self, rows: Any) -> Any:
+    """Returns the results of all rows, numpy arrays `[S, ...]`."""
+    results = list(self.blocks(rows))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
+
+  def _call(self, block):
+    if self._compiled is None:
+      started = time.perf_counter()
+      self._compiled = self._program.lower(block).compile()
+      self.compile_seconds += time.perf_counter() - started
+    started = time.perf_counter()
+    result = jax.tree.map(np.asarray, self._compiled(block))
+    self.run_seconds += time.perf_counter() - started
+    return result
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Searches:
+  """What searches of a table tried.
+
+  Attributes:
+    entries: of the table, `int32[seeds, trials]`.
+    seconds: how long they took, without compiling.
+  """
+
+  entries: np.ndarray
+  seconds: float
+
+  @classmethod
+  def load(cls, path: pathlib.Path, shape: tuple[int, int]) -> Searches:
+    """Reads what `save` wrote.
+
+    Args:
+      path: the file.
+      shape: that the entries must have.
+
+    Raises:
+      ValueError: the file is damaged or has another shape.
+    """
+    hint = 'delete it, and the same command makes it again'
+    try:
+      with np.load(path, allow_pickle=False) as file:
+        entries, seconds = file['entries'], float(file['seconds'])
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+      raise ValueError(f'{path} is damaged ({error}); {hint}.') from None
+    if entries.shape != shape:
+      raise ValueError(
+        f'{path} holds {entries.shape} trials and not {shape}; {hint}.'
+      )
+    return cls(entries, seconds)
+
+  def save(self, path: pathlib.Path) -> None:
+    """Writes them to a file that is there whole or not at all."""
+    path.parent.mkdir(exist_ok=True)
+    unfinished = path.with_suffix('.tmp')
+    with open(unfinished, 'wb') as file:
+      np.savez(file, entries=self.entries, seconds=self.seconds)
+    unfinished.replace(path)
+
+
+def seed_keys(seed: int, num_seeds: int) -> jax.Array:
+  """Returns a key for each seed; more seeds change none of the first."""
+  key = jax.random.key(seed)
+  return jax.vmap(lambda number: jax.random.fold_in(key, number))(
+    jnp.arange(num_seeds)
+  )
+
+
+def make_table_search(
+  table: tables.Table, strategy: Strategy, num_trials: int, batch_size: int
+) -> Callable[[jax.Array], jax.Array]:
+  """Makes `key -> entries int32[num_trials]`: a whole search of a table.
+
+  Args:
+    table: the rewards.
+    strategy: who proposes.
+    num_trials: the budget; a multiple of `batch_size`.
+    batch_size: how many trials are proposed before the strategy learns.
+
+  Raises:
+    ValueError: the batches do not spend the budget.
+  """
+  if min(batch_size, num_trials) < 1 or num_trials % batch_size:
+    raise ValueError(
+      f'num_trials must be a positive multiple of trials_per_update '
+      f'({batch_size}), got {num_trials}.'
+    )
+
+  def search(key: jax.Array) -> jax.Array:
+    num_rounds = num_trials // batch_size
+    found = search_lib.scan(
+      strategy, table.look_up, key, num_rounds, batch_size
+    )
+    return tables.index(table.cardinalities, found.tokens).reshape(-1)
+
+  return search

@@ -1,0 +1,145 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""How good searches of a table are: regret, and trials to reach a rank.
+
+Letters: `S` seeds, `R` trials of a search.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+
+class Estimate(NamedTuple):
+  """A mean over seeds and its interval by Student's t.
+
+  Attributes:
+    mean: an array, or a number.
+    low: the interval's lower end; NaN for a single seed.
+    high: its upper end.
+  """
+
+  mean: np.ndarray
+  low: np.ndarray
+  high: np.ndarray
+
+
+class Reach(NamedTuple):
+  """How soon searches reach a reward.
+
+  Attributes:
+    median: of the first trials that reach it, counted from 1, over all seeds;
+      infinite where fewer than half do.
+    reached: which part of the seeds does.
+  """
+
+  median: float
+  reached: float
+
+
+class Comparison(NamedTuple):
+  """One strategy less another, on the same seeds.
+
+  Attributes:
+    difference: of the mean final regrets, with the interval of the paired
+      differences; below 0 where the first is better.
+    better: the part of the seeds with a lower final regret.
+    equal: with the same one.
+    worse: with a higher one.
+  """
+
+  difference: Estimate
+  better: float
+  equal: float
+  worse: float
+
+  @property
+  def is_better(self) -> bool | None:
+    """Whether the first is better; `None` where that cannot be told."""
+    if self.difference.high < 0:
+      return True
+    return False if self.difference.low > 0 else None
+
+
+def simple_regret(rewards: np.ndarray, entries: np.ndarray) -> np.ndarray:
+  """Returns the table's best reward less the best found so far.
+
+  Args:
+    rewards: of every entry of the table.
+    entries: what each search tried, `int[S, R]`.
+
+  Returns:
+    `float64[S, R]`.
+  """
+  rewards = rewards.astype(np.float64)
+  return rewards.max() - np.maximum.accumulate(rewards[entries], axis=1)
+
+
+def estimate(values: np.ndarray, confidence: float = 0.95) -> Estimate:
+  """Estimates a mean from one value a seed, `[S, ...]`."""
+  mean = values.mean(axis=0)
+  if len(values) < 2:
+    nothing = np.full_like(mean, np.nan)
+    return Estimate(mean, nothing, nothing)
+  error = values.std(axis=0, ddof=1) / math.sqrt(len(values))
+  width = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * error
+  return Estimate(mean, mean - width, mean + width)
+
+
+def mean_curve(regrets: np.ndarray) -> Estimate:
+  """Estimates the mean regret after every trial, from `[S, R]`.
+
+  Intervals are cut at 0, which no regret is below.
+  """
+  mean, low, high = estimate(regrets)
+  return Estimate(mean, np.maximum(low, 0.0), high)
+
+
+def top_reward(rewards: np.ndarray, fraction: float) -> float:
+  """Returns the least reward among the best entries of a table.
+
+  Args:
+    rewards: of every entry; of equal ones, more may reach the result.
+    fraction: how many are the best, of all; at least one entry.
+  """
+  # A product such as 0.07 * 100 may end just above a whole number.
+  count = max(1, math.ceil(fraction * len(rewards) - 1e-9))
+  return float(np.partition(rewards, -count)[-count])
+
+
+def reach(rewards: np.ndarray, entries: np.ndarray, reward: float) -> Reach:
+  """Returns how soon searches reach a reward.
+
+  Args:
+    rewards: of every entry of the table.
+    entries: what each search tried, `int[S, R]`.
+    reward: what is to be reached.
+  """
+  is_reached = rewards[entries] >= reward
+  has_reached = is_reached.any(axis=1)
+  first = np.where(has_reached, 1 + is_reached.argmax(axis=1), np.inf)
+  # Of an even number the upper one of the two in the middle: their mean could
+  # be that of a number and infinity.
+  median = np.sort(first)[len(first) // 2]
+  return Reach(float(median), float(has_reached.mean()))
+
+
+def compare(first: np.ndarray, second: np.ndarray) -> Comparison:
+  """Compares the final regrets of two strategies on the same seeds, `[S]`."""
+  return Comparison(
+    estimate(first - second),
+    better=float(np.mean(first < second)),
+    equal=float(np.mean(first == second)),
+    worse=float(np.mean(first > second)),
+  )
+
+
+def distinct_part(entries: np.ndarray) -> float:
+  """Returns which part of the trials were of new entries, `int[S, R]`."""
+  num_new = 1 + (np.diff(np.sort(entries, axis=1), axis=1) != 0).sum(axis=1)
+  return float(num_new.mean() / entries.shape[1])

@@ -1,0 +1,207 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""What searches of a table amount to: numbers, a table, a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import math
+import pathlib
+from typing import Any
+
+from experiments import many_searches, regret, strategy_settings, tables
+from jaxnas.records import workdir
+from jaxnas.visualize import progress
+from jaxnas.visualize import regret as regret_plot
+
+FRACTIONS = (0.01, 0.001)
+"""The best parts of a table that searches are timed to reach."""
+
+_BASELINE = 'random'
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """What the searches of one strategy amount to.
+
+  Attributes:
+    curve: the mean regret after every trial.
+    reach: how soon the best of the table are found, by which part they are.
+    distinct: which part of the trials were of new entries.
+    seconds: how long all searches took.
+    against_random: final regrets less those of random search; `None` for random
+      search itself, and where it is missing.
+  """
+
+  curve: regret.Estimate
+  reach: Mapping[float, regret.Reach]
+  distinct: float
+  seconds: float
+  against_random: regret.Comparison | None
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns the result as a dict; see `workdir.plain_json`."""
+    against = self.against_random
+    return {
+      'regret': self.curve._asdict(),
+      'reach': {part: each._asdict() for part, each in self.reach.items()},
+      'distinct': self.distinct,
+      'seconds': self.seconds,
+      'against_random': against
+      and {
+        **against._asdict(),
+        'difference': against.difference._asdict(),
+        'is_better': against.is_better,
+      },
+    }
+
+
+def _plotted(name: str, result: Result) -> regret_plot.RegretCurve:
+  mean, low, high = (values.tolist() for values in result.curve)
+  return regret_plot.RegretCurve(strategy_settings.NAMES[name], mean, low, high)
+
+
+class Report:
+  """A comparison of strategies on one table.
+
+  Attributes:
+    named: the table.
+    num_seeds: searches of each strategy.
+    num_trials: trials of each search.
+    results: what they amount to, by strategy.
+  """
+
+  def __init__(
+    self,
+    named: tables.NamedTable,
+    found: Mapping[str, many_searches.Searches],
+  ):
+    """Evaluates searches.
+
+    Args:
+      named: the table.
+      found: what was tried, by strategy; equally many seeds and trials of each.
+    """
+    self.named = named
+    self.num_seeds, self.num_trials = next(iter(found.values())).entries.shape
+    rewards = named.table.rewards
+    regrets = {
+      name: regret.simple_regret(rewards, searches.entries)
+      for name, searches in found.items()
+    }
+    self.results = {
+      name: Result(
+        regret.mean_curve(regrets[name]),
+        {
+          part: regret.reach(
+            rewards, searches.entries, regret.top_reward(rewards, part)
+          )
+          for part in FRACTIONS
+        },
+        regret.distinct_part(searches.entries),
+        searches.seconds,
+        None
+        if name == _BASELINE or _BASELINE not in found
+        else regret.compare(regrets[name][:, -1], regrets[_BASELINE][:, -1]),
+      )
+      for name, searches in found.items()
+    }
+
+  def write(self, folder: pathlib.Path) -> None:
+    """Writes `results.json` and `regret.png`."""
+    table = self.named.table
+    best = float(table.rewards.max())
+    levels = {
+      part: best - regret.top_reward(table.rewards, part) for part in FRACTIONS
+    }
+    workdir.write_json(
+      folder / 'results.json',
+      {
+        'table': {
+          'name': self.named.name,
+          'size': table.size,
+          'cardinalities': table.cardinalities,
+          'fingerprint': self.named.fingerprint,
+          'best_reward': best,
+          'regret_of_top': levels,
+          'description': self.named.description,
+        },
+        'num_seeds': self.num_seeds,
+        'num_trials': self.num_trials,
+        'strategies': {
+          name: result.to_json() for name, result in self.results.items()
+        },
+      },
+    )
+    regret_plot.plot_regret(
+      folder / 'regret.png',
+      [_plotted(name, result) for name, result in self.results.items()],
+      {f'best {100 * part:g} %': level for part, level in levels.items()},
+      f'{self.named.name}: mean of {self.num_seeds} searches, 95 % intervals',
+    )
+
+  def show(self, folder: pathlib.Path) -> None:
+    """Prints the table, what it says, and the files that `write` wrote."""
+    tops = [f'top {100 * part:g} %' for part in FRACTIONS]
+    progress.table(
+      f'{self.named.name}, {self.num_seeds} searches of {self.num_trials} '
+      'trials: regret at the end, and median of the trials to reach the best '
+      'entries',
+      [
+        'strategy',
+        'regret',
+        '95 % interval',
+        *[text for top in tops for text in (f'to {top}', 'reached')],
+        'distinct',
+        'trials/s',
+      ],
+      [self._row(name, result) for name, result in self.results.items()],
+    )
+    for name, result in self.results.items():
+      if result.against_random is not None:
+        print(self._verdict(name, result.against_random))
+    for line in self.named.description:
+      print(line)
+    print('Wrote:')
+    for file in ('regret.png', 'results.json'):
+      print(f'  {folder / file}')
+
+  def _row(self, name: str, result: Result) -> list[str]:
+    mean, low, high = (values[-1] for values in result.curve)
+    reaches = [
+      text
+      for each in result.reach.values()
+      for text in (
+        f'> {self.num_trials}'
+        if math.isinf(each.median)
+        else f'{each.median:.0f}',
+        f'{each.reached:.0%}',
+      )
+    ]
+    return [
+      strategy_settings.NAMES[name],
+      f'{mean:.4g}',
+      f'{low:.4g} to {high:.4g}' if self.num_seeds > 1 else '-',
+      *reaches,
+      f'{result.distinct:.0%}',
+      f'{self.num_seeds * self.num_trials / result.seconds:,.0f}',
+    ]
+
+  def _verdict(self, name: str, comparison: regret.Comparison) -> str:
+    first = strategy_settings.NAMES[name]
+    second = strategy_settings.NAMES[_BASELINE]
+    if self.num_seeds < 2:
+      return f'{first} against {second}: one seed, so nothing can be told.'
+    mean, low, high = comparison.difference
+    verdict = {
+      True: f'{first} is better',
+      False: f'{second} is better',
+      None: 'no difference can be told',
+    }[comparison.is_better]
+    return (
+      f'{first} against {second}, paired by seed: regret {mean:+.4g}, 95 % '
+      f'interval {low:+.4g} to {high:+.4g}; lower on {comparison.better:.0%} '
+      f'of the seeds, equal on {comparison.equal:.0%}: {verdict}.'
+    )

@@ -1,0 +1,417 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Searches for hyperparameters, against random search at equal cost.
+
+    python -m experiments.search_hyperparameters --workdir=runs/hyperparameters
+
+A controller chooses the learning rate, the momentum, the weight decay, the
+activation, the width and the batch size of a perceptron with two hidden layers,
+which is trained for a few epochs; its validation accuracy is the reward. The
+best of each arm are retrained, each at the learning rate that is part of it,
+and compared with what people take without a search: usual settings and the
+largest width, with the learning rate chosen from a small grid.
+
+Perceptrons of equal width and batch size train in one call, whatever their
+other hyperparameters. Any function of your own can be searched too, see
+`jaxnas.evaluators.python`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import pathlib
+import time
+import typing
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments import driver, image_tasks, launch, search_settings
+from jaxnas import retraining as retraining_lib
+from jaxnas import search as search_lib
+from jaxnas.children import image_training, perceptron
+from jaxnas.controllers import recurrent
+from jaxnas.datasets import images
+from jaxnas.evaluators import batched, compiled, grouped, rewards
+from jaxnas.spaces import hyperparameters as spaces
+from jaxnas.types import Runner, SearchSpace
+from jaxnas.visualize import hyperparameters as pictures
+
+setting = launch.setting
+
+_METRIC = 'validation_accuracy'
+# Only the accuracy at the end is looked at.
+_NEVER = 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(search_settings.Settings):
+  """Settings of a search for hyperparameters."""
+
+  dataset: str = setting(
+    'digits', 'digits, cifar10, fashion_mnist, mnist, npz or a name of TFDS.'
+  )
+  data_dir: str | None = setting(None, 'Folder of archives; the .npz file.')
+  num_validation: int | None = setting(None, 'Images for rewards; a tenth.')
+  num_report: int | None = setting(None, 'Images for comparisons; a tenth.')
+  learning_rates: tuple[float, ...] = setting((1e-4, 1.0), 'From, to.')
+  momenta: tuple[float, ...] = setting((0.0, 0.99), 'From, to.')
+  weight_decays: tuple[float, ...] = setting((1e-6, 1e-1), 'From, to.')
+  activations: tuple[str, ...] = setting(
+    tuple(perceptron.ACTIVATIONS),
+    'Of the hidden layers.',
+    choices=tuple(perceptron.ACTIVATIONS),
+  )
+  widths: tuple[int, ...] = setting((32, 64, 128), 'Units of a hidden layer.')
+  batch_sizes: tuple[int, ...] = setting((16, 32, 64), 'Images in a step.')
+  num_layers: int = setting(2, 'Hidden layers.')
+  schedule: str = setting(
+    'cosine',
+    'Of the learning rate.',
+    choices=tuple(image_training.SCHEDULES),
+  )
+  num_epochs: int = setting(5, 'Of a child in the search.')
+  reward_power: float = setting(3.0, 'The reward is accuracy to this power.')
+  retrain_steps: int = setting(0, 'Epochs of a retraining; 0: num_epochs.')
+  retrain_learning_rates: tuple[float, ...] = setting(
+    (0.01, 0.03, 0.1), 'The grid of usual settings; others have their own.'
+  )
+  num_seeds: int = setting(8, 'Retrainings at each learning rate.')
+
+
+# Those of "Densely Connected Convolutional Networks", Huang et al., 2017
+# (https://arxiv.org/abs/1608.06993, section 4.2).
+_USUAL: Mapping[str, Any] = {
+  'learning_rate': 0.1,
+  'momentum': 0.9,
+  'weight_decay': 1e-4,
+  'activation': 'relu',
+  'batch_size': 64,
+}
+
+
+def run(config: Config, workdir: str) -> None:
+  """Runs, resumes or shows a search.
+
+  Args:
+    config: the settings.
+    workdir: the run's folder.
+  """
+  driver.run(make_experiment(config), workdir)
+
+
+def make_experiment(config: Config) -> driver.Experiment:
+  """Makes everything of a run that its settings decide.
+
+  Raises:
+    ValueError: a setting is out of range, or the data is.
+  """
+  space = _make_space(config)
+  dataset = images.load(
+    config.dataset,
+    config.data_dir,
+    num_validation=config.num_validation,
+    num_report=config.num_report,
+  )
+  config = _complete(config)
+  children = _Children(config, dataset)
+  arms = search_settings.make_arms(
+    config,
+    space,
+    [],
+    lambda: recurrent.make_controller(
+      space.decisions,
+      num_layers=config.controller_layers,
+      features=config.controller_features,
+    ),
+  )
+  reward = rewards.make_accuracy_reward(config.reward_power, _METRIC)
+  key = jax.random.key(config.seed)
+  field = _Field(config, space, children)
+  return driver.Experiment(
+    config=dataclasses.asdict(config),
+    search=search_lib.Search(
+      space=space,
+      arms=arms,
+      evaluator=batched.make_evaluator(
+        space,
+        list,
+        children.runner,
+        reward,
+        lambda architecture: architecture['learning_rate'],
+        config.num_epochs,
+      ),
+      key=key,
+      reevaluate_duplicates=config.reevaluate_duplicates,
+    ),
+    make_retraining=lambda log: retraining_lib.Retraining(
+      contestants=field.contestants(log.trials),
+      trainers={'perceptron': retraining_lib.Trainer(children.runner, list)},
+      learning_rates=config.retrain_learning_rates,
+      num_seeds=config.num_seeds,
+      num_steps=config.retrain_steps,
+      key=key,
+      reward=reward,
+      measure=retraining_lib.ACCURACY,
+    ),
+    num_retrainings=field.num_retrainings,
+    runners=[children.runner],
+    estimate=children.estimate,
+    facts={
+      'seed': config.seed,
+      'data_hash': dataset.content_hash,
+      'image_shape': list(dataset.image_shape),
+      'num_classes': dataset.num_classes,
+    },
+    measure=retraining_lib.ACCURACY,
+    search_metric=_METRIC,
+    draw=field.draw,
+    picture='hyperparameters.png',
+    checkpoint_every=config.checkpoint_every,
+    unit='epochs',
+    describe=_describe,
+  )
+
+
+def _make_space(config: Config) -> SearchSpace:
+  for name in ('learning_rates', 'momenta', 'weight_decays'):
+    ends = getattr(config, name)
+    if len(ends) != 2:
+      raise ValueError(
+        f'{name} must be two numbers, the lowest and the highest; got '
+        f'{list(ends)}.'
+      )
+  if not 0 <= config.momenta[0] < config.momenta[1] < 1:
+    raise ValueError(
+      'momenta must be a lower and a higher number, from 0 to below 1; got '
+      f'{list(config.momenta)}.'
+    )
+  for name in ('widths', 'batch_sizes'):
+    if min(getattr(config, name), default=1) < 1:
+      raise ValueError(
+        f'{name} must be at least 1, got {list(getattr(config, name))}.'
+      )
+  decisions: dict[str, spaces.Range | spaces.Choice] = {
+    'learning_rate': _range(config.learning_rates, log=True),
+    'momentum': _range(config.momenta, log=False),
+    'weight_decay': _range(config.weight_decays, log=True),
+    'activation': spaces.Choice(config.activations),
+    'width': spaces.Choice(config.widths),
+    'batch_size': spaces.Choice(config.batch_sizes),
+  }
+  return spaces.make_space(decisions)
+
+
+def _range(ends: tuple[float, ...], log: bool) -> spaces.Range:
+  return spaces.Range(ends[0], ends[1], log=log)
+
+
+def _complete(config: Config) -> Config:
+  """Returns the config with every setting decided; checks it."""
+  for name in ('num_epochs', 'num_layers'):
+    if getattr(config, name) < 1:
+      raise ValueError(
+        f'{name} must be at least 1, got {getattr(config, name)}.'
+      )
+  search_settings.check(config, config.num_epochs, config.learning_rates[0])
+  num_devices = search_settings.choose_num_devices(config)
+  return dataclasses.replace(
+    config,
+    retrain_steps=config.retrain_steps or config.num_epochs,
+    num_host_devices=num_devices,
+    block_size=config.block_size or batched.default_block_size(num_devices),
+  )
+
+
+class _Children:
+  """Trains perceptrons, those of one width and batch size in one call.
+
+  Attributes:
+    dataset: what they are trained and measured on.
+    runner: trains them, as many epochs as it is told steps.
+  """
+
+  def __init__(self, config: Config, dataset: images.ImageDataset):
+    self._config = config
+    self.dataset = dataset
+    num_images = len(dataset.train_labels)
+    if max(config.batch_sizes) > num_images:
+      raise ValueError(
+        f'batch_sizes must be at most {num_images}, the images to train on; '
+        f'got {list(config.batch_sizes)}.'
+      )
+    # Refuses a block and devices that do not go together before all else.
+    self._make_runner((config.widths[0], config.batch_sizes[0]))
+    self.runner = grouped.GroupedRunner(
+      self._make_runner,
+      lambda architecture: (architecture['width'], architecture['batch_size']),
+      perceptron.assemble,
+      config.round_size,
+      config.num_host_devices or 1,
+    )
+
+  def num_params(self, architecture: Mapping[str, Any]) -> int:
+    """Returns how many parameters a perceptron has."""
+    return perceptron.num_params(
+      self._widths(architecture['width']),
+      self.dataset.image_shape,
+      self.dataset.num_classes,
+    )
+
+  def estimate(self, num_searched: int, num_retrained: int) -> float:
+    """Returns the seconds of so many trainings, by what one block takes."""
+    config = self._config
+    some = _usual(config)
+
+    def seconds():
+      started = time.perf_counter()
+      self.runner.run(
+        jax.random.split(jax.random.key(0), config.block_size),
+        [some] * config.block_size,
+        [some['learning_rate']] * config.block_size,
+        config.num_epochs,
+        ('validation', 'report'),
+      )
+      return time.perf_counter() - started
+
+    cold, warm = seconds(), min(seconds(), seconds())
+    num_shapes = len(config.widths) * len(config.batch_sizes)
+    # Blocks of a shape are not always full in a round.
+    num_blocks = num_searched / config.round_size * num_shapes
+    num_blocks = max(num_blocks, num_searched / config.block_size)
+    num_blocks += num_retrained / config.block_size
+    return num_shapes * max(0.0, cold - warm) + num_blocks * warm
+
+  def _widths(self, width: int) -> list[int]:
+    return [width] * self._config.num_layers
+
+  def _make_runner(self, shape: tuple[int, int]) -> Runner:
+    width, batch_size = shape
+    config, dataset = self._config, self.dataset
+    task = image_tasks.make_task(
+      dataset,
+      image_training.Recipe(
+        batch_size=min(batch_size, len(dataset.train_labels)),
+        schedule=config.schedule,
+        evaluate_every=_NEVER,
+        num_evaluations=1,
+      ),
+      lambda program: perceptron.make_network(
+        program, self._widths(width), dataset.image_shape, dataset.num_classes
+      ),
+      perceptron.BATCH_AXES,
+    )
+    epoch_steps = max(1, len(dataset.train_labels) // batch_size)
+
+    def train(data, program, key, learning_rate, num_epochs):
+      return task.train(
+        data, program, key, learning_rate, num_epochs * epoch_steps
+      )
+
+    return batched.BlockRunner(
+      task._replace(train=train),
+      config.block_size,
+      config.num_host_devices,
+      compiler_options=compiled.compiler_options(jax.default_backend()),
+    )
+
+
+class _Field:
+  """Who takes part in the retraining.
+
+  Attributes:
+    num_retrainings: how many trainings there are at most.
+  """
+
+  def __init__(self, config: Config, space: SearchSpace, children: _Children):
+    self._config, self._space, self._children = config, space, children
+    self._trials: list[Any] = []
+    num_found = len(config.strategies) * config.num_winners
+    self.num_retrainings = config.num_seeds * (
+      len(config.retrain_learning_rates) + num_found
+    )
+
+  def contestants(self, trials):
+    """Returns what people take without a search, and the best of each arm.
+
+    Args:
+      trials: the log's; all of them are in the picture.
+    """
+    config = self._config
+    self._trials = [each for each in trials if each.arm != search_lib.RETRAIN]
+    usual = self._contestant(
+      'usual settings', _usual(config), learning_rates=None
+    )
+    found = [
+      self._contestant(
+        f'{name} #{trial.number}',
+        self._space.decode(np.array(trial.tokens)),
+        group=name,
+        tokens=trial.tokens,
+      )
+      for name in reversed(config.strategies)
+      for trial in retraining_lib.top(
+        trials, name, config.num_winners, self._space.canonical
+      )
+    ]
+    return (usual, *found)
+
+  def draw(
+    self, path: pathlib.Path, architecture: Mapping[str, Any], label: str
+  ) -> None:
+    """Plots all trials, and what became of them."""
+    arms = []
+    for name in self._config.strategies:
+      mine = [
+        each
+        for each in self._trials
+        if each.arm == name and each.duplicate_of is None
+      ]
+      values = [
+        typing.cast(Mapping, self._space.decode(np.array(each.tokens)))
+        for each in mine
+      ]
+      arms.append(pictures.Trials(name, values, [each.reward for each in mine]))
+    pictures.plot_trials(
+      path, self._space.decisions, arms, architecture, f'best: {label}'
+    )
+
+  def _contestant(self, label, values, **changes):
+    fields = {
+      'group': label,
+      'learning_rates': (values['learning_rate'],),
+      **changes,
+    }
+    return retraining_lib.Contestant(
+      label=label,
+      trainer='perceptron',
+      num_params=self._children.num_params(values),
+      architecture=spaces.Hyperparameters.from_json(values),
+      **fields,
+    )
+
+
+def _usual(config: Config) -> dict[str, Any]:
+  """Returns what a person takes: usual settings, and the largest network."""
+  batch_size = _USUAL['batch_size']
+  return {
+    **_USUAL,
+    'width': max(config.widths),
+    'batch_size': min(
+      config.batch_sizes, key=lambda size: abs(size - batch_size)
+    ),
+  }
+
+
+def _describe(architecture: Mapping[str, Any]) -> str:
+  return ', '.join(
+    f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
+    for name, value in architecture.items()
+  )
+
+
+if __name__ == '__main__':
+  launch.launch(Config, run)

@@ -1,0 +1,86 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tables of rewards, by name or file."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxnas.datasets import base2_bench
+from jaxnas.evaluators import table as tables
+
+BASE2 = 'base2'
+
+
+class NamedTable(NamedTuple):
+  """A table and what is known about it.
+
+  Attributes:
+    table: the rewards.
+    name: the table's name in titles and results.
+    description: lines to print below results.
+  """
+
+  table: tables.Table
+  name: str
+  description: tuple[str, ...]
+
+  @property
+  def fingerprint(self) -> str:
+    """A hash of all that the table holds."""
+    content = hashlib.sha256(repr(self.table.cardinalities).encode())
+    content.update(self.table.rewards.tobytes())
+    return content.hexdigest()[:16]
+
+
+def load(name_or_path: str) -> NamedTable:
+  """Loads a table.
+
+  Args:
+    name_or_path: `'base2'` for `datasets.base2_bench`, or the path of an NPZ
+      file as `evaluators.table.load` reads it.
+
+  Raises:
+    OSError: the file cannot be read.
+    ValueError: it holds no table.
+  """
+  if name_or_path == BASE2:
+    return _load_base2()
+  table = tables.load(name_or_path)
+  description = (
+    f'{table.size:,} entries of {len(table.cardinalities)} decisions; the best '
+    f'reward is {table.rewards.max():.4g}, the median '
+    f'{np.median(table.rewards):.4g}.',
+  )
+  return NamedTable(table, pathlib.Path(name_or_path).stem, description)
+
+
+def _load_base2() -> NamedTable:
+  bench = base2_bench.load()
+  table = tables.Table(bench.cardinalities, bench.rewards())
+  best = float(table.rewards.max())
+  description = [
+    f'Base2Bench: {table.size:,} recurrent cells of base 2 in '
+    f'{bench.num_cells:,} classes up to swaps, {bench.num_trainings:,} '
+    'trainings; the reward is 80 / perplexity^2 on validation text, of one '
+    f'training each, {best:.4g} for the best.'
+  ]
+  noise = bench.noise()
+  deviation = float(noise.seed_deviation[-1])
+  if np.isfinite(deviation):
+    # What a logarithm's deviation does to its exponential, to first order.
+    description.append(
+      f'Its noise, over {noise.num_cells:,} cells of {bench.num_seeds} seeds: '
+      f'the standard deviation of the log-perplexity is {deviation:.2g} '
+      f'between seeds and {noise.cell_deviation[-1]:.2g} between cells, the '
+      'rank correlation of two seeds '
+      f'{noise.rank_correlation[-1]:.3f}. Another seed moves the best reward '
+      f'by about {2 * deviation * best:.2g}: regrets below that tell how well '
+      'this table was searched, not how good the cells are.'
+    )
+  return NamedTable(table, 'Base2Bench', tuple(description))

@@ -1,0 +1,299 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Rewards that are known beforehand, in an array that tokens point into.
+
+With a table an evaluation costs nothing, so strategies can be compared over
+hundreds of searches; see `search.scan`. A table brings its own search space:
+one decision for each of its axes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import math
+import os
+from typing import Any
+import zipfile
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas.types import Choice, Evaluation, Evaluator, SearchSpace, Status
+
+_MAX_SIZE = np.iinfo(np.int32).max
+_BLOCK_SIZE = 1024
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+  """The reward of every token sequence.
+
+  Sequences stand in mixed radix, the first decision most significant: the order
+  of a C array of the shape `cardinalities`.
+
+  Attributes:
+    cardinalities: how many choices each of the `T` decisions has.
+    rewards: one for each sequence, `float32[prod(cardinalities)]`, all finite;
+      a copy that cannot be written to.
+  """
+
+  cardinalities: tuple[int, ...]
+  rewards: np.ndarray
+
+  def __post_init__(self):
+    cardinalities = _check_cardinalities(self.cardinalities)
+    rewards = _check_rewards(self.rewards, cardinalities)
+    rewards.flags.writeable = False
+    object.__setattr__(self, 'cardinalities', cardinalities)
+    object.__setattr__(self, 'rewards', rewards)
+
+  @property
+  def size(self) -> int:
+    """How many token sequences there are."""
+    return len(self.rewards)
+
+  def look_up(self, tokens: jax.Array) -> jax.Array:
+    """Returns rewards, `int32[..., T] -> float32[...]`; see `look_up`."""
+    return look_up(self.cardinalities, jnp.asarray(self.rewards), tokens)
+
+
+def index(cardinalities: tuple[int, ...], tokens: jax.Array) -> jax.Array:
+  """Returns where token sequences stand in a table; pure.
+
+  Args:
+    cardinalities: how many choices each of the `T` decisions has.
+    tokens: `int32[..., T]`.
+
+  Returns:
+    `int32[...]`; -1 for a sequence that is not in the table: one with a token
+    out of range, or with a decision that was not made (-1).
+  """
+  chex.assert_type(tokens, int)
+  chex.assert_axis_dimension(tokens, -1, len(cardinalities))
+  shape = (1,) * (tokens.ndim - 1) + (-1,)
+  limits = np.asarray(cardinalities, np.int32).reshape(shape)
+  strides = _strides(cardinalities).reshape(shape)
+  is_inside = jnp.all((tokens >= 0) & (tokens < limits), axis=-1)
+  return jnp.where(is_inside, jnp.sum(tokens * strides, axis=-1), -1)
+
+
+def look_up(
+  cardinalities: tuple[int, ...], rewards: jax.Array, tokens: jax.Array
+) -> jax.Array:
+  """Returns the rewards of token sequences; pure, for `jit` and `vmap`.
+
+  Compiled code cannot raise an error, so a sequence that is not in the table
+  gets NaN; see `index`.
+
+  Args:
+    cardinalities: how many choices each of the `T` decisions has.
+    rewards: a table's, `float32[prod(cardinalities)]`; may be traced.
+    tokens: `int32[..., T]`.
+
+  Returns:
+    `float32[...]`.
+  """
+  chex.assert_shape(rewards, (math.prod(cardinalities),))
+  places = index(cardinalities, tokens)
+  return jnp.where(places < 0, jnp.nan, rewards[places])
+
+
+def load(path: str | os.PathLike[str]) -> Table:
+  """Reads a table from a file of `numpy.savez`.
+
+  Args:
+    path: an NPZ file with the arrays `cardinalities`, `int[T]`, and `rewards`,
+      `float[prod(cardinalities)]`.
+
+  Raises:
+    OSError: the file cannot be read.
+    ValueError: it is not such a file; the message names it.
+  """
+  path = os.path.expanduser(path)
+  if not os.path.isfile(path):
+    raise FileNotFoundError(
+      errno.ENOENT,
+      'There is no such table; expected an NPZ file with the arrays '
+      'cardinalities and rewards',
+      path,
+    )
+  arrays = _read_arrays(path)
+  try:
+    cardinalities = _check_cardinalities(arrays['cardinalities'])
+    return Table(cardinalities, arrays['rewards'])
+  except ValueError as error:
+    raise ValueError(f'Table {path}: {error}') from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """An entry of a table, where nothing is known but its tokens.
+
+  Attributes:
+    tokens: `T` integers.
+  """
+
+  tokens: tuple[int, ...]
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns the entry as a dict that `json.dumps` accepts."""
+    return {'tokens': list(self.tokens)}
+
+
+def make_decisions(cardinalities: tuple[int, ...]) -> tuple[Choice, ...]:
+  """Returns the decisions that lead to a table's entries."""
+  return tuple(
+    Choice(f'decision_{number}', tuple(range(cardinality)))
+    for number, cardinality in enumerate(_check_cardinalities(cardinalities))
+  )
+
+
+def make_space(table: Table, name: str = 'table') -> SearchSpace:
+  """Makes the search space of a table, whose architectures are its entries.
+
+  A space that knows what the tokens mean can be searched with the same table,
+  if its decisions have the table's cardinalities.
+
+  Args:
+    table: the table.
+    name: the space's name.
+  """
+  decisions = make_decisions(table.cardinalities)
+
+  def decode(tokens) -> Entry:
+    return Entry(tuple(_check_tokens(table.cardinalities, tokens).tolist()))
+
+  def encode(entry: Entry) -> np.ndarray:
+    return _check_tokens(table.cardinalities, entry.tokens).astype(np.int32)
+
+  def canonical(tokens) -> np.ndarray:
+    return encode(decode(tokens))
+
+  return SearchSpace(name, decisions, decode, encode, canonical, table.size)
+
+
+def make_evaluator(table: Table) -> Evaluator:
+  """Makes an evaluator that looks rewards up; keys play no part.
+
+  Its `evaluate` raises `ValueError` for tokens that are not in the table, as
+  those of a shallower network. No entry fails, so the floor reward, which is
+  the smallest one, is never given in place of another.
+
+  Args:
+    table: the rewards.
+  """
+  limits = np.asarray(table.cardinalities)
+
+  def evaluate(keys, tokens) -> Evaluation:
+    del keys
+    tokens = np.asarray(tokens)
+    for row in tokens[np.any((tokens < 0) | (tokens >= limits), axis=-1)]:
+      _check_tokens(table.cardinalities, row)
+    places = np.ravel_multi_index(tuple(tokens.T), table.cardinalities)
+    return Evaluation(
+      rewards=table.rewards[places],
+      metrics={},
+      status=np.full(len(tokens), Status.OK, np.int32),
+    )
+
+  return Evaluator(evaluate, _BLOCK_SIZE, float(table.rewards.min()))
+
+
+def _strides(cardinalities: tuple[int, ...]) -> np.ndarray:
+  """Returns how far apart neighbouring tokens of each decision stand."""
+  products = np.cumprod([1, *cardinalities[:0:-1]], dtype=np.int64)
+  return products[::-1].astype(np.int32)
+
+
+def _read_arrays(path: str) -> dict[str, np.ndarray]:
+  """Returns the two arrays of an NPZ file."""
+  names = ('cardinalities', 'rewards')
+  try:
+    content = np.load(path, allow_pickle=False)
+    if not isinstance(content, np.lib.npyio.NpzFile):
+      raise ValueError('it holds a single array')
+    with content:
+      arrays = {name: content[name] for name in names if name in content.files}
+      found = ', '.join(content.files) or 'none'
+  except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    reason = ' '.join(str(error).split())
+    raise ValueError(
+      f'{path} is not an NPZ file as numpy.savez writes it: {reason}.'
+    ) from None
+  for name in names:
+    if name not in arrays:
+      raise ValueError(
+        f'{path} has no array {name!r}; it must hold cardinalities and '
+        f'rewards, and holds: {found}.'
+      )
+  return arrays
+
+
+def _check_cardinalities(cardinalities: Any) -> tuple[int, ...]:
+  """Returns them as Python integers."""
+  array = np.asarray(cardinalities)
+  if array.ndim != 1 or not array.size or array.dtype.kind not in 'iu':
+    raise ValueError(
+      'cardinalities must be a list of integers with at least one, got '
+      f'{array.dtype} of shape {array.shape}.'
+    )
+  result = tuple(int(each) for each in array)
+  if min(result) < 1:
+    raise ValueError(
+      f'cardinalities must be at least 1, got {min(result)} at place '
+      f'{result.index(min(result))}.'
+    )
+  if math.prod(result) > _MAX_SIZE:
+    raise ValueError(
+      f'cardinalities may have a product of up to {_MAX_SIZE:,}, got '
+      f'{math.prod(result):,}.'
+    )
+  return result
+
+
+def _check_rewards(rewards: Any, cardinalities: tuple[int, ...]) -> np.ndarray:
+  """Returns a copy as `float32`."""
+  array = np.asarray(rewards)
+  if array.dtype.kind not in 'fiu':
+    raise ValueError(f'rewards must be real numbers, got {array.dtype}.')
+  size = math.prod(cardinalities)
+  if array.shape != (size,):
+    raise ValueError(
+      f'rewards must have the shape ({size},), the product of the '
+      f'cardinalities {list(cardinalities)}; got {array.shape}.'
+    )
+  with np.errstate(over='ignore'):
+    array = array.astype(np.float32)
+  is_bad = ~np.isfinite(array)
+  if is_bad.any():
+    first = int(np.flatnonzero(is_bad)[0])
+    raise ValueError(
+      f'rewards must be finite in float32, got {array[first]} at place '
+      f'{first} and {is_bad.sum()} such in all; give failures a floor reward.'
+    )
+  return array
+
+
+def _check_tokens(cardinalities: tuple[int, ...], tokens: Any) -> np.ndarray:
+  """Returns tokens as an array; raises `ValueError` if not in the table."""
+  array = np.asarray(tokens)
+  if array.dtype.kind not in 'iu':
+    raise ValueError(f'Tokens must be integers, got {array.dtype}.')
+  if array.shape != (len(cardinalities),):
+    raise ValueError(
+      f'An entry of the table has {len(cardinalities)} tokens, got an array of '
+      f'shape {array.shape}.'
+    )
+  for number, (token, limit) in enumerate(
+    zip(array.tolist(), cardinalities, strict=True)
+  ):
+    if not 0 <= token < limit:
+      raise ValueError(
+        f"Token {token} is out of range for decision 'decision_{number}', "
+        f'which has {limit} choices.'
+      )
+  return array

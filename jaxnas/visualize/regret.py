@@ -1,0 +1,107 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Curves of regret: how far searches of a table are from its best entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import os
+
+from matplotlib import figure
+import numpy as np
+
+from jaxnas.visualize import colors
+
+
+@dataclasses.dataclass(frozen=True)
+class RegretCurve:
+  """The mean regret of one strategy, and the interval around it.
+
+  Attributes:
+    name: the strategy's name.
+    mean: after every trial.
+    low: the interval's lower end; NaN where there is no interval.
+    high: its upper end.
+  """
+
+  name: str
+  mean: Sequence[float]
+  low: Sequence[float]
+  high: Sequence[float]
+
+  def __post_init__(self):
+    lengths = {len(self.mean), len(self.low), len(self.high)}
+    if lengths == {0} or len(lengths) > 1:
+      raise ValueError(
+        f'Curve {self.name!r} needs a mean and both ends for every trial, got '
+        f'{len(self.mean)}, {len(self.low)} and {len(self.high)} values.'
+      )
+
+
+def plot_regret(
+  path: str | os.PathLike[str],
+  curves: Sequence[RegretCurve],
+  levels: Mapping[str, float] | None = None,
+  title: str = '',
+) -> None:
+  """Plots regret against trials, both logarithmic.
+
+  Args:
+    path: the PNG file.
+    curves: one for each strategy.
+    levels: regrets to mark by a line, by what is written on it; those that are
+      0 have no place and are left out.
+    title: written above.
+
+  Raises:
+    ValueError: there is no curve.
+  """
+  if not curves:
+    raise ValueError('A plot needs at least one curve.')
+  picture = figure.Figure(figsize=(7, 4.6), layout='constrained')
+  panel = picture.subplots()
+  least = _least_shown(curves)
+  for index, curve in enumerate(curves):
+    color = colors.COLORS[index % len(colors.COLORS)]
+    trials = np.arange(1, len(curve.mean) + 1)
+    panel.plot(
+      trials,
+      np.maximum(curve.mean, least),
+      color=color,
+      label=curve.name,
+      # A line through one point would not be seen.
+      marker='o' if len(trials) == 1 else None,
+    )
+    low, high = (np.maximum(end, least) for end in (curve.low, curve.high))
+    panel.fill_between(trials, low, high, color=color, alpha=0.2, linewidth=0)
+  for name, level in (levels or {}).items():
+    if level >= least:
+      panel.axhline(level, color='0.4', linestyle=':', linewidth=1)
+      panel.annotate(
+        name,
+        (0, level),
+        xycoords=('axes fraction', 'data'),
+        xytext=(4, 2),
+        textcoords='offset points',
+        fontsize=8,
+        color='0.3',
+      )
+  panel.set_xscale('log')
+  panel.set_yscale('log')
+  panel.set_xlim(1, max(2, *(len(curve.mean) for curve in curves)))
+  panel.set_xlabel('trials')
+  panel.set_ylabel('regret: best reward less best so far')
+  panel.set_title(title, fontsize=10, loc='left')
+  panel.grid(alpha=0.3, which='both', linewidth=0.5)
+  panel.spines[['top', 'right']].set_visible(False)
+  panel.legend(frameon=False, fontsize=9)
+  picture.savefig(path, dpi=130, format='png')
+
+
+def _least_shown(curves: Sequence[RegretCurve]) -> float:
+  """Returns what a regret of 0, which a logarithm lacks, is drawn as."""
+  values = np.concatenate([np.asarray(curve.mean, float) for curve in curves])
+  positive = values[values > 0]
+  return float(positive.min()) / 2 if positive.size else 1.0

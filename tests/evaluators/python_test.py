@@ -1,0 +1,345 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import functools
+import multiprocessing
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxnas import search as search_lib
+from jaxnas.evaluators import python
+from jaxnas.records import trial_log
+from jaxnas.spaces import hyperparameters
+from jaxnas.strategies import random_search
+from jaxnas.types import Status
+
+FOLDER = str(pathlib.Path(__file__).parent)
+sys.path.append(FOLDER)
+
+import reward_functions  # noqa: E402  # Workers find it there too.
+
+KEY = jax.random.key(0)
+
+
+def space_of(*cases):
+  return hyperparameters.make_space({'case': hyperparameters.Choice(cases)})
+
+
+def evaluate(evaluator, tokens, keys=None):
+  if keys is None:
+    keys = jax.random.split(KEY, len(tokens))
+  return evaluator.evaluate(keys, np.array(tokens, np.int32)[:, None])
+
+
+CASES = tuple(reward_functions.BEHAVIOURS)
+
+
+@pytest.fixture(scope='module')
+def evaluator():
+  with python.make_evaluator(
+    space_of(*CASES),
+    reward_functions.behave,
+    floor_reward=-1.0,
+    num_workers=2,
+    timeout_seconds=1.0,
+    num_retries=0,
+  ) as evaluator:
+    yield evaluator
+
+
+def run(evaluator, *cases):
+  return evaluate(evaluator, [CASES.index(case) for case in cases])
+
+
+def test_every_end_is_a_status_and_a_line(evaluator, caplog):
+  expected = {
+    'raises': (Status.FAILED, 'RuntimeError: two lines xx'),
+    'leaves': (Status.FAILED, 'SystemExit: 3'),
+    'exits': (Status.CRASHED, 'exit code 0'),
+    'killed': (Status.CRASHED, 'signal SIGKILL'),
+    'hangs': (Status.TIMED_OUT, 'longer than 1 s'),
+    'nan': (Status.NOT_FINITE, 'the reward is nan'),
+    'inf': (Status.NOT_FINITE, 'the reward is 1e+300'),
+    'none': (Status.NOT_FINITE, 'expected a number, got a NoneType'),
+    'text': (Status.NOT_FINITE, 'expected a number, got a str'),
+    'complex': (Status.NOT_FINITE, 'expected a number, got a complex'),
+    'large': (Status.NOT_FINITE, 'expected a number, got a list'),
+    'low': (Status.OK, 'below floor_reward'),
+    'number': (Status.OK, ''),
+  }
+  with caplog.at_level('WARNING'):
+    evaluation = run(evaluator, *expected)
+  assert evaluation.status.tolist() == [
+    status for status, _ in expected.values()
+  ]
+  assert evaluation.rewards.tolist() == [-1.0] * 12 + [0.5]
+  assert evaluation.rewards.dtype == np.float32
+  lines = [record.getMessage() for record in caplog.records]
+  assert len(lines) == 12
+  for case, (status, text) in list(expected.items())[:-2]:
+    (line,) = (each for each in lines if f"{{'case': '{case}'}}" in each)
+    assert text in line
+    assert status.name.lower().replace('_', ' ') in line
+    assert '\n' not in line
+    assert len(line) < 700
+
+
+def test_results_are_in_order_and_of_their_own_keys(evaluator):
+  alone = [
+    evaluate(evaluator, [CASES.index('seed')], keys=keys[None]).rewards[0]
+    for keys in jax.random.split(KEY, 6)[:3]
+  ]
+  cases = ['slow', 'exits', 'seed', 'slow', 'seed', 'seed']
+  rewards = run(evaluator, *cases).rewards
+  assert rewards[2] == alone[2]
+  assert rewards[0] == alone[0]
+  assert rewards[1] == -1
+  assert len(set(rewards)) == 6
+  with python.make_evaluator(
+    space_of(*CASES), reward_functions.behave, -1.0, num_retries=0
+  ) as other:
+    assert other.block_size == 1
+    np.testing.assert_array_equal(run(other, *cases).rewards, rewards)
+
+
+def test_workers_stay_and_do_not_import_jax(evaluator):
+  assert run(evaluator, 'modules').rewards == [0]
+  processes = {*run(evaluator, *['process'] * 8).rewards}
+  processes |= {*run(evaluator, *['process'] * 8).rewards}
+  assert len(processes) <= 2
+  assert os.getpid() not in processes
+
+
+def test_a_worker_killed_while_it_waits_is_replaced(evaluator):
+  for process in multiprocessing.active_children():
+    process.kill()
+    process.join()
+  assert run(evaluator, 'seed', 'seed').status.tolist() == [Status.OK] * 2
+
+
+def test_a_trial_is_tried_again_with_its_seed(tmp_path, caplog):
+  folder = str(tmp_path)
+  for function, reward in (
+    (reward_functions.count, 1.0),
+    (reward_functions.crash_at_first, 7.0),
+  ):
+    with (
+      python.make_evaluator(space_of(folder), function, 0.0) as evaluator,
+      caplog.at_level('WARNING'),
+    ):
+      evaluation = evaluate(evaluator, [0])
+    assert evaluation.status == [Status.OK]
+    assert evaluation.rewards == [reward]
+    for path in tmp_path.iterdir():
+      assert path.read_text() == 'x' * (1 + (reward == 7))
+      path.unlink()
+  (line,) = [record.getMessage() for record in caplog.records]
+  assert 'attempt 1 of 2' in line
+
+
+def is_running(pid):
+  try:
+    return pathlib.Path(f'/proc/{pid}/stat').read_text().split()[2] != 'Z'
+  except OSError:
+    return False
+
+
+@pytest.mark.skipif(not pathlib.Path('/proc/self').exists(), reason='no /proc')
+def test_nothing_outlives_a_timeout(tmp_path):
+  with python.make_evaluator(
+    space_of(str(tmp_path)),
+    reward_functions.leave_children,
+    0.0,
+    timeout_seconds=0.5,
+    num_retries=0,
+  ) as evaluator:
+    assert evaluate(evaluator, [0]).status == [Status.TIMED_OUT]
+  for pid in (tmp_path / 'pid').read_text().split():
+    assert not is_running(pid)
+
+
+SCRIPT = """
+import sys
+sys.path.append({folder!r})
+import reward_functions
+
+if __name__ == '__main__':
+  import jax
+  import numpy as np
+  from jaxnas.evaluators import python
+  from jaxnas.spaces import hyperparameters
+
+  space = hyperparameters.make_space(
+    {{'case': hyperparameters.Choice(({place!r},))}}
+  )
+  with python.make_evaluator(
+    space, reward_functions.leave_children, 0.0, num_workers=2
+  ) as evaluator:
+    keys = jax.random.split(jax.random.key(0), 1)
+    evaluator.evaluate(keys, np.zeros((1, 1), np.int32))
+"""
+
+
+@pytest.mark.skipif(not pathlib.Path('/proc/self').exists(), reason='no /proc')
+@pytest.mark.parametrize('signal_name', ['SIGKILL', 'SIGINT'])
+def test_nothing_outlives_the_run(tmp_path, signal_name):
+  script = tmp_path / 'script.py'
+  script.write_text(SCRIPT.format(folder=FOLDER, place=str(tmp_path)))
+  process = subprocess.Popen(
+    [sys.executable, str(script)],
+    stderr=subprocess.PIPE,
+    env=os.environ | {'PYTHONPATH': str(pathlib.Path(FOLDER).parents[1])},
+  )
+  deadline = time.monotonic() + 60
+  pid_file = tmp_path / 'pid'
+  while not (pid_file.exists() and len(pid_file.read_text().split()) == 2):
+    assert time.monotonic() < deadline
+    assert process.poll() is None
+    time.sleep(0.05)
+  process.send_signal(getattr(signal, signal_name))
+  process.communicate(timeout=20)
+  pids = pid_file.read_text().split()
+  while any(map(is_running, pids)):
+    assert time.monotonic() < deadline
+    time.sleep(0.05)
+
+
+def test_the_context_ends_its_workers():
+  before = set(multiprocessing.active_children())
+  with python.make_evaluator(
+    space_of(*CASES), reward_functions.behave, 0.0
+  ) as evaluator:
+    run(evaluator, 'seed')
+    (process,) = set(multiprocessing.active_children()) - before
+  assert not process.is_alive()
+
+
+def make_search(evaluator, space):
+  return search_lib.Search(
+    space=space,
+    arms=tuple(
+      search_lib.Arm(
+        name, random_search.make_random_search(space.decisions), 6, 3
+      )
+      for name in ('one', 'two')
+    ),
+    evaluator=evaluator,
+    key=KEY,
+  )
+
+
+def test_a_search_with_failures_is_resumed_to_the_same_log(tmp_path, evaluator):
+  cases = ('seed', 'raises', 'killed', 'none')
+  space = space_of(*cases)
+  path, again = tmp_path / 'one.jsonl', tmp_path / 'two.jsonl'
+  with python.make_evaluator(
+    space, reward_functions.behave, 0.0, num_retries=0
+  ) as evaluator:
+    search = make_search(evaluator, space)
+    with trial_log.TrialLog(path) as log:
+      search_lib.run(search, log)
+    lines = path.read_bytes().splitlines(keepends=True)
+    again.write_bytes(b''.join(lines[:5]) + lines[5][:9])
+    with trial_log.TrialLog(again) as log:
+      search_lib.run(search, log)
+  assert again.read_bytes() == path.read_bytes()
+  trials = trial_log.read_trials(path)
+  assert len(trials) == 12
+  names = dict(
+    zip(cases, ('ok', 'failed', 'crashed', 'not_finite'), strict=True)
+  )
+  for trial in trials:
+    assert trial.status == names[cases[trial.tokens[0]]]
+    assert (trial.reward > 0) == (trial.status == 'ok')
+
+
+def local_function():
+  return lambda value, seed: 0.0
+
+
+@pytest.mark.parametrize(
+  'function',
+  [
+    lambda value, seed: 0.0,
+    local_function(),
+    functools.partial(local_function()),
+  ],
+)
+def test_a_function_that_can_not_be_pickled_is_refused(function):
+  with (
+    pytest.raises(ValueError, match='`def` at the top of a file') as error,
+    python.make_evaluator(space_of('a'), function, 0.0),
+  ):
+    pass
+  assert '\n' not in str(error.value)
+
+
+def test_a_function_of_a_notebook_is_refused(monkeypatch):
+  class Main:
+    pass
+
+  def in_notebook(value, seed):
+    return 0.0
+
+  in_notebook.__module__, in_notebook.__qualname__ = '__main__', 'in_notebook'
+  main = Main()
+  main.in_notebook = in_notebook
+  monkeypatch.setitem(sys.modules, '__main__', main)
+  with (
+    pytest.raises(ValueError, match=r'notebook .* my_function\.py'),
+    python.make_evaluator(space_of('a'), in_notebook, 0.0),
+  ):
+    pass
+
+
+@pytest.mark.parametrize(
+  ('source', 'message'),
+  [
+    (
+      'raise KeyError("no")',
+      "can not import .*KeyError: 'no'.*file of its own",
+    ),
+    ('import os; os._exit(5)', 'ended while it started .exit code 5.*__main__'),
+  ],
+)
+def test_a_module_that_workers_can_not_import_is_told(
+  tmp_path, monkeypatch, source, message
+):
+  monkeypatch.syspath_prepend(tmp_path)
+  name = f'module_{abs(hash(source))}'
+  path = tmp_path / f'{name}.py'
+  path.write_text('def f(value, seed):\n  return 0.0\n')
+  module = __import__(name)
+  path.write_text(source)
+  with (
+    python.make_evaluator(space_of('a'), module.f, 0.0) as evaluator,
+    pytest.raises(ValueError, match=message),
+  ):
+    evaluate(evaluator, [0, 0])
+
+
+@pytest.mark.parametrize(
+  ('settings', 'message'),
+  [
+    ({'floor_reward': float('nan')}, 'floor_reward must be finite, got nan'),
+    ({'num_workers': 0}, 'num_workers must be at least 1, got 0'),
+    ({'num_retries': -1}, 'num_retries must be at least 0, got -1'),
+    ({'block_size': 0}, 'block_size must be at least 1, got 0'),
+    ({'timeout_seconds': 0}, 'timeout_seconds must be positive or None, got 0'),
+  ],
+)
+def test_bad_settings_are_refused(settings, message):
+  arguments = {'floor_reward': 0.0} | settings
+  with (
+    pytest.raises(ValueError, match=message),
+    python.make_evaluator(space_of('a'), reward_functions.behave, **arguments),
+  ):
+    pass

@@ -1,0 +1,72 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Functions that worker processes run in the tests; they import no jax."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+
+def behave(value, seed):
+  """Does what the value asks for."""
+  assert type(value) is dict
+  assert type(seed) is int
+  return BEHAVIOURS[value['case']](value, seed)
+
+
+def fail(value, seed):
+  raise RuntimeError('two\nlines ' + 'x' * 10_000)
+
+
+def count(value, seed):
+  """Returns how often it was called, by a file that it adds to."""
+  path = pathlib.Path(value['case'], str(seed))
+  with path.open('a') as file:
+    file.write('x')
+  return path.stat().st_size
+
+
+def crash_at_first(value, seed):
+  """Kills its process when it is first called."""
+  if count(value, seed) == 1:
+    os._exit(0)
+  return 7
+
+
+def leave_children(value, seed):
+  """Starts a process that holds all that is open, tells of it, and hangs."""
+  child = subprocess.Popen(['sleep', '60'], close_fds=False)
+  pathlib.Path(value['case'], 'pid').write_text(f'{child.pid} {os.getpid()}')
+  time.sleep(60)
+
+
+class Number:
+  """A number of a library, as PyTorch has them."""
+
+  def __float__(self):
+    return 0.5
+
+
+BEHAVIOURS = {
+  'seed': lambda value, seed: seed / 2**31,
+  'slow': lambda value, seed: time.sleep(0.3) or seed / 2**31,
+  'modules': lambda value, seed: 'jax' in sys.modules,
+  'process': lambda value, seed: os.getpid(),
+  'number': lambda value, seed: Number(),
+  'raises': fail,
+  'leaves': lambda value, seed: sys.exit(3),
+  'exits': lambda value, seed: os._exit(0),
+  'killed': lambda value, seed: os.kill(os.getpid(), signal.SIGKILL),
+  'hangs': lambda value, seed: time.sleep(60),
+  'nan': lambda value, seed: float('nan'),
+  'inf': lambda value, seed: 1e300,
+  'none': lambda value, seed: None,
+  'text': lambda value, seed: '0.5',
+  'complex': lambda value, seed: 1j,
+  'large': lambda value, seed: [b'x' * 2**26, lambda: 0],
+  'low': lambda value, seed: -3,
+}

@@ -1,0 +1,198 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import itertools
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnas.evaluators import table as tables
+from jaxnas.spaces import recurrent_cell
+from jaxnas.types import Status
+
+CARDINALITIES = (2, 1, 4, 3)
+REWARDS = np.random.default_rng(0).normal(size=24).astype(np.float32)
+TABLE = tables.Table(CARDINALITIES, REWARDS)
+ALL_TOKENS = np.array(
+  list(itertools.product(*map(range, CARDINALITIES))), np.int32
+)
+
+
+def test_sequences_stand_in_mixed_radix_the_first_decision_most_significant():
+  by_token = REWARDS.reshape(CARDINALITIES)
+  expected = [by_token[tuple(tokens)] for tokens in ALL_TOKENS]
+  np.testing.assert_array_equal(
+    TABLE.look_up(jnp.asarray(ALL_TOKENS)), expected
+  )
+  np.testing.assert_array_equal(expected, REWARDS)
+  np.testing.assert_array_equal(
+    tables.index(CARDINALITIES, jnp.asarray(ALL_TOKENS)), np.arange(24)
+  )
+  assert TABLE.size == 24
+
+
+def test_look_up_takes_any_leading_shape_under_jit_and_vmap():
+  tokens = jnp.asarray(ALL_TOKENS).reshape(2, 3, 4, 4)
+  expected = REWARDS.reshape(2, 3, 4)
+  for function in (TABLE.look_up, jax.jit(TABLE.look_up)):
+    result = function(tokens)
+    np.testing.assert_array_equal(result, expected)
+    assert result.dtype == jnp.float32
+  np.testing.assert_array_equal(jax.vmap(TABLE.look_up)(tokens), expected)
+  assert TABLE.look_up(tokens[0, 0, 0]).shape == ()
+
+
+def test_rewards_can_be_mapped_too():
+  tokens = jnp.asarray(ALL_TOKENS[:3])
+  many = jnp.asarray(np.stack([REWARDS, -REWARDS]))
+  result = jax.vmap(
+    lambda rewards: tables.look_up(CARDINALITIES, rewards, tokens)
+  )(many)
+  np.testing.assert_array_equal(result, [REWARDS[:3], -REWARDS[:3]])
+
+
+OUTSIDE = [
+  ([1, 0, 2, -1], "Token -1 .* 'decision_3', which has 3"),
+  ([-1, -1, -1, -1], "Token -1 .* 'decision_0', which has 2"),
+  ([0, 1, 0, 0], "Token 1 .* 'decision_1', which has 1"),
+  ([0, 0, 4, 0], "Token 4 .* 'decision_2', which has 4"),
+]
+
+
+@pytest.mark.parametrize(('tokens', 'message'), OUTSIDE)
+def test_what_is_not_in_the_table_is_nan_or_an_error(tokens, message):
+  tokens = np.array([[0, 0, 0, 0], tokens], np.int32)
+  np.testing.assert_array_equal(
+    tables.index(CARDINALITIES, jnp.asarray(tokens)), [0, -1]
+  )
+  np.testing.assert_array_equal(
+    TABLE.look_up(jnp.asarray(tokens)), [REWARDS[0], np.nan]
+  )
+  with pytest.raises(ValueError, match=message):
+    tables.make_evaluator(TABLE).evaluate(None, tokens)
+  with pytest.raises(ValueError, match=message):
+    tables.make_space(TABLE).decode(tokens[1])
+
+
+def test_evaluator_looks_up():
+  evaluator = tables.make_evaluator(TABLE)
+  evaluation = evaluator.evaluate(None, ALL_TOKENS[::-1])
+  np.testing.assert_array_equal(evaluation.rewards, REWARDS[::-1])
+  assert evaluation.rewards.dtype == np.float32
+  assert not evaluation.metrics
+  assert set(evaluation.status) == {Status.OK}
+  assert evaluator.floor_reward == REWARDS.min()
+
+
+def test_a_table_brings_its_space():
+  space = tables.make_space(TABLE, 'mine')
+  assert (space.name, space.size, space.num_tokens) == ('mine', 24, 4)
+  assert [each.num_choices for each in space.decisions] == list(CARDINALITIES)
+  assert len({each.name for each in space.decisions}) == 4
+  entries = [space.decode(tokens) for tokens in ALL_TOKENS]
+  assert len(set(entries)) == 24
+  for tokens, entry in zip(ALL_TOKENS, entries, strict=True):
+    assert json.loads(json.dumps(entry.to_json())) == {
+      'tokens': tokens.tolist()
+    }
+    for again in (space.encode(entry), space.canonical(tokens)):
+      np.testing.assert_array_equal(again, tokens)
+      assert again.dtype == np.int32
+  with pytest.raises(ValueError, match=r'4 tokens, got an array of shape \(3'):
+    space.decode(ALL_TOKENS[0, :3])
+  with pytest.raises(ValueError, match='integers, got float'):
+    space.decode(np.zeros(4))
+
+
+def test_the_order_is_that_of_the_space_of_base_2_cells():
+  decisions = recurrent_cell.make_space(2).decisions
+  cardinalities = tuple(decision.num_choices for decision in decisions)
+  assert cardinalities == (2, 4, 2, 4, 2, 4, 2, 4, 3, 3)
+  size = np.prod(cardinalities)
+  assert size == 36_864
+  table = tables.Table(cardinalities, np.arange(size))
+  numbers = np.array([0, 1, 3, 9, 17, 4_711, 36_863])
+  tokens = np.stack(np.unravel_index(numbers, cardinalities), axis=-1)
+  np.testing.assert_array_equal(table.look_up(jnp.asarray(tokens)), numbers)
+
+
+def test_a_table_does_not_change_with_the_arrays_it_was_made_of():
+  rewards = np.arange(6, dtype=np.float32)
+  table = tables.Table((2, 3), rewards)
+  rewards[0] = 7
+  assert table.rewards[0] == 0
+  with pytest.raises(ValueError, match='read-only'):
+    table.rewards[0] = 7
+
+
+BAD = [
+  ((2, 3), np.zeros(5), r'shape \(6,\), .* \[2, 3\]; got \(5,\)'),
+  ((2, 3), np.zeros((2, 3)), r'shape \(6,\), .*; got \(2, 3\)'),
+  ((2, 3), [0, 1, np.nan, 3, np.inf, 5], 'finite .* nan at place 2 and 2 such'),
+  ((2, 3), np.full(6, 1e300), 'finite in float32, got inf at place 0'),
+  ((2, 3), np.zeros(6, complex), 'real numbers, got complex128'),
+  ((2, 3), ['a'] * 6, 'real numbers, got <U1'),
+  ((2, 0), [], 'at least 1, got 0 at place 1'),
+  ((), [1.0], r'at least one, got float64 of shape \(0,\)'),
+  (((2, 3),), np.zeros(6), r'int64 of shape \(1, 2\)'),
+  ((2.0, 3.0), np.zeros(6), 'integers .* got float64'),
+  ((2**16, 2**16), np.zeros(1), '2,147,483,647, got 4,294,967,296'),
+]
+
+
+@pytest.mark.parametrize(('cardinalities', 'rewards', 'message'), BAD)
+def test_bad_tables_are_refused(cardinalities, rewards, message, tmp_path):
+  with pytest.raises(ValueError, match=message) as caught:
+    tables.Table(cardinalities, rewards)
+  path = tmp_path / 'table.npz'
+  np.savez(path, cardinalities=np.asarray(cardinalities), rewards=rewards)
+  with pytest.raises(ValueError, match=re.escape(f'{path}: {caught.value}')):
+    tables.load(path)
+
+
+def test_a_file_is_read(tmp_path):
+  path = tmp_path / 'table.npz'
+  np.savez_compressed(
+    path,
+    cardinalities=np.array(CARDINALITIES, np.uint8),
+    rewards=REWARDS.astype(np.float64),
+    other=1,
+  )
+  table = tables.load(path)
+  assert table.cardinalities == CARDINALITIES
+  np.testing.assert_array_equal(table.rewards, REWARDS)
+
+
+def test_files_that_are_no_tables_are_refused(tmp_path):
+  with pytest.raises(FileNotFoundError, match='no such table; expected an NPZ'):
+    tables.load(tmp_path / 'missing.npz')
+  (tmp_path / 'text.npz').write_text('cardinalities')
+  with pytest.raises(ValueError, match=r'text\.npz is not an NPZ file'):
+    tables.load(tmp_path / 'text.npz')
+  (tmp_path / 'empty.npz').touch()
+  with pytest.raises(ValueError, match=r'empty\.npz is not an NPZ file'):
+    tables.load(tmp_path / 'empty.npz')
+  np.save(tmp_path / 'single.npy', REWARDS)
+  with pytest.raises(ValueError, match='it holds a single array'):
+    tables.load(tmp_path / 'single.npy')
+  np.savez(tmp_path / 'part.npz', rewards=REWARDS, seeds=0)
+  with pytest.raises(ValueError, match=r"'cardinalities'.*holds: rewards, "):
+    tables.load(tmp_path / 'part.npz')
+  np.savez(tmp_path / 'none.npz')
+  with pytest.raises(ValueError, match='holds: none'):
+    tables.load(tmp_path / 'none.npz')
+  objects = np.array([None] * 24)
+  np.savez(
+    tmp_path / 'objects.npz', cardinalities=CARDINALITIES, rewards=objects
+  )
+  with pytest.raises(ValueError, match=r'objects.npz is not .*pickle'):
+    tables.load(tmp_path / 'objects.npz')
+  whole = tmp_path / 'whole.npz'
+  np.savez(whole, cardinalities=CARDINALITIES, rewards=REWARDS)
+  (tmp_path / 'cut.npz').write_bytes(whole.read_bytes()[:300])
+  with pytest.raises(ValueError, match=r'cut\.npz is not an NPZ file'):
+    tables.load(tmp_path / 'cut.npz')

@@ -1,0 +1,218 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+
+from experiments import compare_strategies as compare
+from experiments import launch, many_searches, strategy_settings
+
+CARDINALITIES = (4, 3, 5)
+SETTINGS = {
+  'num_seeds': 5,
+  'num_trials': 24,
+  'trials_per_update': 4,
+  'controller_features': 4,
+  'controller_layers': 1,
+  'population_size': 6,
+  'sample_size': 3,
+  'block_size': 4,
+}
+
+
+class KilledError(Exception):
+  pass
+
+
+@pytest.fixture(scope='module', name='table')
+def fixture_table(tmp_path_factory):
+  path = tmp_path_factory.mktemp('table') / 'smooth.npz'
+  grid = np.meshgrid(*[np.linspace(0, 1, each) for each in CARDINALITIES])
+  rewards = sum(axis.swapaxes(0, 1).ravel() for axis in grid)
+  np.savez(path, cardinalities=CARDINALITIES, rewards=rewards)
+  return path
+
+
+def make_config(table, **changes):
+  return compare.Config(table=str(table), **{**SETTINGS, **changes})
+
+
+@pytest.fixture(scope='module', name='finished')
+def fixture_finished(table, tmp_path_factory):
+  folder = tmp_path_factory.mktemp('finished')
+  compare.run(make_config(table), folder)
+  return folder
+
+
+def read_results(folder):
+  results = json.loads((folder / 'results.json').read_text())
+  for result in results['strategies'].values():
+    assert result.pop('seconds') > 0
+  return results
+
+
+def read_entries(folder, name):
+  with np.load(folder / 'searches' / f'{name}.npz') as file:
+    return file['entries']
+
+
+def test_results_are_those_of_the_searches(finished, table):
+  results = read_results(finished)
+  with np.load(table) as file:
+    rewards = file['rewards']
+  best = rewards.max()
+  assert results['table']['name'] == 'smooth'
+  assert results['table']['size'] == 60
+  assert results['table']['best_reward'] == pytest.approx(best)
+  assert results['table']['regret_of_top'] == {'0.01': 0, '0.001': 0}
+  assert (results['num_seeds'], results['num_trials']) == (5, 24)
+  strategies = results['strategies']
+  assert tuple(strategies) == strategy_settings.STRATEGIES
+  final = {}
+  for name, result in strategies.items():
+    entries = read_entries(finished, name)
+    assert entries.shape == (5, 24)
+    assert len({tuple(row) for row in entries.tolist()}) == 5
+    found = best - np.maximum.accumulate(rewards[entries], axis=1)
+    final[name] = found[:, -1]
+    regret = result['regret']
+    np.testing.assert_allclose(regret['mean'], found.mean(axis=0), atol=1e-6)
+    assert len(regret['low']) == len(regret['high']) == 24
+    reached = np.mean(found[:, -1] < 1e-6)
+    assert result['reach']['0.001']['reached'] == pytest.approx(reached)
+    assert 0 < result['distinct'] <= 1
+  assert strategies['random']['against_random'] is None
+  for name in ('reinforce', 'ppo', 'evolution'):
+    against = strategies[name]['against_random']
+    difference = final[name] - final['random']
+    assert against['difference']['mean'] == pytest.approx(
+      difference.mean(), abs=1e-6
+    )
+    assert against['better'] + against['equal'] + against['worse'] == 1
+  assert (finished / 'regret.png').stat().st_size > 10_000
+
+
+def test_a_killed_run_continues_with_the_next_strategy(
+  finished, table, tmp_path, monkeypatch, capsys
+):
+  save = many_searches.Searches.save
+
+  def save_and_die(self, path):
+    save(self, path)
+    raise KilledError
+
+  config = make_config(table, strategies=('random', 'evolution'))
+  with monkeypatch.context() as patched:
+    patched.setattr(many_searches.Searches, 'save', save_and_die)
+    with pytest.raises(KilledError):
+      compare.run(config, tmp_path)
+  first = tmp_path / 'searches' / 'random.npz'
+  written = first.stat().st_mtime_ns
+  assert not (tmp_path / 'results.json').exists()
+  capsys.readouterr()
+  compare.run(config, tmp_path)
+  printed = capsys.readouterr().out
+  assert f'Resuming the run in {tmp_path}: random is there.' in printed
+  assert 'Compiling regularised evolution ...' in printed
+  assert first.stat().st_mtime_ns == written
+  some, whole = (
+    read_results(each)['strategies'] for each in (tmp_path, finished)
+  )
+  assert some == {name: whole[name] for name in ('random', 'evolution')}
+
+
+def test_the_finished_run_is_shown_again(finished, table, capsys):
+  before = read_results(finished)
+  compare.run(make_config(table), finished)
+  printed = capsys.readouterr().out
+  assert 'Found the finished run' in printed
+  assert 'Compiling' not in printed
+  assert 'smooth, 5 searches of 24 trials' in printed
+  for name in strategy_settings.NAMES.values():
+    assert f'\n{name} ' in printed
+  verdicts = re.findall(r'^(.+) against random search, .*: ', printed, re.M)
+  assert verdicts == ['REINFORCE', 'PPO', 'regularised evolution']
+  assert '60 entries of 3 decisions' in printed
+  assert read_results(finished) == before
+
+
+def test_fewer_strategies_are_part_of_the_same_run(finished, table, tmp_path):
+  folder = tmp_path / 'copy'
+  (folder / 'searches').mkdir(parents=True)
+  for file in ('config.json', 'searches/random.npz', 'searches/ppo.npz'):
+    (folder / file).write_bytes((finished / file).read_bytes())
+  compare.run(make_config(table, strategies=('random', 'ppo')), folder)
+  some, results = (
+    read_results(each)['strategies'] for each in (folder, finished)
+  )
+  assert some == {name: results[name] for name in ('random', 'ppo')}
+
+
+def test_another_run_is_refused(finished, table, tmp_path):
+  with pytest.raises(ValueError, match="'num_trials' is 24"):
+    compare.run(make_config(table, num_trials=28), finished)
+  other = tmp_path / 'smooth.npz'
+  np.savez(other, cardinalities=CARDINALITIES, rewards=np.arange(60))
+  with pytest.raises(ValueError, match="'table_fingerprint' is"):
+    compare.run(make_config(other), finished)
+
+
+def test_damaged_searches_are_named(finished, table, tmp_path):
+  (tmp_path / 'searches').mkdir()
+  file = tmp_path / 'searches' / 'random.npz'
+  whole = (finished / 'searches' / 'random.npz').read_bytes()
+  file.write_bytes(whole[:100])
+  config = make_config(table, strategies=('random',))
+  with pytest.raises(ValueError, match=r'random\.npz is damaged .* delete it'):
+    compare.run(config, tmp_path)
+  np.savez(file, entries=np.zeros((4, 24), np.int32), seconds=1.0)
+  with pytest.raises(ValueError, match=r'holds \(4, 24\) trials and not \(5'):
+    compare.run(config, tmp_path)
+
+
+def test_one_seed_has_neither_interval_nor_verdict(table, tmp_path, capsys):
+  searches = {
+    name: many_searches.Searches(np.arange(24, dtype=np.int32)[None], 1.0)
+    for name in ('random', 'evolution')
+  }
+  for name, each in searches.items():
+    each.save(tmp_path / 'searches' / f'{name}.npz')
+  config = make_config(table, strategies=tuple(searches), num_seeds=1)
+  compare.run(config, tmp_path)
+  printed = capsys.readouterr().out
+  assert 'one seed, so nothing can be told' in printed
+  assert 'nan' not in printed
+  regret = read_results(tmp_path)['strategies']['random']['regret']
+  assert set(regret['low']) == {None}
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'num_seeds': 0}, 'num_seeds must be at least 1, got 0'),
+    ({'num_trials': 0}, 'num_trials must be at least 1, got 0'),
+    ({'num_trials': 26}, r'multiple of trials_per_update \(4\), got 26'),
+    ({'trials_per_update': 0}, 'trials_per_update must be at least 1'),
+    ({'strategies': ('random', 'luck')}, "Unknown strategy 'luck'; expected"),
+    ({'strategies': ()}, 'at least one, and none twice; got none'),
+    ({'strategies': ('random', 'random')}, 'none twice; got random,random'),
+    ({'block_size': -2}, 'block_size must be 0 or a multiple of 2'),
+    ({'block_size': 3}, 'block_size must be .* of devices; got 3'),
+    ({'seed': -1}, 'seed must be from 0'),
+    ({'table': 'missing.npz'}, 'no such table'),
+    ({'ppo_epochs': 0}, 'num_epochs'),
+  ],
+)
+def test_bad_settings_are_one_line(changes, message, table, tmp_path, capsys):
+  folder = tmp_path / 'run'
+  config = dataclasses.replace(make_config(table), **changes)
+  code = launch.report_errors(lambda: compare.run(config, folder))
+  printed = capsys.readouterr().err
+  assert code == 1
+  assert printed.count('\n') == 1
+  assert re.search(message, printed)
+  assert not folder.exists()

@@ -1,0 +1,84 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import many_searches
+from jaxnas.evaluators import table as tables
+from jaxnas.strategies import random_search
+
+REWARDS = np.random.default_rng(0).normal(size=24).astype(np.float32)
+TABLE = tables.Table((2, 4, 3), REWARDS)
+RANDOM = random_search.make_random_search(tables.make_decisions((2, 4, 3)))
+
+
+def draw(row):
+  return {'sum': jax.random.uniform(row['key']) + row['x'], 'x': row['x']}
+
+
+def make_rows(num_rows):
+  return {
+    'key': many_searches.seed_keys(3, num_rows),
+    'x': jnp.arange(num_rows, dtype=jnp.float32),
+  }
+
+
+def test_blocks_give_every_row_its_own_result():
+  num_traces = 0
+
+  def counted(row):
+    nonlocal num_traces
+    num_traces += 1
+    return draw(row)
+
+  runner = many_searches.ManySearches(counted, 4)
+  assert runner.num_devices == jax.local_device_count() == 2
+  expected = jax.vmap(draw)(make_rows(10))
+  for num_rows in (10, 3, 8):
+    result = runner.run(make_rows(num_rows))
+    for name, values in result.items():
+      np.testing.assert_array_equal(values, expected[name][:num_rows])
+  assert num_traces == 1
+  assert runner.compile_seconds > 0
+  assert runner.run_seconds > 0
+  blocks = list(runner.blocks(make_rows(10), first=1))
+  assert [block['x'].tolist() for block in blocks] == [[4, 5, 6, 7], [8, 9]]
+  assert not list(runner.blocks(make_rows(10), first=3))
+
+
+@pytest.mark.parametrize('block_size', [0, 3, -2])
+def test_a_block_must_divide(block_size):
+  with pytest.raises(ValueError, match=rf'devices \(2\), got {block_size}'):
+    many_searches.ManySearches(draw, block_size)
+
+
+def test_more_seeds_change_none_of_the_first():
+  few, many = (many_searches.seed_keys(1, count) for count in (2, 5))
+  np.testing.assert_array_equal(
+    jax.random.key_data(few), jax.random.key_data(many[:2])
+  )
+  assert len({tuple(row) for row in jax.random.key_data(many).tolist()}) == 5
+
+
+def test_random_search_of_a_table_is_as_good_as_it_must_be():
+  search = many_searches.make_table_search(TABLE, RANDOM, 12, 4)
+  runner = many_searches.ManySearches(search, 500)
+  entries = runner.run(many_searches.seed_keys(0, 1000))
+  assert entries.shape == (1000, 12)
+  assert entries.dtype == np.int32
+  assert set(entries.ravel()) == set(range(24))
+  # The distribution of the best of t draws: all t are among the least i.
+  found = np.maximum.accumulate(REWARDS[entries], axis=1)
+  shares = (np.arange(25) / 24)[:, None] ** np.arange(1, 13)
+  expected = np.sort(REWARDS) @ np.diff(shares, axis=0)
+  error = found.std(axis=0) / np.sqrt(1000)
+  assert np.all(np.abs(found.mean(axis=0) - expected) < 4 * error)
+
+
+@pytest.mark.parametrize(('trials', 'batch'), [(10, 4), (0, 4), (4, 0)])
+def test_batches_must_spend_the_budget(trials, batch):
+  with pytest.raises(ValueError, match=rf'trials_per_update \({batch}\), got'):
+    many_searches.make_table_search(TABLE, RANDOM, trials, batch)

@@ -1,0 +1,165 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of the search for hyperparameters, end to end in small."""
+
+import dataclasses
+import json
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments import search_hyperparameters
+from jaxnas.export import architecture as architecture_file
+from jaxnas.records import trial_log
+
+OUTPUTS = ('best.json', 'hyperparameters.png', 'curve.png', 'trials.jsonl')
+
+
+@pytest.fixture(scope='module')
+def data_file(tmp_path_factory):
+  """Writes images whose class is where they are bright."""
+  generator = np.random.default_rng(0)
+  arrays: dict = {}
+  for split, count in (('train', 200), ('test', 20)):
+    labels = generator.integers(0, 3, count)
+    images = generator.integers(0, 120, (count, 3, 3))
+    images[np.arange(count), :, labels] += 100
+    arrays |= {f'x_{split}': images.astype(np.uint8), f'y_{split}': labels}
+  path = tmp_path_factory.mktemp('images') / 'images.npz'
+  np.savez(path, **arrays)
+  return str(path)
+
+
+def small(data_file, **changes):
+  settings = {
+    'dataset': 'npz',
+    'data_dir': data_file,
+    # Each pair of them is a program to compile.
+    'widths': (4,),
+    'batch_sizes': (16, 32),
+    'num_layers': 1,
+    'num_epochs': 4,
+    'controller_features': 5,
+    'controller_layers': 1,
+    'num_trials': 16,
+    'trials_per_update': 4,
+    'num_winners': 1,
+    'num_seeds': 2,
+    'retrain_learning_rates': (0.03, 0.1),
+    'block_size': 4,
+    'num_host_devices': 2,
+    'checkpoint_every': 1,
+  }
+  return search_hyperparameters.Config(**settings | changes)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory, data_file):
+  folder = tmp_path_factory.mktemp('run')
+  search_hyperparameters.run(small(data_file), str(folder))
+  return folder
+
+
+def contents(folder):
+  return {name: (folder / name).read_bytes() for name in OUTPUTS}
+
+
+def test_run_writes_all_its_files(finished):
+  for name in (*OUTPUTS, 'config.json', 'manifest.json', 'timings.jsonl'):
+    assert (finished / name).stat().st_size > 0
+  trials = trial_log.read_trials(finished / 'trials.jsonl')
+  arms = [trial.arm for trial in trials]
+  assert arms.count('random') == arms.count('reinforce') == 8
+  # Two learning rates of the usual settings, and one of each winner.
+  assert arms.count('retrain') == 8
+  for trial in trials:
+    if trial.status == 'ok':
+      accuracy = trial.metrics['validation_accuracy']
+      assert trial.reward == pytest.approx(accuracy**3, rel=1e-6)
+    assert ('report_accuracy' in trial.metrics) == (trial.arm == 'retrain')
+  assert max(trial.reward for trial in trials) > 0.5
+
+
+def test_what_was_found_is_retrained_at_its_own_learning_rate(finished):
+  trials = trial_log.read_trials(finished / 'trials.jsonl')
+  rates: dict = {}
+  for trial in trials:
+    if trial.arm == 'retrain':
+      rates.setdefault(trial.settings['label'], set()).add(
+        trial.settings['learning_rate']
+      )
+  assert rates.pop('usual settings') == {0.03, 0.1}
+  assert len(rates) == 2
+  for label, found in rates.items():
+    trial = trials[int(label.split('#')[1])]
+    assert trial.arm == label.split()[0]
+    assert found == {trial.architecture['learning_rate']}
+
+
+def test_the_length_of_a_training_is_in_epochs(finished, data_file):
+  facts = json.loads((finished / 'best.json').read_text())
+  assert facts['num_epochs'] == 4
+  best: Any = architecture_file.load_architecture(
+    finished / 'best.json', 'hyperparameters'
+  )
+  assert best['learning_rate'] == facts['learning_rate']
+  assert facts['num_params'] == 9 * 4 + 4 + 4 * 3 + 3
+  for trial in trial_log.read_trials(finished / 'trials.jsonl'):
+    if trial.status == 'ok':
+      batch_size = trial.architecture['batch_size']
+      assert trial.metrics['num_trained'] == 4 * (160 // batch_size)
+
+
+def test_a_log_that_was_cut_is_continued_to_the_same_bytes(
+  tmp_path, data_file, finished
+):
+  folder = tmp_path / 'run'
+  shutil.copytree(finished, folder)
+  # In the middle of a round: the rest of it has other neighbours.
+  lines = (finished / 'trials.jsonl').read_bytes().splitlines(keepends=True)
+  (folder / 'trials.jsonl').write_bytes(b''.join(lines[:11]) + lines[11][:20])
+  (folder / 'best.json').unlink()
+  search_hyperparameters.run(small(data_file), str(folder))
+  assert contents(folder) == contents(finished)
+
+
+def test_finished_run_is_found(finished, data_file, capsys):
+  search_hyperparameters.run(small(data_file), str(finished))
+  printed = capsys.readouterr().out
+  assert 'Found the finished run' in printed
+  assert 'Retrained, 4 epochs' in printed
+  assert 'REINFORCE against usual settings: ' in printed
+  assert 'usual settings: learning_rate 0.1, momentum 0.9, ' in printed
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'learning_rates': (0.1,)}, 'learning_rates must be two numbers'),
+    ({'learning_rates': (0.0, 1.0)}, "'learning_rate' is logarithmic"),
+    ({'weight_decays': (0.1, 0.01)}, "'weight_decay' needs low < high"),
+    ({'momenta': (0.0, 1.0)}, 'number, from 0 to below 1'),
+    ({'widths': ()}, "'width' needs at least one value"),
+    ({'batch_sizes': (0, 8)}, 'batch_sizes must be at least 1'),
+    ({'batch_sizes': (8, 500)}, 'at most 160, the images to train on'),
+    ({'num_epochs': 0}, 'num_epochs must be at least 1'),
+    ({'num_layers': 0}, 'num_layers must be at least 1'),
+    ({'strategies': ('annealing',)}, "Unknown strategy 'annealing'"),
+    ({'num_trials': 10}, 'multiple of 8'),
+    ({'block_size': 3}, 'multiple of num_devices'),
+  ],
+)
+def test_bad_settings_leave_no_trace(tmp_path, data_file, changes, message):
+  with pytest.raises(ValueError, match=message):
+    search_hyperparameters.run(small(data_file, **changes), str(tmp_path / 'x'))
+  assert not (tmp_path / 'x').exists()
+
+
+def test_every_setting_is_a_field_of_the_file(finished):
+  saved = json.loads((finished / 'config.json').read_text())
+  assert set(saved) == {
+    field.name for field in dataclasses.fields(search_hyperparameters.Config)
+  }

@@ -1,0 +1,104 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of the arms that settings make, and of what people call them."""
+
+import types
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import driver, search_settings, strategy_settings
+from jaxnas import retraining
+from jaxnas.controllers import recurrent
+from jaxnas.spaces import recurrent_cell
+
+SPACE = recurrent_cell.make_space(base=2)
+
+
+def small(**changes):
+  settings = {
+    'strategies': strategy_settings.STRATEGIES,
+    'num_trials': 64,
+    'num_repeats': 2,
+    'trials_per_update': 4,
+    'population_size': 6,
+    'sample_size': 3,
+  }
+  return search_settings.Settings(**settings | changes)
+
+
+def make_arms(config, known=()):
+  search_settings.check(config, num_steps=1, learning_rate=0.1)
+  return search_settings.make_arms(
+    config,
+    SPACE,
+    known,
+    lambda: recurrent.make_controller(
+      SPACE.decisions, num_layers=1, features=config.controller_features
+    ),
+  )
+
+
+def test_every_strategy_has_its_arms_and_an_equal_share():
+  known = [recurrent_cell.KNOWN_CELLS['paper_example']]
+  first, *arms = make_arms(small(), known)
+  assert (first.name, first.num_trials) == ('known', 1)
+  assert [arm.identity for arm in arms] == [
+    (name, repeat)
+    for name in ('reinforce', 'ppo', 'evolution', 'random')
+    for repeat in (0, 1)
+  ]
+  assert {(arm.num_trials, arm.batch_size) for arm in arms} == {(8, 4)}
+
+
+def test_settings_reach_their_strategies():
+  config = small(strategies=('ppo', 'evolution'), controller_features=3)
+  ppo, _, evolution, _ = make_arms(config)
+  key = jax.random.key(0)
+  assert ppo.strategy.init(key).params['kernel'].shape[1] == 3
+  population = evolution.strategy.init(key).tokens
+  assert population.shape == (6, SPACE.num_tokens)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'strategies': ('ppo', 'annealing')}, "Unknown strategy 'annealing'"),
+    ({'strategies': ('ppo', 'ppp'), 'num_trials': 32}, 'reinforce, ppo, evol'),
+    ({'num_trials': 60}, 'multiple of 32'),
+    ({'population_size': 8}, r'population_size \(8\) .* has 8 trials'),
+    ({'population_size': 2}, r'sample_size must be .* \(2\), got 3'),
+    ({'population_size': 0}, 'population_size must be at least 1, got 0'),
+    ({'sample_size': 0}, 'sample_size must be from 1 .* got 0'),
+    ({'ppo_epochs': 0}, 'ppo_epochs must be at least 1, got 0'),
+    ({'ppo_clip': 1.0}, 'ppo_clip must be .* below 1, got 1.0'),
+    ({'controller_learning_rate': -1.0}, 'learning_rate must be .* got -1.0'),
+  ],
+)
+def test_bad_settings_are_refused(changes, message):
+  with pytest.raises(ValueError, match=message):
+    make_arms(small(**changes))
+
+
+def test_a_small_budget_is_refused_for_evolution_alone():
+  config = small(strategies=('ppo', 'random'), population_size=100)
+  assert len(make_arms(config)) == 4
+
+
+def test_verdicts_and_rows_have_the_names_that_people_use():
+  better, worse = (
+    types.SimpleNamespace(report=np.array(values))
+    for values in ([100.0, 101.0, 102.0], [120.0, 121.0, 122.0])
+  )
+  assert driver._verdict(
+    retraining.PERPLEXITY, 'evolution', better, 'random', worse
+  ).startswith('regularised evolution against random search: perplexity ratio')
+  assert driver._verdict(
+    retraining.PERPLEXITY, 'ppo', worse, 'LSTM', better
+  ).endswith('LSTM is better.')
+  contestant = types.SimpleNamespace(tokens=(0, 1), label='ppo #12')
+  assert driver._row_name('ppo', 3, contestant) == (
+    'best by PPO (#12, of 3 retrained)'
+  )
