@@ -94,6 +94,8 @@ def check(settings: Settings, num_steps: int, learning_rate: float) -> None:
       'learning_rate and retrain_learning_rates must be positive, and there '
       f'must be some; got {learning_rate} and {list(rates)}.'
     )
+  if len(set(rates)) < len(rates):
+    raise ValueError(f'retrain_learning_rates must differ, got {list(rates)}.')
   if settings.num_seeds < 2:
     raise ValueError(
       'num_seeds must be at least 2 to show a spread, got '
@@ -130,7 +132,9 @@ def make_arms(
     ValueError: the trials can not be shared evenly, or are too few for the
       population of evolution, or a name is not known.
   """
-  if not config.strategies or config.num_trials % config.round_size:
+  if not config.strategies:
+    raise ValueError('strategies is empty; name at least one.')
+  if config.num_trials % config.round_size:
     raise ValueError(
       f'num_trials must be a multiple of {config.round_size} '
       f'({len(config.strategies)} strategies x {config.num_repeats} repeats x '

@@ -225,7 +225,7 @@ def test_without_a_range_the_head_changes_no_bit():
 
 
 # By how many decisions there are; each of 40 batches of 8 trials.
-NUM_SEARCHES = {1: 64, 3: 36}
+NUM_SEARCHES = {1: 40, 3: 30}
 NUM_ROUNDS = 40
 
 

@@ -68,6 +68,11 @@ def test_settings_reach_their_strategies():
     ({'strategies': ('ppo', 'annealing')}, "Unknown strategy 'annealing'"),
     ({'strategies': ('ppo', 'ppp'), 'num_trials': 32}, 'reinforce, ppo, evol'),
     ({'num_trials': 60}, 'multiple of 32'),
+    ({'strategies': ()}, 'strategies is empty; name at least one'),
+    (
+      {'retrain_learning_rates': (0.1, 0.1)},
+      'retrain_learning_rates must differ',
+    ),
     ({'population_size': 8}, r'population_size \(8\) .* has 8 trials'),
     ({'population_size': 2}, r'sample_size must be .* \(2\), got 3'),
     ({'population_size': 0}, 'population_size must be at least 1, got 0'),
