@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
+import functools
 import math
 import os
 import pathlib
@@ -141,7 +142,7 @@ class Builder:
       seed=config.seed,
     )
     self.dataset = tasks.dataset
-    self._cell_of, self.ranks = _enumerate(space)
+    self._cell_of, self.ranks = _enumerate()
     self.jobs = _order(config, len(self.ranks))
     self.num_shards = -(-len(self.jobs.cells) // config.shard_size)
 
@@ -201,8 +202,10 @@ def _check(config: Config) -> None:
     raise ValueError(f'repeated must be from 0 to 1, got {config.repeated}.')
 
 
-def _enumerate(space) -> tuple[np.ndarray, np.ndarray]:
+@functools.cache
+def _enumerate() -> tuple[np.ndarray, np.ndarray]:
   """Returns the class of every cell `[A]`, and each class's rank `[C]`."""
+  space = spaces.make_space(2)
   tokens = base2_bench.tokens_of(np.arange(space.size))
   canonical = np.array([space.canonical(row) for row in tokens])
   ranks, cell_of = np.unique(
