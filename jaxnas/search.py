@@ -221,7 +221,7 @@ def init(search: Search) -> SearchState:
     round=np.array(0, np.int32),
     num_trials=np.array(0, np.int32),
     strategies=tuple(
-      arm.strategy.init(_init_key(arm_key(search, arm))) for arm in search.arms
+      arm.strategy.init(init_key(arm_key(search, arm))) for arm in search.arms
     ),
   )
 
@@ -259,7 +259,7 @@ def step(
     settings = arm.settings(num_done)
     batches[index] = arm.strategy.ask(
       state.strategies[index],
-      _round_key(arm_key(search, arm), round_index),
+      round_key(arm_key(search, arm), round_index),
       arm.batch_size,
       **settings,
     )
@@ -392,7 +392,7 @@ def scan(
 
   def play(state, inputs):
     index, active = inputs
-    proposals = strategy.ask(state, _round_key(key, index), batch_size, active)
+    proposals = strategy.ask(state, round_key(key, index), batch_size, active)
     rewards = jnp.asarray(reward(proposals.tokens), jnp.float32)
     chex.assert_shape(rewards, (batch_size,))
     state, metrics = strategy.tell(state, proposals, rewards)
@@ -400,18 +400,20 @@ def scan(
 
   state, (tokens, rewards, metrics) = jax.lax.scan(
     play,
-    strategy.init(_init_key(key)),
+    strategy.init(init_key(key)),
     (jnp.arange(num_rounds, dtype=jnp.int32), num_active),
     num_rounds,
   )
   return Scan(tokens, rewards, metrics, state)
 
 
-def _init_key(key: jax.Array) -> jax.Array:
+def init_key(key: jax.Array) -> jax.Array:
+  """Returns the key that an arm's strategy is made with, of the arm's key."""
   return jax.random.fold_in(key, 0)
 
 
-def _round_key(key: jax.Array, round_index: jax.Array | int) -> jax.Array:
+def round_key(key: jax.Array, round_index: jax.Array | int) -> jax.Array:
+  """Returns the key that a strategy is asked with, of the arm's key."""
   return jax.random.fold_in(key, 1 + round_index)
 
 

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
+from jaxnas import search as search_lib
 from jaxnas.children import recurrent_cell, recurrent_interpreter
 from jaxnas.controllers import recurrent
 from jaxnas.strategies import reinforce
@@ -329,13 +330,13 @@ class _Searcher:
     @jax.jit
     @functools.partial(jax.vmap, in_axes=(axes, 0))
     def init(program, key):
-      return make_strategy(program).init(jax.random.fold_in(key, 0))
+      return make_strategy(program).init(search_lib.init_key(key))
 
     @jax.jit
     @functools.partial(jax.vmap, in_axes=(axes, 0, 0, None))
     def ask(program, state, key, index):
       return make_strategy(program).ask(
-        state, jax.random.fold_in(key, 1 + index), succession.batch_size
+        state, search_lib.round_key(key, index), succession.batch_size
       )
 
     @jax.jit
