@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import numpy as np
 
@@ -75,21 +74,13 @@ class TrainJudge:
     return np.array([self._known[cell] for cell in canonical], np.float32)
 
   def _train(self, cells: list[tuple[int, ...]]) -> None:
-    started = time.monotonic()
     measured = self._trainer.train(
       np.array(cells, np.int32), [0] * len(cells), self._num_steps
     )
     values = judge(measured['validation'][:, -1])
     self._known.update(zip(cells, values.tolist(), strict=True))
     self._lines.append(
-      [
-        {
-          'tokens': cell,
-          'reward': self._known[cell],
-          'seconds': (time.monotonic() - started) / len(cells),
-        }
-        for cell in cells
-      ]
+      [{'tokens': cell, 'reward': self._known[cell]} for cell in cells]
     )
 
   def close(self) -> None:

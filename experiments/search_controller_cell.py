@@ -102,7 +102,7 @@ def run(config: Config, workdir: str) -> None:
       workdirs.write_manifest(path, seed=config.seed)
     _search(succession, judge, generations, log)
     _retrain(config, trainer, generations, retrained)
-    _write(config, succession, path, generations, retrained.lines)
+    _write(succession, path, generations, retrained.lines)
     _show(config, succession, generations, retrained.lines)
     print('Wrote:')
     for name in ('best.json', 'best_cell.svg', 'succession.png', log.path.name):
@@ -248,7 +248,7 @@ def _report_perplexities(lines) -> dict[tuple[int, ...], float]:
   }
 
 
-def _write(config, succession, path: pathlib.Path, generations, lines) -> None:
+def _write(succession, path: pathlib.Path, generations, lines) -> None:
   last = [each for each in generations if each.branch == SUCCESSION][-1]
   cells, counts = np.unique(np.array(last.found), axis=0, return_counts=True)
   tokens = cells[counts.argmax()]
