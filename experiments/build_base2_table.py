@@ -22,6 +22,7 @@ import os
 import pathlib
 import time
 from typing import NamedTuple
+import zipfile
 
 import jax
 import numpy as np
@@ -235,7 +236,7 @@ def _read_shard(path: pathlib.Path) -> dict[str, np.ndarray]:
   try:
     with np.load(path) as arrays:
       return dict(arrays)
-  except (OSError, ValueError, KeyError) as error:
+  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
     raise ValueError(
       f'{path} is damaged ({error}); remove it, and it is made again.'
     ) from None

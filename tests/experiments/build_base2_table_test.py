@@ -79,6 +79,9 @@ def test_shards_are_kept_and_joined(tmp_path, capsys):
     table.rewards()
   with pytest.raises(ValueError, match="Config field 'features' is 2"):
     build_base2_table.run(dataclasses.replace(config, features=3), tmp_path)
+  (tmp_path / 'shards' / '0001.npz').write_bytes(first[:100])
+  with pytest.raises(ValueError, match=r'0001.npz is damaged .*; remove it'):
+    build_base2_table.run(dataclasses.replace(config, num_shards=1), tmp_path)
 
 
 @pytest.mark.parametrize(
