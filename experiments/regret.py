@@ -12,21 +12,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-
-class Estimate(NamedTuple):
-  """A mean over seeds and its interval by Student's t.
-
-  Attributes:
-    mean: an array, or a number.
-    low: the interval's lower end; NaN for a single seed.
-    high: its upper end.
-  """
-
-  mean: np.ndarray
-  low: np.ndarray
-  high: np.ndarray
+from jaxnas import intervals
 
 
 class Reach(NamedTuple):
@@ -53,7 +40,7 @@ class Comparison(NamedTuple):
     worse: with a higher one.
   """
 
-  difference: Estimate
+  difference: intervals.Interval
   better: float
   equal: float
   worse: float
@@ -80,24 +67,13 @@ def simple_regret(rewards: np.ndarray, entries: np.ndarray) -> np.ndarray:
   return rewards.max() - np.maximum.accumulate(rewards[entries], axis=1)
 
 
-def estimate(values: np.ndarray, confidence: float = 0.95) -> Estimate:
-  """Estimates a mean from one value a seed, `[S, ...]`."""
-  mean = values.mean(axis=0)
-  if len(values) < 2:
-    nothing = np.full_like(mean, np.nan)
-    return Estimate(mean, nothing, nothing)
-  error = values.std(axis=0, ddof=1) / math.sqrt(len(values))
-  width = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * error
-  return Estimate(mean, mean - width, mean + width)
-
-
-def mean_curve(regrets: np.ndarray) -> Estimate:
+def mean_curve(regrets: np.ndarray) -> intervals.Interval:
   """Estimates the mean regret after every trial, from `[S, R]`.
 
   Intervals are cut at 0, which no regret is below.
   """
-  mean, low, high = estimate(regrets)
-  return Estimate(mean, np.maximum(low, 0.0), high)
+  mean, low, high = intervals.of_mean(regrets)
+  return intervals.Interval(mean, np.maximum(low, 0.0), high)
 
 
 def top_reward(rewards: np.ndarray, fraction: float) -> float:
@@ -132,7 +108,7 @@ def reach(rewards: np.ndarray, entries: np.ndarray, reward: float) -> Reach:
 def compare(first: np.ndarray, second: np.ndarray) -> Comparison:
   """Compares the final regrets of two strategies on the same seeds, `[S]`."""
   return Comparison(
-    estimate(first - second),
+    intervals.of_mean(first - second),
     better=float(np.mean(first < second)),
     equal=float(np.mean(first == second)),
     worse=float(np.mean(first > second)),

@@ -26,6 +26,7 @@ import jax
 import numpy as np
 
 from experiments import cell_judges, cell_trainer, launch, text_tasks
+from jaxnas import intervals
 from jaxnas import succession as succession_lib
 from jaxnas.children import text_training
 from jaxnas.datasets import base2_bench, text
@@ -281,9 +282,7 @@ def _show(config, succession, generations, lines) -> None:
     ratio = ''
     if branch == SUCCESSION:
       ratio = _percent(
-        succession_lib.ratio_interval(
-          generation.areas, by_place[CONTROL, number].areas
-        )
+        intervals.of_ratio(generation.areas, by_place[CONTROL, number].areas)
       )
     rows.append(
       [
@@ -319,7 +318,7 @@ def _show(config, succession, generations, lines) -> None:
   print(sentence(succession_lib.judge(generations), succession.num_lineages))
 
 
-def _percent(interval: succession_lib.Interval) -> str:
+def _percent(interval: intervals.Interval) -> str:
   value, low, high = (100 * (bound - 1) for bound in interval)
   return f'{value:+.2f} % ({low:+.2f} to {high:+.2f})'
 

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
 
+from jaxnas import intervals
 from jaxnas import search as search_lib
 from jaxnas.children import recurrent_cell, recurrent_interpreter
 from jaxnas.controllers import recurrent
@@ -350,34 +350,6 @@ class _Searcher:
     return self._programs[is_found]
 
 
-class Interval(NamedTuple):
-  """A value with its 95 % confidence interval."""
-
-  value: float
-  low: float
-  high: float
-
-
-def mean_interval(values: np.ndarray) -> Interval:
-  """Returns the mean of independent values, with Student's interval.
-
-  The bounds are NaN where there are fewer than two.
-  """
-  values = np.asarray(values, np.float64)
-  mean = float(values.mean())
-  if len(values) < 2:
-    return Interval(mean, np.nan, np.nan)
-  half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-  return Interval(mean, mean - float(half), mean + float(half))
-
-
-def share_interval(is_true: np.ndarray) -> Interval:
-  """Returns how often something is true, with Wilson's interval."""
-  count, total = int(np.sum(is_true)), len(is_true)
-  bounds = stats.binomtest(count, total).proportion_ci(method='wilson')
-  return Interval(count / total, float(bounds.low), float(bounds.high))
-
-
 class Verdict(NamedTuple):
   """What a succession came to.
 
@@ -389,8 +361,8 @@ class Verdict(NamedTuple):
   """
 
   kind: str
-  area_ratio: Interval
-  repeats: Interval
+  area_ratio: intervals.Interval
+  repeats: intervals.Interval
 
 
 def judge(generations: Sequence[Generation]) -> Verdict:
@@ -413,11 +385,11 @@ def judge(generations: Sequence[Generation]) -> Verdict:
     raise ValueError(
       'num_generations must be at least 2 for a comparison, got 1.'
     )
-  area_ratio = ratio_interval(
+  area_ratio = intervals.of_ratio(
     by_place[SUCCESSION, last].areas, by_place[CONTROL, last].areas
   )
   before = by_place[SUCCESSION if last > 1 else CONTROL, last - 1]
-  repeats = share_interval(repeats_of(by_place[SUCCESSION, last], before))
+  repeats = intervals.of_share(repeats_of(by_place[SUCCESSION, last], before))
   kind = 'no difference'
   if area_ratio.low > 1:
     kind = 'improved'
@@ -433,13 +405,3 @@ def repeats_of(generation: Generation, before: Generation) -> np.ndarray:
   return np.array(
     [a == b for a, b in zip(generation.found, before.found, strict=True)]
   )
-
-
-def ratio_interval(
-  values: Sequence[float], others: Sequence[float]
-) -> Interval:
-  """Returns the geometric mean of the ratio of paired positive values."""
-  # A search in which every cell failed has nothing but floor rewards.
-  smallest = np.finfo(np.float32).tiny
-  logs = np.log(np.maximum(values, smallest) / np.maximum(others, smallest))
-  return Interval(*(float(np.exp(bound)) for bound in mean_interval(logs)))

@@ -152,18 +152,6 @@ def test_verdicts(areas, found, kind):
   assert verdict.repeats.value == np.mean(np.array(found) < 4)
 
 
-def test_intervals_by_hand():
-  # Student's 97.5 % quantile with 2 degrees of freedom is 4.3027.
-  value, low, high = lib.mean_interval(np.array([1.0, 2.0, 3.0]))
-  assert value == 2
-  np.testing.assert_allclose(high - value, 4.3027 / 3**0.5, rtol=1e-4)
-  np.testing.assert_allclose(value - low, 4.3027 / 3**0.5, rtol=1e-4)
-  assert np.isnan(lib.mean_interval(np.array([1.0])).low)
-  # Wilson's interval for 8 of 10.
-  share = lib.share_interval(np.arange(10) < 8)
-  np.testing.assert_allclose(share, (0.8, 0.4902, 0.9433), atol=1e-4)
-
-
 def test_one_generation_has_nothing_to_be_compared_with():
   with pytest.raises(ValueError, match='num_generations must be at least 2'):
     lib.judge([make_generation('control', 0, (1.0, 2.0))])

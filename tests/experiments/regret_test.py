@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from experiments import regret
+from jaxnas import intervals
 
 REWARDS = np.array([0.5, 0.1, 0.9, 0.9, 0.3], np.float32)
 
@@ -16,30 +17,13 @@ def test_regret_is_of_the_best_so_far():
   )
 
 
-def test_intervals_are_students():
-  # 2.262 is the 97.5 % quantile of Student's t with 9 degrees of freedom.
-  values = np.arange(10.0)[:, None] * [1.0, -2.0]
-  mean, low, high = regret.estimate(values)
-  np.testing.assert_allclose(mean, [4.5, -9.0])
-  width = 2.262157 * np.std(np.arange(10.0), ddof=1) / np.sqrt(10)
-  np.testing.assert_allclose(high - mean, [width, 2 * width], rtol=1e-6)
-  np.testing.assert_allclose(mean - low, [width, 2 * width], rtol=1e-6)
-
-
-def test_one_seed_has_no_interval():
-  mean, low, high = regret.estimate(np.array([3.0]))
-  assert mean == 3
-  assert np.isnan(low)
-  assert np.isnan(high)
-
-
 def test_the_interval_of_a_regret_ends_at_0():
   regrets = np.array([[0.0, 1.0], [0.0, 1.0], [0.9, 1.1]])
   mean, low, high = regret.mean_curve(regrets)
-  plain = regret.estimate(regrets)
+  plain = intervals.of_mean(regrets)
   assert plain.low[0] < 0
   np.testing.assert_array_equal(low, [0, plain.low[1]])
-  np.testing.assert_array_equal(mean, plain.mean)
+  np.testing.assert_array_equal(mean, plain.value)
   np.testing.assert_array_equal(high, plain.high)
 
 
@@ -71,7 +55,7 @@ def test_comparison_is_paired():
   second = np.linspace(0, 100, 40)
   difference = np.tile([-1.0, -0.5, -0.5, 0.0], 10)
   comparison = regret.compare(second + difference, second)
-  assert comparison.difference.mean == pytest.approx(-0.5)
+  assert comparison.difference.value == pytest.approx(-0.5)
   assert comparison.difference.low == pytest.approx(-0.6146, abs=1e-3)
   assert comparison[1:] == (0.75, 0.25, 0)
   assert comparison.is_better is True
