@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.records import checkpoints as checkpoints_lib
-from jaxnas.records import trial_log
+from jaxnas.records import trial_log, workdir
 from jaxnas.types import Evaluator, Proposals, SearchSpace, Status, Strategy
 
 
@@ -270,7 +270,7 @@ def step(
   start = int(state.num_trials)
   replayed = history.trials[start : start + len(proposed)]
   for trial, proposal in zip(replayed, proposed, strict=False):
-    _check_replay(trial, proposal, history)
+    _check_replay(search.space, trial, proposal, history)
   for trials in _evaluate(search, proposed[len(replayed) :], history):
     history.append(trials)
     if on_trials is not None:
@@ -372,8 +372,9 @@ def scan(
         lambda key: scan(strategy, table.look_up, key, 25, 20).rewards.max()
       )(keys)
 
-  A strategy's settings can be mapped too, where it is made inside the mapped
-  function: `jax.vmap(lambda key, rate: scan(make_strategy(rate), ...))`.
+  The numbers that `make_reinforce` takes can be mapped too, and those of
+  `make_ppo` but for its epochs, by making the strategy in the mapped function:
+  `jax.vmap(lambda key, rate: scan(make_reinforce(controller, rate), ...))`.
 
   Args:
     strategy: who proposes.
@@ -383,6 +384,9 @@ def scan(
     batch_size: how many architectures it proposes each time.
     num_active: how many decisions are made: one number, or one for each round,
       `[R]`; all decisions by default.
+
+  Returns:
+    What was proposed and what it was worth, round by round.
   """
   if num_active is not None:
     num_active = jnp.asarray(num_active, jnp.int32)
@@ -425,9 +429,15 @@ class _Proposal(NamedTuple):
   settings: dict[str, int]
 
 
-def _check_replay(trial, proposal, history):
-  is_same = (trial.arm, trial.repeat) == proposal.arm.identity
-  if not is_same or trial.tokens != tuple(proposal.tokens.tolist()):
+def _check_replay(space, trial, proposal, history):
+  is_same = (
+    (trial.arm, trial.repeat) == proposal.arm.identity
+    and trial.tokens == tuple(proposal.tokens.tolist())
+    # Equal tokens say something else in a space whose values were changed.
+    and workdir.plain_json(trial.architecture)
+    == workdir.plain_json(space.decode(proposal.tokens).to_json())
+  )
+  if not is_same:
     raise ValueError(
       f'Trial {trial.number} in {history.log.path} is not the one that this '
       'run proposes there: it was written with other settings, versions or '

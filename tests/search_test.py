@@ -10,14 +10,13 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from jaxnas import search as search_lib
 from jaxnas.controllers import recurrent
 from jaxnas.evaluators import table as tables
 from jaxnas.records import checkpoints, trial_log
-from jaxnas.spaces import conv_net, recurrent_cell
+from jaxnas.spaces import conv_net, hyperparameters, recurrent_cell
 from jaxnas.strategies import fixed, random_search, reinforce
 from jaxnas.types import Evaluation, Evaluator, Status
 
@@ -234,6 +233,35 @@ def test_log_of_another_run_is_refused(tmp_path, uninterrupted):
     run_once(tmp_path, CountingEvaluator(), key=jax.random.key(8))
 
 
+def test_log_of_a_space_with_other_values_is_refused(tmp_path):
+  def search_in(*values):
+    space = hyperparameters.make_space(
+      {
+        'rate': hyperparameters.Choice(values),
+        'width': hyperparameters.Choice((1, 2)),
+      }
+    )
+    evaluator = Evaluator(
+      lambda keys, tokens: Evaluation(
+        np.ones(len(tokens), np.float32), {}, np.zeros(len(tokens), np.int32)
+      ),
+      4,
+      0.0,
+    )
+    arm = search_lib.Arm(
+      'random', random_search.make_random_search(space.decisions), 4, 4
+    )
+    search = search_lib.Search(space, (arm,), evaluator, jax.random.key(0))
+    with trial_log.TrialLog(tmp_path / 'trials.jsonl') as log:
+      search_lib.run(search, log)
+      return len(log.trials)
+
+  assert search_in(0.1, 0.2) == 4
+  assert search_in(0.1, 0.2) == 4
+  with pytest.raises(ValueError, match='not the one'):
+    search_in(0.1, 0.3)
+
+
 def test_duplicates_can_be_trained_again(tmp_path):
   evaluator = CountingEvaluator()
   _, trials = run_once(tmp_path, evaluator, reevaluate_duplicates=True)
@@ -424,7 +452,7 @@ def test_scans_of_many_seeds_are_single_scans_in_one_program():
 
 def test_settings_of_a_strategy_are_mapped():
   def search_with(rate):
-    strategy = reinforce.make_reinforce(CONTROLLER, optimizer=optax.sgd(rate))
+    strategy = reinforce.make_reinforce(CONTROLLER, rate)
     return scan_table(strategy, jax.random.key(1))
 
   rates = jnp.asarray([1e-12, 2.0])

@@ -82,7 +82,8 @@ def make_policy_gradient(
     A strategy whose state is a `PolicyState`.
 
   Raises:
-    ValueError: a number is out of its range.
+    ValueError: a number is out of its range. All but `num_epochs` may be
+      traced, as under `vmap` over settings, and are not checked then.
   """
   _check_arguments(
     learning_rate, baseline_decay, entropy_weight, max_grad_norm, num_epochs
@@ -172,20 +173,25 @@ def make_policy_gradient(
   return Strategy(init, ask, tell)
 
 
+def is_violated(condition: jax.Array | bool) -> bool:
+  """Returns whether a condition is known to be false: a traced one never is."""
+  return not isinstance(condition, jax.core.Tracer) and not condition
+
+
 def _check_arguments(
   learning_rate, baseline_decay, entropy_weight, max_grad_norm, num_epochs
 ) -> None:
-  if not learning_rate > 0:
+  if is_violated(learning_rate > 0):
     raise ValueError(
       f'learning_rate must be greater than 0, got {learning_rate}.'
     )
-  if not 0 <= baseline_decay < 1:
+  if is_violated((baseline_decay >= 0) & (baseline_decay < 1)):
     raise ValueError(f'baseline_decay must be in [0, 1), got {baseline_decay}.')
-  if not entropy_weight >= 0:
+  if is_violated(entropy_weight >= 0):
     raise ValueError(
       f'entropy_weight must be at least 0, got {entropy_weight}.'
     )
-  if max_grad_norm is not None and not max_grad_norm > 0:
+  if max_grad_norm is not None and is_violated(max_grad_norm > 0):
     raise ValueError(
       f'max_grad_norm must be greater than 0 or None, got {max_grad_norm}.'
     )

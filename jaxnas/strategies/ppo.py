@@ -122,9 +122,10 @@ def make_ppo(
     A strategy whose state is a `policy.PolicyState`.
 
   Raises:
-    ValueError: a number is out of its range.
+    ValueError: a number is out of its range. All but `num_epochs` may be
+      traced, as under `vmap` over settings, and are not checked then.
   """
-  if not 0 < clip < 1:
+  if policy.is_violated((clip > 0) & (clip < 1)):
     raise ValueError(f'clip must be greater than 0 and below 1, got {clip}.')
 
   def loss(log_prob, proposed_log_prob, advantage, entropy):

@@ -95,7 +95,8 @@ def make_reinforce(
     A strategy whose state is a `policy.PolicyState`.
 
   Raises:
-    ValueError: a number is out of its range.
+    ValueError: a number is out of its range; one that is traced, as under
+      `vmap` over settings, is not checked.
   """
 
   def loss(log_prob, proposed_log_prob, advantage, entropy):
