@@ -83,9 +83,8 @@ class Config(search_settings.Settings):
 
 
 # Those of "Densely Connected Convolutional Networks", Huang et al., 2017
-# (https://arxiv.org/abs/1608.06993, section 4.2).
+# (https://arxiv.org/abs/1608.06993, section 4.2), but for the learning rate.
 _USUAL: Mapping[str, Any] = {
-  'learning_rate': 0.1,
   'momentum': 0.9,
   'weight_decay': 1e-4,
   'activation': 'relu',
@@ -237,6 +236,7 @@ class _Children:
   def __init__(self, config: Config, dataset: images.ImageDataset):
     self._config = config
     self.dataset = dataset
+    self._data: dict[str, Any] = {}
     num_images = len(dataset.train_labels)
     if max(config.batch_sizes) > num_images:
       raise ValueError(
@@ -271,7 +271,7 @@ class _Children:
       self.runner.run(
         jax.random.split(jax.random.key(0), config.block_size),
         [some] * config.block_size,
-        [some['learning_rate']] * config.block_size,
+        [config.learning_rates[0]] * config.block_size,
         config.num_epochs,
         ('validation', 'report'),
       )
@@ -294,7 +294,7 @@ class _Children:
     task = image_tasks.make_task(
       dataset,
       image_training.Recipe(
-        batch_size=min(batch_size, len(dataset.train_labels)),
+        batch_size=batch_size,
         schedule=config.schedule,
         evaluate_every=_NEVER,
         num_evaluations=1,
@@ -304,7 +304,11 @@ class _Children:
       ),
       perceptron.BATCH_AXES,
     )
-    epoch_steps = max(1, len(dataset.train_labels) // batch_size)
+    if not self._data:
+      self._data = self._place(
+        {'train_data': task.train_data, 'splits': task.splits}
+      )
+    epoch_steps = len(dataset.train_labels) // batch_size
 
     def train(data, program, key, learning_rate, num_epochs):
       return task.train(
@@ -312,11 +316,18 @@ class _Children:
       )
 
     return batched.BlockRunner(
-      task._replace(train=train),
+      task._replace(train=train, **self._data),
       config.block_size,
       config.num_host_devices,
       compiler_options=compiled.compiler_options(jax.default_backend()),
     )
+
+  def _place(self, data: Any) -> Any:
+    """Puts data on every device, where the runners of all shapes share it."""
+    devices = batched.choose_devices(self._config.num_host_devices)
+    mesh = jax.sharding.Mesh(np.array(devices), ('children',))
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return jax.device_put(data, everywhere)
 
 
 class _Field:
@@ -343,7 +354,7 @@ class _Field:
     config = self._config
     self._trials = [each for each in trials if each.arm != search_lib.RETRAIN]
     usual = self._contestant(
-      'usual settings', _usual(config), learning_rates=None
+      'usual settings', _usual(config), group='usual settings'
     )
     found = [
       self._contestant(
@@ -351,6 +362,7 @@ class _Field:
         self._space.decode(np.array(trial.tokens)),
         group=name,
         tokens=trial.tokens,
+        learning_rates=(trial.architecture['learning_rate'],),
       )
       for name in reversed(config.strategies)
       for trial in retraining_lib.top(
@@ -379,12 +391,7 @@ class _Field:
       path, self._space.decisions, arms, architecture, f'best: {label}'
     )
 
-  def _contestant(self, label, values, **changes):
-    fields = {
-      'group': label,
-      'learning_rates': (values['learning_rate'],),
-      **changes,
-    }
+  def _contestant(self, label, values, **fields):
     return retraining_lib.Contestant(
       label=label,
       trainer='perceptron',
@@ -395,7 +402,10 @@ class _Field:
 
 
 def _usual(config: Config) -> dict[str, Any]:
-  """Returns what a person takes: usual settings, and the largest network."""
+  """Returns what a person takes: usual settings, and the largest network.
+
+  The learning rate is not among them; it is chosen from a grid.
+  """
   batch_size = _USUAL['batch_size']
   return {
     **_USUAL,

@@ -56,9 +56,10 @@ def make_cosine(
   that are equally loud (`decay=0`), or too loud, settle on a peak beside the
   best one; too quiet ones take longer to find it. In the searches of
   `tests/controllers/ordered_test.py`, of 320 trials each, the best level of one
-  range is first drawn in trial 119 on average (softmaxes of free logits, which
-  learn at a rate of 0.03 there, 213; random search 179), and one within 10
-  levels of it in each of three ranges in trial 192 (264 and 296).
+  range is first drawn in trial 128 on average (softmaxes of free logits, which
+  learn at a rate of 0.03 there, 214; random search 176), and one within 10
+  levels of it in each of three ranges in trial 196 (267 and 301). A search that
+  never draws it counts as 320.
 
   Args:
     num_waves: the most waves of a range; one of `K` levels has no more than

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
-import math
 import pickle
 import sys
 from typing import Any
@@ -54,9 +53,12 @@ def make_evaluator(
   Workers are spawned: each imports the function's module, and the main script,
   whose last part must therefore stand under `if __name__ == '__main__':`. They
   have the environment of this process; if the function uses a GPU, which one
-  (`CUDA_VISIBLE_DEVICES`), and how many threads of a CPU, is its business. They
-  end with the context, or with this process however it ends, and so does
-  whatever they started.
+  (`CUDA_VISIBLE_DEVICES`), and how many threads of a CPU, is its business. So
+  that jax leaves a GPU to it, start this process with `JAX_PLATFORMS=cpu`, or
+  `XLA_PYTHON_CLIENT_PREALLOCATE=false` if the function uses jax: jax takes most
+  of a GPU's memory otherwise. Workers are kept from call to call, and so is
+  what the function leaves behind in its module. They end with the context, or
+  with this process however it ends, and so does whatever they started.
 
   Args:
     space: what the tokens mean.
@@ -82,8 +84,10 @@ def make_evaluator(
       another process; how to mend that is told. `evaluate` raises it where a
       worker can not import the function.
   """
-  if not math.isfinite(floor_reward):
-    raise ValueError(f'floor_reward must be finite, got {floor_reward}.')
+  if not worker_pool.is_finite(floor_reward):
+    raise ValueError(
+      f'floor_reward must be finite as a float32, got {floor_reward}.'
+    )
   block_size = num_workers if block_size is None else block_size
   for name, value, least in (
     ('num_workers', num_workers, 1),
@@ -95,6 +99,11 @@ def make_evaluator(
   if timeout_seconds is not None and not timeout_seconds > 0:
     raise ValueError(
       f'timeout_seconds must be positive or None, got {timeout_seconds}.'
+    )
+  if not callable(function):
+    raise ValueError(
+      'function must be one that is called with a value and a seed, got '
+      f'{worker.shorten(repr(function))}.'
     )
   workers = worker_pool.Workers(
     _pickle(function), _name(function), num_workers, timeout_seconds
@@ -155,7 +164,8 @@ def _pickle(function: Function) -> bytes:
   """Returns a function as workers get it."""
   try:
     pickled = pickle.dumps(function)
-  except (pickle.PicklingError, AttributeError, TypeError) as error:
+  # What a function refers to can refuse by any error.
+  except Exception as error:
     raise ValueError(
       f'{_name(function)} can not be sent to worker processes '
       f'({worker.describe(error)}); take a function that is defined by '
@@ -163,8 +173,13 @@ def _pickle(function: Function) -> bytes:
       'function.'
     ) from None
   main = sys.modules['__main__']
-  is_file = getattr(main, '__spec__', None) or getattr(main, '__file__', None)
-  if b'__main__' in pickled and not is_file:
+  path = getattr(main, '__file__', None)
+  if path == '<stdin>':
+    raise ValueError(
+      'This program comes from the standard input, where worker processes do '
+      'not find it; put it into a file, such as my_search.py, and run that.'
+    )
+  if b'__main__' in pickled and not (path or getattr(main, '__spec__', None)):
     raise ValueError(
       f'{_name(function)} is defined in a notebook or on the command line, '
       'where worker processes do not find it; put it into a file, such as '

@@ -71,6 +71,7 @@ class Workers:
     self._name = name
     self._timeout = math.inf if timeout_seconds is None else timeout_seconds
     self._threads = concurrent.futures.ThreadPoolExecutor(num_workers)
+    self._has_started = threading.Event()
     self._idle: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
     for _ in range(num_workers):
       self._idle.put(None)
@@ -85,14 +86,16 @@ class Workers:
       num_retries: how often a call that failed is tried again.
 
     Raises:
-      ValueError: a worker can not start, or not import the function.
+      ValueError: the first worker can not start, or not import the function. A
+        later one that can not is a crash.
     """
     is_stopped = threading.Event()
-    futures = [
-      self._threads.submit(self._try, call, num_retries, is_stopped)
-      for call in calls
-    ]
+    futures: list[concurrent.futures.Future[Outcome]] = []
     try:
+      futures.extend(
+        self._threads.submit(self._try, call, num_retries, is_stopped)
+        for call in calls
+      )
       return [future.result() for future in futures]
     except BaseException:
       # An interruption, or a worker that can not start: no call may go on.
@@ -125,7 +128,15 @@ class Workers:
       # A worker can also have been killed while it waited.
       if worker is None or not worker.is_alive:
         worker = None
-        worker = _Worker(self._function, self._name, is_stopped)
+        try:
+          worker = _Worker(self._function, self._name, is_stopped)
+        except (ValueError, OSError) as error:
+          # One has started before, so that it is not the function's fault: the
+          # machine may be out of memory, or of processes.
+          if self._has_started.is_set():
+            return _failure(Status.CRASHED, str(error))
+          raise
+        self._has_started.set()
       return worker.call(call, self._timeout, is_stopped)
     finally:
       self._idle.put(worker)
@@ -170,9 +181,7 @@ class _Worker:
     if answer.error:
       status = Status.FAILED if answer.is_number else Status.NOT_FINITE
       return _failure(status, answer.error)
-    with np.errstate(over='ignore'):
-      is_finite = bool(np.isfinite(np.float32(answer.value)))
-    if not is_finite:
+    if not is_finite(answer.value):
       return _failure(Status.NOT_FINITE, f'the reward is {answer.value}')
     return Outcome(Status.OK, answer.value, '')
 
@@ -226,6 +235,12 @@ class _Worker:
       with contextlib.suppress(ValueError):
         return f'signal {signal.Signals(-code).name}'
     return f'exit code {code}'
+
+
+def is_finite(value: float) -> bool:
+  """Returns whether a number is finite as a float32, as rewards are."""
+  with np.errstate(over='ignore'):
+    return bool(np.isfinite(np.float32(value)))
 
 
 def _failure(status: Status, reason: str) -> Outcome:

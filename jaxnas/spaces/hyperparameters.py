@@ -133,10 +133,11 @@ def make_space(
 
   Raises:
     ValueError: there is no decision, a name is not a string of its own, a bound
-      is not a finite number, `low >= high`, the logarithm of a bound does not
-      exist, a range has fewer than 2 levels or more than there are floats
-      between its bounds, a choice has no values or equal ones, or a value is
-      not of a kind that JSON can hold.
+      is not a finite number, or not an integer in a range of integers, `low >=
+      high`, the logarithm of a bound does not exist, a range has fewer than 2
+      levels or more than there are floats between its bounds, a choice has no
+      values, equal ones or no order of them, or a value is not of a kind that
+      JSON can hold.
   """
   pairs = decisions.items() if isinstance(decisions, Mapping) else decisions
   grids = tuple(_grid(name, decision) for name, decision in pairs)
@@ -248,11 +249,12 @@ def _grid(name: Any, decision: Any) -> _Grid:
 
 def _range_grid(name: str, levels: Range) -> _Grid:
   low, high = _number(name, levels.low), _number(name, levels.high)
-  num_levels = levels.num_levels
-  if not isinstance(num_levels, int):
+  if not isinstance(levels.num_levels, int | np.integer):
     raise ValueError(
-      f'num_levels of Range {name!r} must be an integer, got {num_levels!r}.'
+      f'num_levels of Range {name!r} must be an integer, got '
+      f'{levels.num_levels!r}.'
     )
+  num_levels = int(levels.num_levels)
   if levels.integer and not (low == int(low) and high == int(high)):
     raise ValueError(
       f'Range {name!r} has integers and needs bounds that are, got {low} and '
@@ -273,12 +275,15 @@ def _range_grid(name: str, levels: Range) -> _Grid:
 
 
 def _choice_grid(name: str, choice: Choice) -> _Grid:
-  if isinstance(choice.values, str) or not isinstance(choice.values, Iterable):
+  given = choice.values
+  if isinstance(given, np.ndarray):
+    given = given.tolist()
+  # The order of a set of strings is another one in every process.
+  if isinstance(given, str | bytes) or not isinstance(given, Sequence):
     raise ValueError(
-      f'Choice {name!r} needs a tuple or a list of values, got '
-      f'{choice.values!r}.'
+      f'Choice {name!r} needs a tuple or a list of values, got {given!r}.'
     )
-  values = tuple(_plain(name, value) for value in choice.values)
+  values = tuple(_plain(name, value) for value in given)
   return _Grid(types.Choice(name, values), values)
 
 
@@ -299,7 +304,9 @@ def _plain(name: Any, value: Any) -> Value:
   is_finite = not isinstance(value, float) or math.isfinite(value)
   if is_finite and isinstance(value, None | bool | int | float | str):
     return value
+  # The arrays of many libraries spell themselves on several lines.
+  given = ' '.join(repr(value).split())
   raise ValueError(
     f'Values of hyperparameter {name!r} must be None, booleans, finite '
-    f'numbers, strings or tuples of these, which JSON can hold; got {value!r}.'
+    f'numbers, strings or tuples of these, which JSON can hold; got {given}.'
   )

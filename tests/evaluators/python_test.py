@@ -5,17 +5,19 @@ import functools
 import multiprocessing
 import os
 import pathlib
+import pickle
 import signal
 import subprocess
 import sys
 import time
+import types
 
 import jax
 import numpy as np
 import pytest
 
 from jaxnas import search as search_lib
-from jaxnas.evaluators import python
+from jaxnas.evaluators import python, worker_pool
 from jaxnas.records import trial_log
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import random_search
@@ -152,7 +154,6 @@ def is_running(pid):
     return False
 
 
-@pytest.mark.skipif(not pathlib.Path('/proc/self').exists(), reason='no /proc')
 def wait_for_the_end_of(pids):
   """Gives the kernel time to end what was killed."""
   deadline = time.monotonic() + 30
@@ -161,6 +162,7 @@ def wait_for_the_end_of(pids):
     time.sleep(0.05)
 
 
+@pytest.mark.skipif(not pathlib.Path('/proc/self').exists(), reason='no /proc')
 def test_nothing_outlives_a_timeout(tmp_path):
   with python.make_evaluator(
     space_of(str(tmp_path)),
@@ -219,6 +221,21 @@ def test_nothing_outlives_the_run(tmp_path, signal_name):
   wait_for_the_end_of(pid_file.read_text().split())
 
 
+def test_an_interruption_while_calls_are_handed_out_ends_them():
+  def calls():
+    yield {'case': 'hangs'}, 0
+    raise KeyboardInterrupt
+
+  workers = worker_pool.Workers(
+    pickle.dumps(reward_functions.behave), 'behave', 1, None
+  )
+  started = time.monotonic()
+  with pytest.raises(KeyboardInterrupt):
+    workers.run(calls(), 0)
+  workers.close()
+  assert time.monotonic() - started < 40
+
+
 def test_the_context_ends_its_workers():
   before = set(multiprocessing.active_children())
   with python.make_evaluator(
@@ -243,7 +260,7 @@ def make_search(evaluator, space):
   )
 
 
-def test_a_search_with_failures_is_resumed_to_the_same_log(tmp_path, evaluator):
+def test_a_search_with_failures_is_resumed_to_the_same_log(tmp_path):
   cases = ('seed', 'raises', 'killed', 'none')
   space = space_of(*cases)
   path, again = tmp_path / 'one.jsonl', tmp_path / 'two.jsonl'
@@ -287,6 +304,41 @@ def test_a_function_that_can_not_be_pickled_is_refused(function):
   ):
     pass
   assert '\n' not in str(error.value)
+
+
+class Unwilling:
+  def __call__(self, value, seed):
+    return 0.0
+
+  def __reduce__(self):
+    raise NotImplementedError('no copies')
+
+
+def test_whatever_keeps_a_function_from_being_pickled_is_told():
+  with (
+    pytest.raises(ValueError, match=r'NotImplementedError: no copies.*`def`'),
+    python.make_evaluator(space_of('a'), Unwilling(), 0.0),
+  ):
+    pass
+
+
+def test_what_can_not_be_called_is_refused():
+  with (
+    pytest.raises(ValueError, match=r'called with a value and .* got 0\.5'),
+    python.make_evaluator(space_of('a'), 0.5, 0.0),
+  ):
+    pass
+
+
+def test_a_program_of_the_standard_input_is_refused(monkeypatch):
+  main = types.ModuleType('__main__')
+  main.__file__ = '<stdin>'
+  monkeypatch.setitem(sys.modules, '__main__', main)
+  with (
+    pytest.raises(ValueError, match=r'standard input.* my_search\.py'),
+    python.make_evaluator(space_of('a'), reward_functions.behave, 0.0),
+  ):
+    pass
 
 
 def test_a_function_of_a_notebook_is_refused(monkeypatch):
@@ -333,10 +385,26 @@ def test_a_module_that_workers_can_not_import_is_told(
     evaluate(evaluator, [0, 0])
 
 
+def test_a_worker_that_can_not_start_again_is_a_crash(tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(tmp_path)
+  path = tmp_path / 'module_that_changes.py'
+  path.write_text('import os\ndef f(value, seed):\n  os._exit(0)\n')
+  module = __import__(path.stem)
+  with python.make_evaluator(
+    space_of('a'), module.f, -1.0, num_retries=0
+  ) as evaluator:
+    assert evaluate(evaluator, [0]).status.tolist() == [Status.CRASHED]
+    path.write_text('raise KeyError("no")\n')
+    evaluation = evaluate(evaluator, [0])
+  assert evaluation.status.tolist() == [Status.CRASHED]
+  assert evaluation.rewards.tolist() == [-1.0]
+
+
 @pytest.mark.parametrize(
   ('settings', 'message'),
   [
-    ({'floor_reward': float('nan')}, 'floor_reward must be finite, got nan'),
+    ({'floor_reward': float('nan')}, 'floor_reward must be finite .* got nan'),
+    ({'floor_reward': -1e300}, 'finite as a float32, got -1e[+]300'),
     ({'num_workers': 0}, 'num_workers must be at least 1, got 0'),
     ({'num_retries': -1}, 'num_retries must be at least 0, got -1'),
     ({'block_size': 0}, 'block_size must be at least 1, got 0'),

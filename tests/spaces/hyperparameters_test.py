@@ -163,6 +163,8 @@ def test_numpy_scalars_become_pythons():
   assert type(space.decode(np.asarray([1]))['x']) is float
   space = one(any_range(np.float64(0.5), np.int32(2)))
   assert type(space.decode(np.asarray([255]))['x']) is float
+  assert one(any_range(0, 1, num_levels=np.int64(4))).size == 4
+  assert one(Choice(np.eye(2))).decode(np.asarray([1]))['x'] == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +210,10 @@ def test_numpy_scalars_become_pythons():
       "'x' needs a tuple or a list of values, got 'relu'",
     ),
     ({'x': any_choice(4)}, "'x' needs a tuple or a list of values, got 4"),
+    ({'x': any_choice({'a'})}, "'x' needs a tuple or a list .* got {'a'}"),
+    ({'x': any_choice(b'ab')}, "'x' needs a tuple or a list .* got b'ab'"),
+    ({'x': Choice(np.asarray(4))}, "'x' needs a tuple or a list .* got 4"),
+    ({'x': Choice((np.eye(2),))}, r"'x' must be .*hold; got array\(\[\[1., 0"),
     ({'x': Choice((1, {2}))}, r"'x' must be .*JSON can hold; got \{2\}"),
     ({'x': Choice((max,))}, "'x' must be .*JSON can hold; got <built-in"),
     ({'x': Choice((1j,))}, "'x' must be .*JSON can hold; got 1j"),
