@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 import numpy as np
@@ -19,7 +20,11 @@ _REWARD = rewards.make_perplexity_reward(metric='perplexity')
 
 
 class TableJudge:
-  """Looks rewards up in Base2Bench."""
+  """Looks rewards up in Base2Bench.
+
+  Attributes:
+    fingerprint: a hash of the rewards.
+  """
 
   def __init__(self, table: base2_bench.Base2Bench):
     """Reads the rewards.
@@ -28,6 +33,7 @@ class TableJudge:
       ValueError: the table is not complete.
     """
     self._rewards = table.rewards()
+    self.fingerprint = hashlib.sha256(self._rewards.tobytes()).hexdigest()[:16]
 
   def __call__(self, tokens: np.ndarray) -> np.ndarray:
     """Returns rewards, `int32[N, T] -> float32[N]`."""
@@ -58,9 +64,16 @@ class TrainJudge:
     self._space, self._trainer = space, trainer
     self._num_steps = num_steps
     self._lines = trial_log.JsonLines(path)
-    self._known = {
-      tuple(line['tokens']): line['reward'] for line in self._lines.lines
-    }
+    try:
+      self._known = {
+        tuple(line['tokens']): line['reward'] for line in self._lines.lines
+      }
+    except (KeyError, TypeError):
+      self._lines.close()
+      raise ValueError(
+        f'{path} holds other lines than the rewards of cells; remove it, and '
+        'the cells are trained again.'
+      ) from None
 
   def __call__(self, tokens: np.ndarray) -> np.ndarray:
     """Returns rewards, `int32[N, T] -> float32[N]`; 0 where a child failed."""

@@ -13,11 +13,14 @@ cells that were found are retrained with fresh seeds.
 
 Every parameter of a controller starts uniform in +-`init_scale` (the paper's
 0.08). Found cells have biases at their leaves, as the LSTM has in its gates:
-without them, at this scale, a cell full of products would be nearly silent.
+without them, at this scale, a leaf that multiplies would be silent. A cell of
+products alone is nearly so even with them. A found cell has as many units as
+the LSTM, but one block of weights a leaf where that has four.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import pathlib
@@ -85,11 +88,30 @@ def run(config: Config, workdir: str) -> None:
     ValueError: a setting is out of range, or the table is not complete.
   """
   succession = _make_succession(config)
-  trainer = _make_trainer(config, succession)
+  dataset = text.load('pydoc', vocab_size=config.vocab_size)
+  trainer = _make_trainer(config, succession, dataset)
+  table = None
+  if config.evaluator == 'table':
+    table = cell_judges.TableJudge(base2_bench.load())
   with contextlib.ExitStack() as stack:
     path = stack.enter_context(workdirs.lock(workdir))
-    workdirs.check_config(path, dataclasses.asdict(config), free=())
-    judge = _make_judge(config, succession, trainer, path, stack)
+    workdirs.check_config(
+      path,
+      {
+        **dataclasses.asdict(config),
+        'num_host_devices': trainer.runner.num_devices,
+        'data_hash': dataset.content_hash,
+        'table_fingerprint': table and table.fingerprint,
+      },
+      free=(),
+    )
+    judge = table or stack.enter_context(
+      contextlib.closing(
+        cell_judges.TrainJudge(
+          succession.space, trainer, config.num_steps, path / 'rewards.jsonl'
+        )
+      )
+    )
     log = stack.enter_context(
       contextlib.closing(trial_log.JsonLines(path / 'generations.jsonl'))
     )
@@ -100,7 +122,9 @@ def run(config: Config, workdir: str) -> None:
       succession_lib.Generation.from_json(line) for line in log.lines
     ]
     if len(generations) < 2 * succession.num_generations - 1:
-      workdirs.write_manifest(path, seed=config.seed)
+      workdirs.write_manifest(
+        path, seed=config.seed, data_hash=dataset.content_hash
+      )
     _search(succession, judge, generations, log)
     _retrain(config, trainer, generations, retrained)
     _write(succession, path, generations, retrained.lines)
@@ -125,6 +149,8 @@ def _make_succession(config: Config) -> succession_lib.Succession:
     )
   if config.num_seeds < 0:
     raise ValueError(f'num_seeds must be at least 0, got {config.num_seeds}.')
+  if config.num_steps < 1:
+    raise ValueError(f'num_steps must be at least 1, got {config.num_steps}.')
   if config.evaluator == 'table' and config.base != 2:
     raise ValueError(
       f'The table has cells of base 2, got --base={config.base}; other bases '
@@ -147,15 +173,10 @@ def _make_succession(config: Config) -> succession_lib.Succession:
   )
 
 
-def _make_trainer(config, succession) -> cell_trainer.CellTrainer:
-  tasks = text_tasks.TextTasks(
-    text.load('pydoc', vocab_size=config.vocab_size),
-    config.batch_size,
-    config.num_unrolled,
-  )
+def _make_trainer(config, succession, dataset) -> cell_trainer.CellTrainer:
   return cell_trainer.CellTrainer(
     succession.space,
-    tasks,
+    text_tasks.TextTasks(dataset, config.batch_size, config.num_unrolled),
     text_training.Recipe(features=config.features),
     learning_rate=config.learning_rate,
     fractions=(1.0,),
@@ -163,15 +184,6 @@ def _make_trainer(config, succession) -> cell_trainer.CellTrainer:
     num_devices=config.num_host_devices,
     seed=config.seed,
   )
-
-
-def _make_judge(config, succession, trainer, path, stack):
-  if config.evaluator == 'table':
-    return cell_judges.TableJudge(base2_bench.load())
-  judge = cell_judges.TrainJudge(
-    succession.space, trainer, config.num_steps, path / 'rewards.jsonl'
-  )
-  return stack.enter_context(contextlib.closing(judge))
 
 
 def _search(succession, judge, generations, log) -> None:
@@ -251,31 +263,40 @@ def _report_perplexities(lines) -> dict[tuple[int, ...], float]:
 
 def _write(succession, path: pathlib.Path, generations, lines) -> None:
   last = [each for each in generations if each.branch == SUCCESSION][-1]
-  cells, counts = np.unique(np.array(last.found), axis=0, return_counts=True)
-  tokens = cells[counts.argmax()]
-  cell = succession.space.decode(tokens)
+  tokens, count = _most_found(last)
+  cell = succession.space.decode(np.array(tokens))
   architecture_file.write_architecture(
     path / 'best.json',
     cell,
-    tokens=tokens.tolist(),
+    tokens=tokens,
     generation=last.number,
-    num_lineages=int(counts.max()),
-    report_perplexity=_report_perplexities(lines).get(tuple(tokens.tolist())),
+    num_lineages=count,
+    reward=last.rewards[last.found.index(tokens)],
+    report_perplexity=_report_perplexities(lines).get(tokens),
   )
   pictures.write_cell(
     path / 'best_cell.svg',
     cell,
-    f'Found most often in generation {last.number}: {counts.max()} of '
+    f'Found most often in generation {last.number}: {count} of '
     f'{len(last.found)} lineages',
   )
   curves.plot_succession(path / 'succession.png', generations)
 
 
+def _most_found(generation) -> tuple[tuple[int, ...], int]:
+  """Returns the cell of most lineages, of such the best, and their number."""
+  counts = collections.Counter(generation.found)
+  rewards = dict(zip(generation.found, generation.rewards, strict=True))
+  best = max(counts, key=lambda cell: (counts[cell], rewards[cell]))
+  return best, counts[best]
+
+
 def _show(config, succession, generations, lines) -> None:
   perplexities = _report_perplexities(lines)
   by_place = {(each.branch, each.number): each for each in generations}
+  by_order = sorted(generations, key=lambda x: (x.number, x.branch))
   rows = []
-  for generation in sorted(generations, key=lambda x: (x.number, x.branch)):
+  for generation in by_order:
     number, branch = generation.number, generation.branch
     parent = by_place.get((branch, number - 1), by_place[CONTROL, 0])
     values = [perplexities.get(cell, np.nan) for cell in generation.found]
@@ -292,11 +313,12 @@ def _show(config, succession, generations, lines) -> None:
         if number
         else '',
         f'{np.mean(generation.rewards):.4f}',
-        f'{np.exp(np.mean(np.log(values))):.2f}' if values else '',
+        f'{np.exp(np.mean(np.log(values))):.2f}' if lines else '',
         f'{np.mean(generation.areas):.4f}',
         ratio,
         f'{np.mean(generation.late_means):.4f}',
         str(sum(generation.num_replaced)),
+        str(generation.is_finite.count(False)),
       ]
     )
   progress.table(
@@ -312,10 +334,27 @@ def _show(config, succession, generations, lines) -> None:
       'against control (95 %)',
       'late mean reward',
       'replaced',
+      'lost',
     ],
     rows,
   )
+  print('Found most often:')
+  for row, generation in zip(rows, by_order, strict=True):
+    tokens, count = _most_found(generation)
+    names = succession.space.decode(np.array(tokens)).names
+    print(f'  {row[0]}: {",".join(map(str, names))} ({count} times)')
   print(sentence(succession_lib.judge(generations), succession.num_lineages))
+  if lines:
+    last = max(number for _, number in by_place)
+    values, others = (
+      [perplexities[cell] for cell in by_place[branch, last].found]
+      for branch in (SUCCESSION, CONTROL)
+    )
+    print(
+      'Retrained, the cells of its last generation have a report perplexity '
+      f'of {_percent(intervals.of_ratio(values, others))} against the '
+      "control's."
+    )
 
 
 def _percent(interval: intervals.Interval) -> str:
@@ -328,23 +367,26 @@ _VERDICTS = {
   'worse': 'Worse: the last generation searches worse than the LSTM',
   'converged': (
     'Converged: most lineages found the same cell again, and the last '
-    'generation searches neither better nor worse than the LSTM'
+    'generation cannot be told from the LSTM by how well it searches'
   ),
   'no difference': (
-    'No difference: the last generation searches neither better nor worse than '
-    'the LSTM, and most lineages did not find the same cell again'
+    'No difference: the last generation cannot be told from the LSTM by how '
+    'well it searches, nor is it sure that most lineages find the same cell '
+    'again'
   ),
+  'undecided': 'Undecided: a single lineage has no interval',
 }
 
 
 def sentence(verdict: succession_lib.Verdict, num_lineages: int) -> str:
   """Returns a verdict in words, with the numbers that say so."""
-  repeats = verdict.repeats
+  repeats, control = verdict.repeats, verdict.control_repeats
   return (
     f'{_VERDICTS[verdict.kind]}; anytime area against control '
     f'{_percent(verdict.area_ratio)}, cells found again in '
     f'{round(repeats.value * num_lineages)} of {num_lineages} lineages (95 % '
-    f'interval {repeats.low:.0%} to {repeats.high:.0%}).'
+    f'interval {100 * repeats.low:.0f} to {100 * repeats.high:.0f} %), by the '
+    f'control in {round(control.value * num_lineages)}.'
   )
 
 

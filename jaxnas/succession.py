@@ -29,7 +29,7 @@ from jaxnas import search as search_lib
 from jaxnas.children import recurrent_cell, recurrent_interpreter
 from jaxnas.controllers import recurrent
 from jaxnas.strategies import reinforce
-from jaxnas.types import SearchSpace
+from jaxnas.types import SearchSpace, Strategy
 
 CONTROL = 'control'
 SUCCESSION = 'succession'
@@ -52,12 +52,17 @@ class Succession:
     key: the run's random key.
     learning_rate: of Adam, for the controller.
     baseline_decay: of the moving average of rewards.
-    features: units of a controller layer, whatever its cell.
+    features: units of a controller layer, whatever its cell. A cell of base `L`
+      has `L` blocks of weights a layer, the LSTM four.
     num_layers: layers of the controller.
     init_scale: every parameter of a controller starts uniform in +- this,
       biases too.
-    use_bias: whether a found cell gets a bias at each leaf, as the LSTM has at
-      each gate. At small scales a cell full of products is silent without.
+    use_bias: whether a found cell gets a bias at each leaf, on the recurrent
+      half, as the LSTM has at each gate. At small scales products are nearly
+      silent: without biases a leaf that multiplies starts at zero, with them it
+      is small. A cell of products alone is silent in either case, and leaves
+      its controller the biases of the softmaxes: decisions that do not depend
+      on each other.
     num_candidates: how many of a generation's best cells may be tried as the
       next one's, should those before them make the controller diverge.
   """
@@ -88,11 +93,19 @@ class Succession:
         raise ValueError(
           f'{name} must be at least 1, got {getattr(self, name)}.'
         )
+    try:
+      _make_strategy(self, None)
+    except ValueError as error:
+      raise ValueError(f"The controller's {error}") from None
 
 
 @dataclasses.dataclass(frozen=True)
 class Generation:
   """What the searches of one generation found, lineage by lineage, `G` of them.
+
+  A controller that has diverged proposes cells of first choices from then on.
+  Where a next best cell takes its place the search starts anew and nothing of
+  it counts; where there is none left, the lineage is lost and all of it counts.
 
   Attributes:
     branch: `CONTROL` or `SUCCESSION`.
@@ -104,7 +117,8 @@ class Generation:
       far.
     late_means: mean reward of the last quarter of the trials.
     num_replaced: how many cells before made the controller diverge.
-    is_finite: whether the controller stayed finite with the cell it has.
+    is_finite: whether the controller stayed finite with the cell it has; if
+      not, the lineage is lost.
   """
 
   branch: str
@@ -159,7 +173,11 @@ def run(
     succession: what the lineages search with.
     evaluate: judges cells.
     done: the generations that were yielded before.
-    on_round: told of branch, generation and round, before each round.
+    on_round: told of branch, generation and round, before each round. Where a
+      cell is replaced, the rounds of its generation start anew.
+
+  Raises:
+    ValueError: `evaluate` gives a reward that is not finite.
   """
   past = {(each.branch, each.number): each for each in done}
   searcher = _Searcher(succession)
@@ -292,6 +310,11 @@ class _Searcher:
       proposed = np.where(is_drawn[:, None, None], proposals.tokens, 0)
       judged = evaluate(proposed.reshape(-1, proposed.shape[-1]))
       judged = np.asarray(judged, np.float32).reshape(proposed.shape[:2])
+      if not np.isfinite(judged).all():
+        raise ValueError(
+          'evaluate must return finite rewards, got '
+          f'{judged[~np.isfinite(judged)][0]}.'
+        )
       state, is_state_finite = tell(program, state, proposals, judged)
       is_finite &= is_drawn & np.asarray(is_state_finite)
       tokens.append(proposed)
@@ -307,25 +330,7 @@ class _Searcher:
     succession = self._succession
     axes = recurrent_interpreter.BATCH_AXES if is_found else None
 
-    def make_strategy(program):
-      make_cell: Callable[..., Any] = recurrent_cell.LSTMCell
-      if program is not None:
-        make_cell = functools.partial(
-          recurrent_interpreter.InterpretedCell,
-          program=program,
-          use_bias=succession.use_bias,
-        )
-      return reinforce.make_reinforce(
-        recurrent.make_controller(
-          succession.space.decisions,
-          lambda features: make_cell(features=features),
-          succession.num_layers,
-          succession.features,
-          succession.init_scale,
-        ),
-        succession.learning_rate,
-        succession.baseline_decay,
-      )
+    make_strategy = functools.partial(_make_strategy, succession)
 
     @jax.jit
     @functools.partial(jax.vmap, in_axes=(axes, 0))
@@ -350,19 +355,46 @@ class _Searcher:
     return self._programs[is_found]
 
 
+def _make_strategy(succession: Succession, program: Any) -> Strategy:
+  """Makes the search of a controller with a cell, an LSTM for `None`."""
+  make_cell: Callable[..., Any] = recurrent_cell.LSTMCell
+  if program is not None:
+    make_cell = functools.partial(
+      recurrent_interpreter.InterpretedCell,
+      program=program,
+      use_bias=succession.use_bias,
+    )
+  return reinforce.make_reinforce(
+    recurrent.make_controller(
+      succession.space.decisions,
+      lambda features: make_cell(features=features),
+      succession.num_layers,
+      succession.features,
+      succession.init_scale,
+    ),
+    succession.learning_rate,
+    succession.baseline_decay,
+  )
+
+
 class Verdict(NamedTuple):
   """What a succession came to.
 
   Attributes:
-    kind: `'improved'`, `'worse'`, `'converged'` or `'no difference'`.
+    kind: `'improved'`, `'worse'`, `'converged'`, `'no difference'` or, of a
+      single lineage, `'undecided'`.
     area_ratio: of the last generation's anytime area to the control's: the
       exponential of the mean over lineages of the logarithm.
-    repeats: in how many lineages the last two generations found one cell.
+    repeats: in which part of the lineages the last two generations found the
+      same cell.
+    control_repeats: the same of the control. Cells that it finds again as often
+      are found again because they are easy to find.
   """
 
   kind: str
   area_ratio: intervals.Interval
   repeats: intervals.Interval
+  control_repeats: intervals.Interval
 
 
 def judge(generations: Sequence[Generation]) -> Verdict:
@@ -371,7 +403,8 @@ def judge(generations: Sequence[Generation]) -> Verdict:
   It has improved, or is worse, if the interval of the ratio of anytime areas in
   the last generation lies on one side of 1. Otherwise it has converged if the
   last two generations found the same cell in most lineages, by the lower end of
-  that share's interval; and if not, there is no difference.
+  that share's interval; and if not, no difference can be told. Intervals are of
+  95 %, and a single lineage has none.
 
   Args:
     generations: all of both branches.
@@ -390,14 +423,19 @@ def judge(generations: Sequence[Generation]) -> Verdict:
   )
   before = by_place[SUCCESSION if last > 1 else CONTROL, last - 1]
   repeats = intervals.of_share(repeats_of(by_place[SUCCESSION, last], before))
+  control_repeats = intervals.of_share(
+    repeats_of(by_place[CONTROL, last], by_place[CONTROL, last - 1])
+  )
   kind = 'no difference'
-  if area_ratio.low > 1:
+  if np.isnan(area_ratio.low):
+    kind = 'undecided'
+  elif area_ratio.low > 1:
     kind = 'improved'
   elif area_ratio.high < 1:
     kind = 'worse'
   elif repeats.low > 0.5:
     kind = 'converged'
-  return Verdict(kind, area_ratio, repeats)
+  return Verdict(kind, area_ratio, repeats, control_repeats)
 
 
 def repeats_of(generation: Generation, before: Generation) -> np.ndarray:

@@ -134,20 +134,22 @@ def make_generation(branch, number, areas, found=None):
     ((1.8, 1.7, 1.9, 1.8), (0, 1, 2, 3), 'worse'),
     ((2.1, 1.9, 2.0, 2.0), (0, 1, 2, 3), 'converged'),
     ((2.1, 1.9, 2.0, 2.0), (0, 1, 6, 7), 'no difference'),
+    ((2.1,), (0,), 'undecided'),
   ],
 )
 def test_verdicts(areas, found, kind):
-  control = (2.0, 2.0, 2.0, 2.0)
+  control = (2.0, 2.0, 2.0, 2.0)[: len(areas)]
   verdict = lib.judge(
     [
       make_generation('control', 0, control),
-      make_generation('control', 1, control),
+      make_generation('control', 1, control, (0, 8, 8, 8)[: len(areas)]),
       make_generation('succession', 1, areas, found),
     ]
   )
   assert verdict.kind == kind
+  assert verdict.control_repeats.value == 1 / len(areas)
   np.testing.assert_allclose(
-    verdict.area_ratio.value, np.prod(np.array(areas) / 2) ** 0.25
+    verdict.area_ratio.value, np.prod(np.array(areas) / 2) ** (1 / len(areas))
   )
   assert verdict.repeats.value == np.mean(np.array(found) < 4)
 
@@ -161,6 +163,29 @@ def test_one_generation_has_nothing_to_be_compared_with():
 def test_settings_out_of_range(name):
   with pytest.raises(ValueError, match=f'{name} must be at least 1, got 0'):
     dataclasses.replace(SUCCESSION, **{name: 0})
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'features': 0}, "controller's features must be greater than 0, got 0"),
+    ({'num_layers': 0}, "controller's num_layers must be greater than 0"),
+    ({'init_scale': -1.0}, "controller's init_scale must be greater than 0"),
+    ({'learning_rate': 0.0}, "controller's learning_rate must be greater"),
+    ({'baseline_decay': 1.0}, r"controller's baseline_decay must be in \[0, 1"),
+  ],
+)
+def test_settings_that_no_controller_has(changes, message):
+  with pytest.raises(ValueError, match=message):
+    dataclasses.replace(SUCCESSION, **changes)
+
+
+def test_a_reward_that_is_not_finite_is_refused():
+  def spoiled(tokens):
+    return np.where(np.arange(len(tokens)) == 1, np.nan, evaluate(tokens))
+
+  with pytest.raises(ValueError, match='must return finite rewards, got nan'):
+    next(iter(lib.run(SUCCESSION, spoiled)))
 
 
 def test_a_generation_of_other_fields_is_refused():

@@ -182,8 +182,9 @@ def _choice_noise(
   layout: layouts.Layout, params: Params, noise: jax.Array
 ) -> jax.Array:
   """Returns what is added to the softmaxes' products before the argmax."""
-  # Noise and mask are in one array, to leave the loop an argmax of a sum.
-  return jnp.where(layout.is_choice, params['bias'] + noise, _MASKED_LOGIT)
+  # Noise and mask are in one array, to leave the loop an argmax of a sum. The
+  # mask is infinite, since a cell may grow logits below any finite one.
+  return jnp.where(layout.is_choice, params['bias'] + noise, -jnp.inf)
 
 
 def _sample_choices(

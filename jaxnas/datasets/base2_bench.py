@@ -21,10 +21,10 @@ from collections.abc import Mapping
 import dataclasses
 import errno
 import json
+import math
 import os
 import pathlib
 from typing import Any, NamedTuple
-import zipfile
 
 import numpy as np
 from scipy import stats
@@ -45,7 +45,8 @@ class Noise(NamedTuple):
       with every seed stayed finite to the last point.
     seed_deviation: standard deviation of the log-perplexity between seeds, the
       root of the mean over cells of the unbiased variance.
-    cell_deviation: standard deviation of the log-perplexity between cells.
+    cell_deviation: standard deviation, between cells, of the mean over seeds of
+      the log-perplexity.
     rank_correlation: Spearman's, between two seeds; the mean over their pairs.
   """
 
@@ -76,6 +77,22 @@ class Base2Bench:
   num_trained: np.ndarray
   points: tuple[int, ...]
   facts: Mapping[str, Any]
+
+  def __post_init__(self):
+    num_cells = math.prod(CARDINALITIES)
+    shape = (*self.num_trained.shape, len(self.points))
+    if (
+      self.cell_of.shape != (num_cells,)
+      or self.num_trained.ndim != 2
+      or self.validation.shape != shape
+      or self.report.shape != shape
+    ):
+      raise ValueError(
+        f'A table has cell_of [{num_cells}], num_trained [C, S], validation '
+        f'and report [C, S, {len(self.points)}]; got {self.cell_of.shape}, '
+        f'{self.num_trained.shape}, {self.validation.shape} and '
+        f'{self.report.shape}.'
+      )
 
   @property
   def cardinalities(self) -> tuple[int, ...]:
@@ -204,9 +221,14 @@ def load(path: str | os.PathLike[str] | None = None) -> Base2Bench:
       )
   except FileNotFoundError:
     raise FileNotFoundError(
-      errno.ENOENT, 'There is no such table; `make base2-table` makes it', path
+      errno.ENOENT,
+      'There is no such table; `make base2-table` makes it in runs/base2_table',
+      path,
     ) from None
-  except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+  except OSError:
+    raise
+  # A damaged file makes zipfile, zlib, tokenize and numpy fail in many ways.
+  except Exception as error:
     raise ValueError(
       f'{path} holds no table of Base2Bench ({error}).'
     ) from None
@@ -234,5 +256,9 @@ def tokens_of(ranks: np.ndarray) -> np.ndarray:
 
 
 def ranks_of(tokens: np.ndarray) -> np.ndarray:
-  """Returns the ranks of cells, `int64[N]`, by their tokens `[N, T]`."""
-  return np.ravel_multi_index(np.moveaxis(tokens, -1, 0), CARDINALITIES)
+  """Returns the ranks of cells, `int64[N]`, by their tokens `[N, T]`.
+
+  Raises:
+    ValueError: a token is out of range.
+  """
+  return np.ravel_multi_index(tuple(np.moveaxis(tokens, -1, 0)), CARDINALITIES)

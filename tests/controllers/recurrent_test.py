@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxnas.children import recurrent_cell as cells
+from jaxnas.children import recurrent_interpreter
 from jaxnas.controllers import recurrent
 from jaxnas.spaces import conv_net, recurrent_cell
 from jaxnas.types import AnchorPoint, Choice, Range
@@ -195,6 +197,65 @@ def test_masked_choices_and_inactive_tokens_give_finite_gradients(
     is_zero = not any(np.any(leaf) for leaf in jax.tree.leaves(grads))
     if scaled is params or tokens[0] == -1:
       assert is_zero == (tokens[0] == -1)
+
+
+def test_samples_are_choices_however_low_their_logits(params, sample):
+  low = {**params, 'bias': jnp.full_like(params['bias'], -1e12)}
+  tokens = np.asarray(sample(low, jax.random.split(jax.random.key(11), 32), 5))
+  assert tokens.min() >= 0
+  assert (tokens < NUM_CHOICES).all()
+
+
+def test_cells_as_data_serve_as_their_compiled_ones_in_one_program():
+  architectures = [
+    recurrent_cell.KNOWN_CELLS['paper_example'],
+    recurrent_cell.parse(
+      'elem_mult,tanh,add,relu,add,sigmoid,elem_mult,tanh,0,2'
+    ),
+    recurrent_cell.make_space(base=2).decode(np.zeros(10, np.int32)),
+  ]
+  traces: list[None] = []
+
+  def run(make_cell, key, tokens):
+    controller = recurrent.make_controller(DECISIONS, make_cell, features=4)
+    init_key, draw_key = jax.random.split(key)
+    params = jax.tree.map(lambda x: 9 * x, controller.init(init_key))
+    keys = jax.random.split(draw_key, 8)
+    drawn = jax.vmap(controller.sample, (None, 0))(params, keys)
+    value, grads = jax.value_and_grad(
+      lambda params: controller.log_prob(params, tokens)[0].sum()
+    )(params)
+    return drawn, value, grads
+
+  @jax.jit
+  @functools.partial(jax.vmap, in_axes=(recurrent_interpreter.BATCH_AXES, 0))
+  def interpreted(program, key):
+    traces.append(None)
+    return run(
+      lambda features: recurrent_interpreter.InterpretedCell(
+        program=program, use_bias=True, features=features
+      ),
+      key,
+      ALL_TOKENS[::7],
+    )
+
+  keys = jax.random.split(jax.random.key(12), len(architectures))
+  together = interpreted(recurrent_interpreter.assemble(architectures), keys)
+  interpreted(recurrent_interpreter.assemble(architectures[::-1]), keys)
+  assert len(traces) == 1
+  for lane, architecture in enumerate(architectures):
+    expected = jax.jit(run, static_argnums=0)(
+      lambda features, architecture=architecture: cells.GrammarCell(
+        architecture=architecture, use_bias=True, features=features
+      ),
+      keys[lane],
+      ALL_TOKENS[::7],
+    )
+    own = jax.tree.map(lambda leaf, lane=lane: leaf[lane], together)
+    np.testing.assert_array_equal(own[0], expected[0])
+    chex.assert_trees_all_close(own[1:], expected[1:], rtol=1e-4, atol=1e-4)
+    kernel = own[2]['cells']['layer_0']['recurrent_kernel']
+    assert np.abs(kernel).max() > 1e-3
 
 
 def test_every_parameter_is_uniform_within_init_scale(controller):

@@ -1,6 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import dataclasses
 import math
 
@@ -106,7 +107,7 @@ def test_rewards_that_a_table_does_not_have(arguments, message):
 
 def test_a_file_that_holds_no_table(tmp_path):
   path = tmp_path / 'table.npz'
-  with pytest.raises(FileNotFoundError):
+  with pytest.raises(FileNotFoundError, match='There is no such table'):
     base2_bench.load(path)
   path.write_bytes(b'PK\x03\x04 and no more')
   with pytest.raises(ValueError, match='holds no table of Base2Bench'):
@@ -114,3 +115,64 @@ def test_a_file_that_holds_no_table(tmp_path):
   np.savez(path, cell_of=np.zeros(3))
   with pytest.raises(ValueError, match='holds no table of Base2Bench'):
     base2_bench.load(path)
+  np.save(tmp_path / 'array.npy', np.zeros(3))
+  with pytest.raises(ValueError, match='holds no table of Base2Bench'):
+    base2_bench.load(tmp_path / 'array.npy')
+
+
+def test_a_damaged_file_is_told_whatever_its_damage(tmp_path):
+  path = tmp_path / 'table.npz'
+  base2_bench.save(make_table(), path)
+  content = path.read_bytes()
+  messages = []
+  for place in range(0, len(content), 7):
+    damaged = bytearray(content)
+    damaged[place] ^= 255
+    path.write_bytes(damaged)
+    # A date in the archive, for example, may be damaged and nothing is lost.
+    with contextlib.suppress(OSError):
+      try:
+        base2_bench.load(path)
+      except ValueError as error:
+        messages.append(str(error))
+  assert len(messages) > len(content) / 14
+  assert all('holds no table of Base2Bench' in each for each in messages)
+
+
+@pytest.mark.parametrize(
+  'changes',
+  [
+    {'cell_of': np.zeros(5, np.int32)},
+    {'points': (1,)},
+    {'report': np.ones((8, 3, 1), np.float32)},
+    {'num_trained': np.ones(8, np.int32)},
+  ],
+)
+def test_arrays_that_do_not_fit_each_other(changes):
+  with pytest.raises(ValueError, match=r'A table has cell_of \[36864\]'):
+    dataclasses.replace(make_table(), **changes)
+
+
+def test_tokens_out_of_range_have_no_rank():
+  with pytest.raises(ValueError, match='invalid entry'):
+    base2_bench.ranks_of(np.array([[2] + [0] * 9]))
+
+
+@pytest.mark.skipif(not base2_bench.PATH.exists(), reason='no table is shipped')
+def test_the_shipped_table_is_complete_and_small():
+  assert base2_bench.PATH.stat().st_size < 2_000_000
+  table = base2_bench.load()
+  assert table.num_cells == spaces.size_up_to_swaps(2) == 18_688
+  assert (table.num_trained >= 0).sum(0).tolist() == [18_688, 1_869, 1_869]
+  rewards = table.rewards()
+  assert (rewards > 0).mean() > 0.5
+  # Cells are of one class if and only if they are equal up to swaps.
+  space = spaces.make_space(2)
+  tokens = base2_bench.tokens_of(np.arange(0, NUM_CELLS, 97))
+  ranks = base2_bench.ranks_of(np.array([space.canonical(t) for t in tokens]))
+  np.testing.assert_array_equal(
+    table.cell_of[ranks], table.cell_of[::97], strict=True
+  )
+  assert len(np.unique(table.cell_of)) == 18_688
+  noise = table.noise()
+  assert (noise.seed_deviation < noise.cell_deviation).all()

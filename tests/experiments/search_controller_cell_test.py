@@ -46,10 +46,12 @@ def test_a_run_is_told_and_resumed(tmp_path, capsys, monkeypatch):
   assert '0, LSTM' in out
   assert '1, succession' in out
   assert 'of 2 lineages (95 % interval' in out
+  assert out.count(' times)') == 3
+  assert 'Retrained, the cells of its last generation have a report' in out
   names = {path.name for path in (tmp_path / 'whole').iterdir()}
   assert names >= {'best.json', 'best_cell.svg', 'succession.png'}
   cell = architecture.load_architecture(tmp_path / 'whole' / 'best.json')
-  assert cell.base == 2
+  assert f'1, succession: {",".join(map(str, cell.names))} (' in out
   lines = read(tmp_path / 'whole' / 'generations.jsonl')
   assert [line['branch'] for line in lines] == [
     'control', 'control', 'succession',
@@ -80,9 +82,37 @@ def test_a_run_is_told_and_resumed(tmp_path, capsys, monkeypatch):
     tmp_path / 'whole' / name
   ).read_bytes()
   capsys.readouterr()
+  # Killed while the second retraining was written.
+  path = tmp_path / 'whole' / 'retrainings.jsonl'
+  content = path.read_bytes()
+  path.write_bytes(content[: content.index(b'\n') + 9])
   experiment.run(CONFIG, tmp_path / 'whole')
   assert 'The generations are all there.' in capsys.readouterr().out
-  assert read(tmp_path / 'whole' / 'retrainings.jsonl') == retrained
+  assert read(path) == retrained
+
+
+def test_a_run_goes_on_with_the_table_that_it_started_with(tmp_path, table):
+  config = dataclasses.replace(CONFIG, num_seeds=0)
+  experiment.run(config, tmp_path)
+  table.validation[:] += 1
+  with pytest.raises(ValueError, match="Config field 'table_fingerprint' is"):
+    experiment.run(config, tmp_path)
+
+
+def test_of_cells_found_as_often_the_best_is_written():
+  generation = succession.Generation(
+    'succession', 1, cells=(None,) * 4,
+    candidates=(((0,),), ((3,),), ((1,),), ((1,),)),
+    rewards=(1.0, 3.0, 2.0, 2.0), areas=(1.0,) * 4, late_means=(1.0,) * 4,
+    num_replaced=(0,) * 4, is_finite=(True,) * 4,
+  )  # fmt: skip
+  assert experiment._most_found(generation) == ((1,), 2)
+  fewer = dataclasses.replace(
+    generation,
+    candidates=generation.candidates[:3],
+    rewards=generation.rewards[:3],
+  )
+  assert experiment._most_found(fewer) == ((3,), 1)
 
 
 def test_cells_can_be_trained_and_are_trained_once(tmp_path):
@@ -96,7 +126,8 @@ def test_cells_can_be_trained_and_are_trained_once(tmp_path):
   rewards = {
     cell: line['reward'] for cell, line in zip(cells, lines, strict=True)
   }
-  for line in read(tmp_path / 'generations.jsonl'):
+  generations = read(tmp_path / 'generations.jsonl')
+  for line in generations:
     for candidates, reward in zip(
       line['candidates'], line['rewards'], strict=True
     ):
@@ -106,18 +137,37 @@ def test_cells_can_be_trained_and_are_trained_once(tmp_path):
         == max(rewards[tuple(cell)] for cell in candidates)
       )
 
+  # Killed in the second generation, in the middle of a line.
+  for name, num_lines in (('generations.jsonl', 1), ('rewards.jsonl', 5)):
+    path = tmp_path / name
+    whole = path.read_bytes()
+    kept = b''.join(whole.splitlines(keepends=True)[:num_lines])
+    path.write_bytes(whole[: len(kept) + 9])
+  before = generations
+  experiment.run(config, tmp_path)
+  assert read(tmp_path / 'generations.jsonl') == before
+  again = read(tmp_path / 'rewards.jsonl')
+  assert len(again) > 5
+  # Cells that only the first generation had are not asked for again.
+  for line in again:
+    assert rewards[tuple(line['tokens'])] == line['reward']
+
 
 def test_the_verdict_says_its_numbers():
   verdict = succession.Verdict(
     'improved',
     intervals.Interval(1.05, 1.02, 1.08),
     intervals.Interval(0.25, 0.1, 0.5),
+    intervals.Interval(0.2, 0.05, 0.4),
   )
   assert experiment.sentence(verdict, 20) == (
     'Improved: the last generation searches better than the LSTM; anytime area '
     'against control +5.00 % (+2.00 to +8.00), cells found again in 5 of 20 '
-    'lineages (95 % interval 10% to 50%).'
+    'lineages (95 % interval 10 to 50 %), by the control in 4.'
   )
+  for kind in ('worse', 'converged', 'no difference', 'undecided'):
+    text = experiment.sentence(verdict._replace(kind=kind), 20)
+    assert text.lower().startswith(f'{kind}: ')
 
 
 @pytest.mark.parametrize(
@@ -128,12 +178,16 @@ def test_the_verdict_says_its_numbers():
     ({'num_trials': 6}, r'a multiple of trials_per_update \(4\), got 6'),
     ({'num_trials': 0}, 'must be at least 1'),
     ({'num_seeds': -1}, 'num_seeds must be at least 0, got -1'),
+    ({'num_steps': 0}, 'num_steps must be at least 1, got 0'),
+    ({'init_scale': 0.0}, "controller's init_scale must be greater than 0"),
     ({'base': 4}, 'need --evaluator=train'),
   ],
 )
 def test_settings_out_of_range(changes, message, tmp_path):
   with pytest.raises(ValueError, match=message):
     experiment.run(dataclasses.replace(CONFIG, **changes), tmp_path)
+  # The folder stays free for the settings that were meant.
+  assert not list(tmp_path.iterdir())
 
 
 def test_a_table_with_gaps_is_refused(table, tmp_path):

@@ -1,0 +1,54 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import numpy as np
+import pytest
+
+from experiments import cell_trainer, text_tasks
+from jaxnas.children import text_training
+from jaxnas.datasets import text
+from jaxnas.spaces import recurrent_cell as spaces
+
+SPACE = spaces.make_space(2)
+
+
+def make_trainer(**changes):
+  settings = {
+    'learning_rate': 0.01, 'fractions': (0.5, 1.0), 'block_size': 4,
+  } | changes  # fmt: skip
+  return cell_trainer.CellTrainer(
+    SPACE,
+    text_tasks.TextTasks(text.load('pydoc', vocab_size=20), 20, 35),
+    text_training.Recipe(features=2),
+    **settings,
+  )
+
+
+def test_a_child_follows_from_its_cell_and_seed_alone():
+  trainer = make_trainer()
+  tokens = np.zeros((6, SPACE.num_tokens), np.int32)
+  tokens[:, 8:] = 2
+  tokens[1, 1] = tokens[2, 3] = 1  # Equal up to a swap of the leaves.
+  tokens[3:] = SPACE.encode(spaces.KNOWN_CELLS['paper_example'])
+  measured = trainer.train(tokens, [0, 0, 0, 0, 1, 0], 4)
+  assert measured['num_trained'].tolist() == [4] * 6
+  for split in cell_trainer.SPLITS:
+    curve = measured[split]
+    assert curve.shape == (6, 2)
+    assert np.isfinite(curve).all()
+    np.testing.assert_array_equal(curve[1], curve[2])
+    np.testing.assert_array_equal(curve[3], curve[5])
+    assert (curve[3] != curve[4]).all()
+    assert (curve[0] != curve[1]).all()
+  alone = trainer.train(tokens[5:], [0], 4)
+  np.testing.assert_array_equal(alone['report'][0], measured['report'][5])
+
+
+def test_all_children_are_of_one_size():
+  # Embedding, softmax with biases, and two kernels for each of two leaves.
+  assert make_trainer().num_params == 20 * 2 + (20 * 2 + 20) + 2 * 2 * (2 * 2)
+
+
+def test_settings_out_of_range():
+  with pytest.raises(ValueError, match='learning_rate must be positive, got 0'):
+    make_trainer(learning_rate=0.0)
