@@ -23,6 +23,7 @@ import pathlib
 import time
 from typing import NamedTuple
 import zipfile
+import zlib
 
 import jax
 import numpy as np
@@ -93,8 +94,10 @@ def run(config: Config, workdir: str) -> None:
       for index in range(builder.num_shards)
       if not _shard_path(path, index).exists()
     ]
+    data_hash = builder.dataset.content_hash
+    workdirs.check_data(path, data_hash)
     if missing:
-      workdirs.write_manifest(path, data_hash=builder.dataset.content_hash)
+      workdirs.write_manifest(path, data_hash=data_hash)
       _make_shards(builder, path, missing, config.num_shards)
     shards = [
       _read_shard(_shard_path(path, index))
@@ -175,8 +178,10 @@ class Builder:
     return base2_bench.Base2Bench(
       cell_of=self._cell_of,
       num_trained=num_trained,
+      # In single precision, as the children's points are.
       points=tuple(
-        math.ceil(fraction * config.num_steps) for fraction in config.fractions
+        math.ceil(np.float32(fraction) * config.num_steps)
+        for fraction in config.fractions
       ),
       facts={
         'content_hash': self.dataset.content_hash,
@@ -236,7 +241,13 @@ def _read_shard(path: pathlib.Path) -> dict[str, np.ndarray]:
   try:
     with np.load(path) as arrays:
       return dict(arrays)
-  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+  except (
+    OSError,
+    ValueError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+  ) as error:
     raise ValueError(
       f'{path} is damaged ({error}); remove it, and it is made again.'
     ) from None
@@ -265,13 +276,23 @@ def _show(table, path, num_shards, num_needed):
   )
   progress.table(
     f'Noise, over {noise.num_cells} cells with {table.num_seeds} seeds',
-    ['steps', 'seed deviation', 'cell deviation', 'rank correlation', 'failed'],
+    [
+      'steps',
+      'seed deviation',
+      'cell deviation',
+      'rank correlation',
+      'in the best tenth',
+      'reward deviation there',
+      'failed',
+    ],
     [
       [
         str(steps),
         f'{noise.seed_deviation[point]:.4f}',
         f'{noise.cell_deviation[point]:.4f}',
         f'{noise.rank_correlation[point]:.4f}',
+        f'{noise.best_rank_correlation[point]:.4f}',
+        f'{noise.reward_deviation[point]:.4f}',
         f'{table.failed_part(point):.1%}',
       ]
       for point, steps in enumerate(table.points)

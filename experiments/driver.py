@@ -72,25 +72,12 @@ def run(experiment: Experiment, folder: str) -> None:
   """
   with workdir.lock(folder) as path:
     workdir.check_config(path, experiment.config)
-    _check_data(path, experiment.facts)
+    workdir.check_data(path, experiment.facts['data_hash'])
     checkpoints = checkpoints_lib.Checkpoints(path / 'checkpoints')
     log = trial_log.TrialLog(path / 'trials.jsonl')
     timings = trial_log.JsonLines(path / 'timings.jsonl')
     with checkpoints, log, timings:
       _run(experiment, path, checkpoints, log, timings)
-
-
-def _check_data(path, facts):
-  """Raises `ValueError` if the run was started with other data."""
-  if not (path / 'manifest.json').exists():
-    return
-  before = workdir.read_manifest(path).get('data_hash')
-  if before != facts['data_hash']:
-    raise ValueError(
-      f'The run in {path} was started with other data, of hash {before}; now '
-      f'it is {facts["data_hash"]}. Start with another --workdir or with the '
-      'same data.'
-    )
 
 
 def _run(experiment, path, checkpoints, log, timings):

@@ -71,16 +71,14 @@ def _load_base2() -> NamedTable:
     f'training each, {best:.4g} for the best.'
   ]
   noise = bench.noise()
-  deviation = float(noise.seed_deviation[-1])
-  if np.isfinite(deviation):
-    # What a logarithm's deviation does to its exponential, to first order.
+  if np.isfinite(noise.reward_deviation[-1]):
     description.append(
       f'Its noise, over {noise.num_cells:,} cells of {bench.num_seeds} seeds: '
-      f'the standard deviation of the log-perplexity is {deviation:.2g} '
-      f'between seeds and {noise.cell_deviation[-1]:.2g} between cells, the '
-      'rank correlation of two seeds '
-      f'{noise.rank_correlation[-1]:.3f}. Another seed moves the best reward '
-      f'by about {2 * deviation * best:.2g}: regrets below that tell how well '
-      'this table was searched, not how good the cells are.'
+      f'two seeds rank all cells with a correlation of '
+      f'{noise.rank_correlation[-1]:.3f} and the best tenth with '
+      f'{noise.best_rank_correlation[-1]:.3f}, whose rewards have a standard '
+      f'deviation of {noise.reward_deviation[-1]:.2g} between seeds. Regrets '
+      'below that tell how well this table was searched, not how good the '
+      'cells are.'
     )
   return NamedTable(table, 'Base2Bench', tuple(description))

@@ -161,6 +161,27 @@ def read_manifest(workdir: str | os.PathLike) -> Mapping[str, Any]:
   return read_json(pathlib.Path(workdir, 'manifest.json'))
 
 
+def check_data(workdir: str | os.PathLike, data_hash: str) -> None:
+  """Checks that a run goes on with the data that it was started with.
+
+  Args:
+    workdir: the run's folder, with or without a manifest.
+    data_hash: of the data, as the manifest has it.
+
+  Raises:
+    ValueError: the run has other data.
+  """
+  if not pathlib.Path(workdir, 'manifest.json').exists():
+    return
+  before = read_manifest(workdir).get('data_hash')
+  if before != data_hash:
+    raise ValueError(
+      f'The run in {workdir} was started with other data, of hash {before}; '
+      f'now it is {data_hash}. Start with another --workdir or with the same '
+      'data.'
+    )
+
+
 def write_json(path: str | os.PathLike, value: Any) -> None:
   """Writes a JSON file: a reader sees the old one or the new one, whole.
 

@@ -75,10 +75,35 @@ def test_rewards_are_those_of_the_paper():
 def test_noise_is_that_of_the_seeds():
   noise = make_table(num_classes=400).noise()
   assert noise.num_cells == 400
-  np.testing.assert_allclose(noise.seed_deviation, 0.1, rtol=0.1)
+  # The median of the deviation of three is 0.83 of the root of its mean square.
+  np.testing.assert_allclose(noise.seed_deviation, 0.083, rtol=0.1)
   np.testing.assert_allclose(noise.cell_deviation, 1.0, rtol=0.1)
   # The correlation of what has a share 1 / 1.01 in common.
   np.testing.assert_allclose(noise.rank_correlation, 0.99, atol=0.01)
+
+
+def test_noise_of_the_best_tenth_by_hand():
+  table = make_table(num_classes=40, num_seeds=2, num_points=1)
+  logs = np.log(table.validation.astype(np.float64))[..., 0]
+  best = logs[np.argsort(logs.mean(1))[:4]]
+  rewards = 80 / np.exp(2 * best)
+  noise = table.noise()
+  np.testing.assert_allclose(
+    noise.reward_deviation,
+    [np.sqrt(np.mean((rewards[:, 0] - rewards[:, 1]) ** 2 / 2))],
+  )
+  ranks = best.argsort(0).argsort(0)
+  # Spearman's, of n = 4 without ties: 1 - 6 sum d^2 / (n (n^2 - 1)).
+  np.testing.assert_allclose(
+    noise.best_rank_correlation,
+    [1 - 6 * np.sum((ranks[:, 0] - ranks[:, 1]) ** 2) / 60],
+  )
+
+
+def test_a_cell_that_explodes_with_one_seed_does_not_decide_the_noise():
+  table = make_table(num_classes=400)
+  table.validation[0, 0] = 1e38
+  np.testing.assert_allclose(table.noise().seed_deviation, 0.083, rtol=0.1)
 
 
 def test_noise_leaves_out_what_failed_or_was_not_repeated():

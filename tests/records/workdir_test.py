@@ -296,3 +296,11 @@ def test_plain_json_is_exact():
     'path': 'a',
     '3': 'x',
   }
+
+
+def test_data_of_another_hash_is_refused(tmp_path):
+  workdir.check_data(tmp_path, 'first')
+  workdir.write_manifest(tmp_path, data_hash='first')
+  workdir.check_data(tmp_path, 'first')
+  with pytest.raises(ValueError, match='of hash first; now it is second'):
+    workdir.check_data(tmp_path, 'second')
