@@ -51,7 +51,10 @@ class Config:
   """Settings of a succession."""
 
   evaluator: str = setting(
-    'table', 'What a cell is judged by.', choices=('table', 'train')
+    'table',
+    "What a cell is judged by. With the table, a child's settings are those of "
+    'the retrainings alone.',
+    choices=('table', 'train'),
   )
   num_lineages: int = setting(20, 'Lineages, each by its own seed.')
   num_generations: int = setting(4, 'Searches of a lineage.')
