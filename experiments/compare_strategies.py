@@ -192,7 +192,7 @@ def _start(config, searches, keys):
     runner = many_searches.ManySearches(search, config.block_size)
     first = next(runner.blocks(keys))
     running[name] = runner, first
-    seconds += runner.run_seconds * (num_blocks - 1)
+    seconds += runner.run_seconds * num_blocks
   num_trials = len(searches) * config.num_seeds * config.num_trials
   print(
     f'Estimated cost: {progress.duration(seconds)} for {num_trials:,} trials: '

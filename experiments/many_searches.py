@@ -142,7 +142,14 @@ class Searches:
     try:
       with np.load(path, allow_pickle=False) as file:
         entries, seconds = file['entries'], float(file['seconds'])
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (
+      ValueError,
+      KeyError,
+      EOFError,
+      # As zipfile tells of what it cannot unpack.
+      RuntimeError,
+      zipfile.BadZipFile,
+    ) as error:
       raise ValueError(f'{path} is damaged ({error}); {hint}.') from None
     if entries.shape != shape:
       raise ValueError(

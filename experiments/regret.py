@@ -21,7 +21,7 @@ class Reach(NamedTuple):
 
   Attributes:
     median: of the first trials that reach it, counted from 1, over all seeds;
-      infinite where fewer than half do.
+      infinite unless more than half do.
     reached: which part of the seeds does.
   """
 

@@ -178,7 +178,8 @@ class Report:
         f'> {self.num_trials}'
         if math.isinf(each.median)
         else f'{each.median:.0f}',
-        f'{each.reached:.0%}',
+        # A tenth is less than one of 500 seeds.
+        f'{each.reached:.1%}',
       )
     ]
     return [
@@ -203,6 +204,6 @@ class Report:
     }[comparison.is_better]
     return (
       f'{first} against {second}, paired by seed: regret {mean:+.4g}, 95 % '
-      f'interval {low:+.4g} to {high:+.4g}; lower on {comparison.better:.0%} '
-      f'of the seeds, equal on {comparison.equal:.0%}: {verdict}.'
+      f'interval {low:+.4g} to {high:+.4g}; lower on {comparison.better:.1%} '
+      f'of the seeds, equal on {comparison.equal:.1%}: {verdict}.'
     )

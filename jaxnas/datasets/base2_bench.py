@@ -54,7 +54,8 @@ class Noise(NamedTuple):
       the log-perplexity.
     rank_correlation: Spearman's, between two seeds; the mean over their pairs.
     best_rank_correlation: the same within the best tenth of the cells, by the
-      mean over seeds of the log-perplexity.
+      mean over seeds of the log-perplexity; a little low, as they are chosen by
+      the same seeds.
     reward_deviation: standard deviation of the reward between seeds within the
       best tenth: the root of the mean over cells of the unbiased variance.
   """

@@ -16,6 +16,7 @@ import math
 import os
 from typing import Any
 import zipfile
+import zlib
 
 import chex
 import jax
@@ -213,13 +214,25 @@ def _read_arrays(path: str) -> dict[str, np.ndarray]:
   """Returns the two arrays of an NPZ file."""
   names = ('cardinalities', 'rewards')
   try:
-    content = np.load(path, allow_pickle=False)
-    if not isinstance(content, np.lib.npyio.NpzFile):
-      raise ValueError('it holds a single array')
-    with content:
+    with open(path, 'rb') as file:
+      content = np.load(file, allow_pickle=False)
+      if not isinstance(content, np.lib.npyio.NpzFile):
+        raise ValueError('it holds a single array')
       arrays = {name: content[name] for name in names if name in content.files}
       found = ', '.join(content.files) or 'none'
-  except (ValueError, EOFError, zipfile.BadZipFile) as error:
+  except (
+    ValueError,
+    EOFError,
+    OSError,
+    # As zipfile tells of a file that is encrypted, or packed in a way that it
+    # does not know.
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+  ) as error:
+    # Of an open file such an error is that of a place that is not in it.
+    if isinstance(error, OSError) and error.filename is not None:
+      raise
     reason = ' '.join(str(error).split())
     raise ValueError(
       f'{path} is not an NPZ file as numpy.savez writes it: {reason}.'

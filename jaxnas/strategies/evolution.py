@@ -267,12 +267,14 @@ def _log_totals(num_choices: np.ndarray, decay: np.ndarray) -> np.ndarray:
     `float32[T, K]`; 0 where a value does not exist or has no other to go to.
   """
   values = np.arange(num_choices.max())
-  steps = np.abs(values[:, None] - values)
-  is_value = values < num_choices[:, None]
-  is_step = is_value[:, None] & is_value[:, :, None] & (steps > 0)
-  weights = np.exp(-np.maximum(steps - 1, 0) * decay[:, None, None])
-  totals = np.sum(weights, axis=-1, where=is_step)
-  return np.log(np.where(totals > 0, totals, 1.0)).astype(np.float32)
+  weights = np.exp(-values * decay[:, None])
+  # Of the steps to one side, by how many there are. A table of all pairs of
+  # values would outgrow memory where a decision has tens of thousands.
+  sums = np.cumsum(weights, axis=1) - weights
+  num_above = num_choices[:, None] - 1 - values
+  totals = sums + np.take_along_axis(sums, np.maximum(num_above, 0), axis=1)
+  is_known = (num_above >= 0) & (totals > 0)
+  return np.log(np.where(is_known, totals, 1.0)).astype(np.float32)
 
 
 def _tournament(population_size: int, sample_size: int) -> np.ndarray:

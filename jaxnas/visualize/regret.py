@@ -48,11 +48,14 @@ def plot_regret(
 ) -> None:
   """Plots regret against trials, both logarithmic.
 
+  A regret of 0, which a logarithm lacks, is drawn below all others: at half of
+  the least mean that is not 0.
+
   Args:
     path: the PNG file.
     curves: one for each strategy.
-    levels: regrets to mark by a line, by what is written on it; those that are
-      0 have no place and are left out.
+    levels: regrets to mark by a line, by what is written on it; those below
+      all curves, as 0, are left out.
     title: written above.
 
   Raises:

@@ -196,3 +196,21 @@ def test_files_that_are_no_tables_are_refused(tmp_path):
   (tmp_path / 'cut.npz').write_bytes(whole.read_bytes()[:300])
   with pytest.raises(ValueError, match=r'cut\.npz is not an NPZ file'):
     tables.load(tmp_path / 'cut.npz')
+
+
+@pytest.mark.parametrize('save', [np.savez, np.savez_compressed])
+def test_a_file_that_was_damaged_anywhere_is_told_by_its_name(tmp_path, save):
+  path = tmp_path / 'damaged.npz'
+  save(path, cardinalities=CARDINALITIES, rewards=REWARDS)
+  whole = path.read_bytes()
+  told = []
+  for place in range(len(whole)):
+    damaged = bytearray(whole)
+    damaged[place] ^= 0xFF
+    path.write_bytes(damaged)
+    try:
+      tables.load(path)
+    except ValueError as error:
+      told.append(str(error))
+  assert len(told) > len(whole) / 2
+  assert all('damaged.npz' in each for each in told)

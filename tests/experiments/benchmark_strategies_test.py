@@ -84,6 +84,44 @@ def test_processes_that_run_together_are_as_slow_as_the_slowest():
   assert benchmark._rate(bursts) == 10
 
 
+class Measured:
+  """A worker and its measurement, which takes so long for 1,000 trials."""
+
+  def __init__(self, seconds):
+    self.facts = {'compile_seconds': 3.0}
+    self.seconds = seconds
+
+  def make(self, name, **settings):
+    del name, settings
+    return self
+
+  def start(self):
+    pass
+
+  def finish(self):
+    return {'seconds': self.seconds, 'num_trials': 1000}
+
+  burst = finish
+
+
+@pytest.mark.parametrize(
+  ('name', 'changes', 'is_cpu', 'floor'),
+  [
+    ('random', {}, True, 20.0),
+    ('random', {}, False, None),
+    ('random', {'num_trials': 100}, True, None),
+    ('ppo', {}, True, None),
+  ],
+)
+def test_random_search_must_be_20_times_as_fast(name, changes, is_cpu, floor):
+  config = benchmark.Config(num_repeats=1, **changes)
+  others = [Measured(1.0), Measured(2.0)]
+  row = benchmark._row(config, name, Measured(0.05), others, is_cpu)
+  assert (row.ours, row.theirs, row.ratio) == (20_000, 1000, 20)
+  assert row.floor == floor
+  assert row.met == ('floor' if floor else '-')
+
+
 def test_without_optuna_there_is_one_line(tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
   config = benchmark.Config(output=str(tmp_path / 'table.json'), **TINY)

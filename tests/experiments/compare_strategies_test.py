@@ -80,7 +80,7 @@ def test_results_are_those_of_the_searches(finished, table):
     found = best - np.maximum.accumulate(rewards[entries], axis=1)
     final[name] = found[:, -1]
     regret = result['regret']
-    np.testing.assert_allclose(regret['mean'], found.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(regret['value'], found.mean(axis=0), atol=1e-6)
     assert len(regret['low']) == len(regret['high']) == 24
     reached = np.mean(found[:, -1] < 1e-6)
     assert result['reach']['0.001']['reached'] == pytest.approx(reached)
@@ -89,7 +89,7 @@ def test_results_are_those_of_the_searches(finished, table):
   for name in ('reinforce', 'ppo', 'evolution'):
     against = strategies[name]['against_random']
     difference = final[name] - final['random']
-    assert against['difference']['mean'] == pytest.approx(
+    assert against['difference']['value'] == pytest.approx(
       difference.mean(), abs=1e-6
     )
     assert against['better'] + against['equal'] + against['worse'] == 1
@@ -188,6 +188,70 @@ def test_one_seed_has_neither_interval_nor_verdict(table, tmp_path, capsys):
   assert 'nan' not in printed
   regret = read_results(tmp_path)['strategies']['random']['regret']
   assert set(regret['low']) == {None}
+
+
+def test_the_estimate_is_of_all_searches_also_where_one_block_holds_them(
+  table, monkeypatch, capsys
+):
+  class Runner:
+    run_seconds = 20.0
+
+    def __init__(self, search, block_size):
+      del search, block_size
+
+    def blocks(self, keys):
+      yield keys
+
+  monkeypatch.setattr(many_searches, 'ManySearches', Runner)
+  for num_seeds, cost in ((4, '20 s for 96'), (5, '40 s for 120')):
+    config = make_config(table, num_seeds=num_seeds)
+    compare._start(config, {'random': None}, np.zeros(num_seeds))
+    assert f'Estimated cost: {cost} trials: ' in capsys.readouterr().out
+
+
+def test_one_seed_of_many_is_neither_none_nor_all(table, tmp_path, capsys):
+  entries = np.zeros((500, 1), np.int32)
+  # The best of the table is its last entry.
+  for name, count in (('random', 1), ('evolution', 499)):
+    found = entries.copy()
+    found[:count] = 59
+    many_searches.Searches(found, 1.0).save(
+      tmp_path / 'searches' / f'{name}.npz'
+    )
+  config = make_config(
+    table,
+    strategies=('random', 'evolution'),
+    num_seeds=500,
+    num_trials=1,
+    trials_per_update=1,
+  )
+  compare.run(config, tmp_path)
+  printed = capsys.readouterr().out
+  assert re.search(r'^random search .* 0\.2%', printed, re.MULTILINE)
+  assert re.search(r'^regularised evolution .* 99\.8%', printed, re.MULTILINE)
+  assert 'lower on 99.6% of the seeds, equal on 0.4%' in printed
+
+
+@pytest.mark.parametrize(
+  ('rewards', 'message'),
+  [
+    (
+      np.zeros(59),
+      r'rewards must .* shape \(60,\), the product of .*; got \(59,\)',
+    ),
+    (np.full(60, np.nan), 'rewards must be finite .*, got nan at place 0'),
+  ],
+)
+def test_bad_tables_are_one_line(rewards, message, tmp_path, capsys):
+  path = tmp_path / 'bad.npz'
+  np.savez(path, cardinalities=CARDINALITIES, rewards=rewards)
+  folder = tmp_path / 'run'
+  code = launch.report_errors(lambda: compare.run(make_config(path), folder))
+  printed = capsys.readouterr().err
+  assert code == 1
+  assert printed.count('\n') == 1
+  assert re.search(rf'bad\.npz: {message}', printed)
+  assert not folder.exists()
 
 
 @pytest.mark.parametrize(

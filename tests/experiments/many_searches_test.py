@@ -78,6 +78,23 @@ def test_random_search_of_a_table_is_as_good_as_it_must_be():
   assert np.all(np.abs(found.mean(axis=0) - expected) < 4 * error)
 
 
+def test_searches_of_a_file_that_is_packed_in_an_unknown_way_are_named(
+  tmp_path,
+):
+  path = tmp_path / 'random.npz'
+  entries = np.arange(6, dtype=np.int32).reshape(2, 3)
+  many_searches.Searches(entries, 1.5).save(path)
+  again = many_searches.Searches.load(path, (2, 3))
+  np.testing.assert_array_equal(again.entries, entries)
+  assert again.seconds == 1.5
+  content = bytearray(path.read_bytes())
+  # The method of compression, in the directory at the end.
+  content[content.index(b'PK\1\2') + 10] = 99
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match=r'random\.npz is damaged .* delete it'):
+    many_searches.Searches.load(path, (2, 3))
+
+
 @pytest.mark.parametrize(('trials', 'batch'), [(10, 4), (0, 4), (4, 0)])
 def test_batches_must_spend_the_budget(trials, batch):
   with pytest.raises(ValueError, match=rf'trials_per_update \({batch}\), got'):

@@ -270,13 +270,18 @@ def test_a_whole_search_is_one_program(strategy):
       proposals = strategy.ask(state, key, 1)
       rewards = jnp.mean(proposals.tokens == OPTIMUM[None], axis=1)
       state, metrics = strategy.tell(state, proposals, rewards)
-      return state, metrics['mean_reward']
+      return state, (proposals, metrics['mean_reward'])
 
     init_key, run_key = jax.random.split(key)
     state = strategy.init(init_key)
-    return jax.lax.scan(step, state, jax.random.split(run_key, 12))[1]
+    return jax.lax.scan(step, state, jax.random.split(run_key, 12))
 
-  rewards = run(jax.random.split(jax.random.key(13), 3))
+  state, (proposals, rewards) = run(jax.random.split(jax.random.key(13), 3))
+  chex.assert_tree_all_finite(state)
+  chex.assert_shape(proposals.tokens, (3, 12, 1, 5))
+  check_proposals(
+    jax.tree.map(lambda leaf: leaf.reshape(36, *leaf.shape[3:]), proposals), 36
+  )
   chex.assert_shape(rewards, (3, 12))
   # One of five tokens is worth 0.2.
   np.testing.assert_allclose(rewards, np.round(5 * rewards) / 5, atol=1e-6)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import functools
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
@@ -169,6 +170,16 @@ def test_a_range_may_have_steps_of_one_level_alone():
   proposals = strategy.ask(state, jax.random.key(6), 64)
   assert set(np.asarray(proposals.tokens)[:, 0].tolist()) == {6, 8}
   np.testing.assert_allclose(proposals.log_prob, np.log(0.5), rtol=1e-6)
+
+
+def test_decisions_of_many_values_need_memory_for_each_and_not_for_pairs():
+  tracemalloc.start()
+  try:
+    evolution.make_evolution((Choice('entry', tuple(range(3000))),))
+    peak = tracemalloc.get_traced_memory()[1]
+  finally:
+    tracemalloc.stop()
+  assert peak < 3000**2
 
 
 @pytest.mark.parametrize(

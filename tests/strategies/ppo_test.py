@@ -140,6 +140,28 @@ def test_first_batch_sets_the_baseline_and_no_parameter(controller):
   assert float(metrics['grad_norm']) == 0.0
 
 
+def test_all_numbers_but_the_epochs_may_be_traced(controller):
+  def make(rate, decay, clip, weight, norm):
+    return ppo.make_ppo(
+      controller,
+      rate,
+      decay,
+      clip,
+      2,
+      entropy_weight=weight,
+      max_grad_norm=norm,
+    )
+
+  settings = 0.1, 0.5, 0.05, 0.3, 0.01
+  batch = second_batch(make(*settings))
+  expected = make(*settings).tell(*batch)
+  traced = jax.jit(lambda *numbers: make(*numbers).tell(*batch))(*settings)
+  chex.assert_trees_all_close(traced, expected, rtol=1e-5, atol=1e-6)
+  assert not np.allclose(
+    expected[0].params['kernel'], batch[0].params['kernel'], atol=0.01
+  )
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
