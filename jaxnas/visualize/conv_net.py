@@ -17,10 +17,9 @@ from collections.abc import Iterator, Sequence
 import dataclasses
 import os
 import pathlib
-from xml.sax import saxutils
 
 from jaxnas.spaces import conv_net
-from jaxnas.visualize import lanes
+from jaxnas.visualize import lanes, svg
 
 # Boxes count as layers do; the image stands before the first.
 _IMAGE = -1
@@ -37,13 +36,12 @@ _FIRST_LANE, _LANE_GAP, _MIN_LANE_GAP = 28, 8, 4
 # From here on lanes lie closer, so that many of them stay a picture.
 _LANES_WIDTH = 320
 _RADIUS = 40
-_MARGIN = 20
 _LEGEND_LINE = 18
 _POOL_LABEL = 100
 # The legend's longest line, in the widest of the usual sans-serif fonts.
 _MIN_WIDTH = 420
 
-_INK, _MUTED, _FILL, _POOL = '#24292f', '#5b6470', '#f7f8fa', '#e3e8ee'
+_FILL, _POOL = '#f7f8fa', '#e3e8ee'
 # Near to Okabe and Ito's, which colour-blind readers tell apart, and dark
 # enough to be seen as thin lines.
 _COLORS = ('#0067a8', '#c04f00', '#00805c', '#a5548a', '#3d9dd4', '#b88600')
@@ -91,7 +89,7 @@ def draw_net(net: conv_net.ConvNet, title: str = '') -> str:
     net: any network.
     title: what to write above the network; may be empty.
   """
-  title = ''.join(letter for letter in title if letter.isprintable())
+  title = svg.printable(title)
   lines = lanes.route(
     (source, target)
     for target, sources in enumerate(_sources(net))
@@ -99,30 +97,22 @@ def draw_net(net: conv_net.ConvNet, title: str = '') -> str:
   )
   legend = _legend(net)
   layout = _place(net, lines, title, len(legend))
-  name = saxutils.escape(
-    title or f'Convolutional network of {len(net.layers)} layers'
-  )
-  size = f'{layout.width:g} {layout.height:g}'
-  width, height = size.split()
-  parts = [
-    f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" '
-    f'width="{width}" height="{height}" role="img" font-family="sans-serif">',
-    f'<title>{name}</title>',
-    f'<desc>{saxutils.escape(to_text(net))}</desc>',
-    f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-  ]
-  if title:
-    middle = layout.width / 2
-    parts.append(_text(middle, _MARGIN + 6, name, size=15, weight='bold'))
-  parts += _draw_pools(net, layout)
+  parts = [*_draw_pools(net, layout)]
   # Lines that reach far lie below: the shorter are harder to follow.
   for line in sorted(lines, key=lambda line: line.source - line.target):
     parts.append(_draw_line(net, line, layout))
   parts += _draw_boxes(net, layout)
   for row, content in enumerate(reversed(legend)):
-    y = layout.height - _MARGIN - _LEGEND_LINE * row
-    parts.append(_text(layout.width / 2, y, content, 11, _MUTED))
-  return '\n'.join([*parts, '</svg>', ''])
+    y = layout.height - svg.MARGIN - _LEGEND_LINE * row
+    parts.append(svg.text(layout.width / 2, y, content, 11, svg.MUTED))
+  return svg.sheet(
+    layout.width,
+    layout.height,
+    title,
+    f'Convolutional network of {len(net.layers)} layers',
+    to_text(net),
+    parts,
+  )
 
 
 def _describe(net: conv_net.ConvNet, number: int) -> str:
@@ -231,14 +221,14 @@ def _place(
   gap = max(_LANES_WIDTH / max(*counts, 1), _MIN_LANE_GAP)
   gap = min(gap, _LANE_GAP)
   left, right = (
-    _BOX_WIDTH / 2 + (_FIRST_LANE + gap * count if count else _MARGIN)
+    _BOX_WIDTH / 2 + (_FIRST_LANE + gap * count if count else svg.MARGIN)
     for count in counts
   )
   content = left + right + (_POOL_LABEL if net.pool_after else 0)
-  width = max(content, _MIN_WIDTH, 10 * len(title)) + 2 * _MARGIN
+  width = max(content, _MIN_WIDTH, 10 * len(title)) + 2 * svg.MARGIN
   start = (width - content) / 2
-  column = _stack(net, lines, _MARGIN + (12 if title else -_GAP))
-  legend = _LEGEND_LINE * num_legend + 12 + _MARGIN
+  column = _stack(net, lines, svg.MARGIN + (12 if title else -_GAP))
+  legend = _LEGEND_LINE * num_legend + 12 + svg.MARGIN
   return _Layout(
     x=start + left,
     column=column,
@@ -298,7 +288,9 @@ def _draw_pools(net: conv_net.ConvNet, layout: _Layout) -> Iterator[str]:
       f'<rect x="{left:g}" y="{y - _BAND / 2:g}" width="{right - left:g}" '
       f'height="{_BAND}" fill="{_POOL}"/>'
     )
-    yield _text(right + 8, y + 4, '2 × 2 max pool', 11, _MUTED, anchor='start')
+    yield svg.text(
+      right + 8, y + 4, '2 × 2 max pool', 11, svg.MUTED, anchor='start'
+    )
     yield '</g>'
 
 
@@ -316,9 +308,9 @@ def _draw_end(
 ) -> Iterator[str]:
   top, bottom = layout.column.tops[box], layout.column.bottoms[box]
   y = (top + bottom) / 2 + 4.5 - 8 * (len(content) - 1)
-  yield _box(layout.x, top, bottom, _MUTED)
+  yield _box(layout.x, top, bottom, svg.MUTED)
   for row, words in enumerate(content):
-    yield _text(layout.x, y + 16 * row, words, 12)
+    yield svg.text(layout.x, y + 16 * row, words, 12)
 
 
 def _draw_layer(
@@ -336,7 +328,7 @@ def _draw_layer(
     f'V{bottom - 9:g}a9 9 0 0 0 9 9h{_CHIP - 9}z" fill="{color}"/>'
   )
   middle = left + _CHIP / 2
-  yield _text(middle, y + 5, str(number), 14, '#ffffff', 'bold')
+  yield svg.text(middle, y + 5, str(number), 14, '#ffffff', 'bold')
   # The filter in proportion to the largest of the network.
   unit = _GLYPH / max(max(other.height, other.width) for other in net.layers)
   width, height = unit * layer.width, unit * layer.height
@@ -352,14 +344,14 @@ def _draw_layer(
     rows.append(f'stride {layer.stride_height} × {layer.stride_width}')
   y -= 3 + 7 * (len(rows) - 1)
   size = f'{layer.height} × {layer.width}'
-  yield _text(x, y, size, 14, weight='bold', anchor='start')
+  yield svg.text(x, y, size, 14, weight='bold', anchor='start')
   for row, content in enumerate(rows):
-    yield _text(x, y + 16 + 14 * row, content, 11, anchor='start')
+    yield svg.text(x, y + 16 + 14 * row, content, 11, anchor='start')
   yield '</g>'
 
 
 def _color(box: int) -> str:
-  return _MUTED if box == _IMAGE else _COLORS[box % len(_COLORS)]
+  return svg.MUTED if box == _IMAGE else _COLORS[box % len(_COLORS)]
 
 
 def _box(x: float, top: float, bottom: float, color: str) -> str:
@@ -367,19 +359,4 @@ def _box(x: float, top: float, bottom: float, color: str) -> str:
     f'<rect x="{x - _BOX_WIDTH / 2:g}" y="{top:g}" width="{_BOX_WIDTH}" '
     f'height="{bottom - top:g}" rx="9" fill="{_FILL}" stroke="{color}" '
     'stroke-width="1.4"/>'
-  )
-
-
-def _text(
-  x: float,
-  y: float,
-  content: str,
-  size: float,
-  color: str = _INK,
-  weight: str = 'normal',
-  anchor: str = 'middle',
-) -> str:
-  return (
-    f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" fill="{color}" '
-    f'font-weight="{weight}" text-anchor="{anchor}">{content}</text>'
   )

@@ -18,6 +18,7 @@ import pathlib
 from xml.sax import saxutils
 
 from jaxnas.spaces import recurrent_cell
+from jaxnas.visualize import svg
 
 _COMBINERS = {'add': '+', 'elem_mult': '×', 'max': 'max'}
 _ACTIVATIONS = {
@@ -31,7 +32,6 @@ _ACTIVATIONS = {
 # Lengths are in the picture's own units, pixels at scale 1.
 _BOX_WIDTH, _BOX_HEIGHT = 60, 52
 _SLOT = 108
-_MARGIN = 20
 _INJECT_GAP = 18
 _ARROW = 26
 _INPUTS_HEIGHT = 52
@@ -39,7 +39,7 @@ _LEGEND_HEIGHT = 48
 # The legend's longer line, in the widest of the usual sans-serif fonts.
 _MIN_WIDTH = 500
 
-_INK, _MUTED, _FILL = '#24292f', '#5b6470', '#f3f5f8'
+_FILL = '#f3f5f8'
 # Vermilion and blue of Okabe and Ito, which colour-blind readers tell apart.
 _IN, _IN_FILL, _OUT = '#c04f00', '#fff0e3', '#0067a8'
 
@@ -89,27 +89,22 @@ def draw_cell(cell: recurrent_cell.RecurrentCell, title: str = '') -> str:
     cell: any cell.
     title: what to write above the cell; may be empty.
   """
-  title = ''.join(letter for letter in title if letter.isprintable())
+  title = svg.printable(title)
   layout = _place(cell, title)
-  name = saxutils.escape(title or f'Recurrent cell of base {cell.base}')
-  size = f'{layout.width:g} {layout.height:g}'
-  width, height = size.split()
-  parts = [
-    f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" '
-    f'width="{width}" height="{height}" role="img" font-family="sans-serif">',
-    f'<title>{name}</title>',
-    f'<desc>{saxutils.escape(to_formula(cell))}</desc>',
-    f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-  ]
-  if title:
-    middle = layout.width / 2
-    parts.append(_text(middle, _MARGIN + 6, name, size=15, weight='bold'))
-  parts += _draw_edges(cell, layout)
-  parts += _draw_nodes(cell, layout)
-  parts += _draw_injection(cell, layout)
-  parts += _draw_memory(cell, layout)
-  parts += _draw_legend(cell, layout)
-  return '\n'.join([*parts, '</svg>', ''])
+  return svg.sheet(
+    layout.width,
+    layout.height,
+    title,
+    f'Recurrent cell of base {cell.base}',
+    to_formula(cell),
+    [
+      *_draw_edges(cell, layout),
+      *_draw_nodes(cell, layout),
+      *_draw_injection(cell, layout),
+      *_draw_memory(cell, layout),
+      *_draw_legend(cell, layout),
+    ],
+  )
 
 
 def _equations(cell: recurrent_cell.RecurrentCell) -> Iterator[list[str]]:
@@ -173,7 +168,9 @@ class _Layout:
 
 def _place(cell: recurrent_cell.RecurrentCell, title: str) -> _Layout:
   width = max(
-    cell.base * _SLOT + 2 * _MARGIN, _MIN_WIDTH, 10 * len(title) + 2 * _MARGIN
+    cell.base * _SLOT + 2 * svg.MARGIN,
+    _MIN_WIDTH,
+    10 * len(title) + 2 * svg.MARGIN,
   )
   left = (width - cell.base * _SLOT) / 2
   x = [left + (leaf + 0.5) * _SLOT for leaf in range(cell.base)]
@@ -194,14 +191,14 @@ def _place(cell: recurrent_cell.RecurrentCell, title: str) -> _Layout:
       inject_y = edge - _INJECT_GAP - _BOX_HEIGHT / 2
       edge = inject_y - _BOX_HEIGHT / 2
     exit_y += [edge] * count
-  top = edge - _ARROW - 26 - (30 if title else 0) - _MARGIN / 2
+  top = edge - _ARROW - 26 - (30 if title else 0) - svg.MARGIN / 2
   return _Layout(
     tuple(x),
     tuple(value - top for value in y),
     tuple(value - top for value in exit_y),
     inject_y - top,
     width,
-    _INPUTS_HEIGHT + _LEGEND_HEIGHT + _MARGIN - top,
+    _INPUTS_HEIGHT + _LEGEND_HEIGHT + svg.MARGIN - top,
   )
 
 
@@ -219,12 +216,12 @@ def _draw_edges(
       )
       anchor = 'end' if side < 0 else 'start'
       label = _subscript(weight, str(leaf), 10)
-      yield _text(
-        at + 4 * side, bottom + 21, label, 10, color=_MUTED, anchor=anchor
+      yield svg.text(
+        at + 4 * side, bottom + 21, label, 10, color=svg.MUTED, anchor=anchor
       )
       time = 't' if source == 'x' else 't−1'
       label = _subscript(source, time, 14)
-      yield _text(at + (side > 0) * 4, bottom + 44, label, 14)
+      yield svg.text(at + (side > 0) * 4, bottom + 44, label, 14)
   for node in range(root):
     parent = cell.base + node // 2
     x, top, turn = layout.x[node], layout.y[node] - half, layout.exit_y[node]
@@ -239,7 +236,7 @@ def _draw_edges(
   x, top = layout.x[root], layout.exit_y[root] - _ARROW
   path = f'M{x:g} {layout.y[root] - half:g}V{top + 6:g}'
   yield _edge(path, x, top, root, 'h_t')
-  yield _text(x, top - 8, _subscript('h', 't', 16), 16, weight='bold')
+  yield svg.text(x, top - 8, _subscript('h', 't', 16), 16, weight='bold')
 
 
 def _draw_nodes(
@@ -253,9 +250,9 @@ def _draw_nodes(
     yield from _box(x, y, cell.combiners[node], cell.activations[node])
     yield (
       f'<circle cx="{corner[0]:g}" cy="{corner[1]:g}" r="9.5" '
-      f'fill="#ffffff" stroke="{_MUTED}"/>'
+      f'fill="#ffffff" stroke="{svg.MUTED}"/>'
     )
-    yield _text(corner[0], corner[1] + 3.7, str(node), 10.5)
+    yield svg.text(corner[0], corner[1] + 3.7, str(node), 10.5)
     yield '</g>'
 
 
@@ -270,7 +267,7 @@ def _draw_injection(
   x, y = x - _BOX_WIDTH / 2, y + _BOX_HEIGHT / 4
   yield _side_edge(x - 20, x, y, 'c', 'inject', _IN)
   label = _subscript('c', 't−1', 15)
-  yield _text(x - 23, y + 4, label, 15, _IN, 'bold', 'end')
+  yield svg.text(x - 23, y + 4, label, 15, _IN, 'bold', 'end')
   yield '</g>'
 
 
@@ -283,14 +280,14 @@ def _draw_memory(
   yield f'<circle cx="{x:g}" cy="{y:g}" r="3.2" fill="{_OUT}"/>'
   yield _side_edge(x, tip, y, cell.read_index, 'c_t', _OUT)
   label = _subscript('c', 't', 15)
-  yield _text(tip + 3, y + 4, label, 15, _OUT, 'bold', 'start')
+  yield svg.text(tip + 3, y + 4, label, 15, _OUT, 'bold', 'start')
   yield '</g>'
 
 
 def _draw_legend(
   cell: recurrent_cell.RecurrentCell, layout: _Layout
 ) -> Iterator[str]:
-  middle, y = layout.width / 2, layout.height - _MARGIN - 20
+  middle, y = layout.width / 2, layout.height - svg.MARGIN - 20
   enters = f'enters after node {cell.inject_index}'
   leaves = f'leaves node {cell.read_index} before its activation'
   boxes = (
@@ -298,10 +295,10 @@ def _draw_legend(
   )
   yield '<g data-legend="">'
   enters = _subscript('c', 't−1', 11, enters)
-  yield _text(middle - 32, y, enters, 11, _IN, anchor='end')
+  yield svg.text(middle - 32, y, enters, 11, _IN, anchor='end')
   leaves = _subscript('c', 't', 11, leaves)
-  yield _text(middle - 8, y, leaves, 11, _OUT, anchor='start')
-  yield _text(middle, y + 20, boxes, 11, _MUTED)
+  yield svg.text(middle - 8, y, leaves, 11, _OUT, anchor='start')
+  yield svg.text(middle, y + 20, boxes, 11, svg.MUTED)
   yield '</g>'
 
 
@@ -310,7 +307,7 @@ def _box(
   y: float,
   combiner: str,
   activation: str,
-  color: str = _INK,
+  color: str = svg.INK,
   fill: str = _FILL,
 ) -> Iterator[str]:
   left, top = x - _BOX_WIDTH / 2, y - _BOX_HEIGHT / 2
@@ -325,8 +322,8 @@ def _box(
   )
   sign = _COMBINERS[combiner]
   size = 14 if sign.isalpha() else 20
-  yield _text(x, y - 8.5, _ACTIVATIONS[activation], 14)
-  yield _text(x, y + (18 if sign.isalpha() else 21), sign, size)
+  yield svg.text(x, y - 8.5, _ACTIVATIONS[activation], 14)
+  yield svg.text(x, y + (18 if sign.isalpha() else 21), sign, size)
 
 
 def _edge(
@@ -335,8 +332,8 @@ def _edge(
   """Returns a line whose arrow points up to `(x, y)`."""
   return (
     f'<g data-from="{source}" data-to="{target}">'
-    f'<path d="{path}" fill="none" stroke="{_MUTED}" stroke-width="1.5"/>'
-    f'<path d="M{x:g} {y:g}l-4 8h8z" fill="{_MUTED}"/></g>'
+    f'<path d="{path}" fill="none" stroke="{svg.MUTED}" stroke-width="1.5"/>'
+    f'<path d="M{x:g} {y:g}l-4 8h8z" fill="{svg.MUTED}"/></g>'
   )
 
 
@@ -354,21 +351,6 @@ def _side_edge(
     f'<path d="M{start:g} {y:g}H{end - 6:g}" stroke="{color}" '
     'stroke-width="1.8"/>'
     f'<path d="M{end:g} {y:g}l-8 -4v8z" fill="{color}"/></g>'
-  )
-
-
-def _text(
-  x: float,
-  y: float,
-  content: str,
-  size: float,
-  color: str = _INK,
-  weight: str = 'normal',
-  anchor: str = 'middle',
-) -> str:
-  return (
-    f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" fill="{color}" '
-    f'font-weight="{weight}" text-anchor="{anchor}">{content}</text>'
   )
 
 
