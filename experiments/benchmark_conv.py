@@ -17,10 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import dataclasses
-import errno
 import functools
-import os
-import pathlib
 import sys
 import time
 from typing import Any
@@ -29,11 +26,15 @@ import numpy as np
 
 from experiments import benchmark_conv_costs as costs_lib
 from experiments import benchmark_conv_shapes as shapes_lib
-from experiments import benchmark_frameworks, benchmark_worker, launch
+from experiments import (
+  benchmark_frameworks,
+  benchmark_table,
+  benchmark_worker,
+  launch,
+)
 from experiments.benchmark_conv_costs import Cost
 from experiments.benchmark_conv_shapes import SHAPES
-from experiments.benchmark_table import Row, format_table
-from jaxnas.records import workdir
+from experiments.benchmark_table import Row
 from jaxnas.spaces import conv_net as spaces
 
 setting = launch.setting
@@ -117,13 +118,7 @@ class Config:
 
 def run(config: Config) -> list[Row]:
   """Measures, prints the table and writes it; returns its rows."""
-  output = pathlib.Path(os.path.expanduser(config.output))
-  # Before the minutes of measuring, not after.
-  output.parent.mkdir(parents=True, exist_ok=True)
-  if output.is_dir():
-    raise IsADirectoryError(
-      errno.EISDIR, 'output must be a file, and is a folder', str(output)
-    )
+  output = benchmark_table.prepare(config.output)
   started = time.perf_counter()
   with contextlib.ExitStack() as stack:
     frameworks = benchmark_frameworks.Frameworks(
@@ -133,16 +128,8 @@ def run(config: Config) -> list[Row]:
     rows = benchmark.measure()
   seconds = time.perf_counter() - started
   about = {**frameworks.about, **benchmark.about}
-  print(format_table(rows, about, benchmark.left_out, seconds), flush=True)
-  workdir.write_json(
-    output,
-    {
-      'about': about,
-      'config': dataclasses.asdict(config),
-      'rows': [row.to_json() for row in rows],
-      'left_out': benchmark.left_out,
-      'seconds': seconds,
-    },
+  benchmark_table.publish(
+    output, config, rows, about, benchmark.left_out, seconds
   )
   return rows
 

@@ -17,23 +17,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import importlib.util
 import os
-import pathlib
 import sys
 import time
 from typing import Any
 
 from experiments import (
   benchmark_frameworks,
+  benchmark_table,
   benchmark_worker,
   launch,
   strategy_settings,
 )
-from experiments.benchmark_table import Row, format_table
+from experiments.benchmark_table import Row
 from jaxnas.datasets import base2_bench
-from jaxnas.records import workdir
 
 setting = launch.setting
 
@@ -107,27 +105,12 @@ def run(config: Config) -> list[Row]:
       'Optuna is missing: `make bench-strategies` installs it, or '
       "`pip install '.[bench]'`."
     )
-  output = pathlib.Path(os.path.expanduser(config.output))
-  # Before the minutes of measuring, not after.
-  output.parent.mkdir(parents=True, exist_ok=True)
-  if output.is_dir():
-    raise IsADirectoryError(
-      errno.EISDIR, 'output must be a file, and is a folder', str(output)
-    )
+  output = benchmark_table.prepare(config.output)
   started = time.perf_counter()
   with contextlib.ExitStack() as stack:
     rows, about = _measure(config, stack)
   seconds = time.perf_counter() - started
-  print(format_table(rows, about, {}, seconds), flush=True)
-  workdir.write_json(
-    output,
-    {
-      'about': about,
-      'config': dataclasses.asdict(config),
-      'rows': [row.to_json() for row in rows],
-      'seconds': seconds,
-    },
-  )
+  benchmark_table.publish(output, config, rows, about, {}, seconds)
   return rows
 
 

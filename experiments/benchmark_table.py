@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import errno
+import os
+import pathlib
 from typing import Any
+
+from jaxnas.records import workdir
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +58,55 @@ class Row:
   def to_json(self) -> dict[str, Any]:
     """Returns the row as a dict."""
     return {**dataclasses.asdict(self), 'met': self.met}
+
+
+def prepare(output: str) -> pathlib.Path:
+  """Makes the folder of a table's file: before minutes of measuring, not after.
+
+  Args:
+    output: the file's path; `~` is the user's folder.
+
+  Raises:
+    OSError: the folder can not be made, or the path is one.
+  """
+  path = pathlib.Path(os.path.expanduser(output))
+  path.parent.mkdir(parents=True, exist_ok=True)
+  if path.is_dir():
+    raise IsADirectoryError(
+      errno.EISDIR, 'output must be a file, and is a folder', str(path)
+    )
+  return path
+
+
+def publish(
+  output: pathlib.Path,
+  config: Any,
+  rows: Sequence[Row],
+  about: Mapping[str, Any],
+  left_out: Mapping[str, str],
+  seconds: float,
+) -> None:
+  """Prints a table and writes it as JSON.
+
+  Args:
+    output: the file.
+    config: the benchmark's settings, a dataclass.
+    rows: what was measured.
+    about: lines of the header, by name; a value may itself be a mapping.
+    left_out: why rows are missing, by name.
+    seconds: how long it all took.
+  """
+  print(format_table(rows, about, left_out, seconds), flush=True)
+  workdir.write_json(
+    output,
+    {
+      'about': about,
+      'config': dataclasses.asdict(config),
+      'rows': [row.to_json() for row in rows],
+      'left_out': left_out,
+      'seconds': seconds,
+    },
+  )
 
 
 def format_table(

@@ -30,7 +30,7 @@ def test_rows_are_measured_and_written(tmp_path, capfd, monkeypatch):
   output = tmp_path / 'new' / 'table.json'
   rows = benchmark.run(benchmark.Config(output=str(output), **TINY))
   written = json.loads(output.read_text())
-  assert set(written) == {'about', 'config', 'rows', 'seconds'}
+  assert set(written) == {'about', 'config', 'rows', 'left_out', 'seconds'}
   assert {'machine', 'devices', 'jax', 'Optuna', 'table'} <= set(
     written['about']
   )
