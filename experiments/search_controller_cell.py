@@ -316,7 +316,7 @@ def _show(config, succession, generations, lines) -> None:
         if number
         else '',
         f'{np.mean(generation.rewards):.4f}',
-        f'{np.exp(np.mean(np.log(values))):.2f}' if lines else '',
+        f'{np.median(values):.2f}' if lines else '',
         f'{np.mean(generation.areas):.4f}',
         ratio,
         f'{np.mean(generation.late_means):.4f}',
@@ -326,7 +326,7 @@ def _show(config, succession, generations, lines) -> None:
     )
   progress.table(
     f'{succession.num_lineages} lineages, {config.num_trials} trials a search; '
-    'means over lineages',
+    'means over lineages, of perplexities the median',
     [
       'generation',
       'different cells',
@@ -348,16 +348,29 @@ def _show(config, succession, generations, lines) -> None:
     print(f'  {row[0]}: {",".join(map(str, names))} ({count} times)')
   print(sentence(succession_lib.judge(generations), succession.num_lineages))
   if lines:
-    last = max(number for _, number in by_place)
-    values, others = (
-      [perplexities[cell] for cell in by_place[branch, last].found]
-      for branch in (SUCCESSION, CONTROL)
+    print(_retrained(perplexities, by_place))
+
+
+def _retrained(perplexities, by_place) -> str:
+  """Says how good the last cells of both branches are, trained anew."""
+  last = max(number for _, number in by_place)
+  pairs = [
+    tuple(perplexities[cell] for cell in cells)
+    for cells in zip(
+      by_place[SUCCESSION, last].found,
+      by_place[CONTROL, last].found,
+      strict=True,
     )
-    print(
-      'Retrained, the cells of its last generation have a report perplexity '
-      f'of {_percent(intervals.of_ratio(values, others))} against the '
-      "control's."
-    )
+  ]
+  finite = [pair for pair in pairs if np.isfinite(pair).all()]
+  if not finite:
+    return 'Retrained, no pair of cells of the last generation stayed finite.'
+  ratio = intervals.of_ratio(*zip(*finite, strict=True))
+  return (
+    f'Retrained, the cells of its last generation have a report perplexity of '
+    f"{_percent(ratio)} against the control's, in the {len(finite)} of "
+    f'{len(pairs)} lineages where both stayed finite.'
+  )
 
 
 def _percent(interval: intervals.Interval) -> str:

@@ -11,6 +11,7 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import trial_log
@@ -72,3 +73,12 @@ def test_a_space_of_ones_own_is_searched_by_a_script(tmp_path):
   assert len(trials) == 8
   assert {trial.status for trial in trials} == {'ok'}
   assert 'architecture=' in result.stdout
+
+
+def test_searches_of_the_table_are_one_program(capsys):
+  (program,) = (text for text in snippets() if 'search.scan' in text)
+  names = {}
+  exec(program.replace(', 100)', ', 3)'), names)
+  best = float(capsys.readouterr().out)
+  rewards = names['table'].rewards
+  assert np.quantile(rewards, 0.9) < best <= rewards.max()
