@@ -365,7 +365,8 @@ def _retrained(perplexities, by_place) -> str:
   finite = [pair for pair in pairs if np.isfinite(pair).all()]
   if not finite:
     return 'Retrained, no pair of cells of the last generation stayed finite.'
-  ratio = intervals.of_ratio(*zip(*finite, strict=True))
+  values, others = zip(*finite, strict=True)
+  ratio = intervals.of_ratio(values, others)
   return (
     f'Retrained, the cells of its last generation have a report perplexity of '
     f"{_percent(ratio)} against the control's, in the {len(finite)} of "
