@@ -103,11 +103,11 @@ def run(config: Config, workdir: str) -> None:
       {
         **dataclasses.asdict(config),
         'num_host_devices': trainer.runner.num_devices,
-        'data_hash': dataset.content_hash,
         'table_fingerprint': table and table.fingerprint,
       },
       free=(),
     )
+    workdirs.check_data(path, dataset.content_hash)
     judge = table or stack.enter_context(
       contextlib.closing(
         cell_judges.TrainJudge(
@@ -115,11 +115,9 @@ def run(config: Config, workdir: str) -> None:
         )
       )
     )
-    log = stack.enter_context(
-      contextlib.closing(trial_log.JsonLines(path / 'generations.jsonl'))
-    )
-    retrained = stack.enter_context(
-      contextlib.closing(trial_log.JsonLines(path / 'retrainings.jsonl'))
+    log, retrained = (
+      stack.enter_context(trial_log.JsonLines(path / f'{name}.jsonl'))
+      for name in ('generations', 'retrainings')
     )
     generations = [
       succession_lib.Generation.from_json(line) for line in log.lines
