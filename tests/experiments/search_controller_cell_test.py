@@ -91,9 +91,15 @@ def test_a_run_is_told_and_resumed(tmp_path, capsys, monkeypatch):
   assert read(path) == retrained
 
 
-def test_a_run_goes_on_with_the_table_that_it_started_with(tmp_path, table):
+def test_a_run_goes_on_with_the_data_that_it_started_with(tmp_path, table):
   config = dataclasses.replace(CONFIG, num_seeds=0)
   experiment.run(config, tmp_path)
+  manifest = tmp_path / 'manifest.json'
+  written = manifest.read_text()
+  manifest.write_text(json.dumps({**json.loads(written), 'data_hash': 'other'}))
+  with pytest.raises(ValueError, match='other data, of hash other'):
+    experiment.run(config, tmp_path)
+  manifest.write_text(written)
   table.validation[:] += 1
   with pytest.raises(ValueError, match="Config field 'table_fingerprint' is"):
     experiment.run(config, tmp_path)
