@@ -24,7 +24,7 @@ from typing import Any
 
 from absl import app, flags
 
-from experiments import host
+from jaxnas.runs import host
 
 # The flags made here are listed by `--help` as those of the module that calls.
 flags.disclaim_key_flags()

@@ -26,7 +26,6 @@ import numpy as np
 
 from experiments import (
   conv_routes,
-  driver,
   image_tasks,
   launch,
   search_settings,
@@ -38,6 +37,7 @@ from jaxnas.controllers import anchors, recurrent
 from jaxnas.datasets import images
 from jaxnas.evaluators import batched, memory, rewards, routes
 from jaxnas.records import workdir as workdir_lib
+from jaxnas.runs import search_run
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
 from jaxnas.types import SearchSpace
@@ -163,12 +163,12 @@ def run(config: Config, workdir: str) -> None:
   route = None
   if pathlib.Path(workdir, 'manifest.json').exists():
     route = workdir_lib.read_manifest(workdir).get('route')
-  driver.run(make_experiment(config, route), workdir)
+  search_run.run(make_experiment(config, route), workdir)
 
 
 def make_experiment(
   config: Config, route: str | None = None
-) -> driver.Experiment:
+) -> search_run.Experiment:
   """Makes everything of a run that its settings decide.
 
   Args:
@@ -229,7 +229,7 @@ def make_experiment(
   chosen = makers.make(route)
   key = jax.random.key(config.seed)
   field = _Field(config, space, makers)
-  return driver.Experiment(
+  return search_run.Experiment(
     config=dataclasses.asdict(config),
     search=search_lib.Search(
       space=space,

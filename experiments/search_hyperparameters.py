@@ -29,13 +29,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import driver, image_tasks, launch, search_settings
+from experiments import image_tasks, launch, search_settings
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.children import image_training, perceptron
 from jaxnas.controllers import recurrent
 from jaxnas.datasets import images
 from jaxnas.evaluators import batched, compiled, grouped, rewards
+from jaxnas.runs import search_run
 from jaxnas.spaces import hyperparameters as spaces
 from jaxnas.types import Runner, SearchSpace
 from jaxnas.visualize import hyperparameters as pictures
@@ -99,10 +100,10 @@ def run(config: Config, workdir: str) -> None:
     config: the settings.
     workdir: the run's folder.
   """
-  driver.run(make_experiment(config), workdir)
+  search_run.run(make_experiment(config), workdir)
 
 
-def make_experiment(config: Config) -> driver.Experiment:
+def make_experiment(config: Config) -> search_run.Experiment:
   """Makes everything of a run that its settings decide.
 
   Raises:
@@ -130,7 +131,7 @@ def make_experiment(config: Config) -> driver.Experiment:
   reward = rewards.make_accuracy_reward(config.reward_power, _METRIC)
   key = jax.random.key(config.seed)
   field = _Field(config, space, children)
-  return driver.Experiment(
+  return search_run.Experiment(
     config=dataclasses.asdict(config),
     search=search_lib.Search(
       space=space,

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import driver, launch, search_settings, text_tasks
+from experiments import launch, search_settings, text_tasks
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.children import recurrent_cell as cells
@@ -27,6 +27,7 @@ from jaxnas.children import recurrent_interpreter, text_training
 from jaxnas.controllers import recurrent as controllers
 from jaxnas.datasets import text
 from jaxnas.evaluators import batched, rewards
+from jaxnas.runs import search_run
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.types import SearchSpace
 from jaxnas.visualize import recurrent_cell as pictures
@@ -69,10 +70,10 @@ def run(config: Config, workdir: str) -> None:
     config: the settings.
     workdir: the run's folder.
   """
-  driver.run(make_experiment(config), workdir)
+  search_run.run(make_experiment(config), workdir)
 
 
-def make_experiment(config: Config) -> driver.Experiment:
+def make_experiment(config: Config) -> search_run.Experiment:
   """Makes everything of a run that its settings decide.
 
   Raises:
@@ -138,7 +139,7 @@ def make_experiment(config: Config) -> driver.Experiment:
       reward=reward,
     )
 
-  return driver.Experiment(
+  return search_run.Experiment(
     config=dataclasses.asdict(config),
     search=search,
     make_retraining=make_retraining,

@@ -145,7 +145,13 @@ def make_arms(
   if known:
     tokens = [np.asarray(space.encode(each)) for each in known]
     arms.append(
-      search_lib.Arm('known', fixed.make_fixed(tokens), len(known), len(known))
+      search_lib.Arm(
+        'known',
+        fixed.make_fixed(tokens),
+        len(known),
+        len(known),
+        role=search_lib.Role.KNOWN,
+      )
     )
   num_arms = len(config.strategies) * config.num_repeats
   num_trials = config.num_trials // num_arms
@@ -167,6 +173,10 @@ def make_arms(
         config.trials_per_update,
         repeat,
         num_active,
+        search_lib.Role.BASELINE
+        if name == strategy_settings.BASELINE
+        else search_lib.Role.SEARCHED,
+        strategy_settings.NAMES[name],
       )
       for repeat in range(config.num_repeats)
     )

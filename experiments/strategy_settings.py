@@ -24,6 +24,9 @@ NAMES = {
 
 STRATEGIES = tuple(NAMES)
 
+BASELINE = 'random'
+"""The strategy that the others are compared with."""
+
 
 @dataclasses.dataclass(frozen=True)
 class StrategySettings:

@@ -29,8 +29,6 @@ import jax.numpy as jnp
 from experiments import (
   image_tasks,
   launch,
-  training_driver,
-  training_terms,
 )
 from jaxnas import retraining
 from jaxnas.children import (
@@ -44,6 +42,7 @@ from jaxnas.children.image_training import Recipe
 from jaxnas.datasets import image_preprocessing, images
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
+from jaxnas.runs import training_run, training_terms
 from jaxnas.spaces import conv_net as spaces
 
 setting = launch.setting
@@ -144,10 +143,10 @@ def run(config: Config, workdir: str) -> None:
     config: the settings.
     workdir: the run's folder.
   """
-  training_driver.run(make_training(config), workdir)
+  training_run.run(make_training(config), workdir)
 
 
-def make_training(config: Config) -> training_driver.Training:
+def make_training(config: Config) -> training_run.Training:
   """Makes everything of a training that its settings decide.
 
   Raises:
@@ -172,7 +171,7 @@ def make_training(config: Config) -> training_driver.Training:
     height, width, channels, dataset.num_classes
   )
   child = _Child(config, recipe, architecture, dataset)
-  return training_driver.Training(
+  return training_run.Training(
     label=(
       f'{config.architecture}: layers {len(architecture.layers)}, parameters '
       f'{num_params:,}, multiply-adds of an image {num_multiply_adds:,}, steps '

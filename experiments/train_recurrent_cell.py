@@ -28,8 +28,6 @@ import jax.numpy as jnp
 from experiments import (
   launch,
   text_tasks,
-  training_driver,
-  training_terms,
 )
 from jaxnas import retraining
 from jaxnas.children import long_training, text_training
@@ -37,6 +35,7 @@ from jaxnas.children.long_training import Recipe
 from jaxnas.datasets import text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights
+from jaxnas.runs import training_run, training_terms
 
 setting = launch.setting
 
@@ -131,10 +130,10 @@ def run(config: Config, workdir: str) -> None:
     config: the settings.
     workdir: the run's folder.
   """
-  training_driver.run(make_training(config), workdir)
+  training_run.run(make_training(config), workdir)
 
 
-def make_training(config: Config) -> training_driver.Training:
+def make_training(config: Config) -> training_run.Training:
   """Makes everything of a training that its settings decide.
 
   Raises:
@@ -206,7 +205,7 @@ def make_training(config: Config) -> training_driver.Training:
 
   params = jax.eval_shape(init).params
   num_params = sum(leaf.size for leaf in jax.tree.leaves(params))
-  return training_driver.Training(
+  return training_run.Training(
     label=(
       f'{config.architecture}: layers {config.num_layers}, units '
       f'{config.features}, parameters {num_params:,}, steps of an epoch '

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
+import enum
 from typing import Any, NamedTuple
 import zlib
 
@@ -74,18 +75,34 @@ class DepthSchedule:
     return self.depth(num_trials) * self.decisions_per_layer
 
 
+class Role(enum.Enum):
+  """What an arm is for.
+
+  Attributes:
+    SEARCHED: its strategy is what the run is about.
+    BASELINE: what the others are compared with, as random search is.
+    KNOWN: architectures that were known before the search.
+  """
+
+  SEARCHED = 'searched'
+  BASELINE = 'baseline'
+  KNOWN = 'known'
+
+
 @dataclasses.dataclass(frozen=True)
 class Arm:
   """One strategy with its own state, budget and cache.
 
   Attributes:
-    name: as `'reinforce'`.
+    name: what the log calls it, as `'reinforce'`.
     strategy: who proposes.
     num_trials: the budget, counted in proposals; a multiple of `batch_size`.
     batch_size: how many architectures are proposed before the strategy learns.
     repeat: tells repeats of one arm apart.
     num_active: how many decisions are made, by how many of the arm's trials are
       done; the log tells it of each trial. All of them by default.
+    role: what the arm is for.
+    label: what people call it, as `'REINFORCE'`; the name by default.
   """
 
   name: str
@@ -94,8 +111,12 @@ class Arm:
   batch_size: int
   repeat: int = 0
   num_active: Callable[[int], int] | None = None
+  role: Role = Role.SEARCHED
+  label: str = ''
 
   def __post_init__(self):
+    if not self.label:
+      object.__setattr__(self, 'label', self.name)
     if self.batch_size < 1:
       raise ValueError(
         f'Arm {self.name!r} needs batch_size >= 1, got {self.batch_size}.'

@@ -20,6 +20,7 @@ FLOORS = (
   ('search',),
   ('retraining', 'succession'),
   ('export', 'visualize'),
+  ('runs',),
   ('experiments',),
 )
 LEVEL = {

@@ -286,7 +286,9 @@ def test_auto_measures_says_why_and_is_kept(
   workdir.write_json(tmp_path / 'manifest.json', {'route': 'compiled'})
   made = []
   monkeypatch.setattr(
-    search_conv_net.driver, 'run', lambda experiment, _: made.append(experiment)
+    search_conv_net.search_run,
+    'run',
+    lambda experiment, _: made.append(experiment),
   )
   search_conv_net.run(config, str(tmp_path))
   assert len(measured) == 2

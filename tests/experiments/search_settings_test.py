@@ -3,14 +3,10 @@
 
 """Tests of the arms that settings make, and of what people call them."""
 
-import types
-
 import jax
-import numpy as np
 import pytest
 
-from experiments import driver, search_settings, strategy_settings
-from jaxnas import retraining
+from experiments import search_settings, strategy_settings
 from jaxnas.controllers import recurrent
 from jaxnas.spaces import recurrent_cell
 
@@ -90,20 +86,3 @@ def test_bad_settings_are_refused(changes, message):
 def test_a_small_budget_is_refused_for_evolution_alone():
   config = small(strategies=('ppo', 'random'), population_size=100)
   assert len(make_arms(config)) == 4
-
-
-def test_verdicts_and_rows_have_the_names_that_people_use():
-  better, worse = (
-    types.SimpleNamespace(report=np.array(values))
-    for values in ([100.0, 101.0, 102.0], [120.0, 121.0, 122.0])
-  )
-  assert driver._verdict(
-    retraining.PERPLEXITY, 'evolution', better, 'random', worse
-  ).startswith('regularised evolution against random search: perplexity ratio')
-  assert driver._verdict(
-    retraining.PERPLEXITY, 'ppo', worse, 'LSTM', better
-  ).endswith('LSTM is better.')
-  contestant = types.SimpleNamespace(tokens=(0, 1), label='ppo #12')
-  assert driver._row_name('ppo', 3, contestant) == (
-    'best by PPO (#12, of 3 retrained)'
-  )

@@ -16,14 +16,13 @@ import pytest
 from experiments import (
   launch,
   train_conv_net,
-  training_clock,
-  training_driver,
 )
 from jaxnas.children import conv_net, image_training
 from jaxnas.datasets import images
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
 from jaxnas.records import checkpoints, workdir
+from jaxnas.runs import training_clock, training_run
 from jaxnas.spaces import known_conv_nets as known
 from jaxnas.spaces import recurrent_cell
 
@@ -251,7 +250,7 @@ def test_the_best_epoch_is_the_one_of_the_highest_accuracy(config, tmp_path):
       return next(left), 1
     return training.measure(child, split)
 
-  training_driver.run(
+  training_run.run(
     dataclasses.replace(training, measure=measure), tmp_path / 'made_up'
   )
   run(config, tmp_path / 'short', num_epochs=2)
@@ -273,9 +272,7 @@ def test_a_training_that_diverges_is_told_in_one_line(config, tmp_path, capsys):
   data, num_epochs = training.data
   data = data._replace(images=data.images * np.inf)
   training = dataclasses.replace(training, data=(data, num_epochs))
-  code = launch.report_errors(
-    lambda: training_driver.run(training, str(tmp_path))
-  )
+  code = launch.report_errors(lambda: training_run.run(training, str(tmp_path)))
   assert code == 1
   error = capsys.readouterr().err
   assert error.count('\n') == 1

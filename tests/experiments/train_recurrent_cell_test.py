@@ -24,14 +24,13 @@ from experiments import (
   launch,
   text_tasks,
   train_recurrent_cell,
-  training_clock,
-  training_driver,
 )
 from jaxnas.children import text_training
 from jaxnas.datasets import text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights as weights_file
 from jaxnas.records import checkpoints, workdir
+from jaxnas.runs import training_clock, training_run
 from jaxnas.spaces import recurrent_cell as space
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -364,7 +363,7 @@ def with_perplexities(config, values):
 
 def test_the_best_epoch_is_kept_and_not_the_last(config, tmp_path):
   training = with_perplexities(config, [5.0, 3.0, 4.0])
-  training_driver.run(training, tmp_path / 'made_up')
+  training_run.run(training, tmp_path / 'made_up')
   run(config, tmp_path / 'short', num_epochs=2)
   kept = weights_file.load_weights(tmp_path / 'made_up' / 'weights.npz')
   assert kept.facts['epoch'] == 2
@@ -377,7 +376,7 @@ def test_a_diverged_training_stops_and_keeps_what_was_good(
   config, tmp_path, capsys
 ):
   training = with_perplexities(config, [5.0, float('inf')])
-  code = launch.report_errors(lambda: training_driver.run(training, tmp_path))
+  code = launch.report_errors(lambda: training_run.run(training, tmp_path))
   assert code == 1
   error = capsys.readouterr().err
   assert error.count('\n') == 1

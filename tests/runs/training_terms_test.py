@@ -3,8 +3,8 @@
 
 import pytest
 
-from experiments import training_terms
 from jaxnas import retraining
+from jaxnas.runs import training_terms
 
 TERMS = training_terms.Terms(retraining.ACCURACY, 'loss', 'images', '--rate')
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Drives a search from its start or resumption to its tables and files."""
+"""Runs a search from its start or resumption to its tables and files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments import strategy_settings
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.export import architecture as architecture_file
@@ -26,7 +25,7 @@ from jaxnas.visualize import curves, progress
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-  """What a search experiment hands to the driver.
+  """What an experiment hands to `run`.
 
   Attributes:
     config: the settings, complete: nothing is left for the machine to decide.
@@ -229,7 +228,7 @@ def _write(experiment, path, log, retraining):
     )
   plotted = []
   for arm in experiment.search.arms:
-    if arm.name == 'known':
+    if arm.role is search_lib.Role.KNOWN:
       continue
     trials = [
       trial for trial in log.trials if (trial.arm, trial.repeat) == arm.identity
@@ -303,6 +302,12 @@ def _show_search(experiment, log):
   )
 
 
+def _trials_of(arms, role, log):
+  """Returns the trials of all arms of a role."""
+  identities = {arm.identity for arm in arms if arm.role is role}
+  return [t for t in log.trials if (t.arm, t.repeat) in identities]
+
+
 def _value(measure, value):
   """Spells a value of the measure: accuracies in per cent."""
   return f'{value:.2f}' if measure.is_ratio else f'{100 * value:.2f} %'
@@ -310,11 +315,12 @@ def _value(measure, value):
 
 def _show_known(experiment, log):
   metric = experiment.search_metric
-  known = [trial for trial in log.trials if trial.arm == 'known']
+  arms = experiment.search.arms
+  known = _trials_of(arms, search_lib.Role.KNOWN, log)
   rewards = [
     trial.reward
-    for trial in log.trials
-    if trial.arm == 'random' and trial.duplicate_of is None
+    for trial in _trials_of(arms, search_lib.Role.BASELINE, log)
+    if trial.duplicate_of is None
   ]
   names = experiment.facts.get('known', ())
   for name, trial in zip(names, known, strict=False):
@@ -333,10 +339,14 @@ def _show_comparison(experiment, log, retraining):
   measure = experiment.measure
   results = retraining_lib.results(retraining, log)
   best = retraining_lib.best_of_groups(results, measure)
+  arms = {arm.name: arm for arm in experiment.search.arms}
+  labels = {
+    group: arms[group].label if group in arms else group for group in best
+  }
   counts = collections.Counter(row.contestant.group for row in results)
   columns = {
     'architecture': lambda group, row: _row_name(
-      group, counts[group], row.contestant
+      labels[group], counts[group], row.contestant
     ),
     f'report {measure.name}': lambda _, row: _value(measure, row.report.mean()),
     '+-': lambda _, row: _spread(measure, row.report),
@@ -363,18 +373,30 @@ def _show_comparison(experiment, log, retraining):
   )
   if experiment.describe is not None:
     for group, row in best.items():
-      name = _row_name(group, counts[group], row.contestant)
+      name = _row_name(labels[group], counts[group], row.contestant)
       architecture = experiment.describe(row.contestant.architecture)
       print(f'{name}: {architecture}.')
   found = [name for name in best if best[name].contestant.tokens is not None]
-  for name in best:
-    if 'random' in found and name != 'random':
-      print(_verdict(measure, name, best[name], 'random', best['random']))
+  baselines = [
+    name for name in found if arms[name].role is search_lib.Role.BASELINE
+  ]
+  pairs = [
+    (name, other)
+    for other in baselines
+    for name in best
+    if name not in baselines
+  ]
   # What was found is also compared with what people would have taken.
-  for name in found:
-    for other in best:
-      if other not in found and name != 'random':
-        print(_verdict(measure, name, best[name], other, best[other]))
+  pairs += [
+    (name, other)
+    for name in found
+    for other in best
+    if other not in found and name not in baselines
+  ]
+  for name, other in pairs:
+    print(
+      _verdict(measure, labels[name], best[name], labels[other], best[other])
+    )
 
 
 def _spread(measure, values):
@@ -383,18 +405,14 @@ def _spread(measure, values):
   return _value(measure, values.std(ddof=1))
 
 
-def _row_name(group, count, contestant):
+def _row_name(label, count, contestant):
   if contestant.tokens is None:
-    return group
-  name = strategy_settings.NAMES.get(group, group)
+    return label
   number = contestant.label.split()[-1]
-  return f'best by {name} ({number}, of {count} retrained)'
+  return f'best by {label} ({number}, of {count} retrained)'
 
 
 def _verdict(measure, name, row, other_name, other):
-  name, other_name = (
-    strategy_settings.NAMES.get(each, each) for each in (name, other_name)
-  )
   comparison = retraining_lib.compare(measure, row.report, other.report)
   heading = f'{name} against {other_name}: '
   if np.isnan(comparison.value):

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Drives a long training from its start or resumption to its tables and files.
+"""Runs a long training from its start or resumption to its tables and files.
 
 Files beside those of every run: `epochs.jsonl` (a line for each epoch, added
 to only), `weights.npz` (the model of the best epoch), `result.json` and,
@@ -20,15 +20,15 @@ from absl import logging
 import jax
 import jax.numpy as jnp
 
-from experiments import training_clock, training_terms
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import trial_log, workdir
+from jaxnas.runs import training_clock, training_terms
 from jaxnas.visualize import progress
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Training:
-  """What a training experiment hands to the driver.
+  """What an experiment hands to `run`.
 
   A state has `num_trained`, the steps taken, and `is_alive`, false from the
   first loss or gradient on that is not finite. A model is what of a state is

@@ -9,7 +9,7 @@ import sys
 import jax
 import pytest
 
-from experiments import host
+from jaxnas.runs import host
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -36,7 +36,7 @@ def updates(monkeypatch):
 def test_devices_are_split_before_the_first_use(tmp_path):
   program = (
     'import jax\n'
-    'from experiments import host\n'
+    'from jaxnas.runs import host\n'
     'host.prepare_devices(2)\n'
     'print(jax.device_count())\n'
   )
