@@ -534,6 +534,7 @@ def _judge(search: Search, plans: Sequence[_Plan]) -> list[trial_log.Trial]:
       status=Status(evaluation.status[row]).name.lower(),
       duplicate_of=None if plan.first == plan.number else plan.first,
       settings=plan.proposal.settings,
+      reason=evaluation.reasons[row] if evaluation.reasons else '',
     )
     for row, plan in enumerate(plans)
   ]

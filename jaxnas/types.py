@@ -343,11 +343,14 @@ class Evaluation(NamedTuple):
     rewards: `float32[N]`, always finite; the floor reward where a child failed.
     metrics: a dict of arrays `[N]`; may hold NaN where a child failed.
     status: `int32[N]`, values of `Status`.
+    reasons: of each a line that says why it failed, empty where it did not or
+      nobody knows; none at all where nobody knows of any.
   """
 
   rewards: np.ndarray
   metrics: Mapping[str, np.ndarray]
   status: np.ndarray
+  reasons: Sequence[str] = ()
 
 
 class Evaluator(NamedTuple):

@@ -152,6 +152,7 @@ def _to_evaluation(
     rewards=np.array(rewards, np.float32),
     metrics={},
     status=np.array([outcome.status for outcome in outcomes], np.int32),
+    reasons=tuple(outcome.reason for outcome in outcomes),
   )
 
 

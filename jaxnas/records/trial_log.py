@@ -39,6 +39,8 @@ class Trial:
     status: how its training ended, `'ok'` or `'diverged'` for example.
     duplicate_of: the number of the earlier trial whose result this one has.
     settings: what else was asked for, such as a retraining's learning rate.
+    reason: a line that says why it failed, where that is known; what is empty
+      is left out of the file.
   """
 
   number: int
@@ -51,6 +53,7 @@ class Trial:
   status: str
   duplicate_of: int | None = None
   settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  reason: str = ''
 
   def __post_init__(self):
     if not math.isfinite(self.reward):
@@ -66,19 +69,27 @@ class Trial:
 
   def to_json(self) -> dict[str, Any]:
     """Returns the trial as a dict that `json.dumps` accepts."""
-    return {
+    plain = {
       field.name: workdir.plain_json(getattr(self, field.name))
       for field in dataclasses.fields(self)
     }
+    if not self.reason:
+      del plain['reason']
+    return plain
 
   @classmethod
   def from_json(cls, fields: Mapping[str, Any]) -> Trial:
     """Returns the trial that `to_json` gave; raises `ValueError` otherwise."""
     expected = [field.name for field in dataclasses.fields(cls)]
-    if sorted(fields) != sorted(expected):
+    # Logs that are older than the reasons, and most trials, have none.
+    if sorted({'reason': '', **fields}) != sorted(expected):
       raise ValueError(
         f'A trial has the fields {", ".join(expected)}; got '
         f'{", ".join(sorted(fields))}.'
+      )
+    if not isinstance(fields.get('reason', ''), str):
+      raise ValueError(
+        f'The reason of a trial is text, got {fields["reason"]!r}.'
       )
     try:
       tokens, metrics = fields['tokens'], fields['metrics']

@@ -75,6 +75,20 @@ def test_trials_come_back_as_they_were(tmp_path):
   assert trial_log.read_trials(path)[:3] == trials
 
 
+def test_a_reason_is_in_the_line_of_a_trial_that_has_one(tmp_path):
+  path = tmp_path / 'trials.jsonl'
+  reason = "KeyError: 'lr' at my_search.py:11"
+  trials = [make_trial(0), make_trial(1, status='failed', reason=reason)]
+  with trial_log.TrialLog(path) as log:
+    log.append(trials)
+  assert trial_log.read_trials(path) == trials
+  first, second = map(json.loads, path.read_text().splitlines())
+  assert 'reason' not in first
+  assert second['reason'] == reason
+  with pytest.raises(ValueError, match='reason of a trial is text, got 3'):
+    trial_log.Trial.from_json({**first, 'reason': 3})
+
+
 def test_a_line_is_compact_valid_json_in_fixed_order(tmp_path):
   path = tmp_path / 'trials.jsonl'
   with trial_log.TrialLog(path) as log:
