@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnas import intervals
+from jaxnas import statistics
 
 
 class Reach(NamedTuple):
@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
     worse: with a higher one.
   """
 
-  difference: intervals.Interval
+  difference: statistics.Interval
   better: float
   equal: float
   worse: float
@@ -67,13 +67,13 @@ def simple_regret(rewards: np.ndarray, entries: np.ndarray) -> np.ndarray:
   return rewards.max() - np.maximum.accumulate(rewards[entries], axis=1)
 
 
-def mean_curve(regrets: np.ndarray) -> intervals.Interval:
+def mean_curve(regrets: np.ndarray) -> statistics.Interval:
   """Estimates the mean regret after every trial, from `[S, R]`.
 
   Intervals are cut at 0, which no regret is below.
   """
-  mean, low, high = intervals.of_mean(regrets)
-  return intervals.Interval(mean, np.maximum(low, 0.0), high)
+  mean, low, high = statistics.mean_interval(regrets)
+  return statistics.Interval(mean, np.maximum(low, 0.0), high)
 
 
 def top_reward(rewards: np.ndarray, fraction: float) -> float:
@@ -108,7 +108,7 @@ def reach(rewards: np.ndarray, entries: np.ndarray, reward: float) -> Reach:
 def compare(first: np.ndarray, second: np.ndarray) -> Comparison:
   """Compares the final regrets of two strategies on the same seeds, `[S]`."""
   return Comparison(
-    intervals.of_mean(first - second),
+    statistics.mean_interval(first - second),
     better=float(np.mean(first < second)),
     equal=float(np.mean(first == second)),
     worse=float(np.mean(first > second)),

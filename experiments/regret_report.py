@@ -12,7 +12,7 @@ import pathlib
 from typing import Any
 
 from experiments import many_searches, regret, strategy_settings, tables
-from jaxnas import intervals
+from jaxnas import statistics
 from jaxnas.records import workdir
 from jaxnas.visualize import progress
 from jaxnas.visualize import regret as regret_plot
@@ -36,7 +36,7 @@ class Result:
       search itself, and where it is missing.
   """
 
-  curve: intervals.Interval
+  curve: statistics.Interval
   reach: Mapping[float, regret.Reach]
   distinct: float
   seconds: float

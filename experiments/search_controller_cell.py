@@ -29,7 +29,7 @@ import jax
 import numpy as np
 
 from experiments import cell_judges, cell_trainer, launch, text_tasks
-from jaxnas import intervals
+from jaxnas import statistics
 from jaxnas import succession as succession_lib
 from jaxnas.children import text_training
 from jaxnas.datasets import base2_bench, text
@@ -304,7 +304,9 @@ def _show(config, succession, generations, lines) -> None:
     ratio = ''
     if branch == SUCCESSION:
       ratio = _percent(
-        intervals.of_ratio(generation.areas, by_place[CONTROL, number].areas)
+        statistics.ratio_interval(
+          generation.areas, by_place[CONTROL, number].areas
+        )
       )
     rows.append(
       [
@@ -364,7 +366,7 @@ def _retrained(perplexities, by_place) -> str:
   if not finite:
     return 'Retrained, no pair of cells of the last generation stayed finite.'
   values, others = zip(*finite, strict=True)
-  ratio = intervals.of_ratio(values, others)
+  ratio = statistics.ratio_interval(values, others)
   return (
     f'Retrained, the cells of its last generation have a report perplexity of '
     f"{_percent(ratio)} against the control's, in the {len(finite)} of "
@@ -372,7 +374,7 @@ def _retrained(perplexities, by_place) -> str:
   )
 
 
-def _percent(interval: intervals.Interval) -> str:
+def _percent(interval: statistics.Interval) -> str:
   value, low, high = (100 * (bound - 1) for bound in interval)
   return f'{value:+.2f} % ({low:+.2f} to {high:+.2f})'
 

@@ -32,6 +32,7 @@ from experiments import (
 )
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
+from jaxnas import statistics
 from jaxnas.children import augmentation, image_training
 from jaxnas.controllers import anchors, recurrent
 from jaxnas.datasets import images
@@ -254,7 +255,7 @@ def make_experiment(
       num_steps=config.retrain_steps,
       key=key,
       reward=rewards.make_accuracy_reward(config.reward_power),
-      measure=retraining_lib.ACCURACY,
+      measure=statistics.ACCURACY,
     ),
     num_retrainings=field.num_retrainings,
     runners=makers.runners,
@@ -267,7 +268,7 @@ def make_experiment(
       'known': list(known),
       'route': route,
     },
-    measure=retraining_lib.ACCURACY,
+    measure=statistics.ACCURACY,
     search_metric='best_accuracy',
     draw=pictures.write_net,
     picture='best_net.svg',

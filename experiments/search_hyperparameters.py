@@ -32,6 +32,7 @@ import numpy as np
 from experiments import image_tasks, launch, search_settings
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
+from jaxnas import statistics
 from jaxnas.children import image_training, perceptron
 from jaxnas.controllers import recurrent
 from jaxnas.datasets import images
@@ -155,7 +156,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
       num_steps=config.retrain_steps,
       key=key,
       reward=reward,
-      measure=retraining_lib.ACCURACY,
+      measure=statistics.ACCURACY,
     ),
     num_retrainings=field.num_retrainings,
     runners=[children.runner],
@@ -166,7 +167,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
       'image_shape': list(dataset.image_shape),
       'num_classes': dataset.num_classes,
     },
-    measure=retraining_lib.ACCURACY,
+    measure=statistics.ACCURACY,
     search_metric=_METRIC,
     draw=field.draw,
     picture='hyperparameters.png',

@@ -22,6 +22,7 @@ import numpy as np
 from experiments import launch, search_settings, text_tasks
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
+from jaxnas import statistics
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import recurrent_interpreter, text_training
 from jaxnas.controllers import recurrent as controllers
@@ -152,7 +153,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
       'vocab_size': tasks.dataset.vocab_size,
       'known': _fitting(config),
     },
-    measure=retraining_lib.PERPLEXITY,
+    measure=statistics.PERPLEXITY,
     search_metric='validation_perplexity',
     draw=pictures.write_cell,
     picture='best_cell.svg',

@@ -30,7 +30,7 @@ from experiments import (
   image_tasks,
   launch,
 )
-from jaxnas import retraining
+from jaxnas import statistics
 from jaxnas.children import (
   augmentation,
   conv_net,
@@ -128,7 +128,7 @@ _FREE = (
   'data_dir',
 )
 _TERMS = training_terms.Terms(
-  measure=retraining.ACCURACY,
+  measure=statistics.ACCURACY,
   train_metric='loss',
   counted='images',
   remedy='--learning_rate',

@@ -29,7 +29,7 @@ from experiments import (
   launch,
   text_tasks,
 )
-from jaxnas import retraining
+from jaxnas import statistics
 from jaxnas.children import long_training, text_training
 from jaxnas.children.long_training import Recipe
 from jaxnas.datasets import text
@@ -116,7 +116,7 @@ _FREE = (
 
 
 _TERMS = training_terms.Terms(
-  measure=retraining.PERPLEXITY,
+  measure=statistics.PERPLEXITY,
   train_metric='perplexity',
   counted='tokens',
   remedy='--learning_rate or --max_grad_norm',

@@ -12,58 +12,20 @@ choice came from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import itertools
-import math
 from typing import Any, NamedTuple
-import warnings
 import zlib
 
 import jax
 import numpy as np
-from scipy import stats
 
 from jaxnas import search as search_lib
+from jaxnas import statistics
 from jaxnas.evaluators import memory, rewards
 from jaxnas.records import trial_log
 from jaxnas.types import Architecture, Runner, Status
-
-
-@dataclasses.dataclass(frozen=True)
-class Measure:
-  """What children are compared by.
-
-  Attributes:
-    name: of the metric on any split, as `'perplexity'`.
-    is_higher_better: whether a larger value is better.
-    is_ratio: whether two values are compared by their ratio, or else by their
-      difference.
-  """
-
-  name: str
-  is_higher_better: bool
-  is_ratio: bool
-
-  @property
-  def worst(self) -> float:
-    """What a child that failed is given."""
-    return -math.inf if self.is_higher_better else math.inf
-
-  def is_better(self, value: float, other: float) -> bool:
-    """Returns whether one value is better than another."""
-    return value > other if self.is_higher_better else value < other
-
-  def best(
-    self, values: Iterable[Any], key: Callable[[Any], float] = float
-  ) -> Any:
-    """Returns the best of some values, the first of equals; `None` of none."""
-    choose = max if self.is_higher_better else min
-    return choose(values, key=key, default=None)
-
-
-PERPLEXITY = Measure('perplexity', is_higher_better=False, is_ratio=True)
-ACCURACY = Measure('accuracy', is_higher_better=True, is_ratio=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +93,7 @@ class Retraining:
   num_steps: int
   key: jax.Array
   reward: rewards.Reward
-  measure: Measure = PERPLEXITY
+  measure: statistics.Measure = statistics.PERPLEXITY
 
   def __post_init__(self):
     for rates in {self.grid(each) for each in self.contestants} or {
@@ -303,7 +265,7 @@ def results(retraining: Retraining, log: trial_log.TrialLog) -> list[Result]:
 
 
 def best_of_groups(
-  rows: Sequence[Result], measure: Measure
+  rows: Sequence[Result], measure: statistics.Measure
 ) -> dict[str, Result]:
   """Returns the best contestant of each group by mean validation measure."""
   groups: dict[str, list[Result]] = {}
@@ -313,61 +275,6 @@ def best_of_groups(
     group: measure.best(members, lambda row: row.validation.mean())
     for group, members in groups.items()
   }
-
-
-class Comparison(NamedTuple):
-  """How one contestant did against another.
-
-  Attributes:
-    value: the ratio, or the difference, of the first to the second; NaN where a
-      seed failed.
-    low: the lower end of the interval; NaN where there is no spread at all.
-    high: its upper end.
-    is_better: whether the first is better; `None` if that can not be told.
-  """
-
-  value: float
-  low: float
-  high: float
-  is_better: bool | None
-
-
-def compare(
-  measure: Measure,
-  first: np.ndarray,
-  second: np.ndarray,
-  confidence: float = 0.95,
-) -> Comparison:
-  """Compares two contestants over seeds, by Welch's interval.
-
-  The interval is that of the difference of the means; for a ratio, of the means
-  of the logarithms.
-
-  Args:
-    measure: what is compared.
-    first: the measure of each seed, `[S]`.
-    second: the same of another contestant, `[S]`.
-    confidence: of the interval.
-  """
-  if not (np.isfinite(first).all() and np.isfinite(second).all()):
-    return Comparison(math.nan, math.nan, math.nan, None)
-  if measure.is_ratio:
-    first, second = np.log(first), np.log(second)
-  value = first.mean() - second.mean()
-  low = high = math.nan
-  # Without any spread there is nothing to tell by; without any in one of the
-  # two, which is common in accuracies, all is well and scipy warns.
-  if np.ptp(first) or np.ptp(second):
-    with warnings.catch_warnings():
-      warnings.simplefilter('ignore', RuntimeWarning)
-      test = stats.ttest_ind(first, second, equal_var=False)
-      low, high = test.confidence_interval(confidence)
-  is_better = None
-  if low > 0 or high < 0:
-    is_better = bool((value > 0) == measure.is_higher_better)
-  ends = np.exp([value, low, high]) if measure.is_ratio else (value, low, high)
-  value, low, high = map(float, ends)
-  return Comparison(value, low, high, is_better)
 
 
 def equal_features(

@@ -24,8 +24,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas import intervals
 from jaxnas import search as search_lib
+from jaxnas import statistics
 from jaxnas.children import recurrent_cell, recurrent_interpreter
 from jaxnas.controllers import recurrent
 from jaxnas.strategies import reinforce
@@ -392,9 +392,9 @@ class Verdict(NamedTuple):
   """
 
   kind: str
-  area_ratio: intervals.Interval
-  repeats: intervals.Interval
-  control_repeats: intervals.Interval
+  area_ratio: statistics.Interval
+  repeats: statistics.Interval
+  control_repeats: statistics.Interval
 
 
 def judge(generations: Sequence[Generation]) -> Verdict:
@@ -418,12 +418,14 @@ def judge(generations: Sequence[Generation]) -> Verdict:
     raise ValueError(
       'num_generations must be at least 2 for a comparison, got 1.'
     )
-  area_ratio = intervals.of_ratio(
+  area_ratio = statistics.ratio_interval(
     by_place[SUCCESSION, last].areas, by_place[CONTROL, last].areas
   )
   before = by_place[SUCCESSION if last > 1 else CONTROL, last - 1]
-  repeats = intervals.of_share(repeats_of(by_place[SUCCESSION, last], before))
-  control_repeats = intervals.of_share(
+  repeats = statistics.share_interval(
+    repeats_of(by_place[SUCCESSION, last], before)
+  )
+  control_repeats = statistics.share_interval(
     repeats_of(by_place[CONTROL, last], by_place[CONTROL, last - 1])
   )
   kind = 'no difference'

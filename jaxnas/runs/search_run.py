@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
+from jaxnas import statistics
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import trial_log, workdir
@@ -53,7 +54,7 @@ class Experiment:
   runners: Sequence[Runner]
   estimate: Callable[[int, int], float]
   facts: Mapping[str, Any]
-  measure: retraining_lib.Measure
+  measure: statistics.Measure
   search_metric: str
   draw: Callable[[pathlib.Path, Any, str], None]
   picture: str
@@ -413,7 +414,7 @@ def _row_name(label, count, contestant):
 
 
 def _verdict(measure, name, row, other_name, other):
-  comparison = retraining_lib.compare(measure, row.report, other.report)
+  comparison = statistics.compare(measure, [(row.report, other.report)])[0]
   heading = f'{name} against {other_name}: '
   if np.isnan(comparison.value):
     return f'{heading}a seed failed, no comparison.'

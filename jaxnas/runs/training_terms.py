@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import Any
 
-from jaxnas import retraining
+from jaxnas import statistics
 from jaxnas.visualize import progress
 
 _NUM_SHOWN = 10
@@ -26,7 +26,7 @@ class Terms:
     remedy: the settings to lower where a training diverges.
   """
 
-  measure: retraining.Measure
+  measure: statistics.Measure
   train_metric: str
   counted: str
   remedy: str

@@ -11,7 +11,7 @@ import os
 from matplotlib import figure
 import numpy as np
 
-from jaxnas import intervals, succession
+from jaxnas import statistics, succession
 from jaxnas.visualize import colors
 
 _COLORS = dict(
@@ -80,7 +80,7 @@ def _plot_branch(panel, branch, shift, generations, field) -> None:
   for generation in generations:
     mine = np.asarray(getattr(generation, field))
     places.append(generation.number + shift)
-    values.append(intervals.of_mean(mine))
+    values.append(statistics.mean_interval(mine))
     panel.plot(
       np.full(len(mine), places[-1]),
       mine,

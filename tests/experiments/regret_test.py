@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from experiments import regret
-from jaxnas import intervals
+from jaxnas import statistics
 
 REWARDS = np.array([0.5, 0.1, 0.9, 0.9, 0.3], np.float32)
 
@@ -20,7 +20,7 @@ def test_regret_is_of_the_best_so_far():
 def test_the_interval_of_a_regret_ends_at_0():
   regrets = np.array([[0.0, 1.0], [0.0, 1.0], [0.9, 1.1]])
   mean, low, high = regret.mean_curve(regrets)
-  plain = intervals.of_mean(regrets)
+  plain = statistics.mean_interval(regrets)
   assert plain.low[0] < 0
   np.testing.assert_array_equal(low, [0, plain.low[1]])
   np.testing.assert_array_equal(mean, plain.value)

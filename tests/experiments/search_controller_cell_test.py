@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import search_controller_cell as experiment
-from jaxnas import intervals, succession
+from jaxnas import statistics, succession
 from jaxnas.datasets import base2_bench
 from jaxnas.export import architecture
 
@@ -162,9 +162,9 @@ def test_cells_can_be_trained_and_are_trained_once(tmp_path):
 def test_the_verdict_says_its_numbers():
   verdict = succession.Verdict(
     'improved',
-    intervals.Interval(1.05, 1.02, 1.08),
-    intervals.Interval(0.25, 0.1, 0.5),
-    intervals.Interval(0.2, 0.05, 0.4),
+    statistics.Interval(1.05, 1.02, 1.08),
+    statistics.Interval(0.25, 0.1, 0.5),
+    statistics.Interval(0.2, 0.05, 0.4),
   )
   assert experiment.sentence(verdict, 20) == (
     'Improved: the last generation searches better than the LSTM; anytime area '

@@ -3,10 +3,10 @@
 
 import pytest
 
-from jaxnas import retraining
+from jaxnas import statistics
 from jaxnas.runs import training_terms
 
-TERMS = training_terms.Terms(retraining.ACCURACY, 'loss', 'images', '--rate')
+TERMS = training_terms.Terms(statistics.ACCURACY, 'loss', 'images', '--rate')
 
 
 def _lines(count):
