@@ -18,17 +18,15 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import math
-import os
 import pathlib
 import time
 from typing import NamedTuple
-import zipfile
-import zlib
 
 import jax
 import numpy as np
 
 from experiments import cell_trainer, launch, text_tasks
+from jaxnas import npz
 from jaxnas.children import text_training
 from jaxnas.datasets import base2_bench, text
 from jaxnas.records import workdir as workdirs
@@ -238,18 +236,12 @@ def _shard_path(folder: pathlib.Path, index: int) -> pathlib.Path:
 
 
 def _read_shard(path: pathlib.Path) -> dict[str, np.ndarray]:
+  names = ('cells', 'seeds', 'core_seconds', 'num_trained')
   try:
-    with np.load(path) as arrays:
-      return dict(arrays)
-  except (
-    OSError,
-    ValueError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-  ) as error:
+    return npz.read(path, (*names, *cell_trainer.SPLITS))
+  except npz.NpzError as error:
     raise ValueError(
-      f'{path} is damaged ({error}); remove it, and it is made again.'
+      f'{path} is damaged ({error.reason}); remove it, and it is made again.'
     ) from None
 
 
@@ -259,10 +251,7 @@ def _make_shards(builder, path, missing, num_shards):
   with progress.Progress(builder.num_shards, unit='shard') as shown:
     shown.update(num_done)
     for index in missing[: num_shards or None]:
-      target = _shard_path(path, index)
-      unfinished = target.with_suffix('.tmp.npz')
-      np.savez_compressed(unfinished, **builder.shard(index))
-      os.replace(unfinished, target)
+      npz.write(_shard_path(path, index), builder.shard(index), compressed=True)
       num_done += 1
       shown.update(num_done)
 

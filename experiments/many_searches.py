@@ -10,13 +10,13 @@ import dataclasses
 import pathlib
 import time
 from typing import Any
-import zipfile
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
+from jaxnas import npz
 from jaxnas import search as search_lib
 from jaxnas.evaluators import batched
 from jaxnas.evaluators import table as tables
@@ -140,17 +140,11 @@ class Searches:
     """
     hint = 'delete it, and the same command makes it again'
     try:
-      with np.load(path, allow_pickle=False) as file:
-        entries, seconds = file['entries'], float(file['seconds'])
-    except (
-      ValueError,
-      KeyError,
-      EOFError,
-      # As zipfile tells of what it cannot unpack.
-      RuntimeError,
-      zipfile.BadZipFile,
-    ) as error:
-      raise ValueError(f'{path} is damaged ({error}); {hint}.') from None
+      arrays = npz.read(path, ('entries', 'seconds'))
+      entries, seconds = arrays['entries'], float(arrays['seconds'])
+    except (ValueError, TypeError) as error:
+      reason = getattr(error, 'reason', error)
+      raise ValueError(f'{path} is damaged ({reason}); {hint}.') from None
     if entries.shape != shape:
       raise ValueError(
         f'{path} holds {entries.shape} trials and not {shape}; {hint}.'
@@ -160,10 +154,7 @@ class Searches:
   def save(self, path: pathlib.Path) -> None:
     """Writes them to a file that is there whole or not at all."""
     path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_suffix('.tmp')
-    with open(unfinished, 'wb') as file:
-      np.savez(file, entries=self.entries, seconds=self.seconds)
-    unfinished.replace(path)
+    npz.write(path, {'entries': self.entries, 'seconds': self.seconds})
 
 
 def seed_keys(seed: int, num_seeds: int) -> jax.Array:

@@ -12,7 +12,8 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 FLOORS = (
-  ('types', 'statistics'),
+  ('types', 'statistics', 'files'),
+  ('npz',),
   ('spaces', 'datasets', 'records'),
   ('children',),
   ('controllers',),

@@ -30,6 +30,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
+from jaxnas import npz
+
 CARDINALITIES = (2, 4, 2, 4, 2, 4, 2, 4, 3, 3)
 """How many choices each token of a cell has."""
 
@@ -237,24 +239,22 @@ def load(path: str | os.PathLike[str] | None = None) -> Base2Bench:
   """
   path = pathlib.Path(path or PATH)
   try:
-    with np.load(path, allow_pickle=False) as arrays:
-      return Base2Bench(
-        points=tuple(arrays['points'].tolist()),
-        facts=json.loads(str(arrays['facts'])),
-        **{name: arrays[name] for name in _ARRAYS},
-      )
+    arrays = npz.read(path, (*_ARRAYS, 'points', 'facts'))
+    return Base2Bench(
+      points=tuple(arrays['points'].tolist()),
+      facts=json.loads(str(arrays['facts'])),
+      **{name: arrays[name] for name in _ARRAYS},
+    )
   except FileNotFoundError:
     raise FileNotFoundError(
       errno.ENOENT,
       'There is no such table; `make base2-table` makes it in runs/base2_table',
       path,
     ) from None
-  except OSError:
-    raise
-  # A damaged file makes zipfile, zlib, tokenize and numpy fail in many ways.
-  except Exception as error:
+  except (ValueError, TypeError) as error:
+    reason = getattr(error, 'reason', error)
     raise ValueError(
-      f'{path} holds no table of Base2Bench ({error}).'
+      f'{path} holds no table of Base2Bench ({reason}).'
     ) from None
 
 
@@ -265,11 +265,14 @@ def save(table: Base2Bench, path: str | os.PathLike[str]) -> None:
     table: what to write.
     path: the file, `.npz`.
   """
-  np.savez_compressed(
+  npz.write(
     path,
-    **{name: getattr(table, name) for name in _ARRAYS},
-    points=np.array(table.points, np.int32),
-    facts=np.array(json.dumps(dict(table.facts))),
+    {
+      **{name: getattr(table, name) for name in _ARRAYS},
+      'points': np.array(table.points, np.int32),
+      'facts': np.array(json.dumps(dict(table.facts))),
+    },
+    compressed=True,
   )
 
 

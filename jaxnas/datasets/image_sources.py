@@ -11,11 +11,11 @@ import importlib
 import os
 import pathlib
 from typing import NamedTuple
-import zipfile
-import zlib
 
 from absl import logging
 import numpy as np
+
+from jaxnas import npz
 
 ARRAYS = ('x_train', 'y_train', 'x_test', 'y_test')
 
@@ -100,22 +100,12 @@ def read_npz(path: str | os.PathLike[str] | None) -> ImageSource:
     )
   where = f'File {str(file)!r}'
   try:
-    arrays = _load_arrays(file)
-  except (
-    ValueError,
-    EOFError,
-    # As zipfile tells of a file that is encrypted, or packed in a way that it
-    # does not know.
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-  ) as error:
+    arrays = npz.read(file, ARRAYS)
+  except npz.NpzError as error:
     raise ValueError(
-      f'{where} cannot be read ({first_line(error)}); expected {wanted}, '
+      f'{where} cannot be read ({error.reason}); expected {wanted}, '
       'saved by numpy.savez without Python objects.'
     ) from error
-  if missing := [name for name in ARRAYS if name not in arrays]:
-    raise ValueError(f'{where} has no {", ".join(missing)}; expected {wanted}.')
   return check(where, arrays)
 
 
@@ -230,14 +220,6 @@ def first_line(error: Exception) -> str:
   """Returns what an error says on its first line, or else its type."""
   text = str(error).strip() or type(error).__name__
   return text.splitlines()[0].rstrip(':.')
-
-
-def _load_arrays(file: pathlib.Path) -> dict[str, np.ndarray]:
-  loaded = np.load(file, allow_pickle=False)
-  if not isinstance(loaded, np.lib.npyio.NpzFile):
-    raise ValueError('it holds a single array')
-  with loaded:
-    return {name: loaded[name] for name in ARRAYS if name in loaded}
 
 
 def _check_images(where: str, name: str, images: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from typing import Any
 from absl import logging
 import numpy as np
 
+from jaxnas import npz
 from jaxnas.datasets import prepared
 from jaxnas.datasets.text_sources import EncodedText
 
@@ -111,14 +112,17 @@ def _write_npz(
   arrays: dict[str, Any] = {'vocabulary': vocabulary}
   for split, tokens in encoded.splits.items():
     arrays[f'split_{split}'] = tokens
-  np.savez(written / 'text.npz', **arrays)
+  npz.write(written / 'text.npz', arrays)
   return written
 
 
 def _read_npz(folder: pathlib.Path, splits: Sequence[str]) -> EncodedText:
-  with np.load(folder / 'text.npz') as file:
-    vocabulary = tuple(json.loads(file['vocabulary'].tobytes()))
-    return EncodedText(vocabulary, {s: file[f'split_{s}'] for s in splits})
+  arrays = npz.read(
+    folder / 'text.npz',
+    ['vocabulary', *(f'split_{split}' for split in splits)],
+  )
+  vocabulary = tuple(json.loads(arrays['vocabulary'].tobytes()))
+  return EncodedText(vocabulary, {s: arrays[f'split_{s}'] for s in splits})
 
 
 def _write_array_record(

@@ -15,14 +15,13 @@ import errno
 import math
 import os
 from typing import Any
-import zipfile
-import zlib
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas import npz
 from jaxnas.types import Choice, Evaluation, Evaluator, SearchSpace, Status
 
 _MAX_SIZE = np.iinfo(np.int32).max
@@ -214,36 +213,11 @@ def _read_arrays(path: str) -> dict[str, np.ndarray]:
   """Returns the two arrays of an NPZ file."""
   names = ('cardinalities', 'rewards')
   try:
-    with open(path, 'rb') as file:
-      content = np.load(file, allow_pickle=False)
-      if not isinstance(content, np.lib.npyio.NpzFile):
-        raise ValueError('it holds a single array')
-      arrays = {name: content[name] for name in names if name in content.files}
-      found = ', '.join(content.files) or 'none'
-  except (
-    ValueError,
-    EOFError,
-    OSError,
-    # As zipfile tells of a file that is encrypted, or packed in a way that it
-    # does not know.
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-  ) as error:
-    # Of an open file such an error is that of a place that is not in it.
-    if isinstance(error, OSError) and error.filename is not None:
-      raise
-    reason = ' '.join(str(error).split())
+    return npz.read(path, names)
+  except npz.NpzError as error:
     raise ValueError(
-      f'{path} is not an NPZ file as numpy.savez writes it: {reason}.'
+      f'{path} is not an NPZ file as numpy.savez writes it: {error.reason}.'
     ) from None
-  for name in names:
-    if name not in arrays:
-      raise ValueError(
-        f'{path} has no array {name!r}; it must hold cardinalities and '
-        f'rewards, and holds: {found}.'
-      )
-  return arrays
 
 
 def _check_cardinalities(cardinalities: Any) -> tuple[int, ...]:

@@ -11,19 +11,15 @@ without pickle: an array for each leaf of a tree, named by its path as
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-import contextlib
-import io
 import json
 import os
-import pathlib
 from typing import Any, TypeVar
-import zipfile
-import zlib
 
 from flax import traverse_util
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas import npz
 from jaxnas.records import workdir
 
 _ABOUT = 'about'
@@ -50,7 +46,6 @@ def write(
       not know.
     OSError: the file cannot be written.
   """
-  path = pathlib.Path(path)
   content = json.dumps(workdir.plain_json(about), allow_nan=False).encode()
   arrays = {_ABOUT: np.frombuffer(content, np.uint8)}
   flat = traverse_util.flatten_dict(variables, sep='/')
@@ -67,17 +62,7 @@ def write(
         'hold; convert it to float32.'
       )
     arrays[name] = array
-  unfinished = path.with_name(f'{path.name}.tmp')
-  try:
-    with open(unfinished, 'wb') as file:
-      np.savez(file, **arrays)  # type: ignore[arg-type]
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(unfinished, path)
-  except OSError as error:
-    with contextlib.suppress(OSError):
-      unfinished.unlink()
-    raise OSError(error.errno, error.strerror, str(path)) from None
+  npz.write(path, arrays)
 
 
 def load(
@@ -97,47 +82,31 @@ def load(
     ValueError: the file is damaged, or another kind of file.
   """
   try:
-    content = pathlib.Path(path).read_bytes()
+    arrays = npz.read(path)
   except FileNotFoundError:
     raise FileNotFoundError(
       f'There is no weights file {path}; give the weights.npz of a training.'
     ) from None
+  except npz.NpzError as error:
+    raise _damaged(path, error.reason) from None
   try:
-    return parse(*_read(content, file_format))
-  except (
-    AttributeError,
-    KeyError,
-    TypeError,
-    ValueError,
-    # As zipfile tells of a file that is encrypted, or packed in a way that it
-    # does not know.
-    RuntimeError,
-    EOFError,
-    OSError,
-    zipfile.BadZipFile,
-    zlib.error,
-  ) as error:
-    raise ValueError(
-      f'{path} is damaged or no weights file of this version ({error}); '
-      'restore it from a copy or train again.'
-    ) from None
+    return parse(*_parse(arrays, file_format))
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
+    raise _damaged(path, str(error)) from None
 
 
-def _read(
-  content: bytes, file_format: str
+def _parse(
+  arrays: dict[str, np.ndarray], file_format: str
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
-  archive = np.load(io.BytesIO(content), allow_pickle=False)
-  if not isinstance(archive, np.lib.npyio.NpzFile):
-    raise ValueError('not an .npz archive')
-  with archive:
-    about = json.loads(archive[_ABOUT].tobytes())
-    if about['format'] != file_format:
-      raise ValueError(
-        f'its format is {about["format"]!r}, not {file_format!r}'
-      )
-    arrays = {
-      name: jnp.asarray(archive[name])
-      for name in archive.files
-      if name != _ABOUT
-    }
-  return traverse_util.unflatten_dict(arrays, sep='/'), about
+  about = json.loads(arrays.pop(_ABOUT).tobytes())
+  if about['format'] != file_format:
+    raise ValueError(f'its format is {about["format"]!r}, not {file_format!r}')
+  leaves = {name: jnp.asarray(array) for name, array in arrays.items()}
+  return traverse_util.unflatten_dict(leaves, sep='/'), about
+
+
+def _damaged(path: str | os.PathLike, reason: str) -> ValueError:
+  return ValueError(
+    f'{path} is damaged or no weights file of this version ({reason}); '
+    'restore it from a copy or train again.'
+  )

@@ -20,6 +20,7 @@ from typing import Any
 
 from absl import logging
 
+from jaxnas import files
 from jaxnas.records import workdir
 
 
@@ -165,7 +166,7 @@ class JsonLines:
     try:
       while data:
         data = data[self._file.write(data) :]
-      os.fsync(self._file.fileno())
+      files.sync(self._file.fileno(), self.path)
     except OSError as error:
       # Half a line may stand at the end: nothing may be added after it.
       self.close()

@@ -27,6 +27,8 @@ from typing import Any
 from absl import logging
 import jax
 
+from jaxnas import files
+
 try:
   import fcntl
 except ImportError:  # There is none on Windows.
@@ -189,19 +191,9 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     path: the file.
     value: what `plain_json` accepts.
   """
-  path = pathlib.Path(path)
   text = json.dumps(plain_json(value), indent=2, allow_nan=False)
-  unfinished = path.with_name(f'{path.name}.tmp')
-  try:
-    with open(unfinished, 'w', encoding='utf-8') as file:
-      file.write(f'{text}\n')
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(unfinished, path)
-  except OSError as error:
-    with contextlib.suppress(OSError):
-      unfinished.unlink()
-    raise OSError(error.errno, error.strerror, str(path)) from None
+  with files.replacing(path) as file:
+    file.write(f'{text}\n'.encode())
 
 
 def read_json(path: str | os.PathLike) -> Mapping[str, Any]:

@@ -61,8 +61,14 @@ def test_labels_may_be_any_integers():
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
-    ({'y_test': None}, 'has no y_test; expected an .npz file with the arrays'),
-    ({'x_train': None, 'y_test': None}, 'has no x_train, y_test; expected'),
+    (
+      {'y_test': None},
+      'it has no y_test; it holds .*expected an .npz file with',
+    ),
+    (
+      {'x_train': None, 'y_test': None},
+      'has no x_train, y_test; .*expected',
+    ),
     (
       {'x_train': np.zeros((20, 9), np.uint8)},
       r'x_train must have the shape \[n, height.* got \[20, 9\]',
@@ -104,7 +110,7 @@ def test_labels_may_be_any_integers():
       {'y_train': np.arange(20) % 3 * 100},
       'y_train has the label 200 and only 20 images; count .* from 0',
     ),
-    ({'x_train': np.array([{}] * 20)}, r'cannot be read \(Object arrays'),
+    ({'x_train': np.array([{}] * 20)}, r'cannot be read \(.*need pickle'),
   ],
 )
 def test_wrong_array_is_named(tmp_path, changes, message):

@@ -180,10 +180,10 @@ def test_files_that_are_no_tables_are_refused(tmp_path):
   with pytest.raises(ValueError, match='it holds a single array'):
     tables.load(tmp_path / 'single.npy')
   np.savez(tmp_path / 'part.npz', rewards=REWARDS, seeds=0)
-  with pytest.raises(ValueError, match=r"'cardinalities'.*holds: rewards, "):
+  with pytest.raises(ValueError, match='no cardinalities; it holds rewards,'):
     tables.load(tmp_path / 'part.npz')
   np.savez(tmp_path / 'none.npz')
-  with pytest.raises(ValueError, match='holds: none'):
+  with pytest.raises(ValueError, match='it holds nothing'):
     tables.load(tmp_path / 'none.npz')
   objects = np.array([None] * 24)
   np.savez(

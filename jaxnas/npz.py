@@ -1,0 +1,228 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Archives of arrays, `.npz`: read without trust, written whole.
+
+A stranger's archive runs no code, and takes no more memory than was checked
+before: what an array's header declares must be what the archive has of it, and
+what is packed must not be out of all proportion to the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import math
+import os
+import struct
+from typing import IO, Any
+import zipfile
+
+import numpy as np
+
+from jaxnas import files
+
+_SUFFIX = '.npy'
+_SINGLE = b'\x93NUMPY'
+_MAX_LISTED = 8
+# The last record of an archive: signature, two numbers of disks, the count of
+# members on this one and in all, size and place of the directory, and the
+# length of a comment.
+_END = struct.Struct('<4s4H2LH')
+# Real arrays are seldom packed to less than a hundredth; a deflated bomb is
+# packed to a thousandth. What is small may be packed as it will.
+_MAX_RATIO = 200
+_SMALL_BYTES = 1 << 28
+_MAX_HEADER_BYTES = 10_000
+_CHUNK_BYTES = 1 << 20
+
+
+class NpzError(ValueError):
+  """A file that is no sound archive of the arrays that are wanted.
+
+  Attributes:
+    reason: what is wrong with it, without the file's name.
+  """
+
+  def __init__(self, message: str, reason: str):
+    super().__init__(message)
+    self.reason = reason
+
+
+def read(
+  path: str | os.PathLike[str],
+  names: Sequence[str] | None = None,
+  *,
+  hint: str = 'restore it from a copy',
+  max_bytes: int | None = None,
+) -> dict[str, np.ndarray]:
+  """Returns arrays of an `.npz` file, each checked against its checksum.
+
+  Args:
+    path: the file.
+    names: the arrays that are wanted, others are not read; all by default.
+    hint: what to do about a file that is damaged, for the message.
+    max_bytes: what the arrays may take; by default the memory that is free.
+
+  Raises:
+    NpzError: the file is no such archive or is damaged, lacks an array, has
+      one of Python objects, or takes more memory than it may. The message is
+      one line, names the file and ends with the hint.
+    OSError: the file cannot be opened.
+  """
+  with open(path, 'rb') as file:
+    try:
+      if file.read(len(_SINGLE)) == _SINGLE:
+        raise ValueError('it holds a single array')
+      with zipfile.ZipFile(file) as archive:
+        members = _members(archive)
+        _check_end(file, len(members))
+        missing = [name for name in names or () if name not in members]
+        if missing:
+          raise ValueError(
+            f'it has no {", ".join(missing)}; it holds {_listing(members)}'
+          )
+        wanted = {name: members[name] for name in names or members}
+        _check_sizes(
+          list(wanted.values()), os.fstat(file.fileno()).st_size, max_bytes
+        )
+        return {
+          name: _read_array(archive, name, member)
+          for name, member in wanted.items()
+        }
+    # What damaged bytes make zipfile, zlib, tokenize and numpy raise has no
+    # common type; one of them is the error of an array beyond memory.
+    except Exception as error:
+      reason = ' '.join(str(error).split()).rstrip('.:')
+      reason = reason or type(error).__name__
+      raise NpzError(
+        f'{os.fspath(path)} cannot be read as an .npz file ({reason}); {hint}.',
+        reason,
+      ) from None
+
+
+def write(
+  path: str | os.PathLike[str],
+  arrays: Mapping[str, Any],
+  compressed: bool = False,
+) -> None:
+  """Writes an `.npz` file; the same arrays give the same bytes.
+
+  Args:
+    path: the file; an older one is replaced as a whole.
+    arrays: by name.
+    compressed: whether they are packed.
+
+  Raises:
+    OSError: the file cannot be written; an older one stays.
+  """
+  save = np.savez_compressed if compressed else np.savez
+  with files.replacing(path) as file:
+    save(file, **arrays)  # type: ignore[arg-type]
+
+
+def _listing(names: Sequence[str] | Mapping[str, Any]) -> str:
+  """Returns the first of some names, as text."""
+  first = ', '.join(list(names)[:_MAX_LISTED]) or 'nothing'
+  rest = len(names) - _MAX_LISTED
+  return f'{first} and {rest} more' if rest > 0 else first
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+  """Returns where the arrays are, by name."""
+  members: dict[str, zipfile.ZipInfo] = {}
+  for member in archive.infolist():
+    name = member.filename.removesuffix(_SUFFIX)
+    if name == member.filename:
+      raise ValueError(f'its member {name!r} is no array')
+    if name in members:
+      raise ValueError(f'it has two arrays {name}')
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+      raise ValueError(
+        f'{name} is packed by compression method {member.compress_type}, which '
+        'is not read here'
+      )
+    members[name] = member
+  return members
+
+
+def _check_end(file: IO[bytes], num_members: int) -> None:
+  """Checks that an archive ends as it should, with the count of its members.
+
+  `zipfile` reads over an entry that a damaged length of the one before hides.
+  """
+  file.seek(-_END.size, os.SEEK_END)
+  signature, *_, count, _, _, num_comment = _END.unpack(file.read(_END.size))
+  if (signature, count, num_comment) != (b'PK\5\6', num_members, 0):
+    raise ValueError('its directory is damaged, or has a comment')
+
+
+def _check_sizes(
+  members: Sequence[zipfile.ZipInfo], num_bytes: int, max_bytes: int | None
+) -> None:
+  """Checks what arrays will take against what the file has."""
+  packed = sum(member.compress_size for member in members)
+  unpacked = sum(member.file_size for member in members)
+  if packed > num_bytes:
+    raise ValueError('its members overlap or are cut')
+  if unpacked > max(_SMALL_BYTES, _MAX_RATIO * packed):
+    raise ValueError(
+      f'its {packed:,} bytes claim to be {unpacked:,} when unpacked, which no '
+      'real arrays are'
+    )
+  limit = _free_memory() if max_bytes is None else max_bytes
+  if limit is not None and unpacked > limit:
+    raise ValueError(
+      f'its arrays take {unpacked:,} bytes, and {limit:,} may be taken'
+    )
+
+
+def _read_array(
+  archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo
+) -> np.ndarray:
+  with archive.open(member) as file:
+    version = np.lib.format.read_magic(file)
+    read_header = {
+      (1, 0): np.lib.format.read_array_header_1_0,
+      (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read_header is None:
+      raise ValueError(f'{name} has a header of version {version}')
+    shape, is_fortran, dtype = read_header(
+      file, max_header_size=_MAX_HEADER_BYTES
+    )
+    if dtype.hasobject:
+      raise ValueError(f'{name} holds Python objects, which need pickle')
+    if dtype.kind not in 'biufcSU' or not dtype.itemsize:
+      raise ValueError(f'{name} is of type {dtype}, which is not read here')
+    if any(size < 0 for size in shape):
+      raise ValueError(f'{name} has the shape {shape}')
+    # In Python's integers, which do not overflow.
+    num_bytes = math.prod(shape) * dtype.itemsize
+    if num_bytes != member.file_size - file.tell():
+      raise ValueError(
+        f'{name} declares the shape {shape} of {dtype}, {num_bytes:,} bytes, '
+        f'and {member.file_size - file.tell():,} are there'
+      )
+    array = np.empty(math.prod(shape), dtype)
+    content = memoryview(array.view(np.uint8))
+    while content:
+      count = file.readinto(content[:_CHUNK_BYTES])  # type: ignore[attr-defined]
+      if not count:
+        raise ValueError(f'{name} is cut')
+      content = content[count:]
+    # The checksum is compared where the end is met.
+    if file.read(1):
+      raise ValueError(f'{name} has too much')
+  return array.reshape(shape, order='F' if is_fortran else 'C')
+
+
+def _free_memory() -> int | None:
+  """Returns how many bytes are free; `None` where the system does not say."""
+  try:
+    with open('/proc/meminfo', encoding='ascii') as lines:
+      for line in lines:
+        if line.startswith('MemAvailable:'):
+          return 1024 * int(line.split()[1])
+  except (OSError, ValueError, IndexError):
+    pass
+  return None
