@@ -117,7 +117,7 @@ def write(
   """
   save = np.savez_compressed if compressed else np.savez
   with files.replacing(path) as file:
-    save(file, **arrays)  # type: ignore[arg-type]
+    save(file, **arrays)
 
 
 def _listing(names: Sequence[str] | Mapping[str, Any]) -> str:
@@ -204,7 +204,7 @@ def _read_array(
         f'and {member.file_size - file.tell():,} are there'
       )
     array = np.empty(math.prod(shape), dtype)
-    content = memoryview(array.view(np.uint8))
+    content = array.view(np.uint8).data
     while content:
       count = file.readinto(content[:_CHUNK_BYTES])  # type: ignore[attr-defined]
       if not count:
