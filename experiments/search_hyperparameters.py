@@ -196,9 +196,9 @@ def _make_space(config: Config) -> SearchSpace:
         f'{name} must be at least 1, got {list(getattr(config, name))}.'
       )
   decisions: dict[str, spaces.Range | spaces.Choice] = {
-    'learning_rate': _range(config.learning_rates, log=True),
-    'momentum': _range(config.momenta, log=False),
-    'weight_decay': _range(config.weight_decays, log=True),
+    'learning_rate': _range('learning_rate', config.learning_rates, log=True),
+    'momentum': _range('momentum', config.momenta, log=False),
+    'weight_decay': _range('weight_decay', config.weight_decays, log=True),
     'activation': spaces.Choice(config.activations),
     'width': spaces.Choice(config.widths),
     'batch_size': spaces.Choice(config.batch_sizes),
@@ -206,8 +206,9 @@ def _make_space(config: Config) -> SearchSpace:
   return spaces.make_space(decisions)
 
 
-def _range(ends: tuple[float, ...], log: bool) -> spaces.Range:
-  return spaces.Range(ends[0], ends[1], log=log)
+def _range(name: str, ends: tuple[float, ...], log: bool) -> spaces.Range:
+  # Its name stands in what is said of bounds that make no range.
+  return spaces.Range(ends[0], ends[1], log=log, name=name)
 
 
 def _complete(config: Config) -> Config:

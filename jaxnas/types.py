@@ -17,11 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 import dataclasses
 import enum
-import math
-from typing import Any, NamedTuple, Protocol
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import jax
 import numpy as np
+
+# Spaces need numpy alone, and whoever decodes an architecture need not wait.
+if TYPE_CHECKING:
+  import jax
 
 
 class Architecture(Hashable, Protocol):
@@ -35,24 +38,52 @@ Params = Any
 """A pytree of arrays."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class Choice:
   """A decision between a few values: one token, the index of the value.
 
   Attributes:
-    name: names the decision in errors and logs, as `'node_1/combiner'`.
     values: what can be chosen, in the order of the tokens.
+    name: names the decision in errors and logs, as `'node_1/combiner'`; empty
+      where a mapping of names to decisions says it.
   """
 
+  values: tuple[Any, ...]
   name: str
-  values: tuple[Hashable, ...]
 
-  def __post_init__(self):
-    if not self.values:
-      raise ValueError(f'Choice {self.name!r} needs at least one value.')
-    if len(set(self.values)) != len(self.values):
+  def __init__(self, values: Sequence[Any] | np.ndarray, name: str = ''):
+    """Makes the decision.
+
+    Args:
+      values: distinct hashable values. NumPy's scalars become Python's, and
+        lists tuples.
+      name: the decision's name.
+
+    Raises:
+      ValueError: there are no values, equal ones, ones that cannot be hashed,
+        or no order of them.
+    """
+    object.__setattr__(self, 'name', name)
+    given = values.tolist() if isinstance(values, np.ndarray) else values
+    # The order of a set of strings is another one in every process.
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
       raise ValueError(
-        f'Choice {self.name!r} needs distinct values, got {self.values}.'
+        f'{_spell(self)} needs a tuple or a list of values, got {given!r}.'
+      )
+    object.__setattr__(self, 'values', tuple(map(_plain, given)))
+    if not self.values:
+      raise ValueError(f'{_spell(self)} needs at least one value.')
+    try:
+      num_distinct = len(set(self.values))
+    except TypeError:
+      # The arrays of many libraries spell themselves on several lines.
+      shown = ' '.join(repr(self.values).split())
+      raise ValueError(
+        f'{_spell(self)} needs values that can be hashed, got {shown}.'
+      ) from None
+    if num_distinct != len(self.values):
+      raise ValueError(
+        f'{_spell(self)} needs distinct values, got {self.values}.'
       )
 
   @property
@@ -71,18 +102,22 @@ class AnchorPoint:
   """Which earlier layers feed a layer: one 0/1 token for each of them.
 
   Attributes:
-    name: names the decision in errors and logs.
     num_previous: how many earlier layers there are; any subset may be chosen.
+    name: names the decision in errors and logs.
   """
 
-  name: str
   num_previous: int
+  name: str = ''
 
   def __post_init__(self):
+    if not isinstance(self.num_previous, int | np.integer):
+      raise ValueError(
+        f'{_spell(self)} needs a number of earlier layers, got '
+        f'{self.num_previous!r}.'
+      )
     if self.num_previous < 0:
       raise ValueError(
-        f'AnchorPoint {self.name!r} needs num_previous >= 0, got '
-        f'{self.num_previous}.'
+        f'{_spell(self)} needs num_previous >= 0, got {self.num_previous}.'
       )
 
   @property
@@ -98,39 +133,60 @@ class AnchorPoint:
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-  """A real number between two bounds: one token on an ordered grid.
+  """A number between two bounds: one token on an ordered grid.
+
+  A range of real numbers has `num_levels` values, evenly spaced or evenly
+  spaced in the logarithm. A range of integers has every integer, each by one
+  level, if it is linear and there are at most `num_levels` of them; otherwise
+  the levels' values are rounded to the nearest integer, so that a logarithmic
+  range gives a small integer several levels: its share of the logarithm.
 
   Attributes:
-    name: names the decision in errors and logs.
-    low: the value of token 0.
-    high: the value of token `num_levels - 1`.
+    low: the smallest value, that of token 0.
+    high: the largest value, that of the last token.
     log: whether the levels are spaced evenly in the logarithm.
-    num_levels: how many levels the grid has.
+    num_levels: how many levels the grid has, at most.
+    integer: whether the values are integers; otherwise they are floats.
+    name: names the decision in errors and logs; empty where a mapping of names
+      to decisions says it.
   """
 
-  name: str
   low: float
   high: float
   log: bool = False
   num_levels: int = 256
+  integer: bool = False
+  name: str = ''
 
   def __post_init__(self):
+    for field in ('low', 'high', 'num_levels'):
+      object.__setattr__(self, field, _plain(getattr(self, field)))
+    for bound in (self.low, self.high):
+      if isinstance(bound, bool) or not isinstance(bound, int | float):
+        raise ValueError(f'{_spell(self)} has numbers only, got {bound!r}.')
+    if not isinstance(self.num_levels, int):
+      raise ValueError(
+        f'num_levels of {_spell(self)} must be an integer, got '
+        f'{self.num_levels!r}.'
+      )
+    bounds = f'{self.low} and {self.high}'
     if not self.low < self.high:
-      raise ValueError(
-        f'Range {self.name!r} needs low < high, got {self.low} and {self.high}.'
-      )
-    if not math.isfinite(self.low) or not math.isfinite(self.high):
-      raise ValueError(
-        f'Range {self.name!r} needs finite bounds, got {self.low} and '
-        f'{self.high}.'
-      )
+      raise ValueError(f'{_spell(self)} needs low < high, got {bounds}.')
+    if not max(abs(self.low), abs(self.high)) <= sys.float_info.max:
+      raise ValueError(f'{_spell(self)} needs finite bounds, got {bounds}.')
     if self.log and self.low <= 0:
       raise ValueError(
-        f'Range {self.name!r} is logarithmic and needs low > 0, got {self.low}.'
+        f'{_spell(self)} is logarithmic and needs low > 0, got {self.low}.'
       )
     if self.num_levels < 2:
       raise ValueError(
-        f'Range {self.name!r} needs at least 2 levels, got {self.num_levels}.'
+        f'{_spell(self)} needs at least 2 levels, got {self.num_levels}.'
+      )
+    if self.integer and not (
+      self.low == int(self.low) and self.high == int(self.high)
+    ):
+      raise ValueError(
+        f'{_spell(self)} has integers and needs bounds that are, got {bounds}.'
       )
 
   @property
@@ -141,15 +197,34 @@ class Range:
   @property
   def num_choices(self) -> int:
     """How many values its token can take."""
+    if self.integer and not self.log:
+      return min(self.num_levels, int(self.high) - int(self.low) + 1)
     return self.num_levels
 
   def value(self, token: int) -> float:
-    """Returns the real number that `token` stands for."""
-    fraction = token / (self.num_levels - 1)
+    """Returns the number that `token` stands for."""
+    fraction = token / (self.num_choices - 1)
     # In a form that is exact at both ends.
     if self.log:
-      return self.low ** (1 - fraction) * self.high**fraction
-    return (1 - fraction) * self.low + fraction * self.high
+      value = self.low ** (1 - fraction) * self.high**fraction
+    else:
+      value = (1 - fraction) * self.low + fraction * self.high
+    return round(value) if self.integer else value
+
+
+def _spell(decision: Choice | AnchorPoint | Range) -> str:
+  """Returns what an error calls a decision, which may have no name yet."""
+  kind = type(decision).__name__
+  return f'{kind} {decision.name!r}' if decision.name else kind
+
+
+def _plain(value: Any) -> Any:
+  """Returns NumPy's scalars as Python's, and lists as tuples."""
+  if isinstance(value, np.generic):
+    return value.item()
+  if isinstance(value, list | tuple):
+    return tuple(map(_plain, value))
+  return value
 
 
 Decision = Choice | AnchorPoint | Range

@@ -107,12 +107,17 @@ def docstring_errors(module, source):
   """Returns the public names of a module that have no docstring."""
   definitions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
+  def is_overload(node):
+    return any('overload' in ast.unparse(each) for each in node.decorator_list)
+
   def visit(node, name):
     if not ast.get_docstring(node):
       yield f'{name} has no docstring'
     if isinstance(node, (ast.Module, ast.ClassDef)):
       for child in node.body:
-        if isinstance(child, definitions) and not child.name.startswith('_'):
+        if not isinstance(child, definitions) or is_overload(child):
+          continue
+        if not child.name.startswith('_'):
           yield from visit(child, f'{name}.{child.name}')
 
   return list(visit(ast.parse(source), module))
@@ -237,6 +242,8 @@ def test_other_broken_rules_are_found():
     '  def __call__(self): pass\n'
     'class Documented:\n'
     '  """Is."""\n'
+    '@typing.overload\n'
+    'def public(x): ...\n'
   )
   assert docstring_errors('a', source) == [
     f'{name} has no docstring'

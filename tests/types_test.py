@@ -3,10 +3,16 @@
 
 import dataclasses
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 
 from jaxnas import types
+
+# For what a type checker refuses as well.
+any_choice: Any = types.Choice
+any_range: Any = types.Range
 
 
 def make_space(*decisions):
@@ -21,67 +27,107 @@ def make_space(*decisions):
 
 
 def test_decisions_count_their_tokens_and_choices():
-  choice = types.Choice('filters', (24, 36, 48))
-  anchor = types.AnchorPoint('skips', 4)
-  rate = types.Range('rate', 0.1, 1.0, num_levels=11)
+  choice = types.Choice((24, 36, 48), 'filters')
+  anchor = types.AnchorPoint(4, 'skips')
+  rate = types.Range(0.1, 1.0, num_levels=11, name='rate')
   assert (choice.num_tokens, choice.num_choices) == (1, 3)
   assert (anchor.num_tokens, anchor.num_choices) == (4, 2)
   assert (rate.num_tokens, rate.num_choices) == (1, 11)
   assert make_space(choice, anchor, rate).num_tokens == 6
   assert make_space().num_tokens == 0
   # The first layer has no earlier layers: a decision without tokens.
-  assert types.AnchorPoint('skips', 0).num_tokens == 0
+  assert types.AnchorPoint(0, 'skips').num_tokens == 0
 
 
 @pytest.mark.parametrize(
   ('make', 'message'),
   [
     (
-      lambda: types.Choice('filters', ()),
+      lambda: types.Choice((), 'filters'),
       "Choice 'filters' needs at least one value",
     ),
     (
-      lambda: types.Choice('filters', (24, 36, 24)),
+      lambda: types.Choice((24, 36, 24), 'filters'),
       r"Choice 'filters' needs distinct values, got \(24, 36, 24\)",
     ),
     (
-      lambda: types.AnchorPoint('skips', -1),
+      lambda: types.AnchorPoint(-1, 'skips'),
       "AnchorPoint 'skips' needs num_previous >= 0, got -1",
     ),
     (
-      lambda: types.Range('rate', 1.0, 1.0),
+      lambda: types.Range(1.0, 1.0, name='rate'),
       "Range 'rate' needs low < high, got 1.0 and 1.0",
     ),
     (
-      lambda: types.Range('rate', math.nan, 1.0),
+      lambda: types.Range(math.nan, 1.0, name='rate'),
       "Range 'rate' needs low < high, got nan and 1.0",
     ),
     (
-      lambda: types.Range('rate', 0.0, math.inf),
+      lambda: types.Range(0.0, math.inf, name='rate'),
       "Range 'rate' needs finite bounds, got 0.0 and inf",
     ),
     (
-      lambda: types.Range('rate', 0.0, 1.0, log=True),
+      lambda: types.Range(0.0, 1.0, log=True, name='rate'),
       "Range 'rate' is logarithmic and needs low > 0, got 0.0",
     ),
     (
-      lambda: types.Range('rate', 0.0, 1.0, num_levels=1),
+      lambda: types.Range(0.0, 1.0, num_levels=1, name='rate'),
       "Range 'rate' needs at least 2 levels, got 1",
+    ),
+    (lambda: types.Choice(()), '^Choice needs at least one value'),
+    (lambda: any_choice('relu'), "a tuple or a list of values, got 'relu'"),
+    (lambda: any_choice('size', (1, 2)), "a list of values, got 'size'"),
+    (lambda: any_choice({'a'}), "a tuple or a list of values, got {'a'}"),
+    (lambda: any_choice(b'ab'), "a tuple or a list of values, got b'ab'"),
+    (lambda: types.Choice(np.asarray(4)), 'a list of values, got 4'),
+    (lambda: types.Choice((np.eye(2),)), r'hashed, got \(array\(\[\[1., 0'),
+    (lambda: types.Choice((1, {2})), r'hashed, got \(1, \{2\}\)'),
+    (lambda: any_range('rate', 1), "^Range has numbers only, got 'rate'"),
+    (lambda: types.Range(0, True), '^Range has numbers only, got True'),
+    (lambda: types.Range(-(10**400), 1), '^Range needs finite bounds, got -10'),
+    (
+      lambda: any_range(0, 1, num_levels=2.5),
+      'num_levels of Range must be an integer, got 2.5',
+    ),
+    (
+      lambda: types.Range(1, 2.5, integer=True),
+      'has integers and needs bounds that are, got 1 and 2.5',
     ),
   ],
 )
 def test_bad_decisions_are_named(make, message):
-  with pytest.raises(ValueError, match=message):
+  with pytest.raises(ValueError, match=message) as caught:
     make()
+  assert '\n' not in str(caught.value)
+
+
+def test_values_are_pythons_own():
+  assert types.Choice(np.arange(3)).values == (0, 1, 2)
+  assert types.Choice([[1, 2], np.int64(3)]).values == ((1, 2), 3)
+  assert type(types.Choice(np.arange(3)).values[0]) is int
+  assert type(types.Range(np.float32(1), np.int64(3)).high) is int
+
+
+def test_names_may_be_left_to_a_mapping():
+  assert types.Choice((1, 2)).name == types.Range(0, 1).name == ''
+  assert types.AnchorPoint(2).name == ''
+
+
+def test_integers_have_a_level_each_where_there_are_enough():
+  few = types.Range(2, 5, integer=True)
+  assert [few.value(token) for token in range(few.num_choices)] == [2, 3, 4, 5]
+  many = types.Range(0, 1000, num_levels=5, integer=True)
+  assert [many.value(token) for token in range(5)] == [0, 250, 500, 750, 1000]
+  assert type(few.value(0)) is int
 
 
 def test_a_linear_range_has_even_steps():
-  levels = types.Range('size', -1.0, 3.0, num_levels=5)
+  levels = types.Range(-1.0, 3.0, num_levels=5, name='size')
   assert [levels.value(token) for token in range(5)] == [-1, 0, 1, 2, 3]
 
 
 def test_a_logarithmic_range_has_even_ratios():
-  levels = types.Range('rate', 1e-4, 1.0, log=True, num_levels=5)
+  levels = types.Range(1e-4, 1.0, log=True, num_levels=5, name='rate')
   values = [levels.value(token) for token in range(5)]
   assert values == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1.0], rel=1e-12)
 
@@ -91,7 +137,7 @@ def test_a_logarithmic_range_has_even_ratios():
   ('low', 'high'), [(0.1, 0.3), (1e-5, 0.7), (3e-4, 5.1), (20.0, 1337.0)]
 )
 def test_the_ends_of_a_range_are_exact(low, high, log):
-  levels = types.Range('rate', low, high, log, num_levels=7)
+  levels = types.Range(low, high, log, num_levels=7, name='rate')
   assert levels.value(0) == low
   assert levels.value(6) == high
   values = [levels.value(token) for token in range(7)]
@@ -100,9 +146,9 @@ def test_the_ends_of_a_range_are_exact(low, high, log):
 
 def test_decisions_are_frozen_and_hashable():
   decisions = (
-    types.Choice('a', (1, 2)),
-    types.AnchorPoint('b', 2),
-    types.Range('c', 0.0, 1.0),
+    types.Choice((1, 2), 'a'),
+    types.AnchorPoint(2, 'b'),
+    types.Range(0.0, 1.0, name='c'),
   )
   for decision in decisions:
     assert dataclasses.replace(decision) == decision

@@ -110,9 +110,9 @@ class Waves:
       if head is None or not isinstance(decision, Range):
         parts.append(_Part(decision, None, None))
         continue
-      logits = head.logits(decision.num_levels)
-      waves = Choice(decision.name, tuple(range(len(logits))))
-      embeddings = head.embeddings(decision.num_levels)
+      logits = head.logits(decision.num_choices)
+      waves = Choice(range(len(logits)), decision.name)
+      embeddings = head.embeddings(decision.num_choices)
       parts.append(_Part(waves, logits, embeddings))
     self._parts = tuple(parts)
     self.layout = layouts.Layout(tuple(part.decision for part in parts))

@@ -147,7 +147,7 @@ class Entry:
 def make_decisions(cardinalities: tuple[int, ...]) -> tuple[Choice, ...]:
   """Returns the decisions that lead to a table's entries."""
   return tuple(
-    Choice(f'decision_{number}', tuple(range(cardinality)))
+    Choice(range(cardinality), f'decision_{number}')
     for number, cardinality in enumerate(_check_cardinalities(cardinalities))
   )
 

@@ -298,9 +298,9 @@ def make_space(
     fixed = {'stride_height': strides[0], 'stride_width': strides[0]}
   decisions: list[Decision] = []
   for number in range(num_layers):
-    decisions.append(AnchorPoint(f'layer_{number}/inputs', number))
+    decisions.append(AnchorPoint(number, f'layer_{number}/inputs'))
     for kind, values in kinds.items():
-      decisions.append(Choice(f'layer_{number}/{kind}', values))
+      decisions.append(Choice(values, f'layer_{number}/{kind}'))
   # Every value must make a layer: refused here, not in the middle of a search.
   for kind, values in (*kinds.items(), ('stride_height', tuple(strides))):
     for value in values:

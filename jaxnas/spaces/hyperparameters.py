@@ -19,55 +19,21 @@ plain Python values, so that `f(**hyperparameters)` calls a function with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 import dataclasses
 import json
 import math
+import typing
 from typing import Any
 
 import numpy as np
 
-from jaxnas import types
+from jaxnas.types import Choice, Range, SearchSpace
+
+__all__ = ('Choice', 'Hyperparameters', 'Range', 'Value', 'make_space')
 
 Value = None | bool | int | float | str | tuple['Value', ...]
 """What a hyperparameter can be."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Range:
-  """A number between two bounds.
-
-  A range of real numbers has `num_levels` values, evenly spaced or evenly
-  spaced in the logarithm. A range of integers has every integer, each by one
-  level, if it is linear and there are at most `num_levels` of them; otherwise
-  the levels' values are rounded to the nearest integer, so that a logarithmic
-  range gives a small integer several levels: its share of the logarithm.
-
-  Attributes:
-    low: the smallest value.
-    high: the largest value.
-    log: whether the levels are spaced evenly in the logarithm.
-    num_levels: how many levels there are, at most.
-    integer: whether the values are integers; otherwise they are floats.
-  """
-
-  low: float
-  high: float
-  log: bool = False
-  num_levels: int = 256
-  integer: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-  """A value out of a few, in no order.
-
-  Attributes:
-    values: None, booleans, numbers, strings, or tuples of these; NumPy's
-      scalars become Python's, and lists tuples.
-  """
-
-  values: Sequence[Any] | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,10 +78,20 @@ class Hyperparameters(Mapping[str, Value]):
     )
 
 
+@typing.overload
+def make_space(decisions: Mapping[str, Range | Choice]) -> SearchSpace: ...
+
+
+@typing.overload
+def make_space(
+  decisions: Iterable[tuple[str, Range | Choice]],
+) -> SearchSpace: ...
+
+
 def make_space(
   decisions: Mapping[str, Range | Choice]
   | Iterable[tuple[str, Range | Choice]],
-) -> types.SearchSpace:
+) -> SearchSpace:
   """Makes a space of hyperparameters.
 
   The space's `encode` takes any mapping with a value for each name. A value of
@@ -193,7 +169,7 @@ def make_space(
       np.int32,
     )
 
-  return types.SearchSpace(
+  return SearchSpace(
     name='hyperparameters',
     decisions=tuple(grid.decision for grid in grids),
     decode=decode,
@@ -207,12 +183,12 @@ def make_space(
 class _Grid:
   """A decision, and the value of each of its tokens."""
 
-  decision: types.Choice | types.Range
+  decision: Choice | Range
   values: tuple[Value, ...]
 
   def token(self, value: Any) -> int:
     """Returns the token of a value, or of the one nearest to it in a range."""
-    if isinstance(self.decision, types.Choice):
+    if isinstance(self.decision, Choice):
       value = _plain(self.decision.name, value)
       if value not in self.values:
         raise ValueError(
@@ -237,54 +213,31 @@ def _grid(name: Any, decision: Any) -> _Grid:
     raise ValueError(
       f'The name of a hyperparameter must be a string, got {name!r}.'
     )
+  if not isinstance(decision, Choice | Range):
+    raise ValueError(
+      f'Hyperparameter {name!r} must be a Range or a Choice of jaxnas, got '
+      f'{decision!r}.'
+    )
+  if decision.name not in ('', name):
+    raise ValueError(
+      f'Hyperparameter {name!r} has a decision of another name, '
+      f'{decision.name!r}; leave the name out.'
+    )
   if isinstance(decision, Range):
-    return _range_grid(name, decision)
-  if isinstance(decision, Choice):
-    return _choice_grid(name, decision)
-  raise ValueError(
-    f'Hyperparameter {name!r} must be a Range or a Choice of '
-    f'{__name__}, got {decision!r}.'
-  )
+    return _range_grid(dataclasses.replace(decision, name=name))
+  values = tuple(_plain(name, value) for value in decision.values)
+  return _Grid(Choice(values, name), values)
 
 
-def _range_grid(name: str, levels: Range) -> _Grid:
-  low, high = _number(name, levels.low), _number(name, levels.high)
-  if not isinstance(levels.num_levels, int | np.integer):
+def _range_grid(decision: Range) -> _Grid:
+  values = tuple(map(decision.value, range(decision.num_choices)))
+  if not decision.integer and not np.all(np.diff(values) > 0):
     raise ValueError(
-      f'num_levels of Range {name!r} must be an integer, got '
-      f'{levels.num_levels!r}.'
+      f'Range {decision.name!r} from {decision.low} to {decision.high} is too '
+      f'narrow for {decision.num_choices} levels: some of them would be equal; '
+      'give fewer.'
     )
-  num_levels = int(levels.num_levels)
-  if levels.integer and not (low == int(low) and high == int(high)):
-    raise ValueError(
-      f'Range {name!r} has integers and needs bounds that are, got {low} and '
-      f'{high}.'
-    )
-  if levels.integer and not levels.log and low < high:
-    num_levels = min(num_levels, int(high) - int(low) + 1)
-  decision = types.Range(name, low, high, levels.log, num_levels)
-  values = [decision.value(token) for token in range(num_levels)]
-  if levels.integer:
-    return _Grid(decision, tuple(round(value) for value in values))
-  if not np.all(np.diff(values) > 0):
-    raise ValueError(
-      f'Range {name!r} from {low} to {high} is too narrow for {num_levels} '
-      'levels: some of them would be equal; give fewer.'
-    )
-  return _Grid(decision, tuple(values))
-
-
-def _choice_grid(name: str, choice: Choice) -> _Grid:
-  given = choice.values
-  if isinstance(given, np.ndarray):
-    given = given.tolist()
-  # The order of a set of strings is another one in every process.
-  if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-    raise ValueError(
-      f'Choice {name!r} needs a tuple or a list of values, got {given!r}.'
-    )
-  values = tuple(_plain(name, value) for value in given)
-  return _Grid(types.Choice(name, values), values)
+  return _Grid(decision, values)
 
 
 def _number(name: str, value: Any) -> float:

@@ -268,17 +268,17 @@ def make_space(
   _check_known('activation', activations, EXTENDED_ACTIVATIONS)
   decisions = (
     *(
-      Choice(f'node_{node}/{kind}', values)
+      Choice(values, f'node_{node}/{kind}')
       for node in range(num_nodes)
       for kind, values in (
         ('combiner', combiners),
         ('activation', activations),
       )
     ),
-    Choice('inject/combiner', combiners),
-    Choice('inject/activation', activations),
-    Choice('read_index', tuple(range(num_nodes))),
-    Choice('inject_index', tuple(range(num_nodes))),
+    Choice(combiners, 'inject/combiner'),
+    Choice(activations, 'inject/activation'),
+    Choice(range(num_nodes), 'read_index'),
+    Choice(range(num_nodes), 'inject_index'),
   )
 
   def decode(tokens) -> RecurrentCell:

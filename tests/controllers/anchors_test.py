@@ -15,12 +15,12 @@ from jaxnas.types import AnchorPoint, Choice
 
 # Three layers, with tokens 0, 1-2 and 3-5: 64 sequences.
 DECISIONS = (
-  AnchorPoint('layer_0/inputs', 0),
-  Choice('layer_0/filters', (4, 8)),
-  AnchorPoint('layer_1/inputs', 1),
-  Choice('layer_1/filters', (4, 8)),
-  AnchorPoint('layer_2/inputs', 2),
-  Choice('layer_2/filters', (4, 8)),
+  AnchorPoint(0, 'layer_0/inputs'),
+  Choice((4, 8), 'layer_0/filters'),
+  AnchorPoint(1, 'layer_1/inputs'),
+  Choice((4, 8), 'layer_1/filters'),
+  AnchorPoint(2, 'layer_2/inputs'),
+  Choice((4, 8), 'layer_2/filters'),
 )
 STEPS = np.asarray([1, 2, 3, 4, 4, 5])
 ALL_TOKENS = np.asarray(list(itertools.product((0, 1), repeat=6)), np.int32)
@@ -306,7 +306,7 @@ def test_a_batch_of_samples_keeps_the_branch(controller, params):
 def test_attention_is_shared_and_the_others_grow_with_depth(name, num_params):
   for num_layers in (2, 3, 15):
     controller = recurrent.make_controller(
-      tuple(AnchorPoint(f'layer_{i}', i) for i in range(num_layers)),
+      tuple(AnchorPoint(i, f'layer_{i}') for i in range(num_layers)),
       nn.SimpleCell,
       features=7,
       anchors=anchors.MECHANISMS[name](),
@@ -385,8 +385,8 @@ def test_a_mean_over_none_is_zero():
 
 
 def test_spaces_of_anchor_points_alone_and_of_one_alone_serve():
-  graph = tuple(AnchorPoint(f'layer_{i}', i) for i in range(3))
-  single = (Choice('merge', ('concat', 'add')), *DECISIONS[:2])
+  graph = tuple(AnchorPoint(i, f'layer_{i}') for i in range(3))
+  single = (Choice(('concat', 'add'), 'merge'), *DECISIONS[:2])
   for decisions, num_tokens in ((graph, 3), (single, 2)):
     controller = recurrent.make_controller(
       decisions, nn.SimpleCell, num_layers=1, features=FEATURES
@@ -410,9 +410,9 @@ def test_spaces_of_anchor_points_alone_and_of_one_alone_serve():
 @pytest.mark.parametrize(
   'decisions',
   [
-    (AnchorPoint('layer_2', 1), DECISIONS[1]),
-    (*DECISIONS[:3], AnchorPoint('layer_2', 3)),
-    (*DECISIONS[:3], AnchorPoint('layer_2', 1)),
+    (AnchorPoint(1, 'layer_2'), DECISIONS[1]),
+    (*DECISIONS[:3], AnchorPoint(3, 'layer_2')),
+    (*DECISIONS[:3], AnchorPoint(1, 'layer_2')),
   ],
 )
 def test_an_anchor_point_chooses_among_all_before_it(decisions):

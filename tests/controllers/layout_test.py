@@ -9,12 +9,12 @@ from jaxnas.types import AnchorPoint, Choice, Range
 
 # Tokens 0, 1, 2, 3-4 and 5.
 DECISIONS = (
-  AnchorPoint('layer_0', 0),
-  Choice('filters_0', (24, 36, 48)),
-  AnchorPoint('layer_1', 1),
-  Range('rate', 0.1, 1.0, num_levels=4),
-  AnchorPoint('layer_2', 2),
-  Choice('filters_2', (24, 36)),
+  AnchorPoint(0, 'layer_0'),
+  Choice((24, 36, 48), 'filters_0'),
+  AnchorPoint(1, 'layer_1'),
+  Range(0.1, 1.0, num_levels=4, name='rate'),
+  AnchorPoint(2, 'layer_2'),
+  Choice((24, 36), 'filters_2'),
 )
 
 

@@ -19,12 +19,12 @@ from jaxnas.types import AnchorPoint, Choice, Range
 
 # 3 * 5 * 1 * 2 * 7 * 2 sequences.
 MIXED = (
-  Choice('activation', ('relu', 'tanh', 'sin')),
-  Range('rate', 1e-3, 1.0, log=True, num_levels=5),
-  AnchorPoint('layer_0', 0),
-  AnchorPoint('layer_1', 1),
-  Range('decay', 0.0, 1.0, num_levels=7),
-  Choice('norm', (True, False)),
+  Choice(('relu', 'tanh', 'sin'), 'activation'),
+  Range(1e-3, 1.0, log=True, num_levels=5, name='rate'),
+  AnchorPoint(0, 'layer_0'),
+  AnchorPoint(1, 'layer_1'),
+  Range(0.0, 1.0, num_levels=7, name='decay'),
+  Choice((True, False), 'norm'),
 )
 MIXED_TOKENS = np.asarray(
   list(itertools.product(*map(range, (3, 5, 2, 7, 2)))), np.int32
@@ -56,7 +56,7 @@ def make_controller(decisions, head):
 
 def ranges(num_decisions, num_levels=256):
   return tuple(
-    Range(f'x{i}', 0.0, 1.0, num_levels=num_levels)
+    Range(0.0, 1.0, num_levels=num_levels, name=f'x{i}')
     for i in range(num_decisions)
   )
 
@@ -126,7 +126,7 @@ def test_neighbours_learn_from_each_other_unless_levels_are_choices(head):
 
 
 def test_parameters_are_as_many_as_waves_and_not_as_levels():
-  decisions = (*ranges(2), Choice('size', (1, 2, 3)))
+  decisions = (*ranges(2), Choice((1, 2, 3), 'size'))
   controller = make_controller(decisions, ordered.make_cosine())
   params = jax.jit(controller.init)(jax.random.key(4))
   chex.assert_shape(params['kernel'], (3, 6, 16))

@@ -374,7 +374,7 @@ def test_any_linen_cell_serves(make_cell):
 
 
 def test_ranges_and_single_decisions_serve():
-  decisions = (Range('learning_rate', 1e-4, 1.0, log=True, num_levels=20),)
+  decisions = (Range(1e-4, 1.0, log=True, num_levels=20, name='learning_rate'),)
   controller = recurrent.make_controller(decisions, num_layers=1, features=3)
   params = controller.init(jax.random.key(8))
   sample = jax.jit(jax.vmap(controller.sample, (None, 0)))
@@ -411,9 +411,9 @@ def test_log_prob_refuses_tokens_of_another_length(controller, params):
   ('arguments', 'message'),
   [
     ({'decisions': ()}, 'at least one decision'),
-    ({'decisions': (AnchorPoint('layer_1', 0),)}, 'decision with a token'),
+    ({'decisions': (AnchorPoint(0, 'layer_1'),)}, 'decision with a token'),
     (
-      {'decisions': (Choice('size', (1, 2)), AnchorPoint('layer_2', 1))},
+      {'decisions': (Choice((1, 2), 'size'), AnchorPoint(1, 'layer_2'))},
       "'layer_2' must choose among the 0 anchor points before it, got .*=1",
     ),
     ({'num_layers': 0}, 'num_layers must be greater than 0, got 0'),

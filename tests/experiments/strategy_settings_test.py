@@ -9,7 +9,7 @@ from experiments import strategy_settings
 from jaxnas.strategies import evolution, ppo, reinforce
 from jaxnas.types import Choice
 
-DECISIONS = (Choice('one', (1, 2)), Choice('other', (1, 2, 3)))
+DECISIONS = (Choice((1, 2), 'one'), Choice((1, 2, 3), 'other'))
 
 
 def test_an_unknown_strategy_is_named():

@@ -16,7 +16,6 @@ from jaxnas.spaces.hyperparameters import Choice, Range
 
 # For what a type checker refuses as well.
 any_range: Any = Range
-any_choice: Any = Choice
 
 MIXED: dict[str, Range | Choice] = {
   'learning_rate': Range(1e-4, 1, log=True),
@@ -46,6 +45,13 @@ def test_names_become_decisions_of_one_token_in_order(space):
   assert space.num_tokens == 6
   assert space.size == math.prod(sizes)
   assert space.name == 'hyperparameters'
+
+
+def test_a_decision_with_its_name_may_keep_it():
+  rate = Range(0, 1, num_levels=3)
+  named = hyperparameters.make_space({'x': Range(0, 1, False, 3, name='x')})
+  assert named.decisions == one(rate).decisions
+  assert rate.name == ''
 
 
 def test_decode_gives_plain_python_values(space):
@@ -177,44 +183,10 @@ def test_numpy_scalars_become_pythons():
     ),
     ({3: Range(0, 1)}, 'name of a hyperparameter must be a string, got 3'),
     ({'': Range(0, 1)}, "name of a hyperparameter must be a string, got ''"),
-    ({'x': 3}, "'x' must be a Range or a Choice of jaxnas.* got 3"),
-    ({'x': Range(1, 1)}, "Range 'x' needs low < high, got 1 and 1"),
-    ({'x': Range(2, 1)}, "Range 'x' needs low < high, got 2 and 1"),
-    ({'x': Range(2, 1, integer=True)}, "'x' needs low < high, got 2 and 1"),
-    (
-      {'x': Range(0, 1, log=True)},
-      "Range 'x' is logarithmic and needs low > 0, got 0",
-    ),
-    (
-      {'x': Range(-1, 1, log=True)},
-      "Range 'x' is logarithmic and needs low > 0, got -1",
-    ),
-    ({'x': Range(math.nan, 1)}, "'x' must be .*finite numbers.* got nan"),
-    ({'x': Range(0, math.inf)}, "'x' must be .*finite numbers.* got inf"),
-    ({'x': any_range('0', 1)}, "Range 'x' has numbers only, got '0'"),
-    ({'x': Range(0, True)}, "Range 'x' has numbers only, got True"),
-    ({'x': Range(0, 1, num_levels=1)}, "'x' needs at least 2 levels, got 1"),
-    (
-      {'x': any_range(0, 1, num_levels=2.5)},
-      "num_levels of Range 'x' must be an integer, got 2.5",
-    ),
+    ({'x': 3}, "'x' must be a Range or a Choice of jaxnas, got 3"),
+    ({'x': types.AnchorPoint(2)}, "'x' must be a Range or a Choice of jaxnas"),
+    ({'x': Range(0, 1, name='y')}, "'x' has a decision of another name, 'y'"),
     ({'x': Range(1.0, 1 + 1e-15)}, "'x' from 1.0 .* too narrow for 256 levels"),
-    (
-      {'x': Range(1, 2.5, integer=True)},
-      "'x' has integers and needs bounds that are, got 1 and 2.5",
-    ),
-    ({'x': Choice(())}, "Choice 'x' needs at least one value"),
-    ({'x': Choice((1, 2, 1))}, r"'x' needs distinct values, got \(1, 2, 1\)"),
-    (
-      {'x': Choice('relu')},
-      "'x' needs a tuple or a list of values, got 'relu'",
-    ),
-    ({'x': any_choice(4)}, "'x' needs a tuple or a list of values, got 4"),
-    ({'x': any_choice({'a'})}, "'x' needs a tuple or a list .* got {'a'}"),
-    ({'x': any_choice(b'ab')}, "'x' needs a tuple or a list .* got b'ab'"),
-    ({'x': Choice(np.asarray(4))}, "'x' needs a tuple or a list .* got 4"),
-    ({'x': Choice((np.eye(2),))}, r"'x' must be .*hold; got array\(\[\[1., 0"),
-    ({'x': Choice((1, {2}))}, r"'x' must be .*JSON can hold; got \{2\}"),
     ({'x': Choice((max,))}, "'x' must be .*JSON can hold; got <built-in"),
     ({'x': Choice((1j,))}, "'x' must be .*JSON can hold; got 1j"),
     ({'x': Choice((math.nan,))}, "'x' must be .*JSON can hold; got nan"),

@@ -26,12 +26,12 @@ from jaxnas.types import AnchorPoint, Choice, Decision, Range, Strategy
 
 # Two layers of an anchor point and choices, and a rate.
 DECISIONS = (
-  AnchorPoint('layer_0/inputs', 0),
-  Choice('layer_0/combiner', ('add', 'mul')),
-  Choice('layer_0/activation', ('identity', 'tanh', 'relu')),
-  AnchorPoint('layer_1/inputs', 1),
-  Choice('layer_1/filters', (8, 16, 32)),
-  Range('rate', 0.1, 1.0, num_levels=5),
+  AnchorPoint(0, 'layer_0/inputs'),
+  Choice(('add', 'mul'), 'layer_0/combiner'),
+  Choice(('identity', 'tanh', 'relu'), 'layer_0/activation'),
+  AnchorPoint(1, 'layer_1/inputs'),
+  Choice((8, 16, 32), 'layer_1/filters'),
+  Range(0.1, 1.0, num_levels=5, name='rate'),
 )
 DECISION_OF_TOKEN = np.asarray([1, 2, 3, 4, 5])
 NUM_CHOICES = np.asarray([2, 3, 2, 3, 5])

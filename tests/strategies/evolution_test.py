@@ -13,11 +13,11 @@ from jaxnas.strategies import evolution
 from jaxnas.types import AnchorPoint, Choice, Proposals, Range
 
 DECISIONS = (
-  AnchorPoint('layer_0', 0),
-  Choice('filters', (24, 36, 48)),
-  AnchorPoint('layer_2', 2),
-  Choice('stride', (1,)),
-  Range('rate', 0.1, 1.0, num_levels=6),
+  AnchorPoint(0, 'layer_0'),
+  Choice((24, 36, 48), 'filters'),
+  AnchorPoint(2, 'layer_2'),
+  Choice((1,), 'stride'),
+  Range(0.1, 1.0, num_levels=6, name='rate'),
 )
 NUM_CHOICES = np.array([3, 2, 2, 1, 6])
 DECISION_OF_TOKEN = np.array([1, 2, 2, 3, 4])
@@ -162,7 +162,7 @@ def test_the_best_of_a_sample_is_the_parent_and_the_younger_of_equals():
 
 
 def test_a_range_may_have_steps_of_one_level_alone():
-  decisions = (Range('rate', 0.1, 1.0),)
+  decisions = (Range(0.1, 1.0, name='rate'),)
   strategy = evolution.make_evolution(
     decisions, population_size=1, sample_size=1, range_scale=1e-6
   )
@@ -175,7 +175,7 @@ def test_a_range_may_have_steps_of_one_level_alone():
 def test_decisions_of_many_values_need_memory_for_each_and_not_for_pairs():
   tracemalloc.start()
   try:
-    evolution.make_evolution((Choice('entry', tuple(range(3000))),))
+    evolution.make_evolution((Choice(tuple(range(3000)), 'entry'),))
     peak = tracemalloc.get_traced_memory()[1]
   finally:
     tracemalloc.stop()
@@ -205,4 +205,4 @@ def test_bad_arguments_are_refused(arguments, message):
 
 def test_decisions_without_a_token_are_refused():
   with pytest.raises(ValueError, match='at least one decision with a token'):
-    evolution.make_evolution((AnchorPoint('layer_0', 0),))
+    evolution.make_evolution((AnchorPoint(0, 'layer_0'),))

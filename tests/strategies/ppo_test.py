@@ -14,9 +14,9 @@ from jaxnas.strategies import ppo, reinforce
 from jaxnas.types import Choice
 
 DECISIONS = (
-  Choice('combiner', ('add', 'mul')),
-  Choice('activation', ('identity', 'tanh', 'relu')),
-  Choice('filters', (4, 6, 8)),
+  Choice(('add', 'mul'), 'combiner'),
+  Choice(('identity', 'tanh', 'relu'), 'activation'),
+  Choice((4, 6, 8), 'filters'),
 )
 
 

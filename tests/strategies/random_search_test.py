@@ -10,10 +10,10 @@ from jaxnas.strategies import random_search
 from jaxnas.types import AnchorPoint, Choice, Range
 
 DECISIONS = (
-  AnchorPoint('layer_1', 0),
-  Choice('filters', (24, 36, 48)),
-  AnchorPoint('layer_3', 2),
-  Range('rate', 0.1, 1.0, num_levels=5),
+  AnchorPoint(0, 'layer_1'),
+  Choice((24, 36, 48), 'filters'),
+  AnchorPoint(2, 'layer_3'),
+  Range(0.1, 1.0, num_levels=5, name='rate'),
 )
 
 
@@ -62,7 +62,7 @@ def test_tell_counts_trials_and_reports_the_mean_reward(strategy):
   assert float(metrics['entropy']) == pytest.approx(np.log(60), rel=1e-6)
 
 
-@pytest.mark.parametrize('decisions', [(), (AnchorPoint('layer_1', 0),)])
+@pytest.mark.parametrize('decisions', [(), (AnchorPoint(0, 'layer_1'),)])
 def test_decisions_without_a_token_are_refused(decisions):
   with pytest.raises(ValueError, match='at least one decision with a token'):
     random_search.make_random_search(decisions)

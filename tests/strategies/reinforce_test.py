@@ -26,10 +26,10 @@ ALL_TOKENS = np.asarray(
 REWARDS = np.sin(3.0 * np.arange(24)) + 1.5
 # As many sequences: 2 * 2 * 2 of three layers' anchor points, and 3.
 ANCHORS = (
-  AnchorPoint('layer_0', 0),
-  AnchorPoint('layer_1', 1),
-  AnchorPoint('layer_2', 2),
-  Choice('filters', (4, 6, 8)),
+  AnchorPoint(0, 'layer_0'),
+  AnchorPoint(1, 'layer_1'),
+  AnchorPoint(2, 'layer_2'),
+  Choice((4, 6, 8), 'filters'),
 )
 ALL_ANCHOR_TOKENS = np.asarray(
   list(itertools.product(range(2), range(2), range(2), range(3))), np.int32
@@ -123,7 +123,7 @@ def test_every_anchor_mechanism_learns_to_wire_a_chain(
   mechanism, learning_rate, share
 ):
   controller = recurrent.make_controller(
-    tuple(AnchorPoint(f'layer_{i}', i) for i in range(4)),
+    tuple(AnchorPoint(i, f'layer_{i}') for i in range(4)),
     nn.SimpleCell,
     num_layers=1,
     features=8,

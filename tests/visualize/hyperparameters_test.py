@@ -82,7 +82,7 @@ def test_what_can_not_be_drawn_is_refused(tmp_path):
     ValueError, match="choices and ranges can be plotted, got 'anchor'"
   ):
     hyperparameters.plot_trials(
-      path, [AnchorPoint('anchor', 1)], [trials('one', 1, 0)]
+      path, [AnchorPoint(1, 'anchor')], [trials('one', 1, 0)]
     )
   with pytest.raises(ValueError, match="'one' has 0 trials and 1 rewards"):
     hyperparameters.Trials('one', [], [1.0])
