@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
+import multiprocessing
 import pickle
 import sys
 from typing import Any
@@ -47,8 +48,8 @@ def make_evaluator(
 
   A trial is called with the same seed again where it failed, so that what it
   ends with follows from its key alone; a reward that is not finite is final.
-  Each failure is a line on stderr, and nothing of it is in the trial log but
-  the status of the last attempt.
+  Each failure is a line on stderr; the trial log has the status and the reason
+  of the last attempt, with the file and line that raised it.
 
   Workers are spawned: each imports the function's module, and the main script,
   whose last part must therefore stand under `if __name__ == '__main__':`. They
@@ -58,7 +59,11 @@ def make_evaluator(
   `XLA_PYTHON_CLIENT_PREALLOCATE=false` if the function uses jax: jax takes most
   of a GPU's memory otherwise. Workers are kept from call to call, and so is
   what the function leaves behind in its module. They end with the context, or
-  with this process however it ends, and so does whatever they started.
+  with this process however it ends, and so does whatever they started, on Linux
+  also in a session of its own (but what a worker started in the last second
+  before it was killed from outside). A process that the function forks and that
+  returns or raises is ended there; the reward is what the process says that was
+  asked.
 
   Args:
     space: what the tokens mean.
@@ -81,8 +86,8 @@ def make_evaluator(
 
   Raises:
     ValueError: an argument is out of range, or the function can not be sent to
-      another process; how to mend that is told. `evaluate` raises it where a
-      worker can not import the function.
+      another process, or this process may not have others; how to mend that is
+      told. `evaluate` raises it where a worker can not import the function.
   """
   if not worker_pool.is_finite(floor_reward):
     raise ValueError(
@@ -104,6 +109,12 @@ def make_evaluator(
     raise ValueError(
       'function must be one that is called with a value and a seed, got '
       f'{worker.shorten(repr(function))}.'
+    )
+  if multiprocessing.current_process().daemon:
+    raise ValueError(
+      'This process is daemonic, as the workers of multiprocessing.Pool are, '
+      'and may not start worker processes of its own; run the search in the '
+      'main process, in a thread or by concurrent.futures.ProcessPoolExecutor.'
     )
   workers = worker_pool.Workers(
     _pickle(function), _name(function), num_workers, timeout_seconds

@@ -10,63 +10,112 @@ and has no device, unless the function that it runs asks for one.
 from __future__ import annotations
 
 from collections.abc import Callable
+import contextlib
+import math
 import multiprocessing
 from multiprocessing import connection
 import os
+import pathlib
 import pickle
 import signal
+import sys
+import sysconfig
 import threading
-from typing import Any, NamedTuple
+import traceback
+from typing import Any, NamedTuple, NoReturn
+
+from jaxnas.evaluators import process_tree
 
 _MAX_LENGTH = 500
+
+
+class Call(NamedTuple):
+  """What a worker is asked.
+
+  Attributes:
+    number: tells calls of a worker apart.
+    arguments: `(value, seed)`, pickled.
+  """
+
+  number: int
+  arguments: bytes
 
 
 class Answer(NamedTuple):
   """What became of a call.
 
   Attributes:
+    number: the call's.
     error: why there is no value, a line; empty where there is one.
     value: what the function returned, as a number.
-    is_number: false where it returned something else, which `error` tells.
   """
 
+  number: int
   error: str
   value: float = 0.0
-  is_number: bool = True
 
 
 def serve(pipe: connection.Connection, function: bytes) -> None:
   """Answers calls until the other end of the pipe is closed.
 
-  First it tells by an `Answer` whether the function could be loaded.
+  First it tells by an `Answer` of number 0 whether the function could be
+  loaded. A process that is forked meanwhile, by the function or the main
+  script, gets here too when it does not leave by itself; it never answers.
 
   Args:
-    pipe: gets pickled `(value, seed)`, and sends an `Answer` for each.
+    pipe: gets calls, and sends an `Answer` for each.
     function: `(value, seed) -> reward`, pickled.
   """
+  parent = multiprocessing.parent_process()
+  if parent is not None and parent.pid != os.getppid():
+    _leave_fork('the main script')
+  asked = os.getpid()
   _leave_with_parent()
+  process_tree.adopt_orphans()
   try:
+    error: BaseException | None = None
     loaded = pickle.loads(function)
-  except BaseException as error:
-    pipe.send(Answer(describe(error)))
+  except BaseException as raised:
+    error = raised
+  if os.getpid() != asked:
+    _leave_fork("the function's module", error)
+  if error is not None:
+    pipe.send(Answer(0, describe(error)))
     return
-  pipe.send(Answer(''))
+  pipe.send(Answer(0, ''))
   while True:
     try:
-      call = pipe.recv_bytes()
+      call = pipe.recv()
     except (EOFError, OSError):
       return
-    pipe.send(_answer(loaded, call))
+    answer, error = _answer(loaded, call)
+    if os.getpid() != asked:
+      _leave_fork('the function', error)
+    pipe.send(answer)
 
 
 def describe(error: BaseException) -> str:
-  """Returns the kind and the message of an error as one short line."""
+  """Returns the kind of an error, its place and its message as a short line."""
   try:
     message = ' '.join(str(error).split())
   except Exception:
     message = ''
   kind = type(error).__name__
+  place = _place(error)
+  if place:
+    kind = f'{kind} at {place}'
   return shorten(f'{kind}: {message}' if message else kind)
+
+
+def kind_of(reason: str) -> str:
+  """Returns what is the same where a function fails again the same way.
+
+  Args:
+    reason: as `describe` gives it, whose message may tell of single values; any
+      other line is the same only where all of it is.
+  """
+  kind, _, _ = reason.partition(': ')
+  return kind if ' at ' in kind else reason
 
 
 def shorten(line: str) -> str:
@@ -74,21 +123,75 @@ def shorten(line: str) -> str:
   return line if len(line) <= _MAX_LENGTH else f'{line[:_MAX_LENGTH]}...'
 
 
-def _answer(function: Callable[[Any, int], Any], call: bytes) -> Answer:
+def _place(error: BaseException) -> str:
+  """Returns the file and line that raised an error, as `'train.py:7'`.
+
+  It is the last one of a person's own code, where there is any: what an
+  installed package does inside of itself says less.
+  """
+  frames = [
+    frame
+    for frame in traceback.extract_tb(error.__traceback__)
+    if os.path.dirname(frame.filename) != os.path.dirname(__file__)
+  ]
+  own = [frame for frame in frames if not _is_installed(frame.filename)]
+  if not frames:
+    return ''
+  frame = (own or frames)[-1]
+  path = os.path.abspath(frame.filename)
+  with contextlib.suppress(ValueError):  # On another drive.
+    relative = os.path.relpath(path)
+    path = path if relative.startswith(os.pardir) else relative
+  return f'{path}:{frame.lineno}'
+
+
+def _is_installed(path: str) -> bool:
+  # Such as '<frozen importlib._bootstrap>', or what no file holds.
+  if path.startswith('<'):
+    return True
+  paths = sysconfig.get_paths()
+  return any(
+    pathlib.Path(path).is_relative_to(paths[name])
+    for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')
+  )
+
+
+def _answer(
+  function: Callable[[Any, int], Any], call: Call
+) -> tuple[Answer, BaseException | None]:
   # Whatever the function does, even `sys.exit()`, is told and not done; and
   # nothing that it returned leaves the process but a number.
   try:
-    result = function(*pickle.loads(call))
+    result = function(*pickle.loads(call.arguments))
   except BaseException as error:
-    return Answer(describe(error))
+    return Answer(call.number, describe(error)), error
   try:
     if isinstance(result, str | bytes | bytearray):
       raise TypeError
-    return Answer('', float(result))
+    return Answer(call.number, '', float(result)), None
+  except OverflowError:
+    return Answer(call.number, '', math.inf), None
   except BaseException:
-    return Answer(
-      f'expected a number, got a {type(result).__name__}', is_number=False
+    kind = type(result).__name__
+    return Answer(call.number, f'expected a number, got a {kind}'), None
+
+
+def _leave_fork(who: str, error: BaseException | None = None) -> NoReturn:
+  """Ends a process that was forked, as Python would at the end of a script."""
+  code = 0
+  if isinstance(error, SystemExit):
+    code = error.code if isinstance(error.code, int) else bool(error.code)
+  elif error is not None:
+    code = 1
+    print(
+      f'A process that {who} forked ends by {describe(error)}',
+      file=sys.stderr,
     )
+  # What it left in its buffers is lost where they can not be written.
+  for stream in (sys.stdout, sys.stderr):
+    with contextlib.suppress(Exception):
+      stream.flush()
+  os._exit(code & 0xFF)
 
 
 def _leave_with_parent() -> None:
@@ -104,6 +207,7 @@ def _leave_with_parent() -> None:
 
   def watch():
     connection.wait([parent.sentinel])
+    process_tree.end(os.getpid())
     if hasattr(os, 'killpg'):
       os.killpg(0, signal.SIGKILL)
     os._exit(1)

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from absl import logging
 import numpy as np
 
+from jaxnas.evaluators import process_tree
 from jaxnas.evaluators import worker as worker_lib
 from jaxnas.types import Status
 
@@ -72,6 +73,7 @@ class Workers:
     self._timeout = math.inf if timeout_seconds is None else timeout_seconds
     self._threads = concurrent.futures.ThreadPoolExecutor(num_workers)
     self._has_started = threading.Event()
+    self._lookout = process_tree.Lookout()
     self._idle: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
     for _ in range(num_workers):
       self._idle.put(None)
@@ -110,7 +112,7 @@ class Workers:
     self._threads.shutdown()
     while not self._idle.empty():
       worker = self._idle.get()
-      if worker is not None and worker.is_alive:
+      if worker is not None:
         worker.kill()
 
   def _try(self, call, num_retries, is_stopped) -> Outcome:
@@ -127,9 +129,13 @@ class Workers:
     try:
       # A worker can also have been killed while it waited.
       if worker is None or not worker.is_alive:
+        if worker is not None:
+          worker.kill()
         worker = None
         try:
-          worker = _Worker(self._function, self._name, is_stopped)
+          worker = _Worker(
+            self._function, self._name, self._lookout, is_stopped
+          )
         except (ValueError, OSError) as error:
           # One has started before, so that it is not the function's fault: the
           # machine may be out of memory, or of processes.
@@ -145,7 +151,10 @@ class Workers:
 class _Worker:
   """A process that runs a function, call by call."""
 
-  def __init__(self, function, name, is_stopped):
+  def __init__(self, function, name, lookout, is_stopped):
+    self._lookout = lookout
+    self._children: set[process_tree.Process] = set()
+    self._number = 0
     # A fork would copy the threads of jax in a state that nothing can use.
     spawn = multiprocessing.get_context('spawn')
     self._pipe, theirs = spawn.Pipe()
@@ -171,18 +180,21 @@ class _Worker:
 
   def call(self, call, timeout, is_stopped) -> Outcome:
     """Returns how a call ended; ends the process where the call did not."""
+    self._number += 1
     with contextlib.suppress(OSError):  # It has ended, which is seen below.
-      self._pipe.send_bytes(pickle.dumps(call))
+      self._pipe.send(worker_lib.Call(self._number, pickle.dumps(call)))
     answer = self._receive(timeout, is_stopped)
     if answer is Status.TIMED_OUT:
       return _failure(answer, f'it took longer than {timeout:g} s')
     if isinstance(answer, Status):
       return _failure(answer, f'its process ended with {self._exit()}')
     if answer.error:
-      status = Status.FAILED if answer.is_number else Status.NOT_FINITE
-      return _failure(status, answer.error)
+      return _failure(Status.FAILED, answer.error)
     if not is_finite(answer.value):
-      return _failure(Status.NOT_FINITE, f'the reward is {answer.value}')
+      return _failure(
+        Status.NOT_FINITE,
+        f'the reward is {answer.value}, which is not finite as a float32',
+      )
     return Outcome(Status.OK, answer.value, '')
 
   @property
@@ -193,6 +205,13 @@ class _Worker:
   def kill(self) -> None:
     """Ends the process, and those that it started."""
     pid = self._process.pid
+    # A process that has ended may have left its number to another.
+    is_there = self._process.exitcode is None
+    if pid is not None and is_there and hasattr(signal, 'SIGSTOP'):
+      # It starts nothing more while what it started is looked for.
+      with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGSTOP)
+    process_tree.end(pid if is_there else None, self._children)
     if pid is not None and hasattr(os, 'killpg'):
       with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
@@ -214,11 +233,18 @@ class _Worker:
       )
       if self._pipe in ready:
         try:
-          return self._pipe.recv()
+          answer = self._pipe.recv()
         except Exception:
           # The end of the pipe, or of a process in the middle of its answer.
           self._process.join(_POLL_SECONDS)
           break
+        if (
+          isinstance(answer, worker_lib.Answer)
+          and answer.number == self._number
+        ):
+          return answer
+        continue
+      self._look()
       # What it started can hold the sentinel open when it has ended.
       if ready or self._process.exitcode is not None:
         break
@@ -227,6 +253,12 @@ class _Worker:
         break
     self.kill()
     return status
+
+  def _look(self) -> None:
+    """Remembers what it started, which nobody knows when it has ended."""
+    pid = self._process.pid
+    if pid is not None and self._process.is_alive():
+      self._children = self._lookout.descendants(pid, self._children)
 
   def _exit(self) -> str:
     """Spells how the process ended."""
@@ -239,8 +271,11 @@ class _Worker:
 
 def is_finite(value: float) -> bool:
   """Returns whether a number is finite as a float32, as rewards are."""
-  with np.errstate(over='ignore'):
-    return bool(np.isfinite(np.float32(value)))
+  try:
+    with np.errstate(over='ignore'):
+      return bool(np.isfinite(np.float32(value)))
+  except OverflowError:  # An integer of more digits than a float can have.
+    return False
 
 
 def _failure(status: Status, reason: str) -> Outcome:

@@ -29,6 +29,9 @@ sys.path.append(FOLDER)
 import reward_functions  # noqa: E402  # Workers find it there too.
 
 KEY = jax.random.key(0)
+SOURCE = pathlib.Path(reward_functions.__file__)
+LINES = SOURCE.read_text().splitlines()
+FAILS = "  raise RuntimeError('two\\nlines ' + 'x' * 10_000)"
 
 
 def space_of(*cases):
@@ -63,17 +66,21 @@ def run(evaluator, *cases):
 
 def test_every_end_is_a_status_and_a_line(evaluator, caplog):
   expected = {
-    'raises': (Status.FAILED, 'RuntimeError: two lines xx'),
-    'leaves': (Status.FAILED, 'SystemExit: 3'),
+    'raises': (
+      Status.FAILED,
+      f'{SOURCE.name}:{LINES.index(FAILS) + 1}: two lines xx',
+    ),
+    'leaves': (Status.FAILED, 'SystemExit at '),
     'exits': (Status.CRASHED, 'exit code 0'),
     'killed': (Status.CRASHED, 'signal SIGKILL'),
     'hangs': (Status.TIMED_OUT, 'longer than 2 s'),
     'nan': (Status.NOT_FINITE, 'the reward is nan'),
     'inf': (Status.NOT_FINITE, 'the reward is 1e+300'),
-    'none': (Status.NOT_FINITE, 'expected a number, got a NoneType'),
-    'text': (Status.NOT_FINITE, 'expected a number, got a str'),
-    'complex': (Status.NOT_FINITE, 'expected a number, got a complex'),
-    'large': (Status.NOT_FINITE, 'expected a number, got a list'),
+    'digits': (Status.NOT_FINITE, 'the reward is inf'),
+    'none': (Status.FAILED, 'expected a number, got a NoneType'),
+    'text': (Status.FAILED, 'expected a number, got a str'),
+    'complex': (Status.FAILED, 'expected a number, got a complex'),
+    'large': (Status.FAILED, 'expected a number, got a list'),
     'low': (Status.OK, 'below floor_reward'),
     'number': (Status.OK, ''),
   }
@@ -82,13 +89,17 @@ def test_every_end_is_a_status_and_a_line(evaluator, caplog):
   assert evaluation.status.tolist() == [
     status for status, _ in expected.values()
   ]
-  assert evaluation.rewards.tolist() == [-1.0] * 12 + [0.5]
+  assert evaluation.rewards.tolist() == [-1.0] * 13 + [0.5]
   assert evaluation.rewards.dtype == np.float32
   lines = [record.getMessage() for record in caplog.records]
-  assert len(lines) == 12
+  assert len(lines) == 13
+  assert evaluation.reasons[-2:] == ('', '')
   for case, (status, text) in list(expected.items())[:-2]:
     (line,) = (each for each in lines if f"{{'case': '{case}'}}" in each)
     assert text in line
+    reason = evaluation.reasons[list(expected).index(case)]
+    assert text in reason
+    assert reason in line
     assert status.name.lower().replace('_', ' ') in line
     assert '\n' not in line
     assert len(line) < 700
@@ -110,6 +121,40 @@ def test_results_are_in_order_and_of_their_own_keys(evaluator):
   ) as other:
     assert other.block_size == 1
     np.testing.assert_array_equal(run(other, *cases).rewards, rewards)
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork')
+@pytest.mark.parametrize(
+  'case', ['fork_returns', 'fork_leaves', 'fork_raises', 'another']
+)
+def test_only_the_process_that_was_asked_answers(evaluator, case):
+  keys = jax.random.split(KEY, 4)
+  expected = evaluate(evaluator, [CASES.index('seed')] * 4, keys)
+  evaluation = evaluate(evaluator, [CASES.index(case)] * 4, keys)
+  assert evaluation.status.tolist() == [Status.OK] * 4
+  np.testing.assert_array_equal(evaluation.rewards, expected.rewards)
+  # Nobody else's answer waits for the next who asks.
+  evaluation = evaluate(evaluator, [CASES.index('seed')] * 4, keys)
+  np.testing.assert_array_equal(evaluation.rewards, expected.rewards)
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork')
+def test_a_module_that_forks_is_served_by_one_process(
+  tmp_path, monkeypatch, evaluator
+):
+  monkeypatch.syspath_prepend(tmp_path)
+  path = tmp_path / 'module_that_forks.py'
+  function = 'def f(value, seed):\n  return seed / 2**31\n'
+  path.write_text(function)
+  module = __import__(path.stem)
+  path.write_text(f'import os\nos.fork()\n{function}')
+  keys = jax.random.split(KEY, 6)
+  with python.make_evaluator(
+    space_of('a'), module.f, -1.0, timeout_seconds=10.0
+  ) as forking:
+    rewards = evaluate(forking, [0] * 6, keys).rewards
+  expected = evaluate(evaluator, [CASES.index('seed')] * 6, keys).rewards
+  np.testing.assert_array_equal(rewards, expected)
 
 
 def test_workers_stay_and_do_not_import_jax(evaluator):
@@ -149,7 +194,8 @@ def test_a_trial_is_tried_again_with_its_seed(tmp_path, caplog):
 
 def is_running(pid):
   try:
-    return pathlib.Path(f'/proc/{pid}/stat').read_text().split()[2] != 'Z'
+    stat = pathlib.Path(f'/proc/{pid}/stat').read_text()
+    return stat.rpartition(')')[2].split()[0] not in 'ZX'
   except OSError:
     return False
 
@@ -175,6 +221,30 @@ def test_nothing_outlives_a_timeout(tmp_path):
   wait_for_the_end_of((tmp_path / 'pid').read_text().split())
 
 
+@pytest.mark.skipif(sys.platform != 'linux', reason='no adoption of orphans')
+@pytest.mark.parametrize(
+  ('function', 'status'),
+  [
+    (reward_functions.leave_sessions, Status.TIMED_OUT),
+    (reward_functions.leave_sessions_and_die, Status.CRASHED),
+  ],
+)
+def test_a_session_of_its_own_does_not_outlive_its_call(
+  tmp_path, function, status
+):
+  with python.make_evaluator(
+    space_of(str(tmp_path)),
+    function,
+    0.0,
+    timeout_seconds=1.0 if status is Status.TIMED_OUT else None,
+    num_retries=0,
+  ) as evaluator:
+    assert evaluate(evaluator, [0]).status == [status]
+    pids = (tmp_path / 'pid').read_text().split()
+    assert len(pids) == 2
+    wait_for_the_end_of(pids)
+
+
 SCRIPT = """
 import signal
 import sys
@@ -193,7 +263,7 @@ if __name__ == '__main__':
     {{'case': hyperparameters.Choice(({place!r},))}}
   )
   with python.make_evaluator(
-    space, reward_functions.leave_children, 0.0, num_workers=2
+    space, reward_functions.{function}, 0.0, num_workers=2
   ) as evaluator:
     keys = jax.random.split(jax.random.key(0), 1)
     evaluator.evaluate(keys, np.zeros((1, 1), np.int32))
@@ -201,10 +271,19 @@ if __name__ == '__main__':
 
 
 @pytest.mark.skipif(not pathlib.Path('/proc/self').exists(), reason='no /proc')
-@pytest.mark.parametrize('signal_name', ['SIGKILL', 'SIGINT'])
-def test_nothing_outlives_the_run(tmp_path, signal_name):
+@pytest.mark.parametrize(
+  ('signal_name', 'function'),
+  [
+    ('SIGKILL', 'leave_children'),
+    ('SIGINT', 'leave_children'),
+    ('SIGKILL', 'leave_sessions'),
+  ],
+)
+def test_nothing_outlives_the_run(tmp_path, signal_name, function):
   script = tmp_path / 'script.py'
-  script.write_text(SCRIPT.format(folder=FOLDER, place=str(tmp_path)))
+  script.write_text(
+    SCRIPT.format(folder=FOLDER, place=str(tmp_path), function=function)
+  )
   process = subprocess.Popen(
     [sys.executable, str(script)],
     stderr=subprocess.PIPE,
@@ -277,12 +356,20 @@ def test_a_search_with_failures_is_resumed_to_the_same_log(tmp_path):
   assert again.read_bytes() == path.read_bytes()
   trials = trial_log.read_trials(path)
   assert len(trials) == 12
-  names = dict(
-    zip(cases, ('ok', 'failed', 'crashed', 'not_finite'), strict=True)
-  )
+  names = dict(zip(cases, ('ok', 'failed', 'crashed', 'failed'), strict=True))
   for trial in trials:
     assert trial.status == names[cases[trial.tokens[0]]]
     assert (trial.reward > 0) == (trial.status == 'ok')
+
+
+def test_a_daemonic_process_is_told_that_it_may_not_have_workers(monkeypatch):
+  process = types.SimpleNamespace(daemon=True)
+  monkeypatch.setattr(multiprocessing, 'current_process', lambda: process)
+  with (
+    pytest.raises(ValueError, match=r'daemonic, as .* multiprocessing\.Pool'),
+    python.make_evaluator(space_of('a'), reward_functions.behave, 0.0),
+  ):
+    pass
 
 
 def local_function():
@@ -316,7 +403,9 @@ class Unwilling:
 
 def test_whatever_keeps_a_function_from_being_pickled_is_told():
   with (
-    pytest.raises(ValueError, match=r'NotImplementedError: no copies.*`def`'),
+    pytest.raises(
+      ValueError, match=r'NotImplementedError at .*: no copies.*`def`'
+    ),
     python.make_evaluator(space_of('a'), Unwilling(), 0.0),
   ):
     pass
@@ -364,7 +453,7 @@ def test_a_function_of_a_notebook_is_refused(monkeypatch):
   [
     (
       'raise KeyError("no")',
-      "can not import .*KeyError: 'no'.*file of its own",
+      r"can not import .*KeyError at .*py:1: 'no'.*file of its own",
     ),
     ('import os; os._exit(5)', 'ended while it started .exit code 5.*__main__'),
   ],
@@ -404,6 +493,7 @@ def test_a_worker_that_can_not_start_again_is_a_crash(tmp_path, monkeypatch):
   ('settings', 'message'),
   [
     ({'floor_reward': float('nan')}, 'floor_reward must be finite .* got nan'),
+    ({'floor_reward': -(10**400)}, 'finite as a float32, got -1000'),
     ({'floor_reward': -1e300}, 'finite as a float32, got -1e[+]300'),
     ({'num_workers': 0}, 'num_workers must be at least 1, got 0'),
     ({'num_retries': -1}, 'num_retries must be at least 0, got -1'),

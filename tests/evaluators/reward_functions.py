@@ -3,6 +3,8 @@
 
 """Functions that worker processes run in the tests; they import no jax."""
 
+import gc
+from multiprocessing import connection
 import os
 import pathlib
 import signal
@@ -44,6 +46,45 @@ def leave_children(value, seed):
   time.sleep(60)
 
 
+def leave_sessions(value, seed):
+  """Starts processes in sessions of their own, one without a parent; hangs."""
+  own = subprocess.Popen(['sleep', '60'], start_new_session=True)
+  path = pathlib.Path(value['case'], 'pid')
+  orphan = f'sleep 60 & echo {own.pid} $! > {path}'
+  subprocess.run(['sh', '-c', orphan], start_new_session=True, check=True)
+  time.sleep(60 if seed else 0)
+
+
+def leave_sessions_and_die(value, seed):
+  leave_sessions(value, 0)
+  time.sleep(2.5)
+  os._exit(1)
+
+
+def fork(leave):
+  """Returns a function that forks; what a child does is `leave`."""
+
+  def run(value, seed):
+    pid = os.fork()
+    if pid == 0:
+      return leave()
+    os.waitpid(pid, 0)
+    return seed / 2**31
+
+  return run
+
+
+def answer_for_another(value, seed):
+  """Says on all pipes that another call is worth 1."""
+  # In a worker it is there under this name.
+  worker = sys.modules['jaxnas.evaluators.worker']
+  for each in gc.get_objects():
+    if isinstance(each, connection.Connection) and each.writable:
+      each.send(worker.Answer(10_000, '', 1.0))
+      each.send('nonsense')
+  return seed / 2**31
+
+
 class Number:
   """A number of a library, as PyTorch has them."""
 
@@ -68,5 +109,10 @@ BEHAVIOURS = {
   'text': lambda value, seed: '0.5',
   'complex': lambda value, seed: 1j,
   'large': lambda value, seed: [b'x' * 2**26, lambda: 0],
+  'digits': lambda value, seed: 10**400,
+  'fork_returns': fork(lambda: -0.5),
+  'fork_leaves': fork(lambda: sys.exit(0)),
+  'fork_raises': fork(lambda: [][0]),
+  'another': answer_for_another,
   'low': lambda value, seed: -3,
 }
