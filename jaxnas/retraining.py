@@ -337,7 +337,7 @@ def _blocks(jobs: list[_Job], size: int) -> Iterator[list[_Job]]:
 
 
 def _to_trials(retraining, jobs, metrics, first_number):
-  evaluation = rewards.judge(metrics, retraining.reward, floor_reward=0.0)
+  evaluation = rewards.judge(metrics, retraining.reward)
   return [
     trial_log.Trial(
       number=first_number + row,

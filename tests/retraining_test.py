@@ -93,6 +93,18 @@ def log(tmp_path):
     yield log
 
 
+def test_rewards_below_zero_are_as_good_as_any(retraining, log):
+  negative = rewards.Reward(
+    lambda metrics: -metrics['validation_perplexity'], floor=-100.0
+  )
+  retraining = dataclasses.replace(retraining, reward=negative)
+  retraining_lib.run(retraining, log)
+  assert {trial.status for trial in log.trials} == {'ok'}
+  assert max(trial.reward for trial in log.trials) < 0
+  rows = retraining_lib.results(retraining, log)
+  assert all(np.isfinite(row.report).all() for row in rows)
+
+
 def test_every_job_is_a_trial_and_the_best_rate_is_chosen(retraining, log):
   assert retraining_lib.num_left(retraining, log) == 18
   retraining_lib.run(retraining, log)

@@ -228,7 +228,6 @@ def make_evaluator(
   reward: rewards.Reward,
   learning_rate: float | Callable[[Any], float],
   num_steps: int,
-  floor_reward: float = 0.0,
   cost: Callable[[Any], float] | None = None,
 ) -> Evaluator:
   """Makes an evaluator of what a runner measures.
@@ -241,7 +240,6 @@ def make_evaluator(
     learning_rate: of every child, or `architecture -> learning rate` where it
       is part of the architecture.
     num_steps: how long every child trains.
-    floor_reward: what a child that failed is given.
     cost: of an architecture's training in relation to others; all alike by
       default.
   """
@@ -258,9 +256,9 @@ def make_evaluator(
       num_steps,
       costs=None if cost is None else [cost(each) for each in architectures],
     )
-    return rewards.judge(metrics, reward, floor_reward)
+    return rewards.judge(metrics, reward)
 
-  return Evaluator(evaluate, runner.block_size, floor_reward)
+  return Evaluator(evaluate, runner.block_size, reward.floor)
 
 
 def _loop(function, axes):

@@ -302,7 +302,6 @@ def make_evaluator(
   reward: rewards.Reward,
   learning_rate: float,
   num_steps: int,
-  floor_reward: float = 0.0,
   block_size: int = 1,
   num_devices: int | None = None,
 ) -> Evaluator:
@@ -314,7 +313,6 @@ def make_evaluator(
     reward: what the task's metrics are worth.
     learning_rate: of every child.
     num_steps: how long every child trains.
-    floor_reward: what a child that failed is given.
     block_size: how many children are recorded at a time.
     num_devices: how many local devices to use; all by default.
   """
@@ -325,5 +323,4 @@ def make_evaluator(
     reward,
     learning_rate,
     num_steps,
-    floor_reward,
   )

@@ -163,7 +163,7 @@ def test_a_diverging_child_leaves_its_neighbours_alone(runner):
   )
   assert metrics['is_alive'].tolist() == [n != 1 for n in range(N)]
   assert metrics['num_trained'][1] < NUM_STEPS
-  evaluation = rewards.judge(metrics, rewards.make_perplexity_reward(), 0.0)
+  evaluation = rewards.judge(metrics, rewards.make_perplexity_reward())
   assert evaluation.status.tolist() == [
     Status.DIVERGED if n == 1 else Status.OK for n in range(N)
   ]

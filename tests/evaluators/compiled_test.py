@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.evaluators import compiled, memory
+from jaxnas.evaluators import compiled, memory, rewards
 from jaxnas.spaces import recurrent_cell
 from jaxnas.types import ProxyTask, Status
 
@@ -68,10 +68,9 @@ def evaluator(tasks):
   return compiled.make_evaluator(
     SPACE,
     tasks.make,
-    lambda metrics: metrics['validation_value'],
+    rewards.Reward(lambda metrics: metrics['validation_value'], -3.0),
     learning_rate=0.5,
     num_steps=7,
-    floor_reward=-3.0,
   )
 
 
@@ -154,7 +153,11 @@ def test_a_child_without_memory_costs_only_itself(tasks, when, monkeypatch):
     lambda error: 'MemoryError' in repr(error),
   )
   evaluator = compiled.make_evaluator(
-    SPACE, make, lambda metrics: metrics['validation_value'], 0.5, 7
+    SPACE,
+    make,
+    rewards.Reward(lambda metrics: metrics['validation_value'], 0.0),
+    learning_rate=0.5,
+    num_steps=7,
   )
   evaluation = evaluator.evaluate(KEYS, TOKENS)
   assert evaluation.status.tolist() == [

@@ -125,7 +125,9 @@ def test_a_shape_that_does_not_fit_hurts_no_other():
   # It is not tried again.
   only = runner.run(KEYS[:1], CHILDREN[1:2], RATES[:1], 7)
   assert runners.made == [3, 1]
-  evaluation = rewards.judge(only, lambda metrics: metrics['missing'], 0.0)
+  evaluation = rewards.judge(
+    only, rewards.Reward(lambda metrics: metrics['missing'], 0.0)
+  )
   assert evaluation.status == [Status.OUT_OF_MEMORY]
 
 
@@ -145,10 +147,9 @@ def test_the_learning_rate_can_be_part_of_the_architecture():
       lambda architectures: np.ones(len(architectures), np.float32),
       2,
     ),
-    lambda metrics: metrics['validation_sum'],
+    rewards.Reward(lambda metrics: metrics['validation_sum'], -100.0),
     lambda architecture: architecture['rate'],
     num_steps=1,
-    floor_reward=-100.0,
   )
   assert evaluator.block_size == 2
   tokens = np.array([[1, 0], [0, 255], [1, 255]], np.int32)

@@ -37,21 +37,27 @@ def test_the_scale_must_be_positive(scale):
     rewards.make_perplexity_reward(scale)
 
 
+def value(metrics):
+  return metrics['value']
+
+
 def judge(values, is_alive=None, floor_reward=0.0):
   values = np.array(values, np.float32)
   if is_alive is None:
     is_alive = np.ones(len(values), bool)
   metrics = {'value': values, 'is_alive': np.array(is_alive)}
-  return rewards.judge(metrics, lambda metrics: metrics['value'], floor_reward)
+  return rewards.judge(metrics, rewards.Reward(value, floor_reward))
 
 
-def test_a_reward_that_is_not_finite_or_positive_is_the_floor():
-  values = [0.5, np.nan, np.inf, -np.inf, 0.0, -1.0, 0.125]
-  evaluation = judge(values)
+def test_a_reward_fails_where_it_is_not_finite_and_never_where_it_is_low():
+  values = [0.5, np.nan, np.inf, -np.inf, 0.0, -1.0, -9.0]
+  evaluation = judge(values, floor_reward=-9.0)
   ok, failed = Status.OK, Status.DIVERGED
-  np.testing.assert_array_equal(evaluation.rewards, [0.5, 0, 0, 0, 0, 0, 0.125])
+  np.testing.assert_array_equal(
+    evaluation.rewards, [0.5, -9, -9, -9, 0, -1, -9]
+  )
   assert evaluation.status.tolist() == [
-    ok, failed, failed, failed, failed, failed, ok
+    ok, failed, failed, failed, ok, ok, ok
   ]  # fmt: skip
   assert evaluation.rewards.dtype == np.float32
   assert evaluation.status.dtype == np.int32
@@ -66,12 +72,21 @@ def test_a_child_that_died_gets_the_floor_whatever_it_measures():
   assert evaluation.status.tolist() == [Status.DIVERGED, Status.OK]
 
 
-def test_another_floor_lets_negative_rewards_pass():
-  evaluation = judge([-1.0, -2.0, -3.0, np.nan], floor_reward=-2.0)
+def test_no_failure_is_worth_more_than_a_child(caplog):
+  with caplog.at_level('WARNING', logger='absl'):
+    evaluation = judge([-1.0, -2.0, -3.0, np.nan], floor_reward=-2.0)
   assert evaluation.rewards.tolist() == [-1.0, -2.0, -2.0, -2.0]
   assert evaluation.status.tolist() == [
-    Status.OK, Status.DIVERGED, Status.DIVERGED, Status.DIVERGED
+    Status.OK, Status.OK, Status.OK, Status.DIVERGED
   ]  # fmt: skip
+  assert '1 of 4 rewards, the lowest -3, are below the floor' in caplog.text
+  assert 'the reward, -2' in caplog.text
+
+
+@pytest.mark.parametrize('floor', [np.nan, -np.inf, -1e300])
+def test_a_floor_that_is_not_finite_is_refused(floor):
+  with pytest.raises(ValueError, match='must be finite as a float32, got'):
+    rewards.Reward(value, floor)
 
 
 def test_perplexities_that_are_not_numbers_are_judged_in_silence(recwarn):
@@ -79,7 +94,7 @@ def test_perplexities_that_are_not_numbers_are_judged_in_silence(recwarn):
     'validation_perplexity': np.array([0.0, np.inf, np.nan], np.float32),
     'is_alive': np.ones(3, bool),
   }
-  evaluation = rewards.judge(metrics, rewards.make_perplexity_reward(), 0.0)
+  evaluation = rewards.judge(metrics, rewards.make_perplexity_reward())
   assert evaluation.rewards.tolist() == [0, 0, 0]
   assert set(evaluation.status.tolist()) == {Status.DIVERGED}
   assert not recwarn.list
@@ -107,7 +122,7 @@ def test_a_child_that_did_not_fit_is_told_from_one_that_diverged():
     'is_alive': np.array([True, False, False]),
     'is_out_of_memory': np.array([False, True, False]),
   }
-  evaluation = rewards.judge(metrics, lambda metrics: metrics['value'], 0.0)
+  evaluation = rewards.judge(metrics, rewards.Reward(value, 0.0))
   assert evaluation.status.tolist() == [
     Status.OK,
     Status.OUT_OF_MEMORY,
@@ -122,6 +137,6 @@ def test_where_no_child_fits_no_measure_is_asked_for():
     'is_alive': np.zeros(2, bool),
     'is_out_of_memory': np.ones(2, bool),
   }
-  evaluation = rewards.judge(metrics, lambda metrics: metrics['value'], -1.0)
+  evaluation = rewards.judge(metrics, rewards.Reward(value, -1.0))
   assert evaluation.rewards.tolist() == [-1, -1]
   assert evaluation.status.tolist() == [Status.OUT_OF_MEMORY] * 2
