@@ -91,11 +91,31 @@ class Measure:
     is_higher_better: whether a larger value is better.
     is_ratio: whether two values are compared by their ratio, or else by their
       difference.
+    scale: what a value is multiplied by where it is spelled.
+    unit: of the spelled value, as `'%'` or `'ms'`.
+    spec: the format of the spelled value.
   """
 
   name: str
   is_higher_better: bool
   is_ratio: bool
+  scale: float = 1.0
+  unit: str = ''
+  spec: str = '.2f'
+
+  def text(self, value: float) -> str:
+    """Spells a value, as `'84.82'` or `'93.85 %'`."""
+    return f'{self.scale * value:z{self.spec}} {self.unit}'.rstrip()
+
+  def difference_text(self, difference: float) -> str:
+    """Spells a difference of two values, with its sign, without its unit."""
+    return f'{self.scale * difference:+z{self.spec}}'
+
+  @property
+  def difference_name(self) -> str:
+    """What a difference is called, with its unit."""
+    unit = 'percentage points' if self.unit == '%' else self.unit
+    return f'{self.name} difference' + (f' in {unit}' if unit else '')
 
   @property
   def worst(self) -> float:
@@ -115,7 +135,9 @@ class Measure:
 
 
 PERPLEXITY = Measure('perplexity', is_higher_better=False, is_ratio=True)
-ACCURACY = Measure('accuracy', is_higher_better=True, is_ratio=False)
+ACCURACY = Measure(
+  'accuracy', is_higher_better=True, is_ratio=False, scale=100.0, unit='%'
+)
 
 
 class Comparison(NamedTuple):

@@ -203,3 +203,25 @@ def test_the_best_is_the_lowest_or_the_highest(measure, best, worst):
   assert measure.best([]) is None
   assert measure.is_better(best, 2)
   assert not measure.is_better(worst, 2)
+
+
+def test_a_measure_has_a_spelling_of_its_own():
+  loss = statistics.Measure('loss', False, False, spec='.4f')
+  latency = statistics.Measure('latency', False, True, scale=1e3, unit='ms')
+  for measure, value, text, difference, name in (
+    (statistics.PERPLEXITY, 84.816, '84.82', '+84.82', 'perplexity difference'),
+    (
+      statistics.ACCURACY,
+      0.0125,
+      '1.25 %',
+      '+1.25',
+      'accuracy difference in percentage points',
+    ),
+    (loss, 0.12345, '0.1235', '+0.1235', 'loss difference'),
+    (latency, 0.0312, '31.20 ms', '+31.20', 'latency difference in ms'),
+  ):
+    assert measure.text(value) == text
+    assert measure.difference_text(value) == difference
+    assert measure.difference_name == name
+  # What is nothing has no sign of its own.
+  assert statistics.ACCURACY.difference_text(-1e-9) == '+0.00'

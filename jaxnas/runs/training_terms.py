@@ -41,10 +41,8 @@ class Terms:
     return f'train_{self.train_metric}'
 
   def spell(self, value: float) -> str:
-    """Returns a value of the measure to read: accuracies in per cent."""
-    if self.measure.is_ratio:
-      return f'{value:.2f}'
-    return f'{100 * value:.2f} %'
+    """Returns a value of the measure to read."""
+    return self.measure.text(value)
 
   def place(self, epoch: int, value: float) -> tuple[dict[str, float], str]:
     """Returns the best so far, as a progress display takes it.
@@ -59,9 +57,9 @@ class Terms:
     if not epoch:
       return {}, ''
     note = f'validation {self.measure.name}'
-    if self.measure.is_ratio:
-      return {f'epoch {epoch}': value}, note
-    return {f'epoch {epoch}': 100 * value}, f'{note} in %'
+    if self.measure.unit:
+      note = f'{note} in {self.measure.unit}'
+    return {f'epoch {epoch}': self.measure.scale * value}, note
 
   def epoch_line(self, line: Mapping[str, Any], is_best: bool) -> str:
     """Returns a sentence about an epoch.
