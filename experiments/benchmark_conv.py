@@ -30,6 +30,7 @@ from experiments import (
   benchmark_frameworks,
   benchmark_table,
   benchmark_worker,
+  bounds,
   launch,
 )
 from experiments.benchmark_conv_costs import Cost
@@ -61,7 +62,7 @@ _ACCELERATOR_STEPS = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(bounds.Bounded):
   """Settings of the benchmark."""
 
   rows: tuple[str, ...] = setting(ROWS, f'Which of {",".join(ROWS)}.')
@@ -72,27 +73,54 @@ class Config:
   output: str = setting(
     'runs/benchmark_conv.json', 'File that the table is written to.'
   )
-  num_layers: int = setting(6, 'Depth of the networks.')
-  num_children: int = setting(32, 'Networks of a whole training.')
+  num_layers: int = setting(
+    6, 'Depth of the networks.', low=1, high=bounds.MAX_LAYERS
+  )
+  num_children: int = setting(
+    32, 'Networks of a whole training.', low=1, high=bounds.MAX_ITEMS
+  )
   num_steps: tuple[int, ...] = setting(
-    (20, 100), 'Training steps of a child in a whole training.'
+    (20, 100),
+    'Training steps of a child in a whole training.',
+    low=1,
+    high=bounds.MAX_COUNT,
   )
   num_grouped: int = setting(
-    8, 'Children under one vmap of plain convolutions.'
+    8,
+    'Children under one vmap of plain convolutions.',
+    low=1,
+    high=bounds.MAX_ITEMS,
   )
-  num_repeats: int = setting(3, 'Bursts of each side of a ratio.')
+  num_repeats: int = setting(
+    3, 'Bursts of each side of a ratio.', low=1, high=bounds.MAX_ITEMS
+  )
   convolution_sizes: tuple[int, ...] = setting(
-    (3, 5, 7), 'Height and width of the filters of a single convolution.'
+    (3, 5, 7),
+    'Height and width of the filters of a single convolution.',
+    low=1,
+    high=bounds.MAX_ITEMS,
   )
-  convolution_channels: int = setting(48, 'Its channels and filters.')
-  convolution_image_size: int = setting(32, 'Height and width of its images.')
-  convolution_batch_size: int = setting(32, 'Its images.')
-  convolution_calls: int = setting(4, 'Its gradient steps in a burst.')
+  convolution_channels: int = setting(
+    48, 'Its channels and filters.', low=1, high=bounds.MAX_FEATURES
+  )
+  convolution_image_size: int = setting(
+    32, 'Height and width of its images.', low=1, high=bounds.MAX_ITEMS
+  )
+  convolution_batch_size: int = setting(
+    32, 'Its images.', low=1, high=bounds.MAX_ITEMS
+  )
+  convolution_calls: int = setting(
+    4, 'Its gradient steps in a burst.', low=1, high=bounds.MAX_ITEMS
+  )
   num_host_devices: int | None = setting(
-    None, 'CPU devices of the routes; none: one for each core.'
+    None,
+    'CPU devices of the routes; none: one for each core.',
+    low=1,
+    high=bounds.MAX_DEVICES,
   )
 
   def __post_init__(self):
+    super().__post_init__()
     for asked, known in (
       ('rows', ROWS),
       ('shapes', tuple(SHAPES)),
@@ -105,12 +133,8 @@ class Config:
             f'{", ".join(known)}.'
           )
     for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
-      if value == ():
+      if getattr(self, field.name) == ():
         raise ValueError(f'{field.name} needs at least one value, got none.')
-      for number in value if isinstance(value, tuple) else (value,):
-        if isinstance(number, int) and number < 1:
-          raise ValueError(f'{field.name} must be at least 1, got {number}.')
     for size in self.convolution_sizes:
       if not size % 2:
         raise ValueError(f'convolution_sizes must be odd, got {size}.')

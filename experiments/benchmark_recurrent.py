@@ -26,6 +26,7 @@ from experiments import (
   benchmark_frameworks,
   benchmark_table,
   benchmark_worker,
+  bounds,
   launch,
 )
 from experiments.benchmark_table import Row
@@ -61,51 +62,82 @@ _SHAPES = ('features', 'num_unrolled', 'batch_size')
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(bounds.Bounded):
   """Settings of the benchmark."""
 
   rows: tuple[str, ...] = setting(ROWS, f'Which of {",".join(ROWS)}.')
   output: str = setting(
     'runs/benchmark_recurrent.json', 'File that the table is written to.'
   )
-  num_children: int = setting(64, 'Different cells trained at once.')
-  base: int = setting(8, 'Leaves of their trees, a power of two.')
-  features: int = setting(64, 'Hidden units.')
-  num_unrolled: int = setting(35, 'Steps of backpropagation through time.')
-  batch_size: int = setting(20, 'Columns of text.')
-  vocab_sizes: tuple[int, ...] = setting((1_000, 10_000), 'Words.')
-  num_repeats: int = setting(3, 'Bursts of each side of a ratio.')
-  num_burst_steps: int = setting(4, 'Training steps of a burst.')
+  num_children: int = setting(
+    64, 'Different cells trained at once.', low=1, high=bounds.MAX_ITEMS
+  )
+  base: int = setting(
+    8, 'Leaves of their trees, a power of two.', low=2, high=bounds.MAX_BASE
+  )
+  features: int = setting(64, 'Hidden units.', low=1, high=bounds.MAX_FEATURES)
+  num_unrolled: int = setting(
+    35, 'Steps of backpropagation through time.', low=1, high=bounds.MAX_ITEMS
+  )
+  batch_size: int = setting(
+    20, 'Columns of text.', low=1, high=bounds.MAX_ITEMS
+  )
+  vocab_sizes: tuple[int, ...] = setting(
+    (1_000, 10_000), 'Words.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_repeats: int = setting(
+    3, 'Bursts of each side of a ratio.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_burst_steps: int = setting(
+    4, 'Training steps of a burst.', low=1, high=bounds.MAX_ITEMS
+  )
   num_total_steps: int = setting(
-    200, 'Training steps of a child where compiling is counted.'
+    200,
+    'Training steps of a child where compiling is counted.',
+    low=1,
+    high=bounds.MAX_COUNT,
   )
   num_sampled: int = setting(
-    4, 'Children measured where they run one after another.'
+    4,
+    'Children measured where they run one after another.',
+    low=1,
+    high=bounds.MAX_ITEMS,
   )
-  lstm_features: tuple[int, ...] = setting((64, 128, 256), 'Units of LSTMs.')
-  lstm_calls: int = setting(20, 'Calls of an LSTM in a burst.')
-  controller_bases: tuple[int, ...] = setting((8, 2), 'Bases of proposals.')
-  controller_batches: int = setting(64, 'Batches of proposals in a burst.')
+  lstm_features: tuple[int, ...] = setting(
+    (64, 128, 256), 'Units of LSTMs.', low=1, high=bounds.MAX_FEATURES
+  )
+  lstm_calls: int = setting(
+    20, 'Calls of an LSTM in a burst.', low=1, high=bounds.MAX_ITEMS
+  )
+  controller_bases: tuple[int, ...] = setting(
+    (8, 2), 'Bases of proposals.', low=2, high=bounds.MAX_BASE
+  )
+  controller_batches: int = setting(
+    64, 'Batches of proposals in a burst.', low=1, high=bounds.MAX_ITEMS
+  )
   peak_sizes: tuple[int, ...] = setting(
-    (1_024, 2_048, 4_096), 'Square matrices that the peak is measured with.'
+    (1_024, 2_048, 4_096),
+    'Square matrices that the peak is measured with.',
+    low=1,
+    high=bounds.MAX_ITEMS,
   )
   num_host_devices: int | None = setting(
-    None, 'CPU devices of the interpreted route; none: one for each core.'
+    None,
+    'CPU devices of the interpreted route; none: one for each core.',
+    low=1,
+    high=bounds.MAX_DEVICES,
   )
 
   def __post_init__(self):
+    super().__post_init__()
     for row in self.rows:
       if row not in ROWS:
         raise ValueError(
           f'Unknown row {row!r} in rows; expected some of {", ".join(ROWS)}.'
         )
     for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
-      if value == ():
+      if getattr(self, field.name) == ():
         raise ValueError(f'{field.name} needs at least one value, got none.')
-      for number in value if isinstance(value, tuple) else (value,):
-        if isinstance(number, int) and number < 1:
-          raise ValueError(f'{field.name} must be at least 1, got {number}.')
 
 
 def run(config: Config) -> list[Row]:

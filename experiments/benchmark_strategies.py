@@ -27,6 +27,7 @@ from experiments import (
   benchmark_frameworks,
   benchmark_table,
   benchmark_worker,
+  bounds,
   launch,
   strategy_settings,
 )
@@ -46,7 +47,7 @@ _FLOORS = {'random': 20.0}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(bounds.Bounded):
   """Settings of the benchmark."""
 
   strategies: tuple[str, ...] = setting(
@@ -55,21 +56,45 @@ class Config:
   output: str = setting(
     'runs/benchmark_strategies.json', 'File that the table is written to.'
   )
-  num_searches: int = setting(500, 'Our searches in one burst.')
-  num_trials: int = setting(500, 'Trials of a search, on both sides.')
-  trials_per_update: int = setting(20, 'Trials before our strategies learn.')
-  num_studies: int = setting(1, 'Searches of an Optuna process in a burst.')
-  num_repeats: int = setting(3, 'Bursts of each side.')
-  num_processes: int = setting(0, 'Of Optuna; 0: one for each core.')
-  cardinalities: tuple[int, ...] = setting(
-    base2_bench.CARDINALITIES, 'Choices of each decision.'
+  num_searches: int = setting(
+    500, 'Our searches in one burst.', low=1, high=bounds.MAX_ITEMS
   )
-  block_size: int = setting(0, 'Our searches in one call; 0: by the device.')
+  num_trials: int = setting(
+    500, 'Trials of a search, on both sides.', low=1, high=bounds.MAX_COUNT
+  )
+  trials_per_update: int = setting(
+    20, 'Trials before our strategies learn.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_studies: int = setting(
+    1, 'Searches of an Optuna process in a burst.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_repeats: int = setting(
+    3, 'Bursts of each side.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_processes: int = setting(
+    0, 'Of Optuna; 0: one for each core.', low=0, high=bounds.MAX_ITEMS
+  )
+  cardinalities: tuple[int, ...] = setting(
+    base2_bench.CARDINALITIES,
+    'Choices of each decision.',
+    low=1,
+    high=bounds.MAX_ITEMS,
+  )
+  block_size: int = setting(
+    0,
+    'Our searches in one call; 0: by the device.',
+    low=0,
+    high=bounds.MAX_ITEMS,
+  )
   num_host_devices: int | None = setting(
-    None, 'CPU devices of our searches; none: one for each core.'
+    None,
+    'CPU devices of our searches; none: one for each core.',
+    low=1,
+    high=bounds.MAX_DEVICES,
   )
 
   def __post_init__(self):
+    super().__post_init__()
     for name in self.strategies:
       if name not in SAMPLERS:
         raise ValueError(
@@ -77,15 +102,8 @@ class Config:
           f'{", ".join(SAMPLERS)}.'
         )
     for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
-      if value == ():
+      if getattr(self, field.name) == ():
         raise ValueError(f'{field.name} needs at least one value, got none.')
-      least = 0 if field.name in ('num_processes', 'block_size') else 1
-      for number in value if isinstance(value, tuple) else (value,):
-        if isinstance(number, int) and number < least:
-          raise ValueError(
-            f'{field.name} must be at least {least}, got {number}.'
-          )
     if self.num_trials % self.trials_per_update:
       raise ValueError(
         'num_trials must be a multiple of trials_per_update '

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments import cell_trainer, launch, text_tasks
+from experiments import bounds, cell_trainer, launch, text_tasks
 from jaxnas import npz
 from jaxnas.children import text_training
 from jaxnas.datasets import base2_bench, text
@@ -37,25 +37,52 @@ setting = launch.setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(bounds.Bounded):
   """How the table is made; the defaults made the one that is shipped."""
 
-  features: int = setting(16, 'Hidden units of a child.')
-  vocab_size: int = setting(500, 'Words to tell apart.')
-  batch_size: int = setting(20, 'Columns of text a child reads at once.')
-  num_unrolled: int = setting(35, 'Steps of backpropagation through time.')
-  num_steps: int = setting(256, 'Steps of a child; 128 are an epoch.')
-  fractions: tuple[float, ...] = setting(
-    (0.125, 0.25, 0.5, 1.0), 'Parts of the steps after which it is measured.'
+  features: int = setting(
+    16, 'Hidden units of a child.', low=1, high=bounds.MAX_FEATURES
   )
-  learning_rate: float = setting(0.01, "Adam's.")
-  num_seeds: int = setting(3, 'Trainings of a cell that is repeated.')
-  repeated: float = setting(0.1, 'Part of the cells that is repeated.')
-  shard_size: int = setting(512, 'Trainings in a shard.')
-  block_size: int = setting(32, 'Children in one call.')
-  num_host_devices: int | None = setting(None, 'Devices that a CPU is split in')
-  num_shards: int = setting(0, 'Shards to make before it stops; 0: all.')
-  seed: int = setting(0, 'Decides the order, and the children.')
+  vocab_size: int = setting(
+    500, 'Words to tell apart.', low=1, high=bounds.MAX_COUNT
+  )
+  batch_size: int = setting(
+    20, 'Columns of text a child reads at once.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_unrolled: int = setting(
+    35, 'Steps of backpropagation through time.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_steps: int = setting(
+    256, 'Steps of a child; 128 are an epoch.', low=1, high=bounds.MAX_COUNT
+  )
+  fractions: tuple[float, ...] = setting(
+    (0.125, 0.25, 0.5, 1.0),
+    'Parts of the steps after which it is measured.',
+    above=0.0,
+    high=1.0,
+  )
+  learning_rate: float = setting(0.01, "Adam's.", above=0.0)
+  num_seeds: int = setting(
+    3, 'Trainings of a cell that is repeated.', low=1, high=bounds.MAX_ITEMS
+  )
+  repeated: float = setting(
+    0.1, 'Part of the cells that is repeated.', low=0.0, high=1.0
+  )
+  shard_size: int = setting(
+    512, 'Trainings in a shard.', low=1, high=bounds.MAX_ITEMS
+  )
+  block_size: int = setting(
+    32, 'Children in one call.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_host_devices: int | None = setting(
+    None, 'Devices that a CPU is split in', low=1, high=bounds.MAX_DEVICES
+  )
+  num_shards: int = setting(
+    0, 'Shards to make before it stops; 0: all.', low=0, high=bounds.MAX_COUNT
+  )
+  seed: int = setting(
+    0, 'Decides the order, and the children.', low=0, high=bounds.MAX_SEED
+  )
 
 
 class Jobs(NamedTuple):
@@ -125,7 +152,6 @@ class Builder:
     Raises:
       ValueError: a setting is out of range.
     """
-    _check(config)
     self._config = config
     space = spaces.make_space(2)
     tasks = text_tasks.TextTasks(
@@ -194,16 +220,6 @@ class Builder:
       },
       **curves,
     )
-
-
-def _check(config: Config) -> None:
-  for name in ('num_seeds', 'shard_size', 'num_steps'):
-    if getattr(config, name) < 1:
-      raise ValueError(
-        f'{name} must be at least 1, got {getattr(config, name)}.'
-      )
-  if not 0 <= config.repeated <= 1:
-    raise ValueError(f'repeated must be from 0 to 1, got {config.repeated}.')
 
 
 @functools.cache

@@ -32,6 +32,7 @@ import jax
 import numpy as np
 
 from experiments import (
+  bounds,
   launch,
   many_searches,
   regret_report,
@@ -54,12 +55,22 @@ class Config(strategy_settings.StrategySettings):
   strategies: tuple[str, ...] = setting(
     strategy_settings.STRATEGIES, 'What is compared.'
   )
-  num_seeds: int = setting(500, 'Searches of each strategy.')
-  num_trials: int = setting(500, 'Trials of each search.')
-  trials_per_update: int = setting(20, 'Trials before a strategy learns.')
-  block_size: int = setting(0, 'Searches in one call; 0: by the device.')
-  num_host_devices: int | None = setting(None, 'Devices that a CPU is split in')
-  seed: int = setting(0, 'Decides everything.')
+  num_seeds: int = setting(
+    500, 'Searches of each strategy.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_trials: int = setting(
+    500, 'Trials of each search.', low=1, high=bounds.MAX_COUNT
+  )
+  trials_per_update: int = setting(
+    20, 'Trials before a strategy learns.', low=1, high=bounds.MAX_ITEMS
+  )
+  block_size: int = setting(
+    0, 'Searches in one call; 0: by the device.', low=0, high=bounds.MAX_ITEMS
+  )
+  num_host_devices: int | None = setting(
+    None, 'Devices that a CPU is split in', low=1, high=bounds.MAX_DEVICES
+  )
+  seed: int = setting(0, 'Decides everything.', low=0, high=bounds.MAX_SEED)
 
 
 def run(config: Config, folder: str) -> None:
@@ -106,11 +117,6 @@ def default_block_size() -> int:
 
 
 def _check(config: Config) -> None:
-  for name in ('num_seeds', 'num_trials', 'trials_per_update'):
-    if getattr(config, name) < 1:
-      raise ValueError(
-        f'{name} must be at least 1, got {getattr(config, name)}.'
-      )
   names = config.strategies
   if not names or len(set(names)) < len(names):
     raise ValueError(
@@ -118,13 +124,11 @@ def _check(config: Config) -> None:
       f'{",".join(names) or "none"}.'
     )
   num_devices = jax.local_device_count()
-  if config.block_size < 0 or config.block_size % num_devices:
+  if config.block_size % num_devices:
     raise ValueError(
       f'block_size must be 0 or a multiple of {num_devices}, the number of '
       f'devices; got {config.block_size}.'
     )
-  if not 0 <= config.seed < 2**32:
-    raise ValueError(f'seed must be from 0 to 2^32 - 1, got {config.seed}.')
 
 
 def make_search(

@@ -24,6 +24,7 @@ from typing import Any
 
 from absl import app, flags
 
+from experiments import bounds
 from jaxnas.runs import host
 
 # The flags made here are listed by `--help` as those of the module that calls.
@@ -36,6 +37,10 @@ def setting(
   *,
   choices: Sequence[str] | None = None,
   required: bool = False,
+  low: float | None = None,
+  high: float | None = None,
+  above: float | None = None,
+  below: float | None = None,
 ) -> Any:
   """Returns a field of a config, which becomes a flag.
 
@@ -44,10 +49,20 @@ def setting(
     help: what `--help` says about the flag.
     choices: the strings that are allowed; any, if `None`.
     required: whether the flag must be given; `default` must then be `None`.
+    low: the lowest value that is allowed, of a number or of each in a tuple.
+      A config that inherits from `bounds.Bounded` checks it.
+    high: the highest.
+    above: what it must be greater than.
+    below: what it must be less than.
   """
   return dataclasses.field(
     default=default,
-    metadata={'help': help, 'choices': choices, 'required': required},
+    metadata={
+      'help': help,
+      'choices': choices,
+      'required': required,
+      'bounds': bounds.Bounds(low, high, above, below),
+    },
   )
 
 
@@ -142,7 +157,9 @@ def define_flags(config_cls: type, flag_values: flags.FlagValues) -> None:
         field.name, default, help, flag_values, required=required
       )
       continue
-    parser = _make_parser(hints[field.name], choices)
+    parser = _make_parser(
+      hints[field.name], choices, field.metadata.get('bounds')
+    )
     if parser is None:
       raise TypeError(
         f'Field {field.name!r} of {config_cls.__name__} has the type '
@@ -218,29 +235,47 @@ def _one_line(error: Exception) -> str:
 
 
 def _make_parser(
-  hint: Any, choices: Sequence[str] | None
+  hint: Any,
+  choices: Sequence[str] | None,
+  limits: bounds.Bounds | None = None,
 ) -> flags.ArgumentParser | None:
   """Returns the parser of a field's type, or `None` if it has none."""
   args = typing.get_args(hint)
   if typing.get_origin(hint) is tuple and args[1:] == (Ellipsis,):
-    item = _make_parser(args[0], choices)
+    item = _make_parser(args[0], choices, limits)
     return _TupleParser(item) if item else None
   if typing.get_origin(hint) in (types.UnionType, typing.Union):
     present = [arg for arg in args if arg is not types.NoneType]
-    item = _make_parser(present[0], choices) if len(present) == 1 else None
+    if len(present) != 1:
+      return None
+    item = _make_parser(present[0], choices, limits)
     return _OptionalParser(item) if item else None
   if hint is str and choices:
     return flags.EnumParser(list(choices))
-  parsers: dict[Any, Callable[[], flags.ArgumentParser]] = {
-    int: flags.IntegerParser,
+  parsers: dict[Any, Callable[..., flags.ArgumentParser]] = {
+    int: _IntegerParser,
     float: _NumberParser,
-    str: flags.ArgumentParser,
   }
-  return parsers[hint]() if hint in parsers else None
+  if hint is str:
+    return flags.ArgumentParser()
+  # By name, for absl keeps one parser for each set of positional arguments.
+  return parsers[hint](limits=limits) if hint in parsers else None
+
+
+class _IntegerParser(flags.IntegerParser):
+  """Parses an integer; `--help` shows its range, which the config checks."""
+
+  def __init__(self, limits: bounds.Bounds | None):
+    super().__init__()
+    self.syntactic_help = f'{self.syntactic_help} {limits or ""}'.strip()
 
 
 class _NumberParser(flags.FloatParser):
   """Parses a number; a NaN is refused, for it differs from itself on resume."""
+
+  def __init__(self, limits: bounds.Bounds | None):
+    super().__init__()
+    self.syntactic_help = f'{self.syntactic_help} {limits or ""}'.strip()
 
   def convert(self, argument):
     number = super().convert(argument)
@@ -268,7 +303,9 @@ class _TupleParser(flags.ArgumentParser):
 
   def __init__(self, item: flags.ArgumentParser):
     self.item = item
-    self.syntactic_help = 'a comma separated list'
+    self.syntactic_help = 'a comma separated list' + (
+      f', each {item.syntactic_help}' if item.syntactic_help else ''
+    )
 
   def parse(self, argument):
     if isinstance(argument, str):

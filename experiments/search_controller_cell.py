@@ -28,7 +28,7 @@ import pathlib
 import jax
 import numpy as np
 
-from experiments import cell_judges, cell_trainer, launch, text_tasks
+from experiments import bounds, cell_judges, cell_trainer, launch, text_tasks
 from jaxnas import statistics
 from jaxnas import succession as succession_lib
 from jaxnas.children import text_training
@@ -47,7 +47,7 @@ CONTROL, SUCCESSION = succession_lib.CONTROL, succession_lib.SUCCESSION
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(bounds.Bounded):
   """Settings of a succession."""
 
   evaluator: str = setting(
@@ -56,28 +56,64 @@ class Config:
     'the retrainings alone.',
     choices=('table', 'train'),
   )
-  num_lineages: int = setting(20, 'Lineages, each by its own seed.')
-  num_generations: int = setting(4, 'Searches of a lineage.')
-  num_trials: int = setting(500, 'Trials of a search.')
-  trials_per_update: int = setting(20, 'Trials of a round.')
-  controller_learning_rate: float = setting(0.01, 'Of Adam.')
-  baseline_decay: float = setting(0.9, 'Of the moving average of rewards.')
-  controller_features: int = setting(35, 'Units of a controller layer.')
-  controller_layers: int = setting(2, 'Layers of the controller.')
-  init_scale: float = setting(0.08, 'Bound of the initial distribution.')
+  num_lineages: int = setting(
+    20, 'Lineages, each by its own seed.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_generations: int = setting(
+    4, 'Searches of a lineage.', low=2, high=bounds.MAX_ITEMS
+  )
+  num_trials: int = setting(
+    500, 'Trials of a search.', low=1, high=bounds.MAX_COUNT
+  )
+  trials_per_update: int = setting(
+    20, 'Trials of a round.', low=1, high=bounds.MAX_ITEMS
+  )
+  controller_learning_rate: float = setting(0.01, 'Of Adam.', above=0.0)
+  baseline_decay: float = setting(
+    0.9, 'Of the moving average of rewards.', low=0.0, below=1.0
+  )
+  controller_features: int = setting(
+    35, 'Units of a controller layer.', low=1, high=bounds.MAX_FEATURES
+  )
+  controller_layers: int = setting(
+    2, 'Layers of the controller.', low=1, high=bounds.MAX_LAYERS
+  )
+  init_scale: float = setting(
+    0.08, 'Bound of the initial distribution.', above=0.0
+  )
   cell_bias: bool = setting(True, 'Whether a found cell has biases.')
-  num_candidates: int = setting(5, 'Cells tried before a lineage is lost.')
-  num_seeds: int = setting(3, 'Retrainings of a found cell; 0: none.')
-  base: int = setting(2, 'Leaves of a cell; the table has 2.')
-  features: int = setting(16, 'Hidden units of a child.')
-  vocab_size: int = setting(500, 'Words to tell apart.')
-  batch_size: int = setting(20, 'Columns of text a child reads at once.')
-  num_unrolled: int = setting(35, 'Steps of backpropagation through time.')
-  num_steps: int = setting(256, 'Steps of a child.')
-  learning_rate: float = setting(0.01, 'Of a child.')
-  block_size: int = setting(32, 'Children in one call.')
-  num_host_devices: int | None = setting(None, 'Devices that a CPU is split in')
-  seed: int = setting(0, 'Decides everything.')
+  num_candidates: int = setting(
+    5, 'Cells tried before a lineage is lost.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_seeds: int = setting(
+    3, 'Retrainings of a found cell; 0: none.', low=0, high=bounds.MAX_ITEMS
+  )
+  base: int = setting(
+    2, 'Leaves of a cell; the table has 2.', low=2, high=bounds.MAX_BASE
+  )
+  features: int = setting(
+    16, 'Hidden units of a child.', low=1, high=bounds.MAX_FEATURES
+  )
+  vocab_size: int = setting(
+    500, 'Words to tell apart.', low=1, high=bounds.MAX_COUNT
+  )
+  batch_size: int = setting(
+    20, 'Columns of text a child reads at once.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_unrolled: int = setting(
+    35, 'Steps of backpropagation through time.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_steps: int = setting(
+    256, 'Steps of a child.', low=1, high=bounds.MAX_COUNT
+  )
+  learning_rate: float = setting(0.01, 'Of a child.', above=0.0)
+  block_size: int = setting(
+    32, 'Children in one call.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_host_devices: int | None = setting(
+    None, 'Devices that a CPU is split in', low=1, high=bounds.MAX_DEVICES
+  )
+  seed: int = setting(0, 'Decides everything.', low=0, high=bounds.MAX_SEED)
 
 
 def run(config: Config, workdir: str) -> None:
@@ -136,22 +172,11 @@ def run(config: Config, workdir: str) -> None:
 
 
 def _make_succession(config: Config) -> succession_lib.Succession:
-  if config.num_generations < 2:
-    raise ValueError(
-      'num_generations must be at least 2, so that there is a successor; got '
-      f'{config.num_generations}.'
-    )
-  if config.trials_per_update < 1 or config.num_trials < 1:
-    raise ValueError('num_trials and trials_per_update must be at least 1.')
   if config.num_trials % config.trials_per_update:
     raise ValueError(
       f'num_trials must be a multiple of trials_per_update '
       f'({config.trials_per_update}), got {config.num_trials}.'
     )
-  if config.num_seeds < 0:
-    raise ValueError(f'num_seeds must be at least 0, got {config.num_seeds}.')
-  if config.num_steps < 1:
-    raise ValueError(f'num_steps must be at least 1, got {config.num_steps}.')
   if config.evaluator == 'table' and config.base != 2:
     raise ValueError(
       f'The table has cells of base 2, got --base={config.base}; other bases '

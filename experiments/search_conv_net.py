@@ -25,6 +25,7 @@ import jax
 import numpy as np
 
 from experiments import (
+  bounds,
   conv_routes,
   image_tasks,
   launch,
@@ -55,23 +56,50 @@ class Config(search_settings.Settings):
     'digits', 'digits, cifar10, fashion_mnist, mnist, npz or a name of TFDS.'
   )
   data_dir: str | None = setting(None, 'Folder of archives; the .npz file.')
-  num_validation: int | None = setting(None, 'Images for rewards; a tenth.')
-  num_report: int | None = setting(None, 'Images for comparisons; a tenth.')
+  num_validation: int | None = setting(
+    None, 'Images for rewards; a tenth.', low=1, high=bounds.MAX_COUNT
+  )
+  num_report: int | None = setting(
+    None, 'Images for comparisons; a tenth.', low=0, high=bounds.MAX_COUNT
+  )
   preprocessing: str = setting(
     'standardize', 'Of the images.', choices=('standardize', 'whiten')
   )
-  num_layers: int = setting(6, 'Layers of the deepest network.')
-  first_depth: int = setting(0, 'Layers at the beginning; 0: num_layers.')
-  depth_growth: int = setting(2, 'Layers more at a time, up to num_layers.')
-  depth_every: int = setting(0, "An arm's trials before it grows; 0: never.")
-  heights: tuple[int, ...] = setting(spaces.SIZES, 'Of filters, odd.')
-  widths: tuple[int, ...] = setting(spaces.SIZES, 'Of filters, odd.')
-  filters: tuple[int, ...] = setting((8, 12, 16, 24), 'Numbers of filters.')
+  num_layers: int = setting(
+    6, 'Layers of the deepest network.', low=1, high=bounds.MAX_LAYERS
+  )
+  first_depth: int = setting(
+    0, 'Layers at the beginning; 0: num_layers.', low=0, high=bounds.MAX_LAYERS
+  )
+  depth_growth: int = setting(
+    2, 'Layers more at a time, up to num_layers.', low=0, high=bounds.MAX_COUNT
+  )
+  depth_every: int = setting(
+    0,
+    "An arm's trials before it grows; 0: never.",
+    low=0,
+    high=bounds.MAX_COUNT,
+  )
+  heights: tuple[int, ...] = setting(
+    spaces.SIZES, 'Of filters, odd.', low=1, high=bounds.MAX_ITEMS
+  )
+  widths: tuple[int, ...] = setting(
+    spaces.SIZES, 'Of filters, odd.', low=1, high=bounds.MAX_ITEMS
+  )
+  filters: tuple[int, ...] = setting(
+    (8, 12, 16, 24), 'Numbers of filters.', low=1, high=bounds.MAX_FEATURES
+  )
   strides: tuple[int, ...] = setting(
-    (1,), 'More than one are predicted, as 1,2,3 in the paper.'
+    (1,),
+    'More than one are predicted, as 1,2,3 in the paper.',
+    low=1,
+    high=bounds.MAX_ITEMS,
   )
   pool_after: tuple[int, ...] = setting(
-    (), 'Layers, from 0, after which everything is max pooled.'
+    (),
+    'Layers, from 0, after which everything is max pooled.',
+    low=0,
+    high=bounds.MAX_LAYERS,
   )
   merge: str = setting(
     'concat', 'How several inputs are joined.', choices=spaces.MERGES
@@ -82,16 +110,26 @@ class Config(search_settings.Settings):
   anchors: str = setting(
     'attention', 'What an anchor point is.', choices=tuple(anchors.MECHANISMS)
   )
-  reward_power: float = setting(3.0, 'The reward is accuracy to this power.')
+  reward_power: float = setting(
+    3.0, 'The reward is accuracy to this power.', above=0.0
+  )
   route: str = setting(
     'auto', 'How children train.', choices=('auto', *conv_routes.ROUTES)
   )
-  num_epochs: int = setting(1, 'Of a child in the search.')
-  num_steps: int = setting(0, 'Of a child instead; 0: num_epochs.')
-  batch_size: int = setting(32, 'Images in a step.')
-  learning_rate: float = setting(0.1, 'Of a child, before its schedule.')
-  momentum: float = setting(0.9, "Of Nesterov's gradient.")
-  weight_decay: float = setting(1e-4, 'Added to the gradient.')
+  num_epochs: int = setting(
+    1, 'Of a child in the search.', low=1, high=bounds.MAX_COUNT
+  )
+  num_steps: int = setting(
+    0, 'Of a child instead; 0: num_epochs.', low=0, high=bounds.MAX_COUNT
+  )
+  batch_size: int = setting(
+    32, 'Images in a step.', low=1, high=bounds.MAX_ITEMS
+  )
+  learning_rate: float = setting(
+    0.1, 'Of a child, before its schedule.', above=0.0
+  )
+  momentum: float = setting(0.9, "Of Nesterov's gradient.", low=0.0, below=1.0)
+  weight_decay: float = setting(1e-4, 'Added to the gradient.', low=0.0)
   schedule: str = setting(
     'cosine',
     'Of the learning rate.',
@@ -100,15 +138,30 @@ class Config(search_settings.Settings):
   augmentation: str = setting(
     'none', 'Of training images.', choices=augmentation.KINDS
   )
-  margin: int = setting(4, 'How far a crop is off the centre, pixels.')
+  margin: int = setting(
+    4,
+    'How far a crop is off the centre, pixels.',
+    low=0,
+    high=bounds.MAX_MARGIN,
+  )
   flip: bool = setting(False, 'Mirror half of the training images.')
-  evaluate_every: int = setting(8, 'Steps between evaluations; 0: an epoch.')
-  num_evaluations: int = setting(5, 'The best of so many last ones counts.')
-  num_trials: int = setting(208, 'Proposals, all strategies together.')
-  trials_per_update: int = setting(8, 'Proposals of an arm in a round.')
-  num_winners: int = setting(2, 'Best of each arm that are retrained.')
+  evaluate_every: int = setting(
+    8, 'Steps between evaluations; 0: an epoch.', low=0, high=bounds.MAX_COUNT
+  )
+  num_evaluations: int = setting(
+    5, 'The best of so many last ones counts.', low=1, high=bounds.MAX_COUNT
+  )
+  num_trials: int = setting(
+    208, 'Proposals, all strategies together.', low=1, high=bounds.MAX_COUNT
+  )
+  trials_per_update: int = setting(
+    8, 'Proposals of an arm in a round.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_winners: int = setting(
+    2, 'Best of each arm that are retrained.', low=1, high=bounds.MAX_ITEMS
+  )
   retrain_learning_rates: tuple[float, ...] = setting(
-    (0.05, 0.1), 'The grid, the same for all.'
+    (0.05, 0.1), 'The grid, the same for all.', above=0.0
   )
 
 
@@ -304,10 +357,8 @@ def _make_recipe(config: Config) -> image_training.Recipe:
 
 def _complete(config: Config, epoch_steps: int) -> Config:
   """Returns the config with every setting decided; checks it."""
-  if not config.num_steps and config.num_epochs < 1:
-    raise ValueError(f'num_epochs must be at least 1, got {config.num_epochs}.')
   num_steps = config.num_steps or config.num_epochs * max(1, epoch_steps)
-  search_settings.check(config, num_steps, config.learning_rate)
+  search_settings.check(config, num_steps)
   return dataclasses.replace(
     config,
     num_steps=num_steps,

@@ -29,7 +29,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import image_tasks, launch, search_settings
+from experiments import bounds, image_tasks, launch, search_settings
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas import statistics
@@ -57,31 +57,55 @@ class Config(search_settings.Settings):
     'digits', 'digits, cifar10, fashion_mnist, mnist, npz or a name of TFDS.'
   )
   data_dir: str | None = setting(None, 'Folder of archives; the .npz file.')
-  num_validation: int | None = setting(None, 'Images for rewards; a tenth.')
-  num_report: int | None = setting(None, 'Images for comparisons; a tenth.')
-  learning_rates: tuple[float, ...] = setting((1e-4, 1.0), 'From, to.')
-  momenta: tuple[float, ...] = setting((0.0, 0.99), 'From, to.')
-  weight_decays: tuple[float, ...] = setting((1e-6, 1e-1), 'From, to.')
+  num_validation: int | None = setting(
+    None, 'Images for rewards; a tenth.', low=1, high=bounds.MAX_COUNT
+  )
+  num_report: int | None = setting(
+    None, 'Images for comparisons; a tenth.', low=0, high=bounds.MAX_COUNT
+  )
+  learning_rates: tuple[float, ...] = setting(
+    (1e-4, 1.0), 'From, to.', above=0.0
+  )
+  momenta: tuple[float, ...] = setting(
+    (0.0, 0.99), 'From, to.', low=0.0, below=1.0
+  )
+  weight_decays: tuple[float, ...] = setting(
+    (1e-6, 1e-1), 'From, to.', above=0.0
+  )
   activations: tuple[str, ...] = setting(
     tuple(perceptron.ACTIVATIONS),
     'Of the hidden layers.',
     choices=tuple(perceptron.ACTIVATIONS),
   )
-  widths: tuple[int, ...] = setting((32, 64, 128), 'Units of a hidden layer.')
-  batch_sizes: tuple[int, ...] = setting((16, 32, 64), 'Images in a step.')
-  num_layers: int = setting(2, 'Hidden layers.')
+  widths: tuple[int, ...] = setting(
+    (32, 64, 128), 'Units of a hidden layer.', low=1, high=bounds.MAX_FEATURES
+  )
+  batch_sizes: tuple[int, ...] = setting(
+    (16, 32, 64), 'Images in a step.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_layers: int = setting(2, 'Hidden layers.', low=1, high=bounds.MAX_LAYERS)
   schedule: str = setting(
     'cosine',
     'Of the learning rate.',
     choices=tuple(image_training.SCHEDULES),
   )
-  num_epochs: int = setting(5, 'Of a child in the search.')
-  reward_power: float = setting(3.0, 'The reward is accuracy to this power.')
-  retrain_steps: int = setting(0, 'Epochs of a retraining; 0: num_epochs.')
-  retrain_learning_rates: tuple[float, ...] = setting(
-    (0.01, 0.03, 0.1), 'The grid of usual settings; others have their own.'
+  num_epochs: int = setting(
+    5, 'Of a child in the search.', low=1, high=bounds.MAX_COUNT
   )
-  num_seeds: int = setting(8, 'Retrainings at each learning rate.')
+  reward_power: float = setting(
+    3.0, 'The reward is accuracy to this power.', above=0.0
+  )
+  retrain_steps: int = setting(
+    0, 'Epochs of a retraining; 0: num_epochs.', low=0, high=bounds.MAX_COUNT
+  )
+  retrain_learning_rates: tuple[float, ...] = setting(
+    (0.01, 0.03, 0.1),
+    'The grid of usual settings; others have their own.',
+    above=0.0,
+  )
+  num_seeds: int = setting(
+    8, 'Retrainings at each learning rate.', low=2, high=bounds.MAX_ITEMS
+  )
 
 
 # Those of "Densely Connected Convolutional Networks", Huang et al., 2017
@@ -190,11 +214,6 @@ def _make_space(config: Config) -> SearchSpace:
       'momenta must be a lower and a higher number, from 0 to below 1; got '
       f'{list(config.momenta)}.'
     )
-  for name in ('widths', 'batch_sizes'):
-    if min(getattr(config, name), default=1) < 1:
-      raise ValueError(
-        f'{name} must be at least 1, got {list(getattr(config, name))}.'
-      )
   decisions: dict[str, spaces.Range | spaces.Choice] = {
     'learning_rate': _range('learning_rate', config.learning_rates, log=True),
     'momentum': _range('momentum', config.momenta, log=False),
@@ -213,12 +232,7 @@ def _range(name: str, ends: tuple[float, ...], log: bool) -> spaces.Range:
 
 def _complete(config: Config) -> Config:
   """Returns the config with every setting decided; checks it."""
-  for name in ('num_epochs', 'num_layers'):
-    if getattr(config, name) < 1:
-      raise ValueError(
-        f'{name} must be at least 1, got {getattr(config, name)}.'
-      )
-  search_settings.check(config, config.num_epochs, config.learning_rates[0])
+  search_settings.check(config, config.num_epochs)
   num_devices = search_settings.choose_num_devices(config)
   return dataclasses.replace(
     config,

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import launch, search_settings, text_tasks
+from experiments import bounds, launch, search_settings, text_tasks
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas import statistics
@@ -43,8 +43,12 @@ class Config(search_settings.Settings):
   dataset: str = setting('pydoc', 'pydoc, ptb or text (a folder of your own).')
   data_dir: str | None = setting(None, 'Folder with the text files.')
   level: str = setting('word', 'Tokens.', choices=('word', 'char'))
-  vocab_size: int | None = setting(None, 'Tokens to tell apart; none: default.')
-  base: int = setting(8, 'Leaves of the tree, a power of two.')
+  vocab_size: int | None = setting(
+    None, 'Tokens to tell apart; none: default.', low=1, high=bounds.MAX_COUNT
+  )
+  base: int = setting(
+    8, 'Leaves of the tree, a power of two.', low=2, high=bounds.MAX_BASE
+  )
   combiners: tuple[str, ...] = setting(spaces.COMBINERS, 'Of add,elem_mult,max')
   activations: tuple[str, ...] = setting(
     spaces.ACTIVATIONS, 'Of identity,tanh,sigmoid,relu,sin.'
@@ -52,16 +56,28 @@ class Config(search_settings.Settings):
   known_cells: tuple[str, ...] = setting(
     ('nascell', 'lstm'), 'Cells tried beside them, where the base fits.'
   )
-  reward_scale: float = setting(80.0, 'c of the reward c / perplexity^2.')
-  features: int = setting(32, 'Hidden units of a child.')
-  num_layers: int = setting(1, 'Recurrent layers of a child.')
+  reward_scale: float = setting(
+    80.0, 'c of the reward c / perplexity^2.', above=0.0
+  )
+  features: int = setting(
+    32, 'Hidden units of a child.', low=1, high=bounds.MAX_FEATURES
+  )
+  num_layers: int = setting(
+    1, 'Recurrent layers of a child.', low=1, high=bounds.MAX_LAYERS
+  )
   tie_embeddings: bool = setting(False, 'Share embedding and softmax.')
   optimizer: str = setting('adam', 'Of a child.', choices=('adam', 'sgd'))
-  learning_rate: float = setting(0.01, 'Of a child in the search.')
-  max_grad_norm: float = setting(1.0, "Clips a child's gradient.")
-  batch_size: int = setting(20, 'Columns of text a child reads at once.')
-  num_unrolled: int = setting(35, 'Steps of backpropagation through time.')
-  num_steps: int = setting(80, 'Steps of a child; 0: one epoch.')
+  learning_rate: float = setting(0.01, 'Of a child in the search.', above=0.0)
+  max_grad_norm: float = setting(1.0, "Clips a child's gradient.", above=0.0)
+  batch_size: int = setting(
+    20, 'Columns of text a child reads at once.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_unrolled: int = setting(
+    35, 'Steps of backpropagation through time.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_steps: int = setting(
+    80, 'Steps of a child; 0: one epoch.', low=0, high=bounds.MAX_COUNT
+  )
 
 
 def run(config: Config, workdir: str) -> None:
@@ -170,7 +186,7 @@ def _complete(config: Config, tasks: text_tasks.TextTasks) -> Config:
     batched.default_block_size(num_devices),
     max(1, -(-config.round_size // num_devices)) * num_devices,
   )
-  search_settings.check(config, num_steps, config.learning_rate)
+  search_settings.check(config, num_steps)
   return dataclasses.replace(
     config,
     vocab_size=tasks.dataset.vocab_size,

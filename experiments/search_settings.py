@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import launch, strategy_settings
+from experiments import bounds, launch, strategy_settings
 from jaxnas import search as search_lib
 from jaxnas.strategies import fixed
 from jaxnas.types import Controller, SearchSpace
@@ -32,20 +32,41 @@ class Settings(strategy_settings.StrategySettings):
     'The arms that share the trials, of '
     f'{",".join(strategy_settings.STRATEGIES)}.',
   )
-  num_trials: int = setting(512, 'Proposals, all strategies together.')
-  num_repeats: int = setting(1, 'Repeats of each arm; they share the trials.')
-  trials_per_update: int = setting(16, 'Proposals of an arm in a round.')
-  reevaluate_duplicates: bool = setting(False, 'Train repeated ones again.')
-  num_winners: int = setting(3, 'Best of each arm that are retrained.')
-  num_seeds: int = setting(3, 'Retrainings at each learning rate.')
-  retrain_learning_rates: tuple[float, ...] = setting(
-    (0.005, 0.01, 0.02), 'The grid, the same for all.'
+  num_trials: int = setting(
+    512, 'Proposals, all strategies together.', low=1, high=bounds.MAX_COUNT
   )
-  retrain_steps: int = setting(0, '0: twice num_steps.')
-  block_size: int = setting(0, 'Children in one call; 0: by the device.')
-  num_host_devices: int | None = setting(None, 'Devices that a CPU is split in')
-  checkpoint_every: int = setting(4, 'Rounds between two checkpoints.')
-  seed: int = setting(0, 'Decides everything.')
+  num_repeats: int = setting(
+    1,
+    'Repeats of each arm; they share the trials.',
+    low=1,
+    high=bounds.MAX_ITEMS,
+  )
+  trials_per_update: int = setting(
+    16, 'Proposals of an arm in a round.', low=1, high=bounds.MAX_ITEMS
+  )
+  reevaluate_duplicates: bool = setting(False, 'Train repeated ones again.')
+  num_winners: int = setting(
+    3, 'Best of each arm that are retrained.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_seeds: int = setting(
+    3, 'Retrainings at each learning rate.', low=2, high=bounds.MAX_ITEMS
+  )
+  retrain_learning_rates: tuple[float, ...] = setting(
+    (0.005, 0.01, 0.02), 'The grid, the same for all.', above=0.0
+  )
+  retrain_steps: int = setting(
+    0, '0: twice num_steps.', low=0, high=bounds.MAX_COUNT
+  )
+  block_size: int = setting(
+    0, 'Children in one call; 0: by the device.', low=0, high=bounds.MAX_ITEMS
+  )
+  num_host_devices: int | None = setting(
+    None, 'Devices that a CPU is split in', low=1, high=bounds.MAX_DEVICES
+  )
+  checkpoint_every: int = setting(
+    4, 'Rounds between two checkpoints.', low=1, high=bounds.MAX_COUNT
+  )
+  seed: int = setting(0, 'Decides everything.', low=0, high=bounds.MAX_SEED)
 
   @property
   def round_size(self) -> int:
@@ -58,51 +79,27 @@ class Settings(strategy_settings.StrategySettings):
     return len(self.retrain_learning_rates) * self.num_seeds
 
 
-def check(settings: Settings, num_steps: int, learning_rate: float) -> None:
-  """Checks what the nouns made of the settings do not.
+def check(settings: Settings, num_steps: int) -> None:
+  """Checks what neither a setting's bounds nor the nouns do.
 
   Args:
     settings: the settings.
-    num_steps: of a child in the search.
-    learning_rate: likewise.
+    num_steps: of a child in the search, or epochs.
 
   Raises:
     ValueError: a setting is out of range.
   """
-  for name, value in (
-    ('num_steps', num_steps),
-    ('num_winners', settings.num_winners),
-    ('num_repeats', settings.num_repeats),
-    ('num_trials', settings.num_trials),
-    ('trials_per_update', settings.trials_per_update),
-    ('checkpoint_every', settings.checkpoint_every),
-    ('ppo_epochs', settings.ppo_epochs),
-  ):
-    if value < 1:
-      raise ValueError(f'{name} must be at least 1, got {value}.')
-  if not 0 < settings.ppo_clip < 1:
+  if not 1 <= num_steps <= bounds.MAX_COUNT:
     raise ValueError(
-      f'ppo_clip must be greater than 0 and below 1, got {settings.ppo_clip}.'
-    )
-  if settings.retrain_steps < 0:
-    raise ValueError(
-      f'retrain_steps must be at least 0, got {settings.retrain_steps}.'
+      f'A child would be trained for {num_steps:,} steps; 1 to '
+      f'{bounds.MAX_COUNT:,} are possible.'
     )
   rates = settings.retrain_learning_rates
-  if not rates or not min(learning_rate, *rates) > 0:
+  if not rates or len(set(rates)) < len(rates):
     raise ValueError(
-      'learning_rate and retrain_learning_rates must be positive, and there '
-      f'must be some; got {learning_rate} and {list(rates)}.'
+      '--retrain_learning_rates must be some, all different; got '
+      f'{list(rates)}.'
     )
-  if len(set(rates)) < len(rates):
-    raise ValueError(f'retrain_learning_rates must differ, got {list(rates)}.')
-  if settings.num_seeds < 2:
-    raise ValueError(
-      'num_seeds must be at least 2 to show a spread, got '
-      f'{settings.num_seeds}.'
-    )
-  if not 0 <= settings.seed < 2**32:
-    raise ValueError(f'seed must be from 0 to 2^32 - 1, got {settings.seed}.')
 
 
 def choose_num_devices(settings: Settings) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import dataclasses
 
-from experiments import launch
+from experiments import bounds, launch
 from jaxnas.strategies import evolution, ppo, random_search, reinforce
 from jaxnas.types import Controller, Decision, Strategy
 
@@ -29,18 +29,32 @@ BASELINE = 'random'
 
 
 @dataclasses.dataclass(frozen=True)
-class StrategySettings:
+class StrategySettings(bounds.Bounded):
   """Settings of the strategies; the config of an experiment inherits them."""
 
-  controller_learning_rate: float = setting(0.01, 'Of Adam.')
-  controller_features: int = setting(35, 'Units of a controller layer.')
-  controller_layers: int = setting(2, 'Layers of the controller.')
-  baseline_decay: float = setting(0.9, 'Of the moving average of rewards.')
-  entropy_weight: float = setting(0.0, 'Reward for entropy, per nat.')
-  ppo_clip: float = setting(0.1, 'How far PPO moves a probability, relative.')
-  ppo_epochs: int = setting(4, 'Steps of PPO on each batch.')
-  population_size: int = setting(32, 'Of evolution.')
-  sample_size: int = setting(8, 'Of a tournament of evolution.')
+  controller_learning_rate: float = setting(0.01, 'Of Adam.', above=0.0)
+  controller_features: int = setting(
+    35, 'Units of a controller layer.', low=1, high=bounds.MAX_FEATURES
+  )
+  controller_layers: int = setting(
+    2, 'Layers of the controller.', low=1, high=bounds.MAX_LAYERS
+  )
+  baseline_decay: float = setting(
+    0.9, 'Of the moving average of rewards.', low=0.0, below=1.0
+  )
+  entropy_weight: float = setting(0.0, 'Reward for entropy, per nat.', low=0.0)
+  ppo_clip: float = setting(
+    0.1, 'How far PPO moves a probability, relative.', above=0.0, below=1.0
+  )
+  ppo_epochs: int = setting(
+    4, 'Steps of PPO on each batch.', low=1, high=bounds.MAX_ITEMS
+  )
+  population_size: int = setting(
+    32, 'Of evolution.', low=1, high=bounds.MAX_ITEMS
+  )
+  sample_size: int = setting(
+    8, 'Of a tournament of evolution.', low=1, high=bounds.MAX_ITEMS
+  )
 
 
 def make_strategy(

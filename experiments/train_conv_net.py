@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments import (
+  bounds,
   image_tasks,
   launch,
 )
@@ -49,7 +50,7 @@ setting = launch.setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(bounds.Bounded):
   """Settings of one long training.
 
   Those without another source are DenseNet's, Huang et al., 2017.
@@ -58,8 +59,12 @@ class Config:
   architecture: str = setting(
     'resnet', 'A best.json, chain, dense, resnet or figure_7 (the paper).'
   )
-  num_layers: int = setting(6, 'Of a chain, dense or resnet.')
-  filters: int = setting(24, 'Of every layer of these.')
+  num_layers: int = setting(
+    6, 'Of a chain, dense or resnet.', low=1, high=bounds.MAX_LAYERS
+  )
+  filters: int = setting(
+    24, 'Of every layer of these.', low=1, high=bounds.MAX_FEATURES
+  )
   merge: str | None = setting(
     None,
     'How these join inputs; none: add in a resnet, or else concat.',
@@ -69,8 +74,12 @@ class Config:
     'digits', 'digits, cifar10, fashion_mnist, mnist, npz or a name of TFDS.'
   )
   data_dir: str | None = setting(None, 'Folder of archives; the .npz file.')
-  num_validation: int | None = setting(None, 'Images to validate on; a tenth.')
-  num_report: int | None = setting(None, 'Images for comparisons; a tenth.')
+  num_validation: int | None = setting(
+    None, 'Images to validate on; a tenth.', low=1, high=bounds.MAX_COUNT
+  )
+  num_report: int | None = setting(
+    None, 'Images for comparisons; a tenth.', low=0, high=bounds.MAX_COUNT
+  )
   preprocessing: str = setting(
     'standardize', 'Of the images.', choices=image_preprocessing.KINDS
   )
@@ -79,13 +88,22 @@ class Config:
     'Of training images; pad_crop is that of DenseNet.',
     choices=augmentation.KINDS,
   )
-  margin: int = setting(4, 'How far a crop is off the centre, pixels.')
+  margin: int = setting(
+    4,
+    'How far a crop is off the centre, pixels.',
+    low=0,
+    high=bounds.MAX_MARGIN,
+  )
   flip: bool = setting(False, 'Mirror half of the training images.')
-  batch_size: int = setting(Recipe.batch_size, 'Images in a step.')
-  learning_rate: float = setting(0.1, 'At the beginning.')
-  momentum: float = setting(Recipe.momentum, "Of Nesterov's gradient.")
+  batch_size: int = setting(
+    Recipe.batch_size, 'Images in a step.', low=1, high=bounds.MAX_ITEMS
+  )
+  learning_rate: float = setting(0.1, 'At the beginning.', above=0.0)
+  momentum: float = setting(
+    Recipe.momentum, "Of Nesterov's gradient.", low=0.0, below=1.0
+  )
   weight_decay: float = setting(
-    Recipe.weight_decay, 'Of all parameters, added to the gradient.'
+    Recipe.weight_decay, 'Of all parameters, added to the gradient.', low=0.0
   )
   schedule: str = setting(
     Recipe.schedule,
@@ -93,16 +111,26 @@ class Config:
     choices=tuple(image_training.SCHEDULES),
   )
   num_epochs: int = setting(
-    300, 'May be raised later where the schedule is constant.'
+    300,
+    'May be raised later where the schedule is constant.',
+    low=1,
+    high=bounds.MAX_COUNT,
   )
   evaluate_test: bool = setting(False, 'Measure the test split at the end.')
   checkpoint_minutes: float = setting(
-    10.0, 'Between two checkpoints; there is one after every epoch too.'
+    10.0,
+    'Between two checkpoints; there is one after every epoch too.',
+    above=0.0,
   )
   num_host_devices: int | None = setting(
-    1, 'Devices that a CPU is split in; the training uses one, all its threads.'
+    1,
+    'Devices that a CPU is split in; the training uses one, all its threads.',
+    low=1,
+    high=bounds.MAX_DEVICES,
   )
-  seed: int = setting(0, 'Of weights, order and augmentation.')
+  seed: int = setting(
+    0, 'Of weights, order and augmentation.', low=0, high=2**31 - 1
+  )
 
 
 PRESETS = {
@@ -154,7 +182,6 @@ def make_training(config: Config) -> training_run.Training:
     OSError: a file is missing.
   """
   recipe = _make_recipe(config)
-  _check(config)
   architecture = read_architecture(
     config.architecture, config.num_layers, config.filters, config.merge
   )
@@ -346,18 +373,6 @@ def _source(config: Config) -> dict[str, Any]:
     'preprocessing': config.preprocessing,
     'seed': _SPLIT_SEED,
   }
-
-
-def _check(config: Config) -> None:
-  """Checks what no noun that is made of the settings does."""
-  if config.num_epochs < 1:
-    raise ValueError(f'num_epochs must be at least 1, got {config.num_epochs}.')
-  for name in ('learning_rate', 'checkpoint_minutes'):
-    value = getattr(config, name)
-    if not 0 < value < float('inf'):
-      raise ValueError(f'{name} must be positive and finite, got {value}.')
-  if not 0 <= config.seed < 2**31:
-    raise ValueError(f'seed must be in 0 .. {2**31 - 1}, got {config.seed}.')
 
 
 _LOAD_LINES = """\

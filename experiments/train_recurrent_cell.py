@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments import (
+  bounds,
   launch,
   text_tasks,
 )
@@ -41,7 +42,7 @@ setting = launch.setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(bounds.Bounded):
   """Settings of one long training; `Recipe` says where the defaults are from.
 
   Those without another source are the medium LSTM of Zaremba et al., 2014.
@@ -55,55 +56,94 @@ class Config:
   dataset: str = setting('pydoc', 'pydoc, ptb or text (a folder of your own).')
   data_dir: str | None = setting(None, 'Folder with the text files.')
   level: str = setting('word', 'Tokens.', choices=('word', 'char'))
-  vocab_size: int | None = setting(None, 'Tokens to tell apart; none: default.')
-  features: int = setting(
-    Recipe.features, 'Hidden units; a NASCell of 538 is as large.'
+  vocab_size: int | None = setting(
+    None, 'Tokens to tell apart; none: default.', low=1, high=bounds.MAX_COUNT
   )
-  num_layers: int = setting(Recipe.num_layers, 'Recurrent layers.')
+  features: int = setting(
+    Recipe.features,
+    'Hidden units; a NASCell of 538 is as large.',
+    low=1,
+    high=bounds.MAX_FEATURES,
+  )
+  num_layers: int = setting(
+    Recipe.num_layers, 'Recurrent layers.', low=1, high=bounds.MAX_LAYERS
+  )
   tie_embeddings: bool = setting(False, 'Share embedding and softmax.')
   use_bias: bool = setting(False, 'Biases in a cell of the grammar.')
-  init_scale: float = setting(Recipe.init_scale, 'Weights start in +- this.')
+  init_scale: float = setting(
+    Recipe.init_scale, 'Weights start in +- this.', above=0.0
+  )
   dropout_rate: float = setting(
-    Recipe.dropout_rate, 'Of the inputs and outputs of every layer.'
+    Recipe.dropout_rate,
+    'Of the inputs and outputs of every layer.',
+    low=0.0,
+    below=1.0,
   )
   variational: bool = setting(
     False, 'The same dropout mask for a whole segment (Gal, 2016).'
   )
   recurrent_dropout_rate: float = setting(
-    0.0, 'Of the hidden state, one mask a segment (Gal, 2016).'
+    0.0,
+    'Of the hidden state, one mask a segment (Gal, 2016).',
+    low=0.0,
+    below=1.0,
   )
-  embedding_dropout_rate: float = setting(0.0, 'Of whole words (Gal, 2016).')
+  embedding_dropout_rate: float = setting(
+    0.0, 'Of whole words (Gal, 2016).', low=0.0, below=1.0
+  )
   optimizer: str = setting(
     Recipe.optimizer,
     'For adam take a learning rate of about 0.001.',
     choices=long_training.OPTIMIZERS,
   )
-  learning_rate: float = setting(Recipe.learning_rate, 'Of the first epochs.')
+  learning_rate: float = setting(
+    Recipe.learning_rate, 'Of the first epochs.', above=0.0
+  )
   schedule: str = setting(
     Recipe.schedule,
     'The rate falls once an epoch, as much in equal steps, or to zero.',
     choices=long_training.SCHEDULES,
   )
   constant_epochs: int = setting(
-    Recipe.constant_epochs, 'Epochs before the rate falls.'
+    Recipe.constant_epochs,
+    'Epochs before the rate falls.',
+    low=0,
+    high=bounds.MAX_COUNT,
   )
   decay: float = setting(
-    Recipe.decay, 'Of the rate in an epoch (TensorFlow tutorial; paper: 1/1.2).'
+    Recipe.decay,
+    'Of the rate in an epoch (TensorFlow tutorial; paper: 1/1.2).',
+    above=0.0,
+    high=1.0,
   )
-  max_grad_norm: float = setting(Recipe.max_grad_norm, 'Clips the gradient.')
+  max_grad_norm: float = setting(
+    Recipe.max_grad_norm, 'Clips the gradient.', above=0.0
+  )
   num_epochs: int = setting(
-    Recipe.num_epochs, 'May be raised later, unless the schedule is a cosine.'
+    Recipe.num_epochs,
+    'May be raised later, unless the schedule is a cosine.',
+    low=1,
+    high=bounds.MAX_COUNT,
   )
-  batch_size: int = setting(20, 'Columns of text that are read at once.')
-  num_unrolled: int = setting(35, 'Steps of backpropagation through time.')
+  batch_size: int = setting(
+    20, 'Columns of text that are read at once.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_unrolled: int = setting(
+    35, 'Steps of backpropagation through time.', low=1, high=bounds.MAX_ITEMS
+  )
   evaluate_test: bool = setting(False, 'Measure the test split at the end.')
   checkpoint_minutes: float = setting(
-    10.0, 'Between two checkpoints; there is one after every epoch too.'
+    10.0,
+    'Between two checkpoints; there is one after every epoch too.',
+    above=0.0,
   )
   num_host_devices: int | None = setting(
-    1, 'Devices that a CPU is split in; the training uses one, all its threads.'
+    1,
+    'Devices that a CPU is split in; the training uses one, all its threads.',
+    low=1,
+    high=bounds.MAX_DEVICES,
   )
-  seed: int = setting(0, 'Decides everything.')
+  seed: int = setting(0, 'Decides everything.', low=0, high=2**31 - 1)
 
 
 _FREE = (
@@ -146,12 +186,6 @@ def make_training(config: Config) -> training_run.Training:
       for field in dataclasses.fields(Recipe)
     }
   )
-  if not config.checkpoint_minutes > 0:
-    raise ValueError(
-      f'checkpoint_minutes must be positive, got {config.checkpoint_minutes}.'
-    )
-  if not 0 <= config.seed < 2**31:
-    raise ValueError(f'seed must be in 0 .. {2**31 - 1}, got {config.seed}.')
   architecture = read_architecture(config.architecture)
   is_lstm = architecture == 'lstm'
   source: dict[str, Any] = {

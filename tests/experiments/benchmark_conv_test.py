@@ -382,7 +382,10 @@ def test_networks_are_of_one_seed_and_of_the_space():
     ({'shapes': ('29x29',)}, "'29x29' in shapes; expected some of digits, 28"),
     ({'routes': ('eager',)}, "Unknown name 'eager' in routes"),
     ({'rows': ()}, 'rows needs at least one value'),
-    ({'num_steps': (20, 0)}, 'num_steps must be at least 1, got 0'),
+    (
+      {'num_steps': (20, 0)},
+      'num_steps must be from 1 to 1,000,000,000, got 0',
+    ),
     ({'convolution_sizes': (4,)}, 'convolution_sizes must be odd, got 4'),
   ],
 )

@@ -176,8 +176,11 @@ def test_the_table_marks_what_is_extrapolated():
   ('fields', 'message'),
   [
     ({'rows': ('eagre',)}, "Unknown row 'eagre' in rows; expected some of eag"),
-    ({'num_children': 0}, 'num_children must be at least 1, got 0'),
-    ({'vocab_sizes': (20, -1)}, 'vocab_sizes must be at least 1, got -1'),
+    ({'num_children': 0}, 'num_children must be from 1 to 100,000, got 0'),
+    (
+      {'vocab_sizes': (20, -1)},
+      'vocab_sizes must be from 1 to 100,000, got -1',
+    ),
     ({'lstm_features': ()}, 'lstm_features needs at least one value'),
   ],
 )

@@ -141,9 +141,12 @@ def test_without_optuna_there_is_one_line(tmp_path, monkeypatch, capsys):
     ({'strategies': ('random', 'luck')}, "'luck' in strategies; expected some"),
     ({'strategies': ()}, 'strategies needs at least one value'),
     ({'cardinalities': ()}, 'cardinalities needs at least one value'),
-    ({'cardinalities': (2, 0)}, 'cardinalities must be at least 1, got 0'),
-    ({'num_searches': 0}, 'num_searches must be at least 1, got 0'),
-    ({'num_processes': -1}, 'num_processes must be at least 0, got -1'),
+    (
+      {'cardinalities': (2, 0)},
+      'cardinalities must be from 1 to 100,000, got 0',
+    ),
+    ({'num_searches': 0}, 'num_searches must be from 1 to 100,000, got 0'),
+    ({'num_processes': -1}, 'num_processes must be from 0 to 100,000, got -1'),
     ({'num_trials': 21}, r'multiple of trials_per_update \(5\), got 21'),
   ],
 )

@@ -95,9 +95,9 @@ def test_shards_are_kept_and_joined(tmp_path, capsys):
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
-    ({'num_seeds': 0}, 'num_seeds must be at least 1, got 0'),
+    ({'num_seeds': 0}, 'num_seeds must be from 1 to 100,000, got 0'),
     ({'repeated': 1.5}, 'repeated must be from 0 to 1, got 1.5'),
-    ({'learning_rate': 0.0}, 'learning_rate must be positive, got 0.0'),
+    ({'learning_rate': 0.0}, 'learning_rate must be above 0, got 0.0'),
     ({'fractions': (0.5,)}, 'fractions must ascend'),
   ],
 )

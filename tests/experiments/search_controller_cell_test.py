@@ -179,13 +179,16 @@ def test_the_verdict_says_its_numbers():
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
-    ({'num_generations': 1}, 'num_generations must be at least 2'),
-    ({'num_lineages': 0}, 'num_lineages must be at least 1, got 0'),
+    (
+      {'num_generations': 1},
+      'num_generations must be from 2 to 100,000, got 1',
+    ),
+    ({'num_lineages': 0}, 'num_lineages must be from 1 to 100,000, got 0'),
     ({'num_trials': 6}, r'a multiple of trials_per_update \(4\), got 6'),
-    ({'num_trials': 0}, 'must be at least 1'),
-    ({'num_seeds': -1}, 'num_seeds must be at least 0, got -1'),
-    ({'num_steps': 0}, 'num_steps must be at least 1, got 0'),
-    ({'init_scale': 0.0}, "controller's init_scale must be greater than 0"),
+    ({'num_trials': 0}, 'num_trials must be from 1 to 1,000,000,000, got 0'),
+    ({'num_seeds': -1}, 'num_seeds must be from 0 to 100,000, got -1'),
+    ({'num_steps': 0}, 'num_steps must be from 1 to 1,000,000,000, got 0'),
+    ({'init_scale': 0.0}, 'init_scale must be above 0, got 0.0'),
     ({'base': 4}, 'need --evaluator=train'),
   ],
 )

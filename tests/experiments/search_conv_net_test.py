@@ -374,9 +374,9 @@ def test_the_papers_preset():
   [
     ({'dataset': 'cifer10'}, 'cifar10'),
     ({'known_nets': ('chian',)}, 'did you mean chain'),
-    ({'num_layers': 0}, 'num_layers must be at least 1'),
+    ({'num_layers': 0}, 'num_layers must be from 1 to 128, got 0'),
     ({'heights': (2,)}, 'must be odd'),
-    ({'filters': (0,)}, 'from 1 on'),
+    ({'filters': (0,)}, 'filters must be from 1 to 65,536, got 0'),
     ({'strategies': ('annealing',)}, "Unknown strategy 'annealing'"),
     ({'num_trials': 10}, 'multiple of 8'),
     ({'batch_size': 5000}, 'only 160 images to train on'),
@@ -384,9 +384,12 @@ def test_the_papers_preset():
     ({'pool_after': (0,)}, 'interpreted route has neither strides nor'),
     ({'strides': (1, 2)}, 'interpreted route has neither strides nor'),
     ({'block_size': 3}, 'multiple of num_devices'),
-    ({'num_seeds': 1}, 'num_seeds must be at least 2'),
-    ({'num_steps': 0, 'num_epochs': 0}, 'num_epochs must be at least 1'),
-    ({'reward_power': 0.0}, 'power must be positive'),
+    ({'num_seeds': 1}, 'num_seeds must be from 2 to 100,000, got 1'),
+    (
+      {'num_steps': 0, 'num_epochs': 0},
+      'num_epochs must be from 1 to 1,000,000,000, got 0',
+    ),
+    ({'reward_power': 0.0}, 'reward_power must be above 0, got 0.0'),
   ],
 )
 def test_bad_settings_leave_no_trace(tmp_path, data_file, changes, message):

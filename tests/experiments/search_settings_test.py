@@ -26,7 +26,7 @@ def small(**changes):
 
 
 def make_arms(config, known=()):
-  search_settings.check(config, num_steps=1, learning_rate=0.1)
+  search_settings.check(config, num_steps=1)
   return search_settings.make_arms(
     config,
     SPACE,
@@ -67,15 +67,18 @@ def test_settings_reach_their_strategies():
     ({'strategies': ()}, 'strategies is empty; name at least one'),
     (
       {'retrain_learning_rates': (0.1, 0.1)},
-      'retrain_learning_rates must differ',
+      '--retrain_learning_rates must be some, all different',
     ),
     ({'population_size': 8}, r'population_size \(8\) .* has 8 trials'),
     ({'population_size': 2}, r'sample_size must be .* \(2\), got 3'),
-    ({'population_size': 0}, 'population_size must be at least 1, got 0'),
+    (
+      {'population_size': 0},
+      'population_size must be from 1 to 100,000, got 0',
+    ),
     ({'sample_size': 0}, 'sample_size must be from 1 .* got 0'),
-    ({'ppo_epochs': 0}, 'ppo_epochs must be at least 1, got 0'),
+    ({'ppo_epochs': 0}, 'ppo_epochs must be from 1 to 100,000, got 0'),
     ({'ppo_clip': 1.0}, 'ppo_clip must be .* below 1, got 1.0'),
-    ({'controller_learning_rate': -1.0}, 'learning_rate must be .* got -1.0'),
+    ({'controller_learning_rate': -1.0}, '--controller_learning_rate must be'),
   ],
 )
 def test_bad_settings_are_refused(changes, message):

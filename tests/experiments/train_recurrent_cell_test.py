@@ -481,13 +481,19 @@ def test_architectures_are_read_by_name_and_from_files(tmp_path):
     ({'dataset': 'pbt'}, "Unknown dataset 'pbt'.*'ptb'"),
     ({'data_dir': '{tmp}/none'}, 'none'),
     ({'level': 'line'}, "Unknown level 'line'"),
-    ({'batch_size': 0}, 'batch_size must be at least 1'),
+    ({'batch_size': 0}, 'batch_size must be from 1 to 100,000, got 0'),
     ({'num_unrolled': 1000}, 'The text is too short'),
-    ({'num_epochs': 0}, 'num_epochs must be at least 1, got 0'),
-    ({'dropout_rate': 1.0}, r'dropout_rate must be in \[0, 1\), got 1.0'),
-    ({'features': -1}, 'features must be at least 1'),
-    ({'checkpoint_minutes': 0.0}, 'checkpoint_minutes must be positive'),
-    ({'seed': -1}, 'seed must be in 0 .. 2147483647, got -1'),
+    ({'num_epochs': 0}, 'num_epochs must be from 1 to 1,000,000,000, got 0'),
+    (
+      {'dropout_rate': 1.0},
+      'dropout_rate must be at least 0 and below 1, got 1.0',
+    ),
+    ({'features': -1}, 'features must be from 1 to 65,536, got -1'),
+    (
+      {'checkpoint_minutes': 0.0},
+      'checkpoint_minutes must be above 0, got 0.0',
+    ),
+    ({'seed': -1}, 'seed must be from 0 to 2,147,483,647, got -1'),
   ],
 )
 def test_a_bad_setting_is_refused_and_nothing_written(
