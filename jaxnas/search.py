@@ -28,6 +28,7 @@ import numpy as np
 
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import trial_log, workdir
+from jaxnas.strategies import told
 from jaxnas.types import Evaluator, Proposals, SearchSpace, Status, Strategy
 
 
@@ -408,6 +409,11 @@ def scan(
 
   Returns:
     What was proposed and what it was worth, round by round.
+
+  Raises:
+    ValueError: a reward is not finite. Under `jit` or `vmap` nothing is raised:
+      look at the rewards that come back; a strategy that learns has learnt
+      nothing from the rounds that have such a one.
   """
   if num_active is not None:
     num_active = jnp.asarray(num_active, jnp.int32)
@@ -429,6 +435,7 @@ def scan(
     (jnp.arange(num_rounds, dtype=jnp.int32), num_active),
     num_rounds,
   )
+  told.check(rewards)
   return Scan(tokens, rewards, metrics, state)
 
 
@@ -507,7 +514,8 @@ def _evaluate(
     for plan in ready:
       if plan.number not in known:
         known[plan.number] = _duplicate(search, plan, known[plan.first])
-    yield [known[plan.number] for plan in ready]
+    if ready:
+      yield [known[plan.number] for plan in ready]
 
 
 def _judge(search: Search, plans: Sequence[_Plan]) -> list[trial_log.Trial]:

@@ -258,6 +258,29 @@ class SearchSpace:
     return sum(decision.num_tokens for decision in self.decisions)
 
 
+def check_decisions(decisions: Sequence[Decision]) -> None:
+  """Checks that decisions were given, and not something that has them.
+
+  Args:
+    decisions: what a controller or a strategy was given as such.
+
+  Raises:
+    ValueError: it is no sequence of decisions.
+  """
+  if isinstance(decisions, SearchSpace):
+    raise ValueError(
+      f'Decisions were expected, got the SearchSpace {decisions.name!r}; give '
+      'its decisions, as space.decisions.'
+    )
+  if not isinstance(decisions, Sequence) or not all(
+    isinstance(each, Choice | AnchorPoint | Range) for each in decisions
+  ):
+    raise ValueError(
+      'Decisions must be a tuple of Choice, AnchorPoint and Range, got '
+      f'{decisions!r}.'
+    )
+
+
 class Controller(NamedTuple):
   """A distribution over the tokens of some decisions.
 
@@ -310,7 +333,8 @@ class Strategy(NamedTuple):
     ask: `(state, key, num_trials, num_active) -> Proposals`; `num_trials` is
       static, `num_active` as for a `Controller`.
     tell: `(state, proposals, rewards[N]) -> (state, metrics)`; the metrics are
-      a dict of scalars.
+      a dict of scalars. Raises `ValueError` for a reward that is not finite,
+      unless it is traced.
   """
 
   init: Callable[[jax.Array], Any]

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -293,6 +294,20 @@ def test_progress_is_told_of_every_trial(tmp_path):
     assert told == log.trials
 
 
+def test_a_resumed_search_tells_of_new_trials_only(tmp_path, uninterrupted):
+  folder, _, trials, _ = uninterrupted
+  lines = content(folder).splitlines(keepends=True)
+  path = tmp_path / 'trials.jsonl'
+  # Two whole rounds and a part of one.
+  path.write_bytes(b''.join(lines[: 2 * 20 + 5]))
+  told = []
+  with trial_log.TrialLog(path) as log:
+    search = make_search(CountingEvaluator().evaluator)
+    search_lib.run(search, log, on_trials=told.append)
+  assert all(told)
+  assert [each for block in told for each in block] == trials[2 * 20 + 5 :]
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
@@ -483,3 +498,19 @@ def test_a_scan_follows_a_depth_schedule():
     )
   with pytest.raises(AssertionError):
     search_lib.scan(strategy, reward, jax.random.key(0), 3, 2, [2, 5])
+
+
+@pytest.mark.parametrize('name', STRATEGIES)
+def test_a_scan_with_a_reward_that_is_not_finite_is_an_error(name):
+  def reward(tokens):
+    return jnp.where(tokens[:, 0] == 1, jnp.nan, 0.5)
+
+  def scan(key):
+    return search_lib.scan(STRATEGIES[name], reward, key, 3, 4)
+
+  with pytest.raises(ValueError, match='finite as a float32, got nan'):
+    scan(jax.random.key(0))
+  # Where nothing can be raised, the rewards say it, and the state is sound.
+  result = jax.jit(scan)(jax.random.key(0))
+  assert np.isnan(result.rewards).any()
+  chex.assert_tree_all_finite(result.state)

@@ -26,7 +26,13 @@ from jaxnas.controllers import anchors as mechanisms
 from jaxnas.controllers import layout as layouts
 from jaxnas.controllers import ordered as ordered_heads
 from jaxnas.controllers import recurrent_network
-from jaxnas.types import AnchorPoint, Controller, Decision, Params
+from jaxnas.types import (
+  AnchorPoint,
+  Controller,
+  Decision,
+  Params,
+  check_decisions,
+)
 
 # Finite, so that neither a probability of zero times its logarithm nor a
 # gradient through it is NaN.
@@ -87,8 +93,9 @@ def make_controller(
     A controller.
 
   Raises:
-    ValueError: an anchor point does not follow as many as it chooses among, a
-      number is not positive, or the cell cannot be used.
+    ValueError: something else than decisions is given, an anchor point does
+      not follow as many as it chooses among, a number is not positive, or the
+      cell cannot be used.
   """
   _check_arguments(decisions, num_layers, features, init_scale)
   network = recurrent_network.Network(
@@ -332,6 +339,7 @@ def _score_choices(
 
 
 def _check_arguments(decisions, num_layers, features, init_scale) -> None:
+  check_decisions(decisions)
   if not any(decision.num_tokens for decision in decisions):
     raise ValueError(
       f'decisions needs at least one decision with a token, got {decisions}.'

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.strategies import random_search
+from jaxnas.strategies import random_search, told
 from jaxnas.types import Decision, Proposals, Range, Strategy
 
 
@@ -140,7 +140,7 @@ def make_evolution(
     return propose(state, key, jnp.asarray(num_active, jnp.int32), num_trials)
 
   @jax.jit
-  def tell(
+  def learn(
     state: EvolutionState, proposals: Proposals, rewards: jax.Array
   ) -> tuple[EvolutionState, Mapping[str, jax.Array]]:
     chex.assert_equal_shape([proposals.log_prob, rewards])
@@ -158,7 +158,11 @@ def make_evolution(
       'population_reward': jnp.sum(after.rewards)
       / jnp.minimum(after.num_told, population_size),
     }
-    return after, metrics
+    return told.keep_where_finite(rewards, after, state), metrics
+
+  def tell(state, proposals, rewards):
+    told.check(rewards)
+    return learn(state, proposals, rewards)
 
   return Strategy(init, ask, tell)
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.strategies import told
 from jaxnas.types import Proposals, Strategy
 
 
@@ -50,6 +51,7 @@ def make_fixed(tokens: Sequence[np.ndarray] | np.ndarray) -> Strategy:
     return Proposals(table[rows], jnp.zeros(num_trials))
 
   def tell(state, proposals, rewards):
+    told.check(rewards)
     metrics = {'mean_reward': jnp.mean(rewards)}
     return FixedState(state.num_proposed + len(proposals.tokens)), metrics
 

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxnas.strategies import told
 from jaxnas.types import Controller, Params, Proposals, Strategy
 
 PolicyLoss = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
@@ -65,7 +66,8 @@ def make_policy_gradient(
   `tell` reads from the tokens (-1) which decisions were not made. Its metrics
   are scalars: `baseline` (the one used on the batch), `mean_reward`, and of the
   policy that proposed `entropy` (mean of the architectures' `H`, nats) and
-  `grad_norm` (before clipping).
+  `grad_norm` (before clipping). A reward that is not finite is a `ValueError`;
+  where it is traced, nothing is learnt from its batch, see `told`.
 
   Args:
     controller: the policy.
@@ -145,7 +147,7 @@ def make_policy_gradient(
     return after, *(values[0] for values in measured)
 
   @jax.jit
-  def tell(
+  def learn(
     state: PolicyState, proposals: Proposals, rewards: jax.Array
   ) -> tuple[PolicyState, Mapping[str, jax.Array]]:
     chex.assert_equal_shape([proposals.log_prob, rewards])
@@ -168,7 +170,12 @@ def make_policy_gradient(
       'grad_norm': grad_norm,
     }
     num_updates = state.num_updates + 1
-    return PolicyState(params, opt_state, baseline, num_updates), metrics
+    learnt = PolicyState(params, opt_state, baseline, num_updates)
+    return told.keep_where_finite(rewards, learnt, state), metrics
+
+  def tell(state, proposals, rewards):
+    told.check(rewards)
+    return learn(state, proposals, rewards)
 
   return Strategy(init, ask, tell)
 

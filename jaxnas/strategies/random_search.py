@@ -19,7 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.types import Decision, Proposals, Strategy
+from jaxnas.strategies import told
+from jaxnas.types import Decision, Proposals, Strategy, check_decisions
 
 
 class RandomSearchState(NamedTuple):
@@ -46,8 +47,9 @@ def make_random_search(decisions: tuple[Decision, ...]) -> Strategy:
     A strategy.
 
   Raises:
-    ValueError: there is no decision, or none with a token.
+    ValueError: there is no decision, or none with a token, or it is none.
   """
+  check_decisions(decisions)
   num_tokens = [decision.num_tokens for decision in decisions]
   if not sum(num_tokens):
     raise ValueError(
@@ -84,7 +86,7 @@ def make_random_search(decisions: tuple[Decision, ...]) -> Strategy:
     return draw(key, jnp.asarray(num_active, jnp.int32), num_trials)
 
   @jax.jit
-  def tell(
+  def learn(
     state: RandomSearchState, proposals: Proposals, rewards: jax.Array
   ) -> tuple[RandomSearchState, Mapping[str, jax.Array]]:
     chex.assert_equal_shape([proposals.log_prob, rewards])
@@ -94,5 +96,9 @@ def make_random_search(decisions: tuple[Decision, ...]) -> Strategy:
       'entropy': -jnp.mean(proposals.log_prob),
     }
     return RandomSearchState(state.num_trials + rewards.shape[0]), metrics
+
+  def tell(state, proposals, rewards):
+    told.check(rewards)
+    return learn(state, proposals, rewards)
 
   return Strategy(init, ask, tell)

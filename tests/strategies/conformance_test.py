@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from jaxnas.controllers import recurrent
+from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import (
   evolution,
   fixed,
@@ -225,6 +226,50 @@ def test_a_floor_reward_among_others_does_no_harm(strategy):
     state, metrics = strategy.tell(state, proposals, rewards)
     chex.assert_tree_all_finite((state, metrics))
   check_proposals(strategy.ask(state, jax.random.key(9), 7), 7)
+
+
+@pytest.mark.parametrize(
+  ('rewards', 'spelled'),
+  [
+    ([0.5, float('nan'), 0.5], 'nan at place 1'),
+    ([0.5, 0.5, float('inf')], 'inf at place 2'),
+    (np.array([-1e300, 0.5, 0.5]), '-inf at place 0'),
+    (np.array([10**400, 0, 0], object), 'inf at place 0'),
+  ],
+)
+def test_a_reward_that_is_not_finite_is_an_error(strategy, rewards, spelled):
+  state = strategy.init(jax.random.key(0))
+  proposals = strategy.ask(state, jax.random.key(1), 3)
+  with pytest.raises(ValueError, match=f'finite as a float32, got {spelled}'):
+    strategy.tell(state, proposals, rewards)
+
+
+@of_those_that_draw
+@pytest.mark.parametrize('reward', [np.nan, np.inf, -np.inf])
+def test_a_traced_reward_that_is_not_finite_teaches_nothing(strategy, reward):
+  state = run_steps(
+    strategy,
+    strategy.init(jax.random.key(0)),
+    jax.random.split(jax.random.key(1), 3),
+  )
+  proposals = strategy.ask(state, jax.random.key(2), 7)
+  rewards = reward_of(proposals.tokens).at[3].set(reward)
+  told, metrics = jax.jit(strategy.tell)(state, proposals, rewards)
+  assert not np.isfinite(metrics['mean_reward'])
+  again = strategy.ask(told, jax.random.key(3), 64)
+  chex.assert_trees_all_equal(
+    again, strategy.ask(state, jax.random.clone(jax.random.key(3)), 64)
+  )
+  assert len(np.unique(again.tokens, axis=0)) > 16
+
+
+@of_those_that_draw
+def test_a_space_in_place_of_its_decisions_is_told(case):
+  space = hyperparameters.make_space({'rate': Range(0.0, 1.0)})
+  with pytest.raises(ValueError, match=r'SearchSpace .* as space\.decisions'):
+    case.make(space)
+  with pytest.raises(ValueError, match=r"tuple of Choice.* got \('rate',\)"):
+    case.make(('rate',))
 
 
 @of_those_that_draw
