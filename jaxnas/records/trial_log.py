@@ -6,22 +6,30 @@
 A process killed while it writes leaves at most its last line cut in the middle.
 That line is dropped when the file is opened again; what it said was never
 reported as written.
+
+Every line ends with a checksum, `"crc32"`, of all the file up to it: the lines
+without their checksums, each with its line end. So a line that was changed,
+lost or moved is told from one that was written. Lines at the beginning may
+have none, as older versions wrote them; after one that has, all do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import json
 import math
 import os
 import pathlib
-from typing import Any
+import re
+from typing import Any, NamedTuple
+import zlib
 
 from absl import logging
 
 from jaxnas import files
 from jaxnas.records import workdir
+from jaxnas.types import Status
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,26 +96,61 @@ class Trial:
         f'A trial has the fields {", ".join(expected)}; got '
         f'{", ".join(sorted(fields))}.'
       )
-    if not isinstance(fields.get('reason', ''), str):
-      raise ValueError(
-        f'The reason of a trial is text, got {fields["reason"]!r}.'
-      )
-    try:
-      tokens, metrics = fields['tokens'], fields['metrics']
-      return cls(
-        **{
-          **fields,
-          'number': int(fields['number']),
-          'tokens': None if tokens is None else tuple(map(int, tokens)),
-          'reward': float(fields['reward']),
-          'metrics': {
-            name: math.nan if value is None else _number(value)
-            for name, value in metrics.items()
-          },
-        }
-      )
-    except (TypeError, AttributeError) as error:
-      raise ValueError(f'A field of a trial is malformed: {error}.') from None
+    for name, (is_kind, kind) in _KINDS.items():
+      value = fields.get(name, '')
+      if not is_kind(value):
+        raise ValueError(f'The {name} of a trial is {kind}, got {value!r}.')
+    tokens, metrics = fields['tokens'], fields['metrics']
+    return cls(
+      **{
+        **fields,
+        'tokens': None if tokens is None else tuple(tokens),
+        'reward': float(fields['reward']),
+        'metrics': {
+          name: math.nan if value is None else _number(value)
+          for name, value in metrics.items()
+        },
+      }
+    )
+
+
+def _is_int(value: Any) -> bool:
+  return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+  return _is_int(value) or isinstance(value, float)
+
+
+_STATUSES = tuple(status.name.lower() for status in Status)
+# What from_json checks of each field, and how that is called.
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+  'number': (_is_int, 'an integer'),
+  'arm': (lambda value: isinstance(value, str), 'text'),
+  'repeat': (_is_int, 'an integer'),
+  'tokens': (
+    lambda value: (
+      value is None or (isinstance(value, list) and all(map(_is_int, value)))
+    ),
+    'a list of integers or null',
+  ),
+  'architecture': (lambda value: isinstance(value, dict), 'an object'),
+  'reward': (_is_number, 'a number'),
+  'metrics': (
+    lambda value: (
+      isinstance(value, dict)
+      and all(each is None or _is_number(each) for each in value.values())
+    ),
+    'an object of numbers',
+  ),
+  'status': (_STATUSES.__contains__, f'one of {", ".join(_STATUSES)}'),
+  'duplicate_of': (
+    lambda value: value is None or _is_int(value),
+    'an integer or null',
+  ),
+  'settings': (lambda value: isinstance(value, dict), 'an object'),
+  'reason': (lambda value: isinstance(value, str), 'text'),
+}
 
 
 def _number(value: Any) -> float:
@@ -131,21 +174,35 @@ class JsonLines:
         warning.
 
     Raises:
-      ValueError: a line before the last is damaged.
+      ValueError: a line is damaged, or the file is in use; the last line may
+        be cut.
     """
     self.path = pathlib.Path(path)
-    content = self.path.read_bytes() if self.path.exists() else b''
-    self.lines, num_bytes = _parse(self.path, content)
     # Unbuffered, so that what could not be written is not tried again later.
-    self._file = open(self.path, 'ab', buffering=0)  # noqa: SIM115
-    if num_bytes < len(content):
+    self._file = open(self.path, 'a+b', buffering=0)  # noqa: SIM115
+    try:
+      files.lock(self._file.fileno(), self.path)
+      self._file.seek(0)
+      content = self._file.read()
+      parsed = _parse(self.path, content)
+    except BlockingIOError:
+      self._file.close()
+      raise workdir.WorkdirBusyError(
+        f'{self.path} is in use by another process, or is open in this one '
+        'already; wait until that ends, or start in another folder.'
+      ) from None
+    except BaseException:
+      self._file.close()
+      raise
+    self.lines, self._checksum = parsed.objects, parsed.checksum
+    if parsed.num_bytes < len(content):
       logging.warning(
         '%s: line %d was cut in the middle; its %d bytes are dropped.',
         self.path,
         len(self.lines) + 1,
-        len(content) - num_bytes,
+        len(content) - parsed.num_bytes,
       )
-      self._file.truncate(num_bytes)
+      self._file.truncate(parsed.num_bytes)
 
   def append(self, objects: Sequence[Mapping[str, Any]]) -> None:
     """Writes a line for each object; returns when they are on disk.
@@ -157,12 +214,12 @@ class JsonLines:
       OSError: not all could be written. The file is closed; open it anew.
     """
     plain = [workdir.plain_json(entry) for entry in objects]
-    data = memoryview(
-      ''.join(
-        json.dumps(entry, separators=(',', ':'), allow_nan=False) + '\n'
-        for entry in plain
-      ).encode()
-    )
+    lines, checksum = [], self._checksum
+    for entry in plain:
+      body = json.dumps(entry, separators=(',', ':'), allow_nan=False).encode()
+      checksum = zlib.crc32(body + b'\n', checksum)
+      lines.append(b'%s,"crc32":"%08x"}\n' % (body[:-1], checksum))
+    data = memoryview(b''.join(lines))
     try:
       while data:
         data = data[self._file.write(data) :]
@@ -171,6 +228,7 @@ class JsonLines:
       # Half a line may stand at the end: nothing may be added after it.
       self.close()
       raise OSError(error.errno, error.strerror, str(self.path)) from None
+    self._checksum = checksum
     self.lines.extend(plain)
 
   def close(self) -> None:
@@ -249,7 +307,7 @@ def read_json_lines(path: str | os.PathLike) -> list[dict[str, Any]]:
   Raises:
     ValueError: another line is damaged.
   """
-  return _parse(path, pathlib.Path(path).read_bytes())[0]
+  return _parse(path, pathlib.Path(path).read_bytes()).objects
 
 
 def read_trials(path: str | os.PathLike) -> list[Trial]:
@@ -264,21 +322,43 @@ def read_trials(path: str | os.PathLike) -> list[Trial]:
   return _to_trials(path, read_json_lines(path))
 
 
-def _parse(path, content: bytes) -> tuple[list[dict[str, Any]], int]:
-  """Returns the objects in whole lines, and how many bytes those take."""
+class _Parsed(NamedTuple):
+  """What a file holds: whole lines, their bytes, and the last checksum."""
+
+  objects: list[dict[str, Any]]
+  num_bytes: int
+  checksum: int
+
+
+_SEAL = re.compile(rb',"crc32":"([0-9a-f]{8})"}$')
+
+
+def _parse(path, content: bytes) -> _Parsed:
   *lines, rest = content.split(b'\n')
   objects: list[dict[str, Any]] = []
+  checksum, is_sealed = 0, False
   for number, line in enumerate(lines, start=1):
+    seal = _SEAL.search(line)
+    body = line if seal is None else line[: seal.start()] + b'}'
     try:
-      entry = json.loads(line)
+      entry = json.loads(body)
       if not isinstance(entry, dict):
         raise ValueError('not an object')
-    except ValueError as error:
-      if number == len(lines) and not rest:
-        return objects, len(content) - len(line) - 1
+    except (ValueError, RecursionError) as error:
+      # What ends as a line does was whole once.
+      if number == len(lines) and not rest and not line.endswith(b'}'):
+        return _Parsed(objects, len(content) - len(line) - 1, checksum)
       raise _damaged(path, number, error) from None
+    checksum = zlib.crc32(body + b'\n', checksum)
+    if seal is not None and int(seal[1], 16) != checksum:
+      raise _damaged(
+        path, number, 'this line or one before it is not what was written'
+      )
+    if seal is None and is_sealed:
+      raise _damaged(path, number, 'it has no checksum')
+    is_sealed = seal is not None
     objects.append(entry)
-  return objects, len(content) - len(rest)
+  return _Parsed(objects, len(content) - len(rest), checksum)
 
 
 def _to_trials(path, lines: Sequence[Mapping[str, Any]]) -> list[Trial]:
@@ -294,7 +374,7 @@ def _to_trials(path, lines: Sequence[Mapping[str, Any]]) -> list[Trial]:
   return trials
 
 
-def _damaged(path, number: int, error: ValueError) -> ValueError:
+def _damaged(path, number: int, error: Exception | str) -> ValueError:
   return ValueError(
     f'{path}: line {number} is damaged ({error}); restore the file from a copy '
     f'or cut it before line {number} and resume.'

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 import contextlib
 import datetime
-import errno
 import importlib.metadata
 import json
 import math
@@ -24,15 +23,9 @@ import subprocess
 import sys
 from typing import Any
 
-from absl import logging
 import jax
 
 from jaxnas import files
-
-try:
-  import fcntl
-except ImportError:  # There is none on Windows.
-  fcntl = None  # type: ignore[assignment]
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'jaxnas')
 _MISSING = object()
@@ -62,7 +55,14 @@ def lock(workdir: str | os.PathLike) -> Iterator[pathlib.Path]:
   folder = pathlib.Path(workdir)
   folder.mkdir(parents=True, exist_ok=True)
   with open(folder / '.lock', 'a+') as file:
-    _acquire(file, folder)
+    try:
+      files.lock(file.fileno(), file.name)
+    except BlockingIOError:
+      file.seek(0)
+      raise WorkdirBusyError(
+        f'{folder} is in use by process {file.read().strip() or "unknown"}; '
+        'wait until it ends, or start with another --workdir.'
+      ) from None
     file.truncate(0)
     file.write(f'{os.getpid()}\n')
     file.flush()
@@ -229,27 +229,6 @@ def plain_json(value: Any) -> Any:
   if isinstance(value, float) and not math.isfinite(value):
     return None
   return value
-
-
-def _acquire(file, folder: pathlib.Path) -> None:
-  """Locks an open file, or says why nothing is locked."""
-  if fcntl is None:
-    reason: Any = 'this system has no file locks'
-  else:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      return
-    except OSError as error:
-      if error.errno in (errno.EAGAIN, errno.EACCES):
-        file.seek(0)
-        raise WorkdirBusyError(
-          f'{folder} is in use by process {file.read().strip() or "unknown"}; '
-          'wait until it ends, or start with another --workdir.'
-        ) from None
-      reason = error
-  logging.warning(
-    '%s is not locked (%s); do not start a second run in it.', folder, reason
-  )
 
 
 def _show(value: Any) -> str:

@@ -11,7 +11,7 @@ from absl import logging
 import numpy as np
 import pytest
 
-from jaxnas.records import trial_log
+from jaxnas.records import trial_log, workdir
 
 FIELDS = [
   'number',
@@ -57,6 +57,15 @@ def write_log(path, num_trials):
     log.append([make_trial(number) for number in range(num_trials)])
 
 
+def write_old_log(path, num_trials):
+  """Writes lines without checksums, as older versions did."""
+  lines = [
+    json.dumps(make_trial(number).to_json(), separators=(',', ':'))
+    for number in range(num_trials)
+  ]
+  path.write_text(''.join(f'{line}\n' for line in lines))
+
+
 def test_trials_come_back_as_they_were(tmp_path):
   path = tmp_path / 'trials.jsonl'
   trials = [
@@ -82,7 +91,7 @@ def test_a_reason_is_in_the_line_of_a_trial_that_has_one(tmp_path):
   with trial_log.TrialLog(path) as log:
     log.append(trials)
   assert trial_log.read_trials(path) == trials
-  first, second = map(json.loads, path.read_text().splitlines())
+  first, second = trial_log.read_json_lines(path)
   assert 'reason' not in first
   assert second['reason'] == reason
   with pytest.raises(ValueError, match='reason of a trial is text, got 3'):
@@ -99,7 +108,7 @@ def test_a_line_is_compact_valid_json_in_fixed_order(tmp_path):
 
   (line,) = path.read_bytes().decode().splitlines()
   fields = json.loads(line, parse_constant=refuse)
-  assert list(fields) == FIELDS
+  assert list(fields) == [*FIELDS, 'crc32']
   assert fields['metrics'] == {'a': None, 'b': None}
   assert ' ' not in line
   metrics = trial_log.read_trials(path)[0].metrics
@@ -190,7 +199,7 @@ def test_a_last_line_that_is_not_json_is_dropped(tmp_path, warnings):
 )
 def test_a_damaged_line_elsewhere_is_named(tmp_path, line, message):
   path = tmp_path / 'trials.jsonl'
-  write_log(path, 3)
+  write_old_log(path, 3)
   lines = path.read_bytes().split(b'\n')
   lines[1] = line
   content = b'\n'.join(lines)
@@ -207,7 +216,22 @@ def test_a_damaged_line_elsewhere_is_named(tmp_path, line, message):
 
 @pytest.mark.parametrize(
   ('name', 'value'),
-  [('tokens', 5), ('reward', None), ('metrics', [1]), ('number', 'x')],
+  [
+    ('tokens', 5),
+    ('tokens', [0, 1.5]),
+    ('reward', None),
+    ('reward', '0.5'),
+    ('metrics', [1]),
+    ('metrics', {'perplexity': '1'}),
+    ('number', 'x'),
+    ('number', False),
+    ('repeat', 0.0),
+    ('arm', 3),
+    ('status', 'ol'),
+    ('duplicate_of', '0'),
+    ('settings', None),
+    ('architecture', 'x'),
+  ],
 )
 def test_a_malformed_field_is_damage_even_at_the_end(tmp_path, name, value):
   path = tmp_path / 'trials.jsonl'
@@ -226,7 +250,8 @@ def test_numbers_follow_each_other(tmp_path):
         log.append([make_trial(number) for number in numbers])
     assert len(log.trials) == 2
   assert path.read_bytes() == content
-  path.write_bytes(content + content)
+  write_old_log(path, 2)
+  path.write_bytes(path.read_bytes() * 2)
   with pytest.raises(ValueError, match=r'line 3 .*trial 2 expected, got 0'):
     trial_log.TrialLog(path)
 
@@ -240,6 +265,85 @@ def test_a_reward_is_finite(reward):
 def test_a_duplicate_is_of_an_earlier_trial():
   with pytest.raises(ValueError, match=r'Trial 4 .* the later trial 4'):
     make_trial(4, duplicate_of=4)
+
+
+def test_a_log_without_checksums_is_read_and_continued(tmp_path):
+  path = tmp_path / 'trials.jsonl'
+  write_old_log(path, 3)
+  old = path.read_bytes()
+  with trial_log.TrialLog(path) as log:
+    assert len(log.trials) == 3
+    log.append([make_trial(3)])
+  assert path.read_bytes().startswith(old)
+  assert len(trial_log.read_trials(path)) == 4
+  # What is added seals what was there.
+  path.write_bytes(path.read_bytes().replace(b'[1,0,3]', b'[1,0,2]', 1))
+  with pytest.raises(ValueError, match=r'line 4 is damaged \(this line or one'):
+    trial_log.read_trials(path)
+
+
+def test_no_changed_byte_is_read_as_another_trial(tmp_path, warnings):
+  path = tmp_path / 'trials.jsonl'
+  write_log(path, 6)
+  sound, trials = path.read_bytes(), trial_log.read_trials(path)
+  random = np.random.default_rng(0)
+  for place in random.integers(len(sound), size=200):
+    content = bytearray(sound)
+    content[place] ^= int(random.integers(1, 256))
+    path.write_bytes(content)
+    try:
+      log = trial_log.TrialLog(path)
+    except ValueError:
+      continue
+    with log:
+      # No more than a last line that is no line is dropped, and that is told.
+      assert log.trials == trials[: len(log.trials)]
+      assert len(log.trials) == 6 or warnings
+      assert len(log.trials) >= 5
+    warnings.clear()
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    lambda lines: lines[:2] + lines[3:],
+    lambda lines: [lines[1], lines[0], *lines[2:]],
+    lambda lines: lines[:2] + lines[1:],
+  ],
+)
+def test_a_line_that_is_lost_moved_or_doubled_is_damage(tmp_path, change):
+  path = tmp_path / 'timings.jsonl'
+  with trial_log.JsonLines(path) as lines:
+    lines.append([{'phase': 'search'}] * 4)
+  content = path.read_bytes().splitlines(keepends=True)
+  path.write_bytes(b''.join(change(content)))
+  with pytest.raises(ValueError, match=r'timings\.jsonl: line \d is damaged'):
+    trial_log.read_json_lines(path)
+
+
+def test_a_log_is_written_by_one_at_a_time(tmp_path):
+  path = tmp_path / 'trials.jsonl'
+  code = (
+    'import sys\n'
+    'from jaxnas.records import trial_log\n'
+    'try:\n'
+    '  trial_log.TrialLog(sys.argv[1])\n'
+    'except ValueError as error:\n'
+    '  print(error)\n'
+  )
+  with trial_log.TrialLog(path) as log:
+    log.append([make_trial(0)])
+    told = subprocess.run(
+      [sys.executable, '-c', code, path], capture_output=True, text=True
+    )
+    assert told.stderr == ''
+    assert 'trials.jsonl is in use by another process' in told.stdout
+    assert told.stdout.count('\n') == 1
+    with pytest.raises(workdir.WorkdirBusyError, match='open in this one'):
+      trial_log.TrialLog(path)
+    assert len(trial_log.read_trials(path)) == 1
+  with trial_log.TrialLog(path) as log:
+    assert len(log.trials) == 1
 
 
 def test_a_failed_write_names_the_file_and_loses_only_half_a_line(
