@@ -3,7 +3,7 @@
 
 """Checkpoints of a run's state, whole or not there at all.
 
-A thin layer over Orbax's `CheckpointManager`. The leaves of a state are stored
+A thin layer over Orbax's `Checkpointer`. The leaves of a state are stored
 end to end in one array of bytes; each leaf's name, type and shape, and a
 checksum, go into the checkpoint's metadata. So a damaged checkpoint is told
 from one of another state, down to a single byte, which Orbax alone would
@@ -20,7 +20,9 @@ import logging as standard_logging
 import math
 import os
 import pathlib
+import re
 import shutil
+import tempfile
 from typing import Any
 import zlib
 
@@ -29,9 +31,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Named, because Orbax otherwise guesses from the newest checkpoint, damaged or
-# not, how to read all others.
+from jaxnas import files
+from jaxnas.records import workdir
+
 _ITEM = 'state'
+_UNFINISHED = '.orbax-checkpoint-tmp'
+# In paths of other characters Orbax looks for files by patterns and finds none,
+# or saves what cannot be read.
+_PLAIN_PATH = re.compile(r'[\w ./+=@,:~-]*')
 
 
 class _DamagedError(Exception):
@@ -41,7 +48,7 @@ class _DamagedError(Exception):
 class Checkpoints:
   """The newest few checkpoints of a run, in one folder.
 
-  One process at a time may use the folder; `workdir.lock` sees to that.
+  One at a time may use the folder; it is locked until it is closed.
   """
 
   def __init__(self, directory: str | os.PathLike, max_to_keep: int = 3):
@@ -52,34 +59,40 @@ class Checkpoints:
       max_to_keep: how many checkpoints stay; older ones are deleted.
 
     Raises:
-      ValueError: `max_to_keep` is below 1.
+      ValueError: `max_to_keep` is below 1, or the folder is in use.
     """
     if max_to_keep < 1:
       raise ValueError(f'max_to_keep must be at least 1, got {max_to_keep}.')
+    self._max_to_keep = max_to_keep
     self._directory = pathlib.Path(directory).absolute()
-    # Orbax can do this too, but in a thread beside the first reads.
-    for unfinished in self._directory.glob('*.orbax-checkpoint-tmp'):
-      shutil.rmtree(unfinished)
-    with _quiet_orbax():
-      # Importing Orbax takes about half a second that only runs need to spend.
-      from orbax import checkpoint
+    self._directory.mkdir(parents=True, exist_ok=True)
+    self._was_read_back = False
+    with contextlib.ExitStack() as stack:
+      _lock(self._directory, stack)
+      self._alias = _alias(self._directory, stack)
+      for unfinished in self._directory.glob(f'*{_UNFINISHED}'):
+        shutil.rmtree(unfinished)
+      with _quiet_orbax():
+        # Importing Orbax takes about half a second that only runs need to
+        # spend.
+        from orbax import checkpoint
 
-      self._orbax = checkpoint
-      self._manager = checkpoint.CheckpointManager(
-        self._directory,
-        options=checkpoint.CheckpointManagerOptions(
-          max_to_keep=max_to_keep,
-          enable_async_checkpointing=False,
-        ),
-        item_names=(_ITEM,),
-      )
+        self._orbax = checkpoint
+        self._checkpointer = checkpoint.Checkpointer(
+          checkpoint.CompositeCheckpointHandler(
+            **{_ITEM: checkpoint.StandardCheckpointHandler()}
+          )
+        )
+      stack.callback(self._checkpointer.close)
+      self._stack = stack.pop_all()
 
   def save(self, step: int, state: Any) -> None:
     """Writes a checkpoint and returns once it is complete.
 
     A process killed at any instant leaves either the whole checkpoint or none.
     Checkpoints of `step` and later, which a run that fell back to an earlier
-    one meets again, are deleted first.
+    one meets again, are deleted first. What is saved first is read back at
+    once, so that no run goes on for days and leaves nothing to resume from.
 
     Args:
       step: names the checkpoint; the highest is the newest.
@@ -88,7 +101,8 @@ class Checkpoints:
 
     Raises:
       ValueError: a leaf is none of these.
-      OSError: it cannot be written; the older checkpoints stay.
+      OSError: it cannot be written, or not be read back; the older checkpoints
+        stay.
     """
     leaves, parts = [], []
     for name, leaf in _named_leaves(state):
@@ -107,11 +121,13 @@ class Checkpoints:
     save_args = self._orbax.args.StandardSave(
       {'content': np.frombuffer(content, np.uint8)}
     )
+    for stale in self._steps():
+      if stale >= step:
+        self._delete(stale)
     try:
       with _quiet_orbax():
-        self._delete_from(step)
-        self._manager.save(
-          step,
+        self._checkpointer.save(
+          self._alias / str(step),
           args=self._orbax.args.Composite(**{_ITEM: save_args}),
           custom_metadata={
             'leaves': leaves,
@@ -125,6 +141,10 @@ class Checkpoints:
         f'Cannot write checkpoint {step} in {self._directory}: '
         f'{" ".join(str(error).split())}'
       ) from None
+    if not self._was_read_back:
+      self._read_back(step)
+    for old in self._steps()[: -self._max_to_keep]:
+      self._delete(old)
 
   def restore_newest(self, like: Any) -> tuple[int, Any] | None:
     """Reads the newest checkpoint that is undamaged.
@@ -156,7 +176,7 @@ class Checkpoints:
   def close(self) -> None:
     """Releases what Orbax holds."""
     with _quiet_orbax():
-      self._manager.close()
+      self._stack.close()
 
   def __enter__(self) -> Checkpoints:
     return self
@@ -175,12 +195,24 @@ class Checkpoints:
       if path.name.isdecimal()
     )
 
-  def _delete_from(self, first_step: int) -> None:
-    stale = [step for step in self._steps() if step >= first_step]
-    for step in stale:
-      shutil.rmtree(self._path(step))
-    if stale:
-      self._manager.reload()
+  def _delete(self, step: int) -> None:
+    # Renamed first, so that one killed here leaves no half a checkpoint.
+    path = self._path(step)
+    unfinished = path.with_name(f'{path.name}{_UNFINISHED}')
+    os.replace(path, unfinished)
+    shutil.rmtree(unfinished)
+
+  def _read_back(self, step: int) -> None:
+    """Checks that what was saved can be read."""
+    try:
+      self._read(step)
+    except _DamagedError as error:
+      raise OSError(
+        f'Checkpoint {self._path(step)} was saved, but {error}: nothing could '
+        'be resumed from it. Start with another --workdir, on another file '
+        'system or without special characters in its path.'
+      ) from None
+    self._was_read_back = True
 
   def _restore(self, step: int, like: Any) -> Any:
     leaves, content = self._read(step)
@@ -201,9 +233,10 @@ class Checkpoints:
     """Returns what the leaves of a checkpoint are, and their bytes."""
     try:
       with _quiet_orbax():
-        metadata = self._manager.metadata(step).custom_metadata
-        restored = self._manager.restore(
-          step,
+        path = self._alias / str(step)
+        metadata = self._checkpointer.metadata(path).custom_metadata
+        restored = self._checkpointer.restore(
+          path,
           args=self._orbax.args.Composite(
             **{_ITEM: self._orbax.args.StandardRestore()}
           ),
@@ -228,6 +261,33 @@ class Checkpoints:
           f'{wanted.get(name, "nothing")}: it is of another state. Resume with '
           'the settings and version that wrote it, or use another folder.'
         )
+
+
+def _lock(directory: pathlib.Path, stack: contextlib.ExitStack) -> None:
+  """Locks a folder itself, without a file in it."""
+  if os.name == 'nt':  # Where a folder cannot be opened.
+    return
+  descriptor = os.open(directory, os.O_RDONLY)
+  stack.callback(os.close, descriptor)
+  try:
+    files.lock(descriptor, directory)
+  except BlockingIOError:
+    raise workdir.WorkdirBusyError(
+      f'{directory} is in use by another process, or is open in this one '
+      'already; wait until that ends, or start in another folder.'
+    ) from None
+
+
+def _alias(
+  directory: pathlib.Path, stack: contextlib.ExitStack
+) -> pathlib.Path:
+  """Returns a path of the folder that Orbax can read from."""
+  if _PLAIN_PATH.fullmatch(str(directory)):
+    return directory
+  folder = stack.enter_context(tempfile.TemporaryDirectory(prefix='jaxnas_'))
+  alias = pathlib.Path(folder, 'checkpoints')
+  alias.symlink_to(directory, target_is_directory=True)
+  return alias
 
 
 def _named_leaves(state: Any) -> list[tuple[str, Any]]:

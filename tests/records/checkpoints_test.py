@@ -1,6 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import json
 import logging as standard_logging
 import random
 import shutil
@@ -315,6 +316,58 @@ def test_an_unfinished_save_is_cleared_away(tmp_path):
   with checkpoints.Checkpoints(tmp_path) as saved:
     assert restore(saved, make_state())[0] == 1
   assert step_names(tmp_path) == ['1']
+
+
+@pytest.mark.parametrize('name', ['run[1]', 'a\\b', 'what?*', 'é %20#'])
+def test_any_path_can_be_read_back(tmp_path, name, messages):
+  folder = tmp_path / name / 'checkpoints'
+  save_all(folder, [1, 2])
+  with checkpoints.Checkpoints(folder) as saved:
+    assert restore(saved, make_state())[0] == 2
+  assert step_names(folder) == ['1', '2']
+  assert messages == []
+
+
+def test_what_is_saved_first_is_read_back_at_once(tmp_path, monkeypatch):
+  reads = []
+  read = checkpoints.Checkpoints._read
+
+  def damaged(self, step):
+    reads.append(step)
+    (tmp_path / str(step) / 'state' / 'manifest.ocdbt').unlink()
+    return read(self, step)
+
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    monkeypatch.setattr(checkpoints.Checkpoints, '_read', damaged)
+    with pytest.raises(OSError, match='1 was saved, but it cannot be read'):
+      saved.save(1, make_state())
+    monkeypatch.setattr(
+      checkpoints.Checkpoints,
+      '_read',
+      lambda self, step: [reads.append(step), read(self, step)][1],
+    )
+    saved.save(2, make_state())
+    saved.save(3, make_state())
+  assert reads == [1, 2]
+
+
+def test_unknown_metadata_of_one_does_not_hide_an_older_one(tmp_path, messages):
+  save_all(tmp_path, [1, 2])
+  path = tmp_path / '2' / '_CHECKPOINT_METADATA'
+  metadata = json.loads(path.read_text())
+  path.write_text(json.dumps(metadata | {'unknown': 1}))
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    assert restore(saved, make_state())[0] == 1
+  assert len(messages) == 1
+
+
+def test_a_folder_is_open_once(tmp_path):
+  with (
+    checkpoints.Checkpoints(tmp_path),
+    pytest.raises(ValueError, match='is in use by another process, or is open'),
+  ):
+    checkpoints.Checkpoints(tmp_path)
+  checkpoints.Checkpoints(tmp_path).close()
 
 
 WRITER = """
