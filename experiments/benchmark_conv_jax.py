@@ -398,6 +398,7 @@ def _make_dataset(
     num_classes=_NUM_CLASSES,
     statistics=image_preprocessing.Statistics(0 * channels, channels),
     content_hash='',
+    has_report=True,
     **arrays,
   )
 

@@ -40,7 +40,7 @@ from jaxnas.children import (
 )
 from jaxnas.children.image_evaluation import Examples
 from jaxnas.children.image_training import Recipe
-from jaxnas.datasets import image_preprocessing, images
+from jaxnas.datasets import held_out, image_preprocessing, images
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
 from jaxnas.runs import training_run, training_terms
@@ -186,6 +186,8 @@ def make_training(config: Config) -> training_run.Training:
     config.architecture, config.num_layers, config.filters, config.merge
   )
   dataset = images.load(config.dataset, config.data_dir, **_source(config))
+  if config.evaluate_test:
+    held_out.check_images(dataset, config.data_dir)
   epoch_steps = len(dataset.train_labels) // recipe.batch_size
   if not epoch_steps:
     raise ValueError(
@@ -319,9 +321,7 @@ class _Child:
   def measure(self, child, split):
     if split == 'test':
       examples = Examples(
-        *images.load_test(
-          self._config.dataset, self._config.data_dir, **_source(self._config)
-        )
+        *held_out.load_images(self._dataset, self._config.data_dir)
       )
     else:
       examples = Examples(

@@ -33,7 +33,7 @@ from experiments import (
 from jaxnas import statistics
 from jaxnas.children import long_training, text_training
 from jaxnas.children.long_training import Recipe
-from jaxnas.datasets import text
+from jaxnas.datasets import held_out, text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights
 from jaxnas.runs import training_run, training_terms
@@ -188,11 +188,14 @@ def make_training(config: Config) -> training_run.Training:
   )
   architecture = read_architecture(config.architecture)
   is_lstm = architecture == 'lstm'
-  source: dict[str, Any] = {
-    'level': config.level,
-    'vocab_size': config.vocab_size,
-  }
-  dataset = text.load(config.dataset, config.data_dir, **source)
+  dataset = text.load(
+    config.dataset,
+    config.data_dir,
+    level=config.level,
+    vocab_size=config.vocab_size,
+  )
+  if config.evaluate_test:
+    held_out.check_text(dataset, config.data_dir)
   inputs, targets = text.train_segments(
     dataset.train, config.batch_size, config.num_unrolled
   )
@@ -218,7 +221,7 @@ def make_training(config: Config) -> training_run.Training:
     batch_size = config.batch_size
     if split == 'test':
       batch_size = 1
-      tokens = text.load_test(config.dataset, config.data_dir, **source)
+      tokens = held_out.load_text(dataset, config.data_dir)
     else:
       tokens = getattr(dataset, split)
     segments = text_tasks.to_segments(tokens, batch_size, config.num_unrolled)

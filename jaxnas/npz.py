@@ -52,6 +52,7 @@ def read(
   path: str | os.PathLike[str],
   names: Sequence[str] | None = None,
   *,
+  optional: Sequence[str] = (),
   hint: str = 'restore it from a copy',
   max_bytes: int | None = None,
 ) -> dict[str, np.ndarray]:
@@ -60,6 +61,7 @@ def read(
   Args:
     path: the file.
     names: the arrays that are wanted, others are not read; all by default.
+    optional: those that are read too, where the file has them.
     hint: what to do about a file that is damaged, for the message.
     max_bytes: what the arrays may take; by default the memory that is free.
 
@@ -81,7 +83,8 @@ def read(
           raise ValueError(
             f'it has no {", ".join(missing)}; it holds {_listing(members)}'
           )
-        wanted = {name: members[name] for name in names or members}
+        more = [name for name in optional if name in members]
+        wanted = {name: members[name] for name in (*(names or members), *more)}
         _check_sizes(
           list(wanted.values()), os.fstat(file.fileno()).st_size, max_bytes
         )

@@ -12,11 +12,12 @@ prepared stands in `<data_dir>/jaxnas_<dataset>` and is read from there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import functools
 import os
 import pathlib
 import shutil
-from typing import Any
+from typing import Any, TypeVar
 
 from absl import logging
 import numpy as np
@@ -30,12 +31,11 @@ VERSION = '1.0.0'
 
 _RECORD_IMAGES = 4096
 
+Part = TypeVar('Part')
+
 
 def read_archived(
-  name: str,
-  data_dir: str | os.PathLike[str] | None = None,
-  *,
-  with_test: bool = False,
+  name: str, data_dir: str | os.PathLike[str] | None = None
 ) -> ImageSource:
   """Returns the images of a dataset in `ARCHIVED`, preparing it if needed.
 
@@ -43,16 +43,32 @@ def read_archived(
     name: one of `ARCHIVED`.
     data_dir: the folder for archives and prepared images; `None` means the one
       in the environment variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`.
-    with_test: whether to read test too, which stands in files of its own.
 
   Returns:
-    The images.
+    The images. Those of the test split stand in files of their own, which are
+    not opened.
 
   Raises:
     ValueError: if an archive is not the published one.
     FileNotFoundError: if an archive is neither there nor can be downloaded.
     NotADirectoryError: if `data_dir` is a file.
   """
+  return _read_prepared(name, data_dir, _read_source)
+
+
+def read_archived_test(
+  name: str, data_dir: str | os.PathLike[str] | None = None
+) -> LabelledImages:
+  """Returns the test split of a dataset in `ARCHIVED`; see `read_archived`."""
+  return _read_prepared(name, data_dir, _read_test)
+
+
+def _read_prepared(
+  name: str,
+  data_dir: str | os.PathLike[str] | None,
+  read: Callable[[pathlib.Path], Part],
+) -> Part:
+  """Returns what is read in the folder of a dataset, prepared if needed."""
   root = prepared.data_root(data_dir)
   if root.is_file():
     raise NotADirectoryError(
@@ -65,7 +81,7 @@ def read_archived(
   is_damaged = folder.exists()
   if is_damaged:
     try:
-      return _read_folder(folder, with_test)
+      return read(folder)
     except prepared.DAMAGE as error:
       logging.warning(
         'The prepared images in %s cannot be read (%r); preparing them again.',
@@ -79,7 +95,7 @@ def read_archived(
   prepared.write_whole(
     folder, functools.partial(_prepare, name, root, file_format)
   )
-  return _read_folder(folder, with_test)
+  return read(folder)
 
 
 def _builder_name(name: str) -> str:
@@ -119,25 +135,26 @@ def _prepare(
   return pathlib.Path(builder.data_dir)
 
 
-def _read_folder(folder: pathlib.Path, with_test: bool) -> ImageSource:
+def _read_source(folder: pathlib.Path) -> ImageSource:
+  images, metadata = _read_split(folder, 'train')
+  return ImageSource(images, metadata['content_hash'], metadata['tenth'])
+
+
+def _read_test(folder: pathlib.Path) -> LabelledImages:
+  return _read_split(folder, 'test')[0]
+
+
+def _read_split(folder: pathlib.Path, split: str) -> tuple[LabelledImages, Any]:
+  """Returns the images of a split, and what is said about all of them."""
   with prepared.quiet_tfds() as tfds:
     builder = tfds.builder_from_directory(folder)
-    names = ['train', 'test'] if with_test else ['train']
-    parts = []
-    for source in builder.as_data_source(names):
-      records = list(source)
-      images, labels = (
-        np.concatenate([record[field] for record in records])
-        for field in ('images', 'labels')
-      )
-      parts.append(LabelledImages(images, labels))
-    metadata = builder.info.metadata
-    return ImageSource(
-      parts[0],
-      parts[1] if with_test else None,
-      metadata['content_hash'],
-      metadata['tenth'],
+    (source,) = builder.as_data_source([split])
+    records = list(source)
+    images, labels = (
+      np.concatenate([record[field] for record in records])
+      for field in ('images', 'labels')
     )
+    return LabelledImages(images, labels), builder.info.metadata
 
 
 @functools.cache
@@ -194,12 +211,12 @@ def _builder_class(name: str) -> Any:
     def _split_generators(self, dl_manager):
       paths = dl_manager.download(list(self.url_infos))
       arrays = ARCHIVED[name].parse([pathlib.Path(path) for path in paths])
-      source = image_sources.check(f'Dataset {name!r}', arrays)
+      source, test = image_sources.check(f'Dataset {name!r}', arrays)
       self.info.metadata['content_hash'] = source.content_hash
       self.info.metadata['tenth'] = source.tenth
       return {
         'train': self._generate_examples(source.train),
-        'test': self._generate_examples(source.test),
+        'test': self._generate_examples(test),
       }
 
     def _generate_examples(self, part):

@@ -19,6 +19,7 @@ from jaxnas import npz
 
 ARRAYS = ('x_train', 'y_train', 'x_test', 'y_test')
 
+_REQUIRED, _OPTIONAL = ARRAYS[:2], ARRAYS[2:]
 _TEST_SEED = 0
 _TENTH = 10
 
@@ -36,30 +37,49 @@ class LabelledImages(NamedTuple):
 
 
 class ImageSource(NamedTuple):
-  """What a dataset of images is made of.
+  """What a dataset of images is made of, without its test split.
 
   Attributes:
     train: the images that validation and report are yet to be taken from.
-    test: the images behind the wall; `None` if they were not read.
-    content_hash: what `content_hash` returns for both.
+    content_hash: what `content_hash` returned for them and the test split.
     tenth: how many images validation and report have each by default: a tenth
       of `train`, or of all images where the source knows no test split.
   """
 
   train: LabelledImages
-  test: LabelledImages | None
   content_hash: str
   tenth: int
+
+
+class BothSides(NamedTuple):
+  """A dataset on both sides of the wall; no reader that a search has gives it.
+
+  Attributes:
+    source: all but the test split.
+    test: the test split; `None` if there is none.
+  """
+
+  source: ImageSource
+  test: LabelledImages | None
 
 
 def read_digits() -> ImageSource:
   """Returns scikit-learn's handwritten digits, 1,797 images of 8x8x1.
 
-  They come without a test split: see `divide`.
+  They come without a test split, for which a tenth is set apart: see `divide`.
 
   Raises:
     FileNotFoundError: if scikit-learn is not installed.
   """
+  return _divide_digits().source
+
+
+def read_digits_test() -> LabelledImages:
+  """Returns the test split of scikit-learn's digits; see `read_digits`."""
+  return _require(_divide_digits().test)
+
+
+def _divide_digits() -> BothSides:
   try:
     digits = importlib.import_module('sklearn.datasets').load_digits()
   except ImportError as error:
@@ -75,22 +95,49 @@ def read_digits() -> ImageSource:
 
 
 def read_npz(path: str | os.PathLike[str] | None) -> ImageSource:
-  """Reads images that a person brings, an `.npz` file with four arrays.
+  """Reads images that a person brings, an `.npz` file with named arrays.
 
   Args:
     path: the file. Its arrays `x_train` and `x_test` are `uint8` or floats,
       `[n, H, W, C]` or `[n, H, W]`, which is `C = 1`; `y_train` and `y_test`
-      are integers, `[n]`, from 0. Python objects are not read.
+      are integers, `[n]`, from 0. `x_test` and `y_test` may be missing. Python
+      objects are not read.
 
   Returns:
-    The images.
+    The images; the test split was checked and is not among them.
 
   Raises:
     ValueError: if the path is missing, or the file is none or damaged, or an
       array is missing or wrong.
     FileNotFoundError: if there is no such file.
   """
-  wanted = f'an .npz file with the arrays {", ".join(ARRAYS)}'
+  return _read_npz(path).source
+
+
+def read_npz_test(path: str | os.PathLike[str] | None) -> LabelledImages:
+  """Returns the test split in a file that `read_npz` reads.
+
+  Args:
+    path: the file.
+
+  Raises:
+    ValueError: as `read_npz`, or if the file has no test split.
+    FileNotFoundError: as `read_npz`.
+  """
+  test = _read_npz(path).test
+  if test is None:
+    raise ValueError(
+      f'File {os.fspath(path or "")!r} has no x_test and y_test, so there is '
+      'no test split to measure on; add them, or do without that measurement.'
+    )
+  return test
+
+
+def _read_npz(path: str | os.PathLike[str] | None) -> BothSides:
+  wanted = (
+    f'an .npz file with the arrays {", ".join(_REQUIRED)} and, if there is a '
+    f'test split, {", ".join(_OPTIONAL)}'
+  )
   if not path:
     raise ValueError(f"Dataset 'npz' needs data_dir, {wanted}.")
   file = pathlib.Path(path).expanduser()
@@ -100,56 +147,46 @@ def read_npz(path: str | os.PathLike[str] | None) -> ImageSource:
     )
   where = f'File {str(file)!r}'
   try:
-    arrays = npz.read(file, ARRAYS)
+    arrays = npz.read(file, _REQUIRED, optional=_OPTIONAL)
   except npz.NpzError as error:
     raise ValueError(
       f'{where} cannot be read ({error.reason}); expected {wanted}, '
       'saved by numpy.savez without Python objects.'
     ) from error
+  if len(arrays) == len(ARRAYS) - 1:
+    (missing,) = set(ARRAYS) - arrays.keys()
+    raise ValueError(
+      f'{where} has no {missing}; it holds {", ".join(arrays)}, and a test '
+      'split has images and labels.'
+    )
   return check(where, arrays)
 
 
-def check(where: str, arrays: Mapping[str, np.ndarray]) -> ImageSource:
-  """Returns four arrays as a source, if they are labelled images.
+def check(where: str, arrays: Mapping[str, np.ndarray]) -> BothSides:
+  """Returns arrays as a dataset, if they are labelled images.
 
   Args:
     where: what has the arrays, for messages, as `"File 'a.npz'"`.
-    arrays: `ARRAYS` by name, as for `read_npz`.
+    arrays: `ARRAYS` by name, or the first two of them, as for `read_npz`.
 
   Raises:
     ValueError: if an array has the wrong rank, type, length or values, train
-      and test differ in type or image shape, or test has a class that train
-      lacks. The message names the array.
+      and test differ in type, scale or image shape, or test has a class that
+      train lacks. The message names the array.
   """
-  parts = [
-    LabelledImages(
-      _check_images(where, f'x_{part}', np.asarray(arrays[f'x_{part}'])),
-      _check_labels(
-        where,
-        f'y_{part}',
-        np.asarray(arrays[f'y_{part}']),
-        len(arrays[f'x_{part}']),
-      ),
-    )
-    for part in ('train', 'test')
-  ]
-  train, test = parts
-  for what, one, two in (
-    ('images of shape', train.images.shape[1:], test.images.shape[1:]),
-    ('values of type', train.images.dtype, test.images.dtype),
-  ):
-    if one != two:
-      raise ValueError(
-        f'{where} has {what} {one} in x_train and {two} in x_test; they must '
-        'be the same.'
-      )
-  _check_classes(where, train.labels, test.labels)
-  return ImageSource(
-    train, test, content_hash(train, test), len(train.labels) // _TENTH
+  train = _check_part(where, arrays, 'train')
+  _check_classes(where, train.labels)
+  test = None
+  if 'x_test' in arrays:
+    test = _check_part(where, arrays, 'test')
+    _check_alike(where, train, test)
+  return BothSides(
+    ImageSource(train, content_hash(train, test), len(train.labels) // _TENTH),
+    test,
   )
 
 
-def divide(everything: LabelledImages) -> ImageSource:
+def divide(everything: LabelledImages) -> BothSides:
   """Sets a tenth apart as test, where a dataset comes without a test split.
 
   The tenth is always the same, whatever the seed of the other splits, so that
@@ -160,7 +197,7 @@ def divide(everything: LabelledImages) -> ImageSource:
     everything: all images.
 
   Returns:
-    The images.
+    The images on both sides.
   """
   tenth = len(everything.labels) // _TENTH
   order = spread_classes(everything.labels, _TEST_SEED)
@@ -168,7 +205,7 @@ def divide(everything: LabelledImages) -> ImageSource:
     LabelledImages(everything.images[part], everything.labels[part])
     for part in (order[:tenth], order[tenth:])
   )
-  return ImageSource(train, test, content_hash(train, test), tenth)
+  return BothSides(ImageSource(train, content_hash(train, test), tenth), test)
 
 
 def spread_classes(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -196,12 +233,12 @@ def spread_classes(labels: np.ndarray, seed: int) -> np.ndarray:
   return order[np.argsort(place, kind='stable')]
 
 
-def content_hash(train: LabelledImages, test: LabelledImages) -> str:
+def content_hash(train: LabelledImages, test: LabelledImages | None) -> str:
   """Returns the SHA-256 of train images, train labels, test images and labels.
 
   Args:
     train: the images to train on, before any split.
-    test: the images to test on.
+    test: the images to test on, if there are any.
 
   Returns:
     64 hexadecimal digits. Each array's values, in the order of its indices and
@@ -209,7 +246,7 @@ def content_hash(train: LabelledImages, test: LabelledImages) -> str:
     and shape, as `uint8 (60000, 28, 28, 1)`.
   """
   digest = hashlib.sha256()
-  for array in (*train, *test):
+  for array in (*train, *(test or ())):
     digest.update(f'{array.dtype.name} {array.shape}\n'.encode())
     little = array.astype(array.dtype.newbyteorder('<'), copy=False)
     digest.update(np.ascontiguousarray(little).data)
@@ -220,6 +257,42 @@ def first_line(error: Exception) -> str:
   """Returns what an error says on its first line, or else its type."""
   text = str(error).strip() or type(error).__name__
   return text.splitlines()[0].rstrip(':.')
+
+
+def _require(test: LabelledImages | None) -> LabelledImages:
+  assert test is not None
+  return test
+
+
+def _check_part(
+  where: str, arrays: Mapping[str, np.ndarray], part: str
+) -> LabelledImages:
+  images = _check_images(where, f'x_{part}', np.asarray(arrays[f'x_{part}']))
+  labels = np.asarray(arrays[f'y_{part}'])
+  return LabelledImages(
+    images, _check_labels(where, f'y_{part}', labels, len(images))
+  )
+
+
+def _check_alike(
+  where: str, train: LabelledImages, test: LabelledImages
+) -> None:
+  """Checks that a classifier of the one can be measured on the other."""
+  for what, one, two in (
+    ('images of shape', train.images.shape[1:], test.images.shape[1:]),
+    ('values of type', train.images.dtype, test.images.dtype),
+  ):
+    if one != two:
+      raise ValueError(
+        f'{where} has {what} {one} in x_train and {two} in x_test; they must '
+        'be the same.'
+      )
+  known = np.unique(train.labels)
+  if unknown := np.setdiff1d(test.labels, known).tolist():
+    raise ValueError(
+      f'{where}: y_test has the classes {_few(unknown)}, of which y_train has '
+      'no example.'
+    )
 
 
 def _check_images(where: str, name: str, images: np.ndarray) -> np.ndarray:
@@ -278,13 +351,8 @@ def _check_labels(
   return np.ascontiguousarray(labels, np.int32)
 
 
-def _check_classes(where: str, train: np.ndarray, test: np.ndarray) -> None:
+def _check_classes(where: str, train: np.ndarray) -> None:
   known = np.unique(train)
-  if unknown := np.setdiff1d(test, known).tolist():
-    raise ValueError(
-      f'{where}: y_test has the classes {_few(unknown)}, of which y_train has '
-      'no example.'
-    )
   if len(known) < 2:
     raise ValueError(
       f'{where}: y_train has only the class {known[0]}; there must be two.'

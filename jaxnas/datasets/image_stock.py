@@ -13,7 +13,11 @@ import os
 from typing import Any
 
 from jaxnas.datasets import image_sources, prepared
-from jaxnas.datasets.image_sources import ImageSource
+from jaxnas.datasets.image_sources import (
+  BothSides,
+  ImageSource,
+  LabelledImages,
+)
 
 
 def read_stock(
@@ -30,12 +34,27 @@ def read_stock(
     known: for the message of an unknown name, what other names there are.
 
   Returns:
-    The images, test included.
+    The images; the test split was checked and is not among them.
 
   Raises:
     ValueError: if TensorFlow is not installed, the name is unknown, the dataset
       cannot be prepared, or it is not one of labelled images of one size.
   """
+  return _read_both(name, data_dir, known).source
+
+
+def read_stock_test(
+  name: str, data_dir: str | os.PathLike[str] | None = None
+) -> LabelledImages:
+  """Returns the test split of a dataset; see `read_stock`."""
+  test = _read_both(name, data_dir, 'the known names').test
+  assert test is not None
+  return test
+
+
+def _read_both(
+  name: str, data_dir: str | os.PathLike[str] | None, known: str
+) -> BothSides:
   if importlib.util.find_spec('tensorflow') is None:
     raise ValueError(
       f'Dataset {name!r} is none of {known}; any other name is one of '
@@ -77,8 +96,8 @@ def read_stock(
     images = parts[part if is_divided else 'train']
     arrays[f'x_{part}'] = images['image']
     arrays[f'y_{part}'] = images['label']
-  source = image_sources.check(f'Dataset {name!r}', arrays)
-  return source if is_divided else image_sources.divide(source.train)
+  both = image_sources.check(f'Dataset {name!r}', arrays)
+  return both if is_divided else image_sources.divide(both.source.train)
 
 
 def _hide_accelerators() -> None:

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Labelled images on the device, split by seed, the test split apart.
+"""Labelled images on the device, split by seed, without their test split.
 
 Datasets by name:
 
@@ -10,8 +10,8 @@ Datasets by name:
 - `'cifar10'`, `'fashion_mnist'`, `'mnist'`: through tensorflow-datasets, but
   without TensorFlow. The archives are downloaded, or put into a folder by hand:
   without them and without a network, the error names both.
-- `'npz'`: anyone's own images, an `.npz` file with the arrays `x_train`,
-  `y_train`, `x_test` and `y_test`.
+- `'npz'`: anyone's own images, an `.npz` file with the arrays `x_train` and
+  `y_train` and, where there is a test split, `x_test` and `y_test`.
 - Any other name: the dataset of that name in tensorflow-datasets, if TensorFlow
   is installed.
 
@@ -20,6 +20,9 @@ stratified: each class has its share of each split, give or take one. By default
 validation and report have a tenth each: of the training images, so that
 CIFAR-10 has the paper's 5,000 to validate on, or of all images where there is
 no test split, so that digits are divided 70 : 10 : 10 : 10.
+
+The test split is on the other side of a wall: no function here returns it, and
+nothing that these return holds it; see `held_out`.
 """
 
 from __future__ import annotations
@@ -59,11 +62,13 @@ class ImageDataset:
     train_labels: their classes.
     validation_images: images that rewards come from.
     validation_labels: their classes.
-    report_images: images for comparisons; no reward came from them.
+    report_images: images for comparisons; no reward came from them, unless
+      `has_report` is false: then they are those of validation.
     report_labels: their classes.
     statistics: what the images were preprocessed by.
     content_hash: SHA-256, in hexadecimal, of all images and labels before they
       were split and preprocessed, see `image_sources.content_hash`.
+    has_report: whether report is a split of its own.
   """
 
   name: str
@@ -76,6 +81,7 @@ class ImageDataset:
   report_labels: jax.Array
   statistics: image_preprocessing.Statistics
   content_hash: str
+  has_report: bool = True
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
@@ -103,7 +109,9 @@ def load(
       names that are not in `NAMES` the default of tensorflow-datasets.
     seed: what the splits are drawn by. It moves no image into or out of test.
     num_validation: how many images validation has; `None` means a tenth.
-    num_report: how many images report has; `None` means a tenth.
+    num_report: how many images report has; `None` means a tenth. With 0 they
+      are left to train on, and what is compared is measured on validation; a
+      warning says so.
     preprocessing: `'standardize'`, by channel, or `'whiten'`, see
       `image_preprocessing.measure`; by statistics of train alone.
 
@@ -115,7 +123,7 @@ def load(
       damaged or not what they must be.
     OSError: if a file or archive is missing or cannot be read or written.
   """
-  source = _read(name, data_dir, preprocessing, with_test=False)
+  source = _read(name, data_dir, preprocessing)
   splits = _split_indices(source, seed, num_validation, num_report)
   images, labels = source.train
   train_images = images[splits['train']]
@@ -129,69 +137,26 @@ def load(
       statistics, images[splits[split]]
     )
     arrays[f'{split}_labels'] = jnp.asarray(labels[splits[split]])
+  has_report = len(splits['report']) > 0
+  if not has_report:
+    logging.warning(
+      'num_report is 0: what is compared is measured on the images of '
+      'validation, from which rewards came too.'
+    )
+    for what in ('images', 'labels'):
+      arrays[f'report_{what}'] = arrays[f'validation_{what}']
   return ImageDataset(
     name=name,
     num_classes=int(labels.max()) + 1,
     statistics=statistics,
     content_hash=source.content_hash,
+    has_report=has_report,
     **arrays,
   )
 
 
-def load_test(
-  name: str,
-  data_dir: str | os.PathLike[str] | None = None,
-  *,
-  seed: int = 0,
-  num_validation: int | None = None,
-  num_report: int | None = None,
-  preprocessing: str = 'standardize',
-) -> tuple[jax.Array, jax.Array]:
-  """Returns the test split of labelled images, and logs that it was loaded.
-
-  Only experiments that train a finished architecture may call this, once. The
-  images are the same for all seeds and sizes, their preprocessing is that of
-  the train split that `load` returns for the same arguments.
-
-  Args:
-    name: as for `load`, like all the rest.
-    data_dir: as for `load`.
-    seed: as for `load`.
-    num_validation: as for `load`.
-    num_report: as for `load`.
-    preprocessing: as for `load`.
-
-  Returns:
-    The images, `float32[n, H, W, C]`, and their labels, `int32[n]`.
-
-  Raises:
-    ValueError: as for `load`.
-    OSError: as for `load`.
-  """
-  source = _read(name, data_dir, preprocessing, with_test=True)
-  splits = _split_indices(source, seed, num_validation, num_report)
-  statistics = image_preprocessing.measure(
-    source.train.images[splits['train']], preprocessing
-  )
-  assert source.test is not None
-  logging.info(
-    'Test data was loaded: %d images of %r (content %s).',
-    len(source.test.labels),
-    name,
-    source.content_hash,
-  )
-  return (
-    image_preprocessing.apply(statistics, source.test.images),
-    jnp.asarray(source.test.labels),
-  )
-
-
 def _read(
-  name: str,
-  data_dir: str | os.PathLike[str] | None,
-  preprocessing: str,
-  *,
-  with_test: bool,
+  name: str, data_dir: str | os.PathLike[str] | None, preprocessing: str
 ) -> ImageSource:
   """Returns the images of a dataset, if they can be preprocessed so."""
   image_preprocessing.check(preprocessing, ())
@@ -205,7 +170,7 @@ def _read(
   elif name == 'npz':
     source = image_sources.read_npz(data_dir)
   elif name in image_archives.ARCHIVED:
-    source = image_builders.read_archived(name, data_dir, with_test=with_test)
+    source = image_builders.read_archived(name, data_dir)
   else:
     near = difflib.get_close_matches(str(name), NAMES)
     hint = f' (did you mean {" or ".join(map(repr, near))}?)' if near else ''
@@ -226,9 +191,12 @@ def _split_indices(
   if seed < 0:
     raise ValueError(f'seed must be at least 0, got {seed}.')
   sizes = {}
-  for split, size in (('validation', num_validation), ('report', num_report)):
-    if size is not None and size < 1:
-      raise ValueError(f'num_{split} must be at least 1, got {size}.')
+  for split, size, least in (
+    ('validation', num_validation, 1),
+    ('report', num_report, 0),
+  ):
+    if size is not None and size < least:
+      raise ValueError(f'num_{split} must be at least {least}, got {size}.')
     sizes[split] = max(source.tenth, 1) if size is None else size
   num_images = len(source.train.labels)
   if sum(sizes.values()) >= num_images:

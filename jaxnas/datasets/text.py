@@ -13,12 +13,17 @@ Three datasets are known:
   between Python releases: quote results with its `content_hash`.
 - `'ptb'`: the Penn Treebank as Mikolov prepared it, a folder with
   `ptb.train.txt`, `ptb.valid.txt` and `ptb.test.txt` (or as for `'text'`).
-- `'text'`: any folder with `train.txt`, `valid.txt` and `test.txt`, in UTF-8.
+- `'text'`: any folder with `train.txt`, `valid.txt` and, where there is a test
+  split, `test.txt`; or one file, which is divided as `'pydoc'` is. In UTF-8.
 
 For the last two a word-level token is what stands between white space, with one
 `<eos>` at the end of every line, and a character-level token is any character,
-line breaks included. The first half of `valid` is validation, the second half
-report. The vocabulary comes from train alone.
+line breaks included. A line ends with LF, CR LF or CR, all of which are read as
+LF. The first half of `valid` is validation, the second half report. The
+vocabulary comes from train alone.
+
+The test split is on the other side of a wall: no function here returns it, and
+nothing that these return holds it; see `held_out`.
 """
 
 from __future__ import annotations
@@ -56,6 +61,8 @@ class TextDataset:
     content_hash: SHA-256, in hexadecimal, of the source files in the order
       train, valid, test, each preceded by its number of bytes (8 bytes, most
       significant first). Names and folders do not enter it.
+    level: `'word'` or `'char'`.
+    shares: how the one file of the text was divided, `None` if there are more.
   """
 
   name: str
@@ -64,6 +71,8 @@ class TextDataset:
   validation: jax.Array
   report: jax.Array
   content_hash: str
+  level: str
+  shares: tuple[float, ...] | None
 
   @property
   def vocab_size(self) -> int:
@@ -78,88 +87,70 @@ def load(
   level: str = 'word',
   vocab_size: int | None = None,
   cache_dir: str | os.PathLike[str] | None = None,
+  shares: Sequence[float] = text_sources.SHARES,
 ) -> TextDataset:
   """Returns the train, validation and report splits of a text.
 
   Args:
     name: `'pydoc'`, `'ptb'` or `'text'`.
-    data_dir: the folder with the text's files; `'pydoc'` takes none.
+    data_dir: the folder with the text's files, or the one file of a `'text'`;
+      `'pydoc'` takes none.
     level: `'word'` or `'char'`.
     vocab_size: how many tokens to tell apart, `<unk>` included: the most
       frequent ones of train, ties in the order of their characters. `None`
       means all of train, and 1,000 for the words of `'pydoc'`. A text with
       fewer keeps what it has and logs a warning. `<unk>` takes a place where
-      some token of any split would otherwise have none.
+      some token of these three splits would otherwise have none.
     cache_dir: where the prepared text is kept; `None` means the folder in the
       environment variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`.
+    shares: how large train, validation, report and test are in a text of one
+      file, which follow each other in it; in any unit.
 
   Returns:
-    The dataset.
+    The dataset. Where `<unk>` stands for tokens of validation or report and
+    train has none, which no training can learn, a warning says so.
 
   Raises:
     ValueError: if an argument is unknown or out of range, a file is empty or
       not UTF-8, or a split has fewer than 2 tokens.
     FileNotFoundError: if the folder or a file is missing.
   """
-  encoded, content_hash = _load_splits(
+  _check_arguments(name, level, vocab_size)
+  if name == 'pydoc' and data_dir:
+    logging.warning(
+      "Dataset 'pydoc' ships with Python; data_dir %r is not read.",
+      os.fspath(data_dir),
+    )
+  if name == 'pydoc' and level == 'word' and vocab_size is None:
+    vocab_size = PYDOC_VOCAB_SIZE
+  files, content_hash = text_sources.read_files(name, data_dir)
+  key = [level, str(vocab_size or 'all'), content_hash]
+  if len(files) == 1 and tuple(shares) != text_sources.SHARES:
+    key.insert(2, '-'.join(map(str, shares)))
+  encoded = text_builders.load_encoded(
     name,
-    data_dir,
-    level,
-    vocab_size,
+    '_'.join(key),
+    ('train', 'validation', 'report'),
+    functools.partial(
+      text_sources.encode, name, files, level, vocab_size, shares
+    ),
     cache_dir,
-    splits=('train', 'validation', 'report'),
   )
+  _warn_of_size(name, level, vocab_size, encoded)
+  _warn_of_unknown(name, encoded)
   arrays = {split: jnp.asarray(a) for split, a in encoded.splits.items()}
   return TextDataset(
     name=name,
     vocabulary=encoded.vocabulary,
     content_hash=content_hash,
+    level=level,
+    shares=tuple(shares) if len(files) == 1 else None,
     **arrays,
   )
 
 
-def load_test(
-  name: str,
-  data_dir: str | os.PathLike[str] | None = None,
-  *,
-  level: str = 'word',
-  vocab_size: int | None = None,
-  cache_dir: str | os.PathLike[str] | None = None,
-) -> jax.Array:
-  """Returns the test split of a text, and logs that it was loaded.
-
-  Only experiments that train a finished architecture may call this, once.
-
-  Args:
-    name: as for `load`, like all the rest.
-    data_dir: as for `load`.
-    level: as for `load`.
-    vocab_size: as for `load`.
-    cache_dir: as for `load`.
-
-  Returns:
-    Tokens of the vocabulary that `load` returns for the same arguments,
-    `int32[num_tokens]`.
-
-  Raises:
-    ValueError: as for `load`.
-    FileNotFoundError: as for `load`.
-  """
-  encoded, content_hash = _load_splits(
-    name, data_dir, level, vocab_size, cache_dir, splits=('test',)
-  )
-  test = jnp.asarray(encoded.splits['test'])
-  logging.info(
-    'Test data was loaded: %d tokens of %r (content %s).',
-    len(test),
-    name,
-    content_hash,
-  )
-  return test
-
-
 def train_segments(
-  tokens: jax.Array | np.ndarray, batch_size: int, num_steps: int
+  tokens: jax.Array | np.ndarray, batch_size: int, num_unrolled: int
 ) -> tuple[jax.Array, jax.Array]:
   """Cuts a text into segments for truncated backpropagation through time.
 
@@ -171,7 +162,7 @@ def train_segments(
   Args:
     tokens: the text, `int32[num_tokens]`.
     batch_size: the number of columns, `B`.
-    num_steps: the length of a segment, `T`.
+    num_unrolled: the length of a segment, `T`.
 
   Returns:
     The inputs and their targets, the tokens that follow them, both
@@ -180,23 +171,23 @@ def train_segments(
   Raises:
     ValueError: if a size is below 1 or the text too short for one segment.
   """
-  block = _block_size(tokens, batch_size, num_steps)
+  block = _block_size(tokens, batch_size, num_unrolled)
   num_segments = (len(tokens) - 1) // block
   if num_segments < 1:
     raise ValueError(
       f'The text is too short: batch_size={batch_size} columns of '
-      f'num_steps={num_steps} need {block + 1} tokens and there are '
-      f'{len(tokens)}; lower batch_size or num_steps.'
+      f'num_unrolled={num_unrolled} need {block + 1} tokens and there are '
+      f'{len(tokens)}; lower batch_size or num_unrolled.'
     )
   tokens = jnp.asarray(tokens, jnp.int32)[: num_segments * block + 1]
   to_segments = functools.partial(
-    _to_segments, batch_size=batch_size, num_steps=num_steps
+    _to_segments, batch_size=batch_size, num_unrolled=num_unrolled
   )
   return to_segments(tokens[:-1]), to_segments(tokens[1:])
 
 
 def evaluation_segments(
-  tokens: jax.Array | np.ndarray, batch_size: int, num_steps: int
+  tokens: jax.Array | np.ndarray, batch_size: int, num_unrolled: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
   """Cuts a text into segments that predict every token but the first once.
 
@@ -206,7 +197,7 @@ def evaluation_segments(
   Args:
     tokens: the text, `int32[num_tokens]`.
     batch_size: the number of columns, `B`.
-    num_steps: the length of a segment, `T`.
+    num_unrolled: the length of a segment, `T`.
 
   Returns:
     The inputs and their targets, both `int32[S, T, B]`, and the targets'
@@ -215,7 +206,7 @@ def evaluation_segments(
   Raises:
     ValueError: if a size is below 1 or the text has fewer than 2 tokens.
   """
-  block = _block_size(tokens, batch_size, num_steps)
+  block = _block_size(tokens, batch_size, num_unrolled)
   num_targets = len(tokens) - 1
   if num_targets < 1:
     raise ValueError(
@@ -224,38 +215,16 @@ def evaluation_segments(
   padding = (0, -num_targets % block)
   tokens = jnp.asarray(tokens, jnp.int32)
   inputs, targets, weights = (
-    _to_segments(jnp.pad(array, padding), batch_size, num_steps)
+    _to_segments(jnp.pad(array, padding), batch_size, num_unrolled)
     for array in (tokens[:-1], tokens[1:], jnp.ones(num_targets, jnp.float32))
   )
   return inputs, targets, weights
 
 
-def _load_splits(
-  name: str,
-  data_dir: str | os.PathLike[str] | None,
-  level: str,
-  vocab_size: int | None,
-  cache_dir: str | os.PathLike[str] | None,
-  splits: Sequence[str],
-) -> tuple[EncodedText, str]:
-  """Returns some splits of a text, and the hash of its source."""
-  _check_arguments(name, level, vocab_size)
-  if name == 'pydoc' and data_dir:
-    logging.warning(
-      "Dataset 'pydoc' ships with Python; data_dir %r is not read.",
-      os.fspath(data_dir),
-    )
-  if name == 'pydoc' and level == 'word' and vocab_size is None:
-    vocab_size = PYDOC_VOCAB_SIZE
-  files = text_sources.read_files(name, data_dir)
-  content_hash = text_sources.content_hash(files)
-  encoded = text_builders.load_encoded(
-    name,
-    f'{level}_{vocab_size or "all"}_{content_hash}',
-    splits,
-    functools.partial(text_sources.encode, name, files, level, vocab_size),
-    cache_dir,
-  )
+def _warn_of_size(
+  name: str, level: str, vocab_size: int | None, encoded: EncodedText
+) -> None:
+  """Says that a text has fewer tokens than were asked for."""
   if vocab_size is not None and len(encoded.vocabulary) < vocab_size:
     logging.warning(
       'vocab_size is %d, but dataset %r has only %d different tokens at level '
@@ -265,7 +234,27 @@ def _load_splits(
       len(encoded.vocabulary),
       level,
     )
-  return encoded, content_hash
+
+
+def _warn_of_unknown(name: str, encoded: EncodedText) -> None:
+  """Says that tokens are measured which no training can learn."""
+  if text_sources.UNKNOWN not in encoded.vocabulary:
+    return
+  unknown = encoded.vocabulary.index(text_sources.UNKNOWN)
+  train, *others = (
+    float((encoded.splits[split] == unknown).mean())
+    for split in ('train', 'validation', 'report')
+  )
+  if not train and max(others) > 0:
+    logging.warning(
+      'Dataset %r: %.2g %% of validation and %.2g %% of report are tokens that '
+      'train lacks, and no training ever sees the <unk> which stands for them, '
+      'so that perplexities mean little. A vocab_size below %d makes the '
+      'rarest tokens of train <unk> too.',
+      name,
+      *(100 * share for share in others),
+      len(encoded.vocabulary),
+    )
 
 
 def _check_arguments(name: str, level: str, vocab_size: int | None) -> None:
@@ -286,17 +275,20 @@ def _check_arguments(name: str, level: str, vocab_size: int | None) -> None:
     )
 
 
-def _block_size(tokens, batch_size: int, num_steps: int) -> int:
+def _block_size(tokens, batch_size: int, num_unrolled: int) -> int:
   """Returns how many tokens one segment of all columns takes."""
   chex.assert_rank(tokens, 1)
-  for name, size in (('batch_size', batch_size), ('num_steps', num_steps)):
+  for name, size in (
+    ('batch_size', batch_size),
+    ('num_unrolled', num_unrolled),
+  ):
     if size < 1:
       raise ValueError(f'{name} must be at least 1, got {size}.')
-  return batch_size * num_steps
+  return batch_size * num_unrolled
 
 
 def _to_segments(
-  array: jax.Array, batch_size: int, num_steps: int
+  array: jax.Array, batch_size: int, num_unrolled: int
 ) -> jax.Array:
   """Returns `[B * S * T]` as `[S, T, B]`."""
-  return array.reshape(batch_size, -1, num_steps).transpose(1, 2, 0)
+  return array.reshape(batch_size, -1, num_unrolled).transpose(1, 2, 0)

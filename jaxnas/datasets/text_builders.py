@@ -28,7 +28,7 @@ from jaxnas import npz
 from jaxnas.datasets import prepared
 from jaxnas.datasets.text_sources import EncodedText
 
-VERSION = '1.0.1'
+VERSION = '1.0.2'
 """Part of every cache entry's name: raised when texts are encoded otherwise."""
 
 _RECORD_TOKENS = 2**20

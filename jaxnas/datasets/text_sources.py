@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Mapping, Sequence
+import contextlib
+import fractions
 import hashlib
 import importlib
 import itertools
@@ -21,6 +23,8 @@ NAMES = ('pydoc', 'ptb', 'text')
 LEVELS = ('word', 'char')
 UNKNOWN = '<unk>'
 END_OF_LINE = '<eos>'
+SHARES = (75.0, 10.0, 5.0, 10.0)
+"""Of train, validation, report and test in a text of one file."""
 
 _FILES = {
   'ptb': (
@@ -32,7 +36,11 @@ _FILES = {
 }
 _BYTE_ORDER_MARK = '\ufeff'
 _PYDOC_TOKEN = re.compile(r'[a-z]+|[0-9]+|[^\sa-z0-9]')
-_PYDOC_PERCENT = {'train': 75, 'validation': 10, 'report': 5, 'test': 10}
+_SPLITS = ('train', 'validation', 'report', 'test')
+# No text has them, but half of the bytes of UTF-16 are among them in all
+# alphabets, and three quarters of those of UTF-32.
+_CONTROL_BYTES = bytes(range(9))
+_MAX_CONTROL_SHARE = 0.3
 
 
 class SourceFile(NamedTuple):
@@ -45,6 +53,18 @@ class SourceFile(NamedTuple):
 
   path: str
   content: bytes
+
+
+class TextFiles(NamedTuple):
+  """The files of a text that anyone may read.
+
+  Attributes:
+    files: train and valid; or the one file that is yet to be divided.
+    content_hash: what `content_hash` returned for them and the test file.
+  """
+
+  files: tuple[SourceFile, ...]
+  content_hash: str
 
 
 class EncodedText(NamedTuple):
@@ -61,42 +81,57 @@ class EncodedText(NamedTuple):
 
 def read_files(
   name: str, data_dir: str | os.PathLike[str] | None = None
-) -> tuple[SourceFile, ...]:
-  """Reads the files of a text.
+) -> TextFiles:
+  """Reads the files of a text, but for its test file.
 
   Args:
     name: one of `NAMES`.
-    data_dir: the folder with the files; `'pydoc'` needs none.
+    data_dir: the folder with the files, or the one file that holds it all;
+      `'pydoc'` needs none.
 
   Returns:
-    The files train, valid and test; for `'pydoc'` one that holds it all.
+    The files. There need not be a test file; where there is one, it is part of
+    the hash.
 
   Raises:
     ValueError: if `data_dir` is missing or a file is empty.
     FileNotFoundError: if the folder or a file does not exist.
     IsADirectoryError: if a folder has the name of a file.
   """
-  if name == 'pydoc':
-    return (_read_pydoc(),)
-  wanted = ', '.join(names[0] for names in _FILES[name])
-  if not data_dir:
-    raise ValueError(
-      f'Dataset {name!r} needs data_dir, the folder that holds {wanted}.'
-    )
-  folder = pathlib.Path(data_dir).expanduser()
-  if not folder.is_dir():
-    raise FileNotFoundError(
-      f'data_dir {str(folder)!r} is not a folder; dataset {name!r} needs one '
-      f'that holds {wanted}.'
-    )
-  return tuple(_read_first(folder, names) for names in _FILES[name])
+  whole = _read_whole(name, data_dir)
+  if whole is not None:
+    return TextFiles((whole,), content_hash((whole,)))
+  folder = _folder(name, data_dir)
+  *seen, test = _FILES[name]
+  files = tuple(_read_first(folder, names) for names in seen)
+  return TextFiles(files, content_hash((*files, *_behind_wall(folder, test))))
+
+
+def read_test_file(
+  name: str, data_dir: str | os.PathLike[str] | None = None
+) -> SourceFile:
+  """Reads the file that the test split of a text is in.
+
+  Args:
+    name: as for `read_files`.
+    data_dir: as for `read_files`.
+
+  Raises:
+    ValueError: as `read_files`.
+    FileNotFoundError: as `read_files`, or if there is no test file.
+    IsADirectoryError: as `read_files`.
+  """
+  whole = _read_whole(name, data_dir)
+  if whole is not None:
+    return whole
+  return _read_first(_folder(name, data_dir), _FILES[name][-1])
 
 
 def content_hash(files: Sequence[SourceFile]) -> str:
   """Returns the SHA-256 of the files' bytes, each preceded by their number.
 
   Args:
-    files: what `read_files` returned.
+    files: of a text, in the order train, valid, test.
 
   Returns:
     64 hexadecimal digits. Paths do not enter; the order of the files and the
@@ -115,6 +150,7 @@ def encode(
   files: Sequence[SourceFile],
   level: str = 'word',
   vocab_size: int | None = None,
+  shares: Sequence[float] = SHARES,
 ) -> EncodedText:
   """Splits a text into tokens and these into integers.
 
@@ -124,21 +160,26 @@ def encode(
     level: one of `LEVELS`.
     vocab_size: how many tokens to tell apart, `<unk>` included; `None` means
       all of train.
+    shares: how a text of one file is divided, as `SHARES`.
 
   Returns:
-    The splits train, validation, report and test.
+    The splits train, validation and report.
 
   Raises:
-    ValueError: if a file is not UTF-8 or a split has fewer than 2 tokens.
+    ValueError: if a file is not UTF-8, a split has fewer than 2 tokens, or the
+      shares are none.
   """
-  split = _split_pydoc if name == 'pydoc' else _split_files
-  tokens = split([_decode(file) for file in files], level)
-  for split_name, part in tokens.items():
-    if len(part) < 2:
-      raise ValueError(
-        f'The {split_name} split of dataset {name!r} needs at least 2 tokens '
-        f'and has {len(part)}; give it a longer text.'
-      )
+  if len(files) == 1:
+    tokens = _divide(_tokens(name, files[0], level), shares)
+    del tokens['test']
+  else:
+    train, valid = (_tokens(name, file, level) for file in files)
+    half = len(valid) // 2
+    tokens = {
+      'train': train, 'validation': valid[:half], 'report': valid[half:]
+    }  # fmt: skip
+  for split, part in tokens.items():
+    _check_length(name, split, part)
   vocabulary = build_vocabulary(
     tokens['train'], itertools.chain(*tokens.values()), vocab_size
   )
@@ -147,10 +188,47 @@ def encode(
   return EncodedText(
     vocabulary,
     {
-      split_name: np.array([index.get(t, unknown) for t in part], np.int32)
-      for split_name, part in tokens.items()
+      split: np.array([index.get(t, unknown) for t in part], np.int32)
+      for split, part in tokens.items()
     },
   )
+
+
+def encode_test(
+  name: str,
+  file: SourceFile,
+  level: str,
+  vocabulary: Sequence[str],
+  shares: Sequence[float] | None = None,
+) -> np.ndarray:
+  """Returns the test split as integers, `int32[num_tokens]`.
+
+  Args:
+    name: one of `NAMES`.
+    file: what `read_test_file` returned for that name.
+    level: one of `LEVELS`.
+    vocabulary: that of the other splits.
+    shares: how the file is divided that holds the other splits too; `None` if
+      the file holds test alone.
+
+  Raises:
+    ValueError: as `encode`, or if the text has tokens that are not in the
+      vocabulary, and that has no `<unk>`.
+  """
+  tokens = _tokens(name, file, level)
+  if shares is not None:
+    tokens = _divide(tokens, shares)['test']
+  _check_length(name, 'test', tokens)
+  index = {token: i for i, token in enumerate(vocabulary)}
+  if UNKNOWN not in index and (missing := sorted(set(tokens) - index.keys())):
+    raise ValueError(
+      f'The test split of dataset {name!r} has {len(missing)} tokens that the '
+      f'other splits lack, {", ".join(map(repr, missing[:3]))} among them, and '
+      f'the vocabulary has no {UNKNOWN}; give a vocab_size below '
+      f'{len(vocabulary)}, so that it gets one.'
+    )
+  unknown = index.get(UNKNOWN)
+  return np.array([index.get(token, unknown) for token in tokens], np.int32)
 
 
 def build_vocabulary(
@@ -162,7 +240,7 @@ def build_vocabulary(
 
   Args:
     train: the only tokens that are counted and can enter.
-    everything: the tokens that will be encoded: whether `train` has them all
+    everything: the tokens that a search sees: whether `train` has them all
       decides whether `<unk>` is needed.
     vocab_size: how many tokens there may be, `<unk>` included; `None` means
       no bound.
@@ -211,43 +289,105 @@ def _read_first(folder: pathlib.Path, names: Sequence[str]) -> SourceFile:
   )
 
 
+def _read_whole(
+  name: str, data_dir: str | os.PathLike[str] | None
+) -> SourceFile | None:
+  """Returns the file that holds all splits of a text, if it is of that kind."""
+  if name == 'pydoc':
+    return _read_pydoc()
+  path = pathlib.Path(data_dir or '').expanduser()
+  if name != 'text' or not path.is_file():
+    return None
+  return _read_first(path.parent, (path.name,))
+
+
+def _folder(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
+  """Returns the folder with the files of a text."""
+  wanted = ', '.join(names[0] for names in _FILES[name][:2])
+  if name == 'text':
+    wanted += ', or one file that is divided'
+  if not data_dir:
+    raise ValueError(
+      f'Dataset {name!r} needs data_dir, the folder that holds {wanted}.'
+    )
+  folder = pathlib.Path(data_dir).expanduser()
+  if not folder.is_dir():
+    raise FileNotFoundError(
+      f'data_dir {str(folder)!r} is not a folder; dataset {name!r} needs one '
+      f'that holds {wanted}.'
+    )
+  return folder
+
+
+def _behind_wall(
+  folder: pathlib.Path, names: Sequence[str]
+) -> tuple[SourceFile, ...]:
+  """Returns the test file for the hash; nobody else minds if there is none."""
+  for path in (folder / name for name in names):
+    with contextlib.suppress(OSError):
+      return (SourceFile(str(path), path.read_bytes()),)
+  return ()
+
+
 def _decode(file: SourceFile) -> str:
+  """Returns the text of a file, its lines ended by line feeds."""
+  content = file.content
+  num_controls = len(content) - len(content.translate(None, _CONTROL_BYTES))
+  if num_controls > _MAX_CONTROL_SHARE * len(content):
+    raise ValueError(
+      f'File {file.path!r} is not UTF-8 text: {num_controls} of its '
+      f'{len(content)} bytes are 0 to 8, as in UTF-16 without a mark; save it '
+      'as UTF-8.'
+    )
   try:
-    return file.content.decode().removeprefix(_BYTE_ORDER_MARK)
+    text = content.decode().removeprefix(_BYTE_ORDER_MARK)
   except UnicodeDecodeError as error:
     raise ValueError(
       f'File {file.path!r} is not UTF-8: byte {error.start} (from 0) is '
-      f'0x{file.content[error.start]:02x}; save it as UTF-8.'
+      f'0x{content[error.start]:02x}; save it as UTF-8.'
     ) from error
+  return text.replace('\r\n', '\n').replace('\r', '\n')
 
 
-def _split_pydoc(texts: Sequence[str], level: str) -> dict[str, Sequence[str]]:
-  """Returns contiguous parts of the one text, lower-cased."""
-  text = texts[0].lower()
-  tokens = _PYDOC_TOKEN.findall(text) if level == 'word' else text
-  bounds = [0]
-  for percent in itertools.accumulate(_PYDOC_PERCENT.values()):
-    bounds.append(len(tokens) * percent // 100)
+def _tokens(name: str, file: SourceFile, level: str) -> Sequence[str]:
+  text = _decode(file)
+  if name == 'pydoc':
+    text = text.lower()
+    return _PYDOC_TOKEN.findall(text) if level == 'word' else text
+  return _words(text) if level == 'word' else text
+
+
+def _divide(
+  tokens: Sequence[str], shares: Sequence[float]
+) -> dict[str, Sequence[str]]:
+  """Returns contiguous parts of one text."""
+  if len(shares) != len(_SPLITS) or not all(
+    0 < share < float('inf') for share in shares
+  ):
+    raise ValueError(
+      f'shares must be {len(_SPLITS)} positive numbers, of '
+      f'{", ".join(_SPLITS)}; got {", ".join(map(str, shares))}.'
+    )
+  # Exactly, so that the last bound is the end.
+  parts = [fractions.Fraction(share) for share in shares]
+  bounds = [
+    int(len(tokens) * part / sum(parts))
+    for part in itertools.accumulate(parts, initial=fractions.Fraction())
+  ]
   return {
     split: tokens[start:stop]
     for split, (start, stop) in zip(
-      _PYDOC_PERCENT, itertools.pairwise(bounds), strict=True
+      _SPLITS, itertools.pairwise(bounds), strict=True
     )
   }
 
 
-def _split_files(texts: Sequence[str], level: str) -> dict[str, Sequence[str]]:
-  """Returns train, the halves of valid as validation and report, and test."""
-  train, valid, test = (
-    _words(text) if level == 'word' else text for text in texts
-  )
-  half = len(valid) // 2
-  return {
-    'train': train,
-    'validation': valid[:half],
-    'report': valid[half:],
-    'test': test,
-  }
+def _check_length(name: str, split: str, tokens: Sequence[str]) -> None:
+  if len(tokens) < 2:
+    raise ValueError(
+      f'The {split} split of dataset {name!r} needs at least 2 tokens and has '
+      f'{len(tokens)}; give it a longer text.'
+    )
 
 
 def _words(text: str) -> list[str]:

@@ -116,15 +116,17 @@ def server(tmp_path):
     thread.join()
 
 
-def _assert_is(source, name, with_test):
+def _assert_are(part, name, which):
   arrays = _arrays(name)
-  assert (source.test is not None) == with_test
-  for part in ('train', 'test')[: 1 + with_test]:
-    images, labels = getattr(source, part)
-    assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
-    np.testing.assert_array_equal(images, arrays[f'x_{part}'])
-    np.testing.assert_array_equal(labels, arrays[f'y_{part}'])
-  expected = image_sources.check('Here', arrays)
+  images, labels = part
+  assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
+  np.testing.assert_array_equal(images, arrays[f'x_{which}'])
+  np.testing.assert_array_equal(labels, arrays[f'y_{which}'])
+
+
+def _assert_is(source, name):
+  _assert_are(source.train, name, 'train')
+  expected = image_sources.check('Here', _arrays(name)).source
   assert source.content_hash == expected.content_hash
   assert source.tenth == expected.tenth == 5
 
@@ -134,12 +136,13 @@ def test_archives_in_the_manual_folder_are_read(tmp_path, monkeypatch, name):
   _put(tmp_path / 'manual' / name, _use(monkeypatch, name))
   monkeypatch.setattr(image_builders, '_RECORD_IMAGES', 7)
   source = image_builders.read_archived(name, tmp_path)
-  _assert_is(source, name, with_test=False)
+  _assert_is(source, name)
   # Once prepared, no archive is needed.
   for path in (tmp_path / 'manual' / name).iterdir():
     path.unlink()
-  source = image_builders.read_archived(name, tmp_path, with_test=True)
-  _assert_is(source, name, with_test=True)
+  _assert_is(image_builders.read_archived(name, tmp_path), name)
+  test = image_builders.read_archived_test(name, tmp_path)
+  _assert_are(test, name, 'test')
   (folder,) = (tmp_path / f'jaxnas_{name}').iterdir()
   assert folder.name.endswith(image_builders.VERSION)
 
@@ -149,7 +152,7 @@ def test_archives_are_downloaded_and_kept(tmp_path, monkeypatch, server):
   for filename, content in _use(monkeypatch, 'mnist', address).items():
     (served / filename).write_bytes(content)
   source = image_builders.read_archived('mnist', tmp_path / 'data')
-  _assert_is(source, 'mnist', with_test=False)
+  _assert_is(source, 'mnist')
   # Prepared again from what was downloaded.
   shutil.rmtree(tmp_path / 'data' / 'jaxnas_mnist')
   monkeypatch.setattr(
@@ -158,17 +161,16 @@ def test_archives_are_downloaded_and_kept(tmp_path, monkeypatch, server):
   for path in served.iterdir():
     path.unlink()
   source = image_builders.read_archived('mnist', tmp_path / 'data')
-  _assert_is(source, 'mnist', with_test=False)
+  _assert_is(source, 'mnist')
 
 
 def test_images_are_prepared_without_array_record(tmp_path, monkeypatch):
   _put(tmp_path / 'manual' / 'cifar10', _use(monkeypatch, 'cifar10'))
   monkeypatch.setattr(prepared, 'has_array_record', lambda: False)
-  for with_test in (True, False):
-    source = image_builders.read_archived(
-      'cifar10', tmp_path, with_test=with_test
-    )
-    _assert_is(source, 'cifar10', with_test)
+  for _ in range(2):
+    test = image_builders.read_archived_test('cifar10', tmp_path)
+    _assert_are(test, 'cifar10', 'test')
+    _assert_is(image_builders.read_archived('cifar10', tmp_path), 'cifar10')
 
 
 def test_test_images_are_not_even_opened(tmp_path, monkeypatch):
@@ -177,7 +179,7 @@ def test_test_images_are_not_even_opened(tmp_path, monkeypatch):
   (file,) = tmp_path.rglob('jaxnas_mnist-test.*')
   file.unlink()
   source = image_builders.read_archived('mnist', tmp_path)
-  _assert_is(source, 'mnist', with_test=False)
+  _assert_is(source, 'mnist')
 
 
 def test_damaged_images_are_prepared_again(tmp_path, monkeypatch, caplog):
@@ -186,7 +188,7 @@ def test_damaged_images_are_prepared_again(tmp_path, monkeypatch, caplog):
   (file,) = tmp_path.rglob('jaxnas_mnist-train.*')
   file.write_bytes(file.read_bytes()[:40])
   source = image_builders.read_archived('mnist', tmp_path)
-  _assert_is(source, 'mnist', with_test=False)
+  _assert_is(source, 'mnist')
   assert 'cannot be read' in caplog.text
 
 
@@ -197,9 +199,9 @@ def test_damaged_images_stay_where_no_archive_is_left(tmp_path, monkeypatch):
   (file,) = tmp_path.rglob('jaxnas_mnist-test.*')
   file.write_bytes(file.read_bytes()[:40])
   with pytest.raises(FileNotFoundError, match="'mnist' needs"):
-    image_builders.read_archived('mnist', tmp_path, with_test=True)
+    image_builders.read_archived_test('mnist', tmp_path)
   source = image_builders.read_archived('mnist', tmp_path)
-  _assert_is(source, 'mnist', with_test=False)
+  _assert_is(source, 'mnist')
 
 
 @pytest.mark.parametrize('name', list(ARCHIVED))

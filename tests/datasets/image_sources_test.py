@@ -28,8 +28,8 @@ def _save(path, **changes):
 
 def test_npz_is_read(tmp_path):
   source = image_sources.read_npz(_save(tmp_path / 'a.npz'))
-  for part in ('train', 'test'):
-    images, labels = getattr(source, part)
+  test = image_sources.read_npz_test(tmp_path / 'a.npz')
+  for part, (images, labels) in (('train', source.train), ('test', test)):
     np.testing.assert_array_equal(images, _arrays()[f'x_{part}'])
     np.testing.assert_array_equal(labels, _arrays()[f'y_{part}'])
     assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
@@ -38,24 +38,35 @@ def test_npz_is_read(tmp_path):
 
 @pytest.mark.parametrize('dtype', [np.float16, np.float32, np.float64, '>f8'])
 def test_floats_become_float32(dtype):
-  source = image_sources.check('Here', _arrays(dtype=dtype))
+  source, _ = image_sources.check('Here', _arrays(dtype=dtype))
   assert source.train.images.dtype == np.float32
   np.testing.assert_array_equal(source.train.images, _arrays()['x_train'])
 
 
 def test_grey_images_need_no_channels():
   arrays = _arrays(shape=(4, 5))
-  source = image_sources.check('Here', arrays)
+  source, test = image_sources.check('Here', arrays)
   assert source.train.images.shape == (20, 4, 5, 1)
-  np.testing.assert_array_equal(source.test.images[..., 0], arrays['x_test'])
+  np.testing.assert_array_equal(test.images[..., 0], arrays['x_test'])
 
 
 def test_labels_may_be_any_integers():
   arrays = _arrays()
   arrays['y_train'] = arrays['y_train'].astype(np.uint64)
   arrays['y_test'] = arrays['y_test'].astype(np.int8)
-  for part in image_sources.check('Here', arrays)[:2]:
+  source, test = image_sources.check('Here', arrays)
+  for part in (source.train, test):
     assert part.labels.dtype == np.int32
+
+
+def test_a_test_split_need_not_be_there(tmp_path):
+  whole = _save(tmp_path / 'a.npz')
+  half = _save(tmp_path / 'b.npz', x_test=None, y_test=None)
+  one, two = image_sources.read_npz(whole), image_sources.read_npz(half)
+  for first, second in zip(one.train, two.train, strict=True):
+    np.testing.assert_array_equal(first, second)
+  with pytest.raises(ValueError, match=r"b\.npz' has no x_test and y_test, so"):
+    image_sources.read_npz_test(half)
 
 
 @pytest.mark.parametrize(
@@ -63,11 +74,15 @@ def test_labels_may_be_any_integers():
   [
     (
       {'y_test': None},
-      'it has no y_test; it holds .*expected an .npz file with',
+      'has no y_test; it holds x_train, y_train, x_test, and a test split has',
     ),
     (
       {'x_train': None, 'y_test': None},
-      'has no x_train, y_test; .*expected',
+      'it has no x_train; it holds y_train, x_test.*expected an .npz file with',
+    ),
+    (
+      dict.fromkeys(_arrays()) | {'images': 1, 'labels': 1},
+      'it has no x_train, y_train; it holds images, labels.*expected an',
     ),
     (
       {'x_train': np.zeros((20, 9), np.uint8)},
@@ -183,10 +198,11 @@ def test_file_that_zipfile_does_not_unpack_is_named(tmp_path, place, reason):
 
 def test_digits_are_divided_once_for_all():
   source = image_sources.read_digits()
+  test = image_sources.read_digits_test()
   assert source.train.images.shape == (1618, 8, 8, 1)
-  assert source.test.images.shape == (179, 8, 8, 1)
+  assert test.images.shape == (179, 8, 8, 1)
   assert source.tenth == 179
-  for images, labels in source[:2]:
+  for images, labels in (source.train, test):
     assert images.dtype == np.uint8
     assert (images.min(), images.max()) == (0, 16)
     shares = np.bincount(labels, minlength=10) / len(labels)
@@ -203,11 +219,11 @@ def test_digits_without_scikit_learn_are_refused(monkeypatch):
 def test_division_loses_no_image():
   labels = (np.arange(57) % 4).astype(np.int32)
   images = np.arange(57, dtype=np.uint8).reshape(57, 1, 1, 1)
-  source = image_sources.divide(LabelledImages(images, labels))
-  assert (len(source.test.labels), source.tenth) == (5, 5)
-  seen = np.concatenate([part.images.ravel() for part in source[:2]])
+  source, test = image_sources.divide(LabelledImages(images, labels))
+  assert (len(test.labels), source.tenth) == (5, 5)
+  seen = np.concatenate([part.images.ravel() for part in (source.train, test)])
   np.testing.assert_array_equal(np.sort(seen), np.arange(57))
-  for part in source[:2]:
+  for part in (source.train, test):
     np.testing.assert_array_equal(part.labels, labels[part.images.ravel()])
 
 
@@ -252,9 +268,13 @@ def test_content_hash_is_what_the_docstring_says():
 
 def test_content_hash_sees_values_types_and_borders_but_not_layout():
   arrays = _arrays()
-  hashes = {image_sources.check('Here', arrays).content_hash}
+
+  def hash_of(arrays):
+    return image_sources.check('Here', arrays).source.content_hash
+
+  hashes = {hash_of(arrays)}
   fortran = {name: np.asfortranarray(array) for name, array in arrays.items()}
-  assert image_sources.check('There', fortran).content_hash in hashes
+  assert hash_of(fortran) in hashes
   changed = {name: array.copy() for name, array in arrays.items()}
   changed['x_test'][-1, -1, -1, -1] ^= 1
   relabelled = {name: array.copy() for name, array in arrays.items()}
@@ -267,8 +287,9 @@ def test_content_hash_sees_values_types_and_borders_but_not_layout():
       k: v.reshape(-1, 5, 4, 2) if k[0] == 'x' else v for k, v in arrays.items()
     },
   ):
-    hashes.add(image_sources.check('Here', other).content_hash)
-  assert len(hashes) == 5
+    hashes.add(hash_of(other))
+  hashes.add(hash_of({name: arrays[name] for name in ('x_train', 'y_train')}))
+  assert len(hashes) == 6
 
 
 def test_first_line_of_an_error_is_never_empty():

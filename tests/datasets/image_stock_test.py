@@ -57,8 +57,8 @@ def _fail(*_, **__):
 def test_splits_are_read(use_tfds):
   use_tfds({'train': _part(30), 'test': _part(9)})
   source = image_stock.read_stock('shapes')
-  for part, size in (('train', 30), ('test', 9)):
-    images, labels = getattr(source, part)
+  test = image_stock.read_stock_test('shapes')
+  for (images, labels), size in ((source.train, 30), (test, 9)):
     np.testing.assert_array_equal(images, _part(size)['image'])
     np.testing.assert_array_equal(labels, _part(size)['label'])
   assert source.tenth == 3
@@ -67,14 +67,15 @@ def test_splits_are_read(use_tfds):
 def test_dataset_without_a_test_split_is_divided(use_tfds):
   use_tfds({'train': _part(30), 'validation': _part(6)})
   source = image_stock.read_stock('shapes')
-  assert (len(source.train.labels), len(source.test.labels)) == (27, 3)
+  test = image_stock.read_stock_test('shapes')
+  assert (len(source.train.labels), len(test.labels)) == (27, 3)
   assert source.tenth == 3
   expected = image_sources.divide(
     image_sources.LabelledImages(
       _part(30)['image'], _part(30)['label'].astype(np.int32)
     )
   )
-  assert source.content_hash == expected.content_hash
+  assert source.content_hash == expected.source.content_hash
 
 
 def test_without_tensorflow_the_name_is_refused(monkeypatch):

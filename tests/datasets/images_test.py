@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import dataclasses
-import inspect
-import pathlib
 
 import jax
 import numpy as np
 import pytest
 
 from jaxnas.datasets import (
+  held_out,
   image_archives,
   image_builders,
   image_sources,
@@ -60,7 +59,7 @@ def digits():
 def test_digits_are_divided_70_10_10_10(digits):
   sizes = [len(getattr(digits, f'{split}_labels')) for split in SPLITS]
   assert sizes == [1260, 179, 179]
-  test_images, test_labels = images.load_test('digits')
+  test_images, test_labels = held_out.load_images(digits)
   assert (len(test_images), len(test_labels)) == (179, 179)
   assert digits.num_classes == 10
   assert digits.image_shape == (8, 8, 1)
@@ -110,8 +109,8 @@ def test_whitening_is_another_preprocessing(digits):
   correlated = np.asarray(digits.train_images).reshape(-1, 64)
   assert np.linalg.eigvalsh(np.cov(rows.T)).max() < 1.01
   assert np.linalg.eigvalsh(np.cov(correlated.T)).max() > 2
-  test_images, _ = images.load_test('digits', preprocessing='whiten')
-  assert abs(test_images - images.load_test('digits')[0]).max() > 0.1
+  test_images, _ = held_out.load_images(whitened)
+  assert abs(test_images - held_out.load_images(digits)[0]).max() > 0.1
 
 
 def test_no_image_is_in_two_splits_or_lost(tmp_path):
@@ -138,7 +137,7 @@ def test_splits_are_drawn_by_the_seed_and_test_is_not(tmp_path):
     statistics = _statistics(path, seed=seed)
     dataset = images.load('npz', path, seed=seed)
     drawn.append(_numbers(dataset.validation_images, statistics).tolist())
-    test_images, labels = images.load_test('npz', path, seed=seed)
+    test_images, labels = held_out.load_images(dataset, path)
     tests.append(_numbers(test_images, statistics).tolist())
     np.testing.assert_array_equal(labels, np.arange(40, 48) % 4)
   assert drawn[0] == drawn[1]
@@ -161,6 +160,22 @@ def test_small_datasets_have_one_image_a_split(tmp_path):
   assert sizes == [4, 1, 1]
 
 
+def test_without_a_report_split_validation_stands_in_and_that_is_said(
+  tmp_path, caplog
+):
+  path = _save(tmp_path / 'a.npz')
+  dataset = images.load('npz', path, num_validation=4, num_report=0)
+  assert not dataset.has_report
+  assert 'num_report is 0: what is compared is measured on' in caplog.text
+  assert len(dataset.train_labels) == 36
+  np.testing.assert_array_equal(
+    dataset.report_images, dataset.validation_images
+  )
+  caplog.clear()
+  assert images.load('npz', path, num_report=1).has_report
+  assert not caplog.records
+
+
 def test_dataset_holds_no_test_data(tmp_path, digits):
   names = {field.name for field in dataclasses.fields(digits)}
   assert names == {
@@ -168,6 +183,7 @@ def test_dataset_holds_no_test_data(tmp_path, digits):
     'num_classes',
     'statistics',
     'content_hash',
+    'has_report',
     *(f'{split}_{what}' for split in SPLITS for what in ('images', 'labels')),
   }
 
@@ -177,22 +193,11 @@ def test_test_split_is_logged(tmp_path, caplog):
   with caplog.at_level('INFO', logger='absl'):
     dataset = images.load('npz', path)
     assert 'Test data' not in caplog.text
-    images.load_test('npz', path)
+    held_out.load_images(dataset, path)
   assert (
     f"Test data was loaded: 8 images of 'npz' (content {dataset.content_hash})"
     in caplog.text
   )
-
-
-def test_only_final_training_loads_test_data():
-  root = pathlib.Path(inspect.getfile(images)).parents[2]
-  callers = {
-    path.relative_to(root).as_posix()
-    for folder in ('jaxnas', 'experiments')
-    for path in (root / folder).rglob('*.py')
-    if 'images.load_test(' in path.read_text()
-  }
-  assert all(caller.startswith('experiments/train_') for caller in callers)
 
 
 @pytest.mark.parametrize('name', list(image_archives.ARCHIVED))
@@ -200,14 +205,21 @@ def test_archived_datasets_are_asked_for_what_is_needed(monkeypatch, name):
   asked = []
   source = image_sources.read_digits()
 
-  def read(name, data_dir, *, with_test):
-    asked.append((name, data_dir, with_test))
-    return source if with_test else source._replace(test=None)
+  def read(name, data_dir):
+    asked.append((name, data_dir))
+    return source
+
+  def read_test(name, data_dir):
+    asked.append((name, data_dir, 'test'))
+    return source.train
 
   monkeypatch.setattr(image_builders, 'read_archived', read)
-  assert images.load(name, 'folder').name == name
-  images.load_test(name, 'folder')
-  assert asked == [(name, 'folder', False), (name, 'folder', True)]
+  monkeypatch.setattr(image_builders, 'read_archived_test', read_test)
+  dataset = images.load(name, 'folder')
+  assert dataset.name == name
+  held_out.check_images(dataset, 'folder')
+  held_out.load_images(dataset, 'folder')
+  assert asked == [(name, 'folder'), (name, 'folder', 'test')]
 
 
 def test_folder_given_for_digits_is_said_to_be_unread(caplog):
@@ -221,7 +233,7 @@ def test_folder_given_for_digits_is_said_to_be_unread(caplog):
     ({'preprocessing': 'zca'}, "preprocessing 'zca'; expected one of stand"),
     ({'seed': -1}, 'seed must be at least 0, got -1'),
     ({'num_validation': 0}, 'num_validation must be at least 1, got 0'),
-    ({'num_report': -3}, 'num_report must be at least 1, got -3'),
+    ({'num_report': -3}, 'num_report must be at least 0, got -3'),
     (
       {'num_validation': 30, 'num_report': 10},
       'num_validation=30 and num_report=10 leave no image .* there are 40',
@@ -232,10 +244,9 @@ def test_folder_given_for_digits_is_said_to_be_unread(caplog):
 )
 def test_bad_arguments_are_refused(tmp_path, arguments, message):
   path = _save(tmp_path / 'a.npz')
-  for load in (images.load, images.load_test):
-    with pytest.raises(ValueError, match=message) as error:
-      load(**{'name': 'npz', 'data_dir': path, **arguments})
-    assert '\n' not in str(error.value)
+  with pytest.raises(ValueError, match=message) as error:
+    images.load(**{'name': 'npz', 'data_dir': path, **arguments})
+  assert '\n' not in str(error.value)
 
 
 def test_unknown_name_is_refused_with_near_ones(monkeypatch):

@@ -3,15 +3,13 @@
 
 import collections
 import dataclasses
-import inspect
 import os
-import pathlib
 
 import jax
 import numpy as np
 import pytest
 
-from jaxnas.datasets import text, text_builders
+from jaxnas.datasets import held_out, text, text_builders
 
 
 def _write(folder, train='a b a\nb a\n', valid='a b\nb a\n', test='b b\n'):
@@ -84,6 +82,8 @@ def test_dataset_holds_no_test_data(tmp_path):
     'validation',
     'report',
     'content_hash',
+    'level',
+    'shares',
   }
   sizes = {len(getattr(dataset, s)) for s in ('train', 'validation', 'report')}
   assert sizes == {7, 3}
@@ -94,22 +94,13 @@ def test_test_split_is_apart_and_logged(tmp_path, caplog):
   with caplog.at_level('INFO', logger='absl'):
     dataset = text.load('text', tmp_path / 'text', cache_dir=tmp_path)
     assert 'Test data' not in caplog.text
-    test = text.load_test('text', tmp_path / 'text', cache_dir=tmp_path)
+    held_out.check_text(dataset, tmp_path / 'text')
+    assert 'Test data' not in caplog.text
+    test = held_out.load_text(dataset, tmp_path / 'text')
   assert "Test data was loaded: 5 tokens of 'text'" in caplog.text
   assert isinstance(test, jax.Array)
   words = [dataset.vocabulary[token] for token in test]
   assert words == ['b', 'b', 'a', 'b', '<eos>']
-
-
-def test_only_final_training_loads_test_data():
-  root = pathlib.Path(inspect.getfile(text)).parents[2]
-  callers = {
-    path.relative_to(root).as_posix()
-    for folder in ('jaxnas', 'experiments')
-    for path in (root / folder).rglob('*.py')
-    if 'text.load_test(' in path.read_text()
-  }
-  assert all(caller.startswith('experiments/train_') for caller in callers)
 
 
 def test_changed_file_is_not_served_from_the_cache(tmp_path):
@@ -192,17 +183,43 @@ def test_folder_given_for_pydoc_is_said_to_be_unread(cache_dir, caplog, pydoc):
   ],
 )
 def test_bad_arguments_are_refused(tmp_path, arguments, message):
-  for load in (text.load, text.load_test):
-    with pytest.raises(ValueError, match=message) as error:
-      load(**arguments, cache_dir=tmp_path)
-    assert '\n' not in str(error.value)
+  with pytest.raises(ValueError, match=message) as error:
+    text.load(**arguments, cache_dir=tmp_path)
+  assert '\n' not in str(error.value)
 
 
-def test_missing_file_is_refused(tmp_path):
+def test_missing_test_file_is_refused_where_it_is_needed(tmp_path):
   folder = _write(tmp_path / 'text')
   (folder / 'test.txt').unlink()
-  with pytest.raises(FileNotFoundError, match=r'has no file test\.txt'):
-    text.load('text', folder, cache_dir=tmp_path)
+  dataset = text.load('text', folder, cache_dir=tmp_path)
+  for use in (held_out.check_text, held_out.load_text):
+    with pytest.raises(FileNotFoundError, match=r'has no file test\.txt'):
+      use(dataset, folder)
+
+
+def test_one_file_is_divided_by_its_shares(tmp_path):
+  path = tmp_path / 'all.txt'
+  path.write_text('a b c\n' * 10)
+  sizes = []
+  for shares in ((75, 10, 5, 10), (5, 2, 2, 1)):
+    dataset = text.load('text', path, cache_dir=tmp_path, shares=shares)
+    assert dataset.shares == shares
+    test = held_out.load_text(dataset, path)
+    parts = (dataset.train, dataset.validation, dataset.report, test)
+    sizes.append([len(part) for part in parts])
+  assert sizes == [[30, 4, 2, 4], [20, 8, 8, 4]]
+  folder = _write(tmp_path / 'text')
+  assert text.load('text', folder, cache_dir=tmp_path).shares is None
+
+
+def test_unknown_that_training_never_sees_is_warned_of(tmp_path, caplog):
+  folder = _write(tmp_path / 'text', train='a b a\n', valid='a x\nb b\n')
+  text.load('text', folder, cache_dir=tmp_path)
+  assert '33 % of validation and 0 % of report are tokens that' in caplog.text
+  assert 'A vocab_size below 4 makes' in caplog.text
+  caplog.clear()
+  text.load('text', folder, vocab_size=3, cache_dir=tmp_path)
+  assert not caplog.records
 
 
 @pytest.mark.skipif(
@@ -211,7 +228,7 @@ def test_missing_file_is_refused(tmp_path):
 def test_ptb_has_its_known_sizes(tmp_path):
   folder = os.environ['JAXNAS_PTB_DIR']
   dataset = text.load('ptb', folder, cache_dir=tmp_path)
-  test = text.load_test('ptb', folder, cache_dir=tmp_path)
+  test = held_out.load_text(dataset, folder)
   assert len(dataset.train) == 929_589
   assert len(dataset.validation) == len(dataset.report) == 73_760 // 2
   assert len(test) == 82_430
@@ -316,5 +333,7 @@ def test_too_short_text_is_refused_with_both_numbers():
 def test_sizes_below_one_are_refused(cut):
   with pytest.raises(ValueError, match='batch_size must be at least 1, got 0'):
     cut(np.arange(50), 0, 4)
-  with pytest.raises(ValueError, match='num_steps must be at least 1, got -1'):
+  with pytest.raises(
+    ValueError, match='num_unrolled must be at least 1, got -1'
+  ):
     cut(np.arange(50), 3, -1)

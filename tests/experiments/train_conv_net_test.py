@@ -18,7 +18,7 @@ from experiments import (
   train_conv_net,
 )
 from jaxnas.children import conv_net, image_training
-from jaxnas.datasets import images
+from jaxnas.datasets import held_out
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
 from jaxnas.records import checkpoints, workdir
@@ -218,13 +218,13 @@ def test_a_run_cut_at_any_checkpoint_ends_the_same(
 
 def test_the_test_split_is_read_once(copy, config, monkeypatch):
   loads = []
-  load = images.load_test
+  load = held_out.load_images
 
   def counting(*arguments, **settings):
     loads.append(arguments)
     return load(*arguments, **settings)
 
-  monkeypatch.setattr(images, 'load_test', counting)
+  monkeypatch.setattr(held_out, 'load_images', counting)
   run(config, copy)
   assert not loads
   assert not (copy / 'test.json').exists()

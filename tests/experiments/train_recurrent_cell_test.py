@@ -26,7 +26,7 @@ from experiments import (
   train_recurrent_cell,
 )
 from jaxnas.children import text_training
-from jaxnas.datasets import text
+from jaxnas.datasets import held_out, text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights as weights_file
 from jaxnas.records import checkpoints, trial_log, workdir
@@ -114,13 +114,13 @@ def copy(finished, tmp_path):
 def test_loads(monkeypatch):
   """Counts how often the test split is loaded."""
   loads = []
-  load = text.load_test
+  load = held_out.load_text
 
   def counting(*arguments, **settings):
     loads.append(arguments)
     return load(*arguments, **settings)
 
-  monkeypatch.setattr(text, 'load_test', counting)
+  monkeypatch.setattr(held_out, 'load_text', counting)
   return loads
 
 
@@ -320,7 +320,8 @@ def test_the_test_split_is_read_once(
   assert len(test_loads) == 1
   # By hand: every token but the first, `<eos>` like any other, in one go.
   weights = weights_file.load_weights(copy / 'weights.npz')
-  tokens = text.load_test('text', config.data_dir)
+  dataset = text.load('text', config.data_dir)
+  tokens = held_out.load_text(dataset, config.data_dir)
   assert len(tokens) == 9 * 6 == test['num_tokens'] + 1
   model = train_recurrent_cell.long_training.make_model(
     train_recurrent_cell.Recipe(**weights.facts['recipe']),

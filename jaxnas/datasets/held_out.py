@@ -1,0 +1,135 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The other side of the wall: test splits.
+
+Only an experiment that trains a finished architecture to its end may import
+this module, and it loads a test split once, at the end; that it does is logged.
+What `images.load` and `text.load` return does not hold one. The functions that
+only check may be called before: they read the same files, so that what is
+missing is not found out after the training, and return nothing.
+"""
+
+from __future__ import annotations
+
+import os
+
+from absl import logging
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas.datasets import (
+  image_archives,
+  image_builders,
+  image_preprocessing,
+  image_sources,
+  image_stock,
+  images,
+  text,
+  text_sources,
+)
+
+
+def load_images(
+  dataset: images.ImageDataset, data_dir: str | os.PathLike[str] | None = None
+) -> tuple[jax.Array, jax.Array]:
+  """Returns the test split of labelled images, and logs that it was loaded.
+
+  The images are the same for all seeds and sizes of the other splits; they are
+  preprocessed as those of the dataset.
+
+  Args:
+    dataset: what `images.load` returned.
+    data_dir: as for `images.load`.
+
+  Returns:
+    The images, `float32[n, H, W, C]`, and their labels, `int32[n]`.
+
+  Raises:
+    ValueError: as `images.load`, or if there is no test split.
+    OSError: as `images.load`.
+  """
+  test = _read_images(dataset.name, data_dir)
+  _log(f'{len(test.labels)} images', dataset.name, dataset.content_hash)
+  return (
+    image_preprocessing.apply(dataset.statistics, test.images),
+    jnp.asarray(test.labels),
+  )
+
+
+def check_images(
+  dataset: images.ImageDataset, data_dir: str | os.PathLike[str] | None = None
+) -> None:
+  """Raises what `load_images` would, where that costs no preparation.
+
+  Args:
+    dataset: as for `load_images`.
+    data_dir: as for `load_images`.
+  """
+  if dataset.name == 'npz':
+    _read_images(dataset.name, data_dir)
+
+
+def load_text(
+  dataset: text.TextDataset, data_dir: str | os.PathLike[str] | None = None
+) -> jax.Array:
+  """Returns the test split of a text, and logs that it was loaded.
+
+  Args:
+    dataset: what `text.load` returned.
+    data_dir: as for `text.load`.
+
+  Returns:
+    Tokens of the dataset's vocabulary, `int32[num_tokens]`.
+
+  Raises:
+    ValueError: as `text.load`, or if the text has tokens that the vocabulary
+      has no place for.
+    OSError: if there is no test split.
+  """
+  tokens = jnp.asarray(_encode_text(dataset, data_dir))
+  _log(f'{len(tokens)} tokens', dataset.name, dataset.content_hash)
+  return tokens
+
+
+def check_text(
+  dataset: text.TextDataset, data_dir: str | os.PathLike[str] | None = None
+) -> None:
+  """Raises what `load_text` would, and returns nothing.
+
+  Args:
+    dataset: as for `load_text`.
+    data_dir: as for `load_text`.
+  """
+  _encode_text(dataset, data_dir)
+
+
+def _read_images(
+  name: str, data_dir: str | os.PathLike[str] | None
+) -> image_sources.LabelledImages:
+  if name == 'digits':
+    return image_sources.read_digits_test()
+  if name == 'npz':
+    return image_sources.read_npz_test(data_dir)
+  if name in image_archives.ARCHIVED:
+    return image_builders.read_archived_test(name, data_dir)
+  return image_stock.read_stock_test(name, data_dir)
+
+
+def _encode_text(
+  dataset: text.TextDataset, data_dir: str | os.PathLike[str] | None
+) -> np.ndarray:
+  return text_sources.encode_test(
+    dataset.name,
+    text_sources.read_test_file(dataset.name, data_dir),
+    dataset.level,
+    dataset.vocabulary,
+    dataset.shares,
+  )
+
+
+def _log(what: str, name: str, content_hash: str) -> None:
+  logging.info(
+    'Test data was loaded: %s of %r (content %s).', what, name, content_hash
+  )
