@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.records import checkpoints as checkpoints_lib
-from jaxnas.records import trial_log, workdir
+from jaxnas.records import round_log, trial_log, workdir
 from jaxnas.strategies import told
 from jaxnas.types import Evaluator, Proposals, SearchSpace, Status, Strategy
 
@@ -253,6 +253,7 @@ def step(
   state: SearchState,
   history: History,
   on_trials: Progress | None = None,
+  rounds: round_log.RoundLog | None = None,
 ) -> SearchState:
   """Runs one round.
 
@@ -264,6 +265,7 @@ def step(
     history: has at least the `state.num_trials` trials of the rounds before;
       gets the trials of this one.
     on_trials: told of new trials as they are recorded.
+    rounds: gets what the strategies say of their rewards.
 
   Returns:
     The state after the round.
@@ -299,13 +301,17 @@ def step(
       on_trials(trials)
   trials = history.trials[start : start + len(proposed)]
   strategies = list(state.strategies)
+  said = []
   for index, batch in batches.items():
     mine, trials = trials[: len(batch.tokens)], trials[len(batch.tokens) :]
-    strategies[index], _ = search.arms[index].strategy.tell(
+    strategies[index], metrics = search.arms[index].strategy.tell(
       strategies[index],
       batch,
       np.array([trial.reward for trial in mine], np.float32),
     )
+    said.append((search.arms[index], metrics))
+  if rounds is not None:
+    rounds.append([_to_round(round_index, *each) for each in said])
   return SearchState(
     round=state.round + np.int32(1),
     num_trials=state.num_trials + np.int32(len(proposed)),
@@ -319,6 +325,7 @@ def run(
   checkpoints: checkpoints_lib.Checkpoints | None = None,
   checkpoint_every: int = 4,
   on_trials: Progress | None = None,
+  rounds: round_log.RoundLog | None = None,
 ) -> SearchState:
   """Runs all rounds, or those that are left.
 
@@ -329,6 +336,7 @@ def run(
       states are made again from the log.
     checkpoint_every: how many rounds lie between two checkpoints.
     on_trials: told of new trials as they are recorded.
+    rounds: gets what the strategies say of their rewards.
 
   Returns:
     The state after the last round.
@@ -342,10 +350,14 @@ def run(
     restored = checkpoints.restore_newest(state)
     # A state is saved after its trials are, so one that is ahead of the log
     # belongs to a log that was cut by hand; then the log decides.
-    if restored is not None and restored[1].num_trials <= len(history.trials):
+    if (
+      restored is not None
+      and restored[1].num_trials <= len(history.trials)
+      and _has_rounds(search, rounds, int(restored[1].round))
+    ):
       state = restored[1]
   while int(state.round) < search.num_rounds:
-    state = step(search, state, history, on_trials)
+    state = step(search, state, history, on_trials, rounds)
     is_last = int(state.round) == search.num_rounds
     if checkpoints is not None and (
       is_last or int(state.round) % checkpoint_every == 0
@@ -358,6 +370,24 @@ def arm_key(search: Search, arm: Arm) -> jax.Array:
   """Returns the key that all of an arm's randomness follows from."""
   name = zlib.crc32(f'{arm.name}/{arm.repeat}'.encode())
   return jax.random.fold_in(search.key, name)
+
+
+def expected_rounds(
+  search: Search, num_rounds: int | None = None
+) -> list[tuple[int, str, int]]:
+  """Returns the identities of the first rounds of all arms, in their order.
+
+  Args:
+    search: what is searched with.
+    num_rounds: how many; all by default.
+  """
+  num_rounds = search.num_rounds if num_rounds is None else num_rounds
+  return [
+    (index, *arm.identity)
+    for index in range(num_rounds)
+    for arm in search.arms
+    if index * arm.batch_size < arm.num_trials
+  ]
 
 
 class Scan(NamedTuple):
@@ -455,6 +485,21 @@ class _Proposal(NamedTuple):
   arm: Arm
   tokens: np.ndarray
   settings: dict[str, int]
+
+
+def _to_round(
+  index: int, arm: Arm, metrics: Mapping[str, jax.Array]
+) -> round_log.Round:
+  scalars = {name: float(value) for name, value in metrics.items()}
+  return round_log.Round(index, *arm.identity, scalars)
+
+
+def _has_rounds(search, rounds, num_rounds: int) -> bool:
+  """Returns whether nothing is left to say of the first rounds."""
+  # What is not there is said once more by a replay of the trial log.
+  return rounds is None or all(
+    identity in rounds for identity in expected_rounds(search, num_rounds)
+  )
 
 
 def _check_replay(space, trial, proposal, history):

@@ -6,6 +6,7 @@
 import dataclasses
 import functools
 import json
+import shutil
 
 import chex
 import jax
@@ -16,7 +17,7 @@ import pytest
 from jaxnas import search as search_lib
 from jaxnas.controllers import recurrent
 from jaxnas.evaluators import table as tables
-from jaxnas.records import checkpoints, trial_log
+from jaxnas.records import checkpoints, round_log, trial_log
 from jaxnas.spaces import conv_net, hyperparameters, recurrent_cell
 from jaxnas.strategies import fixed, random_search, reinforce
 from jaxnas.types import Evaluation, Evaluator, Status
@@ -86,13 +87,20 @@ def run_once(folder, evaluator, **changes):
   with (
     trial_log.TrialLog(folder / 'trials.jsonl') as log,
     checkpoints.Checkpoints(folder / 'checkpoints') as saved,
+    round_log.RoundLog(folder / 'rounds.jsonl') as rounds,
   ):
-    state = search_lib.run(search, log, saved, checkpoint_every=2)
+    state = search_lib.run(
+      search, log, saved, checkpoint_every=2, rounds=rounds
+    )
     return state, list(log.trials)
 
 
 def content(folder):
   return (folder / 'trials.jsonl').read_bytes()
+
+
+def said(folder):
+  return (folder / 'rounds.jsonl').read_bytes()
 
 
 def assert_same_state(first, second):
@@ -166,6 +174,7 @@ def test_killed_and_resumed_equals_uninterrupted(
   second = CountingEvaluator()
   resumed, _ = run_once(tmp_path, second)
   assert content(tmp_path) == content(folder)
+  assert said(tmp_path) == said(folder)
   assert_same_state(resumed, state)
   # Nothing that was recorded is trained again.
   assert first.num_evaluated + second.num_evaluated == evaluator.num_evaluated
@@ -209,6 +218,7 @@ def test_more_trials_go_on_where_fewer_ended(tmp_path, uninterrupted):
   run_once(tmp_path, CountingEvaluator(), num_trials=12)
   resumed, _ = run_once(tmp_path, CountingEvaluator())
   assert content(tmp_path) == content(folder)
+  assert said(tmp_path) == said(folder)
   assert_same_state(resumed, state)
 
 
@@ -225,6 +235,38 @@ def test_retraining_lines_are_no_part_of_the_search(tmp_path):
   _, longer = run_once(tmp_path, CountingEvaluator(), num_trials=18)
   assert len(longer) == 4 + 3 * 18 + 1
   assert [trial.number for trial in longer] == list(range(len(longer)))
+
+
+def test_what_strategies_say_is_a_line_a_round(uninterrupted):
+  rounds = round_log.read_rounds(uninterrupted[0] / 'rounds.jsonl')
+  known, random = ('known', 0), [('random', 0), ('random', 1)]
+  arms = [[known, ('reinforce', 0), *random]] * 2
+  arms += [[('reinforce', 0), *random]] * 2
+  assert [each.identity for each in rounds] == [
+    (index, *arm) for index, row in enumerate(arms) for arm in row
+  ]
+  trials = [each for each in uninterrupted[2] if each.arm == 'reinforce']
+  mine = [each for each in rounds if each.arm == 'reinforce']
+  assert mine[0].metrics.keys() == {
+    'mean_reward', 'baseline', 'entropy', 'grad_norm',
+  }  # fmt: skip
+  for index, entry in enumerate(mine):
+    rewards = [each.reward for each in trials[6 * index : 6 * index + 6]]
+    np.testing.assert_allclose(
+      entry.metrics['mean_reward'], np.mean(rewards), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize('kept', [0, 1, 5, 13])
+def test_rounds_that_were_lost_are_said_again(tmp_path, uninterrupted, kept):
+  folder = uninterrupted[0]
+  shutil.copytree(folder, tmp_path / 'run')
+  path = tmp_path / 'run' / 'rounds.jsonl'
+  lines = path.read_bytes().splitlines(keepends=True)
+  path.write_bytes(b''.join(lines[:kept]) + lines[kept][:7])
+  run_once(tmp_path / 'run', CountingEvaluator(kill_after=0))
+  assert content(tmp_path / 'run') == content(folder)
+  assert said(tmp_path / 'run') == said(folder)
 
 
 def test_log_of_another_run_is_refused(tmp_path, uninterrupted):

@@ -16,7 +16,7 @@ from jaxnas import search as search_lib
 from jaxnas import statistics
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import checkpoints as checkpoints_lib
-from jaxnas.records import trial_log, workdir
+from jaxnas.records import round_log, trial_log, workdir
 from jaxnas.runs import search_report
 from jaxnas.types import Runner
 from jaxnas.visualize import curves, progress
@@ -74,11 +74,12 @@ def run(experiment: Experiment, folder: str) -> None:
     checkpoints = checkpoints_lib.Checkpoints(path / 'checkpoints')
     log = trial_log.TrialLog(path / 'trials.jsonl')
     timings = trial_log.JsonLines(path / 'timings.jsonl')
-    with checkpoints, log, timings:
-      _run(experiment, path, checkpoints, log, timings)
+    rounds = round_log.RoundLog(path / 'rounds.jsonl')
+    with checkpoints, log, timings, rounds:
+      _run(experiment, path, checkpoints, log, timings, rounds)
 
 
-def _run(experiment, path, checkpoints, log, timings):
+def _run(experiment, path, checkpoints, log, timings, rounds):
   search = experiment.search
   num_searched = sum(trial.arm != search_lib.RETRAIN for trial in log.trials)
   search_left = search.num_trials - num_searched
@@ -101,7 +102,7 @@ def _run(experiment, path, checkpoints, log, timings):
       flush=True,
     )
     clock.lap('estimate')
-    _search(experiment, checkpoints, log, clock)
+    _search(experiment, checkpoints, log, rounds, clock)
     retraining = experiment.make_retraining(log)
     _retrain(retraining, log, clock)
     print(f'Real cost: {progress.duration(clock.total)}.')
@@ -145,7 +146,7 @@ class _Clock:
     self._last, self._compiled, self._ran = now, compiled, ran
 
 
-def _search(experiment, checkpoints, log, clock):
+def _search(experiment, checkpoints, log, rounds, clock):
   search = experiment.search
   best: dict[str, float] = {}
   metric, measure = experiment.search_metric, experiment.measure
@@ -162,7 +163,9 @@ def _search(experiment, checkpoints, log, clock):
         )
 
   add([trial for trial in log.trials if trial.arm != search_lib.RETRAIN])
-  if done >= search.num_trials:
+  if done >= search.num_trials and all(
+    identity in rounds for identity in search_lib.expected_rounds(search)
+  ):
     return
   with progress.Progress(search.num_trials) as bar:
     bar.update(done, best, note)
@@ -173,7 +176,7 @@ def _search(experiment, checkpoints, log, clock):
       clock.lap('search', trials)
 
     search_lib.run(
-      search, log, checkpoints, experiment.checkpoint_every, on_trials
+      search, log, checkpoints, experiment.checkpoint_every, on_trials, rounds
     )
 
 

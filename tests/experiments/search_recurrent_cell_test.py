@@ -25,7 +25,13 @@ from jaxnas.export import architecture as architecture_file
 from jaxnas.records import checkpoints, trial_log, workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
-OUTPUTS = ('best.json', 'best_cell.svg', 'curve.png', 'trials.jsonl')
+OUTPUTS = (
+  'best.json',
+  'best_cell.svg',
+  'curve.png',
+  'rounds.jsonl',
+  'trials.jsonl',
+)
 
 
 def write_text(folder):

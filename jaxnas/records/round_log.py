@@ -1,0 +1,142 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The record of what strategies learnt: a line for each round of each arm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import math
+import os
+import pathlib
+from typing import Any
+
+from jaxnas.records import trial_log
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+  """What a strategy said when it was told the rewards of a round.
+
+  Attributes:
+    round: which round, from 0 on.
+    arm: the strategy's arm.
+    repeat: which repeat of that arm.
+    metrics: of the strategy, such as `mean_reward`, `baseline`, `entropy` and
+      `grad_norm`; NaN where one is not finite.
+  """
+
+  round: int
+  arm: str
+  repeat: int
+  metrics: Mapping[str, float]
+
+  @property
+  def identity(self) -> tuple[int, str, int]:
+    """What no other line of a run has."""
+    return self.round, self.arm, self.repeat
+
+  @classmethod
+  def from_json(cls, fields: Mapping[str, Any]) -> Round:
+    """Returns the round that a line holds; raises `ValueError` otherwise."""
+    expected = [field.name for field in dataclasses.fields(cls)]
+    try:
+      entry = cls(**fields)
+      metrics = {
+        name: math.nan if value is None else float(value)
+        for name, value in entry.metrics.items()
+      }
+    except (TypeError, AttributeError, ValueError) as error:
+      raise ValueError(
+        f'A round has the fields {", ".join(expected)} ({error}).'
+      ) from None
+    numbers = entry.round, entry.repeat
+    if not all(type(number) is int and number >= 0 for number in numbers):
+      raise ValueError(f'A round and a repeat are integers, got {numbers}.')
+    if not isinstance(entry.arm, str):
+      raise ValueError(f'The arm of a round is text, got {entry.arm!r}.')
+    return dataclasses.replace(entry, metrics=metrics)
+
+
+class RoundLog:
+  """The rounds of a run, in their order.
+
+  Attributes:
+    rounds: all rounds in the file, those appended included.
+  """
+
+  def __init__(self, path: str | os.PathLike):
+    """Opens the log, which is made where it is missing.
+
+    Args:
+      path: the file. A last line that was cut is removed from it, with a
+        warning.
+
+    Raises:
+      ValueError: a line is damaged.
+    """
+    self._lines = trial_log.JsonLines(path)
+    try:
+      self.rounds = _to_rounds(path, self._lines.lines)
+    except ValueError:
+      self._lines.close()
+      raise
+    self._recorded = {each.identity for each in self.rounds}
+
+  def __contains__(self, identity: tuple[int, str, int]) -> bool:
+    return identity in self._recorded
+
+  def append(self, rounds: Sequence[Round]) -> None:
+    """Writes the rounds that are not in the log; returns when they are on disk.
+
+    A resumed run tells its strategies again what the trial log has, and so says
+    again what stands here.
+
+    Args:
+      rounds: of all arms that had one.
+
+    Raises:
+      OSError: not all could be written. The log is closed; open it anew.
+    """
+    new = [each for each in rounds if each.identity not in self]
+    self._lines.append([dataclasses.asdict(each) for each in new])
+    self.rounds.extend(new)
+    self._recorded.update(each.identity for each in new)
+
+  def close(self) -> None:
+    """Closes the file."""
+    self._lines.close()
+
+  def __enter__(self) -> RoundLog:
+    return self
+
+  def __exit__(self, *exc_info) -> None:
+    self.close()
+
+
+def read_rounds(path: str | os.PathLike) -> list[Round]:
+  """Returns the rounds in a log, which stays as it is; none without a file.
+
+  Args:
+    path: the file; a last line that is cut is left out.
+
+  Raises:
+    ValueError: another line is damaged.
+  """
+  if not pathlib.Path(path).exists():
+    return []
+  return _to_rounds(path, trial_log.read_json_lines(path))
+
+
+def _to_rounds(path, lines: Sequence[Mapping[str, Any]]) -> list[Round]:
+  rounds = []
+  for number, fields in enumerate(lines, start=1):
+    try:
+      rounds.append(Round.from_json(fields))
+    except ValueError as error:
+      raise ValueError(
+        f'{path}: line {number} is damaged ({error}); restore the file from a '
+        'copy, or move it away: a run that goes on writes it anew.'
+      ) from None
+  return rounds
