@@ -158,7 +158,7 @@ def load_cases(path: str) -> list[Case]:
   """Reads a file of test vectors; errors are those of `run`."""
   try:
     content = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
-  except ValueError as error:
+  except (ValueError, RecursionError) as error:
     raise ValueError(f'{path} is not a JSON file ({error}).') from None
   if not isinstance(content, dict) or not isinstance(
     content.get('cases'), list

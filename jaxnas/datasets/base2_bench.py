@@ -251,7 +251,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Base2Bench:
       'There is no such table; `make base2-table` makes it in runs/base2_table',
       path,
     ) from None
-  except (ValueError, TypeError) as error:
+  except (RecursionError, ValueError, TypeError) as error:
     reason = getattr(error, 'reason', error)
     raise ValueError(
       f'{path} holds no table of Base2Bench ({reason}).'

@@ -9,11 +9,12 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from typing import Any
 
 from jaxnas.records import workdir
 from jaxnas.spaces import conv_net, hyperparameters, recurrent_cell
-from jaxnas.types import Architecture
+from jaxnas.types import Architecture, SearchSpace
 
 _KINDS: dict[str, Any] = {
   'recurrent_cell': recurrent_cell.RecurrentCell,
@@ -52,7 +53,9 @@ def write_architecture(
 
 
 def load_architecture(
-  path: str | os.PathLike, kind: str | None = None
+  path: str | os.PathLike,
+  kind: str | None = None,
+  space: SearchSpace | None = None,
 ) -> Architecture:
   """Returns the architecture in a file that `write_architecture` wrote.
 
@@ -60,11 +63,13 @@ def load_architecture(
     path: the file, such as the `best.json` of a search.
     kind: the only kind that will do, `'recurrent_cell'`, `'conv_net'` or
       `'hyperparameters'`; any by default.
+    space: the space that it must be of, any by default. Hyperparameters can
+      have any names, so that only their space knows one that is misspelt.
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: the file is not JSON, its kind is not known or another, or its
-      fields make no architecture.
+    ValueError: the file is not JSON, its kind is not known or another, its
+      fields make no architecture, or one that the space has not.
   """
   try:
     content = workdir.read_json(path)
@@ -76,10 +81,13 @@ def load_architecture(
   expected = _KINDS if kind is None else (kind,)
   if not isinstance(found, str) or found not in expected:
     raise ValueError(
-      f'{path} holds an architecture of kind {found!r}; expected '
+      f'{path} holds an architecture of kind {reprlib.repr(found)}; expected '
       f'{"one of " if kind is None else ""}{", ".join(expected)}.'
     )
   try:
-    return _KINDS[found].from_json(content.get('architecture', {}))
-  except (TypeError, ValueError) as error:
+    architecture = _KINDS[found].from_json(content.get('architecture', {}))
+    if space is not None:
+      space.encode(architecture)
+    return architecture
+  except (RecursionError, TypeError, ValueError) as error:
     raise ValueError(f'{path} holds no valid {found}: {error}') from None

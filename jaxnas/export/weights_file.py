@@ -91,7 +91,13 @@ def load(
     raise _damaged(path, error.reason) from None
   try:
     return parse(*_parse(arrays, file_format))
-  except (AttributeError, KeyError, TypeError, ValueError) as error:
+  except (
+    AttributeError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+  ) as error:
     raise _damaged(path, str(error)) from None
 
 

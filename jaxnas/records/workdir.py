@@ -200,7 +200,7 @@ def read_json(path: str | os.PathLike) -> Mapping[str, Any]:
   """Returns the JSON object in a file; raises `ValueError` if there is none."""
   try:
     value = json.loads(pathlib.Path(path).read_bytes())
-  except ValueError as error:
+  except (ValueError, RecursionError) as error:
     raise ValueError(
       f'{path} is damaged: not JSON ({error}); restore it from a copy.'
     ) from None

@@ -29,6 +29,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import itertools
 import math
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,20 @@ MERGES = ('concat', 'add')
 SIZES = (1, 3, 5, 7)
 FILTERS = (24, 36, 48, 64)
 STRIDES = (1, 2, 3)
+
+# What a file may ask for, so that no stranger's makes a machine hang: all are
+# far beyond the networks of the field.
+MAX_LAYERS = 128
+"""A network of more takes minutes to compile; the paper's deepest has 39."""
+MAX_SIZE = 255
+"""Of filters and strides, which are pixels; images are not much larger."""
+MAX_FILTERS = 2**14
+"""Of a layer; the widest residual networks have 2,048."""
+MAX_PARAMS = 2**28
+"""Of a network in a file, one gigabyte; the paper's largest has 37 million."""
+
+
+_MAX_SHOWN = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,9 +80,11 @@ class ConvLayer:
   def __post_init__(self):
     for name in ('height', 'width', 'filters', 'stride_height', 'stride_width'):
       value = getattr(self, name)
-      if type(value) is not int or value < 1:
+      most = MAX_FILTERS if name == 'filters' else MAX_SIZE
+      if type(value) is not int or not 1 <= value <= most:
         raise ValueError(
-          f'{name} of a layer must be an integer from 1 on, got {value!r}.'
+          f'{name} of a layer must be an integer from 1 to {most}, got '
+          f'{reprlib.repr(value)}.'
         )
     for name in ('height', 'width'):
       if not getattr(self, name) % 2:
@@ -80,7 +97,7 @@ class ConvLayer:
     ) != sorted(set(self.inputs)):
       raise ValueError(
         'inputs of a layer must be ascending layer numbers, got '
-        f'{list(self.inputs)}.'
+        f'{reprlib.repr(list(self.inputs))}.'
       )
 
 
@@ -103,6 +120,7 @@ class ConvNet:
   def __post_init__(self):
     if not self.layers:
       raise ValueError('A network needs at least one layer.')
+    check_num_layers(len(self.layers))
     _check_merge(self.merge)
     for number, layer in enumerate(self.layers):
       if layer.inputs and not 0 <= layer.inputs[0] <= layer.inputs[-1] < number:
@@ -235,19 +253,28 @@ class ConvNet:
       if not isinstance(fields[name], list | tuple):
         raise ValueError(
           f'{name} of a convolutional network must be a list, got '
-          f'{fields[name]!r}.'
+          f'{reprlib.repr(fields[name])}.'
         )
+    check_num_layers(len(fields['layers']))
     layers = []
     for number, layer in enumerate(fields['layers']):
       _check_fields(ConvLayer, layer, f'Layer {number}')
       if not isinstance(layer['inputs'], list | tuple):
         raise ValueError(
-          f'inputs of layer {number} must be a list, got {layer["inputs"]!r}.'
+          f'inputs of layer {number} must be a list, got '
+          f'{reprlib.repr(layer["inputs"])}.'
         )
       layers.append(
         ConvLayer(**(dict(layer) | {'inputs': tuple(layer['inputs'])}))
       )
-    return cls(tuple(layers), fields['merge'], tuple(fields['pool_after']))
+    net = cls(tuple(layers), fields['merge'], tuple(fields['pool_after']))
+    # Of a grey image and two classes: the least that it can have.
+    if (num_params := net.num_params(1, 2)) > MAX_PARAMS:
+      raise ValueError(
+        f'A network in a file may have {MAX_PARAMS:,} parameters, got '
+        f'{num_params:,} or more.'
+      )
+    return net
 
 
 def make_space(
@@ -281,6 +308,7 @@ def make_space(
   """
   if num_layers < 1:
     raise ValueError(f'num_layers must be at least 1, got {num_layers}.')
+  check_num_layers(num_layers)
   if not strides:
     raise ValueError('strides needs at least one value, got none.')
   _check_merge(merge)
@@ -376,6 +404,15 @@ def layer_decisions(strides: Sequence[int] = (1,)) -> int:
   return 4 if len(strides) == 1 else 6
 
 
+def check_num_layers(num_layers: int) -> None:
+  """Raises `ValueError` if there are more layers than `MAX_LAYERS`."""
+  if num_layers > MAX_LAYERS:
+    raise ValueError(
+      f'A network may have {MAX_LAYERS} layers, beyond which it takes minutes '
+      f'to compile; got {num_layers}.'
+    )
+
+
 def _layers_of(
   tokens: Any, num_layers: int, num_kinds: int
 ) -> Iterator[list[int]]:
@@ -412,7 +449,8 @@ def _check_token(token: int, num_choices: int, name: str) -> None:
 def _check_merge(merge: str) -> None:
   if merge not in MERGES:
     raise ValueError(
-      f'Unknown merge {merge!r}; expected one of {", ".join(MERGES)}.'
+      f'Unknown merge {reprlib.repr(merge)}; expected one of '
+      f'{", ".join(MERGES)}.'
     )
 
 
@@ -423,16 +461,16 @@ def _check_pool_after(pool_after: Sequence[int], num_layers: int) -> None:
   if not is_known or list(pool_after) != sorted(set(pool_after)):
     raise ValueError(
       f'pool_after must be ascending layer numbers from 0 to {num_layers - 1}, '
-      f'got {list(pool_after)}.'
+      f'got {reprlib.repr(list(pool_after))}.'
     )
 
 
 def _check_fields(cls: type, fields: Mapping[str, Any], what: str) -> None:
   expected = [field.name for field in dataclasses.fields(cls)]
   if not isinstance(fields, Mapping):
-    raise ValueError(f'{what} must be an object, got {fields!r}.')
+    raise ValueError(f'{what} must be an object, got {reprlib.repr(fields)}.')
   if sorted(fields) != sorted(expected):
     raise ValueError(
       f'{what} has the fields {", ".join(expected)}; got '
-      f'{", ".join(sorted(map(str, fields)))}.'
+      f'{", ".join(sorted(map(str, fields)))[:_MAX_SHOWN]}.'
     )

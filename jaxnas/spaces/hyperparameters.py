@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import dataclasses
 import json
 import math
+import reprlib
 import typing
 from typing import Any
 
@@ -71,7 +72,8 @@ class Hyperparameters(Mapping[str, Value]):
     """Returns what `to_json` gave; raises `ValueError` otherwise."""
     if not isinstance(fields, Mapping):
       raise ValueError(
-        f'Hyperparameters are a dict of names and values; got {fields!r}.'
+        'Hyperparameters are a dict of names and values; got '
+        f'{reprlib.repr(fields)}.'
       )
     return cls(
       tuple((str(name), _plain(name, value)) for name, value in fields.items())

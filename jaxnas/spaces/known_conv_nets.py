@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jaxnas.spaces import conv_net
 from jaxnas.spaces.conv_net import ConvLayer, ConvNet
 
 
@@ -82,6 +83,7 @@ def make_resnet(
   Raises:
     ValueError: `num_layers` is odd or too small.
   """
+  conv_net.check_num_layers(num_layers)
   if num_layers < 4 or num_layers % 2:
     raise ValueError(
       'A residual network needs an even num_layers from 4 on, got '
@@ -98,6 +100,7 @@ def make_resnet(
 
 
 def _each(filters: int | Sequence[int], num_layers: int) -> Sequence[int]:
+  conv_net.check_num_layers(num_layers)
   widths = [filters] * num_layers if isinstance(filters, int) else filters
   if len(widths) != num_layers:
     raise ValueError(

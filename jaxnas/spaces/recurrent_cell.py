@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import dataclasses
 import math
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,10 @@ COMBINERS = ('add', 'elem_mult')
 ACTIVATIONS = ('identity', 'tanh', 'sigmoid', 'relu')
 EXTENDED_COMBINERS = (*COMBINERS, 'max')
 EXTENDED_ACTIVATIONS = (*ACTIVATIONS, 'sin')
+MAX_BASE = 256
+"""No stranger's file makes a machine hang by more leaves; the paper's has 8."""
 
+_MAX_SHOWN = 200
 _ALIASES = {
   'mul': 'elem_mult',
   'mult': 'elem_mult',
@@ -73,7 +77,7 @@ class RecurrentCell:
       if not isinstance(value, list | tuple):
         raise ValueError(
           f'{name} of a recurrent cell must be a tuple or a list, got '
-          f'{value!r}.'
+          f'{reprlib.repr(value)}.'
         )
       object.__setattr__(self, name, tuple(value))
     num_nodes = len(self.combiners)
@@ -82,6 +86,7 @@ class RecurrentCell:
         'A cell has 2L - 1 nodes for a base number L that is a power of two '
         f'from 2 on, got {num_nodes} combiners.'
       )
+    _check_base(self.base)
     if len(self.activations) != num_nodes:
       raise ValueError(
         f'A cell with {num_nodes} combiners needs as many activations, got '
@@ -100,7 +105,7 @@ class RecurrentCell:
       if type(index) is not int or not 0 <= index < num_nodes:
         raise ValueError(
           f'{name} must be an integer from 0 to {num_nodes - 1}, the nodes of '
-          f'the cell, got {index!r}.'
+          f'the cell, got {reprlib.repr(index)}.'
         )
 
   @property
@@ -134,12 +139,12 @@ class RecurrentCell:
     if not isinstance(fields, Mapping):
       raise ValueError(
         f'A recurrent cell is a dict with the fields {", ".join(expected)}; '
-        f'got {fields!r}.'
+        f'got {reprlib.repr(fields)}.'
       )
     if set(fields) != set(expected):
       raise ValueError(
         f'A recurrent cell has the fields {", ".join(expected)}; got '
-        f'{", ".join(sorted(map(str, fields)))}.'
+        f'{", ".join(sorted(map(str, fields)))[:_MAX_SHOWN]}.'
       )
     return cls(**fields)
 
@@ -363,13 +368,16 @@ def _check_base(base: int) -> None:
     raise ValueError(
       f'The base number must be a power of two from 2 on, got {base}.'
     )
+  if base > MAX_BASE:
+    raise ValueError(f'The base number may be {MAX_BASE}, got {base}.')
 
 
 def _check_known(kind, names, known) -> None:
   for name in names:
     if name not in known:
       raise ValueError(
-        f'Unknown {kind} {name!r}; expected one of {", ".join(known)}.'
+        f'Unknown {kind} {reprlib.repr(name)}; expected one of '
+        f'{", ".join(known)}.'
       )
 
 

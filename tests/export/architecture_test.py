@@ -1,14 +1,17 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import dataclasses
 import json
+import time
 
 import numpy as np
 import pytest
 
+from jaxnas import types
 from jaxnas.export import architecture
-from jaxnas.spaces import recurrent_cell
+from jaxnas.spaces import hyperparameters, known_conv_nets, recurrent_cell
 
 CELL = recurrent_cell.KNOWN_CELLS['nascell']
 
@@ -80,6 +83,95 @@ def test_a_bad_file_is_refused_in_one_line(tmp_path, content, message):
     architecture.load_architecture(path)
   assert str(path) in str(error.value)
   assert '\n' not in str(error.value)
+
+
+def grown_net(**changes):
+  net = known_conv_nets.make_chain(2, 8).to_json()
+  net['layers'][1] |= changes
+  return net
+
+
+def grown_cell(base):
+  return {
+    'combiners': ['add'] * (2 * base - 1),
+    'activations': ['tanh'] * (2 * base - 1),
+    'inject_combiner': 'add',
+    'inject_activation': 'tanh',
+    'read_index': 0,
+    'inject_index': 0,
+  }
+
+
+@pytest.mark.parametrize(
+  ('kind', 'fields', 'message'),
+  [
+    ('recurrent_cell', grown_cell(2**20), 'may be 256, got 1048576'),
+    ('conv_net', grown_net(filters=10**12), 'from 1 to 16384, got 1000'),
+    ('conv_net', grown_net(height=10**9 + 1), 'height .* to 255, got 10'),
+    ('conv_net', grown_net(stride_width=10**9), 'stride_width of a layer'),
+    (
+      'conv_net',
+      grown_net() | {'layers': 1500 * grown_net(inputs=[])['layers'][:1]},
+      'may have 128 layers, beyond which it takes minutes to compile; got 1500',
+    ),
+    (
+      'conv_net',
+      grown_net() | {'layers': 128 * [grown_net(
+        inputs=[], height=255, width=255, filters=16384)['layers'][1]]},
+      'may have 268,435,456 parameters, got 136',
+    ),
+    ('hyperparameters', {'x': 10**400, 'y': [[{}]]}, "'y' must be None, bool"),
+  ],
+)  # fmt: skip
+def test_sizes_beyond_reason_are_refused_at_once(
+  tmp_path, kind, fields, message
+):
+  path = tmp_path / 'best.json'
+  path.write_text(json.dumps({'kind': kind, 'architecture': fields}))
+  started = time.perf_counter()
+  with pytest.raises(ValueError, match=message) as error:
+    architecture.load_architecture(path)
+  assert time.perf_counter() - started < 10
+  assert len(str(error.value)) < 500
+  assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('depth', [900, 200_000])
+@pytest.mark.parametrize('opening', ['[', '{"a":'])
+def test_nested_brackets_are_refused(tmp_path, opening, depth):
+  closing = {'[': ']', '{"a":': '}'}[opening]
+  nested = opening * depth + '1' + closing * depth
+  path = tmp_path / 'best.json'
+  for content in (
+    nested,
+    f'{{"kind": "conv_net", "architecture": {{"layers": {nested}}}}}',
+    f'{{"kind": "hyperparameters", "architecture": {{"a": {nested}}}}}',
+  ):
+    path.write_text(content)
+    # How deep a list may be depends on Python, but for one that is too deep.
+    if depth < 1000 and opening == '[' and 'hyper' in content:
+      with contextlib.suppress(ValueError):
+        assert hash(architecture.load_architecture(path))
+      continue
+    with pytest.raises(ValueError, match=r'best\.json') as error:
+      architecture.load_architecture(path)
+    assert '\n' not in str(error.value)
+
+
+def test_a_name_that_the_space_has_not_is_refused(tmp_path):
+  path = tmp_path / 'best.json'
+  space = hyperparameters.make_space(
+    {'rate': types.Range(0.1, 1.0), 'units': types.Choice((8, 16))}
+  )
+  right = hyperparameters.Hyperparameters.from_json({'rate': 0.5, 'units': 8})
+  architecture.write_architecture(path, right)
+  assert architecture.load_architecture(path, space=space) == right
+  for wrong in ({'rate': 0.5, 'unit': 8}, {'rate': 0.5, 'units': 8, 'x': 1}):
+    architecture.write_architecture(
+      path, hyperparameters.Hyperparameters.from_json(wrong)
+    )
+    with pytest.raises(ValueError, match=r'Expected .* for rate, units; got'):
+      architecture.load_architecture(path, space=space)
 
 
 @pytest.mark.parametrize(
