@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import dataclasses
 import errno
-import os
 import pathlib
 from typing import Any
 
+from jaxnas.datasets import prepared
 from jaxnas.records import workdir
 
 
@@ -69,7 +69,7 @@ def prepare(output: str) -> pathlib.Path:
   Raises:
     OSError: the folder can not be made, or the path is one.
   """
-  path = pathlib.Path(os.path.expanduser(output))
+  path = prepared.expand(output)
   path.parent.mkdir(parents=True, exist_ok=True)
   if path.is_dir():
     raise IsADirectoryError(

@@ -13,11 +13,13 @@ made by `setting`, and a function `run(config, workdir)` that knows no flags:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+import contextlib
 import dataclasses
 import logging as standard_logging
 import math
 import os
 import sys
+import traceback
 import types
 import typing
 from typing import Any
@@ -25,7 +27,8 @@ from typing import Any
 from absl import app, flags
 
 from experiments import bounds
-from jaxnas.runs import host
+from jaxnas.datasets import prepared
+from jaxnas.runs import failures, host, interruption, streams
 
 # The flags made here are listed by `--help` as those of the module that calls.
 flags.disclaim_key_flags()
@@ -76,8 +79,8 @@ def launch(
   """Reads a config from the command line and runs an experiment with it.
 
   Flags are defined here and not when an experiment is imported, so that one
-  process can import several. A `ValueError`, an `OSError` or an interruption
-  becomes one line and an exit code, unless `--debug` is given.
+  process can import several. An error of the user or the machine, or an
+  interruption, becomes one line and an exit code, unless `--debug` is given.
 
   Args:
     config_cls: a frozen dataclass whose fields were made by `setting`: bool,
@@ -90,6 +93,9 @@ def launch(
     presets: configs by name, the first of which is all defaults. They make a
       flag `--preset`, whose config is changed by the flags that are given.
   """
+  streams.prepare()
+  # Pictures go to files; a notebook's or a wrong one would only do harm.
+  os.environ['MPLBACKEND'] = 'agg'
   if presets:
     name = next(iter(presets))
     flags.DEFINE_enum(
@@ -115,20 +121,34 @@ def launch(
     if has_workdir:
       if not flags.FLAGS.workdir:
         raise ValueError('--workdir is empty; name a folder.')
-      places.append(os.path.expanduser(flags.FLAGS.workdir))
+      places.append(os.fspath(prepared.expand(flags.FLAGS.workdir)))
     base = presets[flags.FLAGS.preset] if presets else None
     config = read_config(config_cls, flags.FLAGS, base)
     # Jax reports each platform that a machine does not have.
     standard_logging.getLogger('jax').setLevel(standard_logging.WARNING)
+    host.set_aside_settings()
     host.use_compilation_cache()
     host.prepare_devices(getattr(config, 'num_host_devices', None))
+    if has_workdir:
+      # Others leave the devices to processes that they start.
+      host.check_platform()
     run(config, *places)
 
-  app.run(
-    lambda argv: report_errors(
-      lambda: start(argv), debug=flags.FLAGS.debug, resumes=has_workdir
-    )
-  )
+  def main(argv: Sequence[str]) -> int:
+    debug = flags.FLAGS.debug
+    with interruption.watched(f'error: interrupted{_hint(has_workdir)}.'):
+      try:
+        code = report_errors(
+          lambda: start(argv), debug=debug, resumes=has_workdir
+        )
+      except KeyboardInterrupt:
+        traceback.print_exc()
+        code = interruption.EXIT_CODE
+      if code == interruption.EXIT_CODE:
+        interruption.leave()
+    return code
+
+  app.run(main)
 
 
 def define_flags(config_cls: type, flag_values: flags.FlagValues) -> None:
@@ -211,27 +231,38 @@ def report_errors(
   Returns:
     The exit code: 0, 1 after an error, 130 after an interruption.
   """
+  hint = _hint(resumes)
   try:
     start()
   except KeyboardInterrupt:
     if debug:
       raise
-    hint = '; the same command continues the run' if resumes else ''
-    print(f'error: interrupted{hint}.', file=sys.stderr)
-    return 130
-  except (ValueError, OSError) as error:
-    if debug:
+    _print_error(f'interrupted{hint}.')
+    return interruption.EXIT_CODE
+  except Exception as error:
+    line = failures.describe(error)
+    if debug or line is None:
       raise
-    print(f'error: {_one_line(error)}', file=sys.stderr)
+    # Where that is what failed, the error does not tell.
+    is_unplaced = (
+      isinstance(error, OSError) and error.errno and (error.filename is None)
+    )
+    unwritten = streams.flush('\n' if is_unplaced else '')
+    _print_error(f'{unwritten}{hint}.' if unwritten else line)
+    return 1
+  if unwritten := streams.flush():
+    _print_error(f'{unwritten}{hint}.')
     return 1
   return 0
 
 
-def _one_line(error: Exception) -> str:
-  if isinstance(error, OSError) and error.strerror:
-    parts = [error.strerror, error.filename]
-    return ': '.join(str(part) for part in parts if part is not None)
-  return ' '.join(str(error).split()) or type(error).__name__
+def _hint(resumes: bool) -> str:
+  return '; the same command continues the run' if resumes else ''
+
+
+def _print_error(line: str) -> None:
+  with contextlib.suppress(OSError):
+    print(f'error: {line}', file=sys.stderr)
 
 
 def _make_parser(

@@ -40,7 +40,7 @@ from jaxnas.children import (
 )
 from jaxnas.children.image_evaluation import Examples
 from jaxnas.children.image_training import Recipe
-from jaxnas.datasets import held_out, image_preprocessing, images
+from jaxnas.datasets import held_out, image_preprocessing, images, prepared
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
 from jaxnas.runs import training_run, training_terms
@@ -269,7 +269,7 @@ def read_architecture(
   """
   if name.endswith('.json') or os.path.basename(name) != name:
     net: Any = architecture_file.load_architecture(
-      os.path.expanduser(name), 'conv_net'
+      prepared.expand(name), 'conv_net'
     )
     return net
   if merge is None:

@@ -33,7 +33,7 @@ from experiments import (
 from jaxnas import statistics
 from jaxnas.children import long_training, text_training
 from jaxnas.children.long_training import Recipe
-from jaxnas.datasets import held_out, text
+from jaxnas.datasets import held_out, prepared, text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights
 from jaxnas.runs import training_run, training_terms
@@ -290,7 +290,7 @@ def read_architecture(name: str) -> Any:
     return name
   if name.endswith('.json') or os.path.basename(name) != name:
     return architecture_file.load_architecture(
-      os.path.expanduser(name), 'recurrent_cell'
+      prepared.expand(name), 'recurrent_cell'
     )
   try:
     return text_tasks.known_cell(name)

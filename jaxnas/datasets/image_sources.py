@@ -9,13 +9,13 @@ from collections.abc import Mapping
 import hashlib
 import importlib
 import os
-import pathlib
 from typing import NamedTuple
 
 from absl import logging
 import numpy as np
 
 from jaxnas import npz
+from jaxnas.datasets import prepared
 
 ARRAYS = ('x_train', 'y_train', 'x_test', 'y_test')
 
@@ -140,7 +140,7 @@ def _read_npz(path: str | os.PathLike[str] | None) -> BothSides:
   )
   if not path:
     raise ValueError(f"Dataset 'npz' needs data_dir, {wanted}.")
-  file = pathlib.Path(path).expanduser()
+  file = prepared.expand(path)
   if not file.is_file():
     raise FileNotFoundError(
       f"data_dir {str(file)!r} is not a file; dataset 'npz' needs {wanted}."

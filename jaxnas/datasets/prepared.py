@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator
 import contextlib
+import functools
 import importlib
 import io
 import os
 import pathlib
+import shutil
 import tempfile
 from typing import Any
 import zipfile
@@ -28,15 +31,53 @@ DAMAGE = (
 """What reading a folder may raise that was prepared and then damaged."""
 
 
+def expand(path: str | os.PathLike[str]) -> pathlib.Path:
+  """Returns a path whose leading `~` is spelled out.
+
+  Args:
+    path: as a person gives it.
+
+  Raises:
+    ValueError: it begins with `~`, and there is no such home.
+  """
+  try:
+    return pathlib.Path(path).expanduser()
+  except RuntimeError:
+    raise ValueError(
+      f'There is no home for {os.fspath(path)!r}; set HOME, or name the folder '
+      'in full.'
+    ) from None
+
+
 def data_root(chosen: str | os.PathLike[str] | None = None) -> pathlib.Path:
   """Returns the folder that holds all prepared data.
 
   Args:
     chosen: the folder; `None` or nothing means the one in the environment
-      variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`.
+      variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`. Whoever can have
+      no such folder gets one of this process, with a warning.
   """
-  path = chosen or os.environ.get('JAXNAS_DATA_DIR') or '~/.cache/jaxnas'
-  return pathlib.Path(path).expanduser()
+  if path := chosen or os.environ.get('JAXNAS_DATA_DIR'):
+    return expand(path)
+  try:
+    folder = expand('~/.cache/jaxnas')
+  except ValueError as error:
+    return _passing_root(str(error))
+  there = next(filter(os.path.exists, (folder, *folder.parents)))
+  if there != folder and not os.access(there, os.W_OK):
+    return _passing_root(f'nothing can be written in {there}.')
+  return folder
+
+
+@functools.cache
+def _passing_root(reason: str) -> pathlib.Path:
+  logging.warning(
+    'Prepared data is not kept, unless JAXNAS_DATA_DIR names a folder: %s',
+    reason,
+  )
+  folder = tempfile.mkdtemp(prefix='jaxnas_')
+  atexit.register(shutil.rmtree, folder, ignore_errors=True)
+  return pathlib.Path(folder)
 
 
 def write_whole(
@@ -66,16 +107,11 @@ def write_whole(
 
 def has_array_record() -> bool:
   """Returns whether tensorflow-datasets can write and read array_record."""
-  try:
-    for module in (
-      'array_record.python.array_record_module',
-      'importlib_resources',
-      'tensorflow_datasets',
-    ):
-      importlib.import_module(module)
-  except ImportError:
-    return False
-  return True
+  return not _why_not_importable(
+    'array_record.python.array_record_module',
+    'importlib_resources',
+    'tensorflow_datasets',
+  )
 
 
 def check_tfds(name: str) -> None:
@@ -84,15 +120,34 @@ def check_tfds(name: str) -> None:
   Args:
     name: the dataset that needs it.
   """
-  try:
-    # The second is needed by the first, which does not declare it.
-    for module in ('tensorflow_datasets', 'importlib_resources'):
-      importlib.import_module(module)
-  except ImportError as error:
+  # The second is needed by the first, which does not declare it.
+  reason = _why_not_importable('tensorflow_datasets', 'importlib_resources')
+  if reason:
     raise ValueError(
       f'Dataset {name!r} needs tensorflow-datasets and importlib_resources, '
-      "which are not both installed; install them, or use dataset 'npz'."
-    ) from error
+      f'which can not both be imported ({reason}); install them anew, or use '
+      "dataset 'npz'."
+    )
+
+
+def _why_not_importable(*modules: str) -> str:
+  """Returns why one of some modules cannot be imported, or nothing.
+
+  That a module is not there is expected; what is there and broken is warned of.
+  """
+  for module in modules:
+    try:
+      importlib.import_module(module)
+    except ModuleNotFoundError as error:
+      return str(error)
+    # A package that does not go with the versions of others raises anything.
+    except Exception as error:
+      reason = f'{type(error).__name__}: {" ".join(str(error).split())}'
+      logging.log_first_n(
+        logging.WARNING, '%s can not be imported: %s', 1, module, reason
+      )
+      return reason
+  return ''
 
 
 @contextlib.contextmanager

@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxnas.datasets import prepared
+
 NAMES = ('pydoc', 'ptb', 'text')
 LEVELS = ('word', 'char')
 UNKNOWN = '<unk>'
@@ -295,7 +297,7 @@ def _read_whole(
   """Returns the file that holds all splits of a text, if it is of that kind."""
   if name == 'pydoc':
     return _read_pydoc()
-  path = pathlib.Path(data_dir or '').expanduser()
+  path = prepared.expand(data_dir or '')
   if name != 'text' or not path.is_file():
     return None
   return _read_first(path.parent, (path.name,))
@@ -310,7 +312,7 @@ def _folder(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
     raise ValueError(
       f'Dataset {name!r} needs data_dir, the folder that holds {wanted}.'
     )
-  folder = pathlib.Path(data_dir).expanduser()
+  folder = prepared.expand(data_dir)
   if not folder.is_dir():
     raise FileNotFoundError(
       f'data_dir {str(folder)!r} is not a folder; dataset {name!r} needs one '

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas import npz
+from jaxnas.datasets import prepared
 from jaxnas.types import Choice, Evaluation, Evaluator, SearchSpace, Status
 
 _MAX_SIZE = np.iinfo(np.int32).max
@@ -113,7 +114,7 @@ def load(path: str | os.PathLike[str]) -> Table:
     OSError: the file cannot be read.
     ValueError: it is not such a file; the message names it.
   """
-  path = os.path.expanduser(path)
+  path = os.fspath(prepared.expand(path))
   if not os.path.isfile(path):
     raise FileNotFoundError(
       errno.ENOENT,

@@ -14,10 +14,26 @@ import sys
 from absl import logging
 import jax
 
+from jaxnas.datasets import prepared
+
 MAX_DEVICES = 8
 _DEVICE_COUNT_FLAG = '--xla_force_host_platform_device_count'
 _MULTI_THREAD_FLAG = '--xla_cpu_multi_thread_eigen'
 _OPTIMIZATION_FLAG = '--xla_backend_optimization_level'
+
+# Settings of jax with which runs end, or compute something else; what takes
+# their place; and why.
+_SET_ASIDE = (
+  ('jax_debug_infs', False, 'children that diverge are results here'),
+  ('jax_debug_nans', False, 'children that diverge are results here'),
+  ('jax_disable_jit', False, 'a training is one compiled program'),
+  ('jax_enable_x64', False, 'runs compute in float32'),
+  ('jax_numpy_dtype_promotion', 'standard', 'optax needs it'),
+  *(
+    (f'jax_transfer_guard_{way}', 'allow', 'runs bring data to and fro')
+    for way in ('host_to_device', 'device_to_host', 'device_to_device')
+  ),
+)
 
 
 def use_compilation_cache() -> None:
@@ -27,11 +43,11 @@ def use_compilation_cache() -> None:
   (empty: no cache), and jax's other settings of the cache are left alone.
   """
   if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
-    cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-    folder = pathlib.Path(cache, 'jaxnas', 'xla')
     try:
+      cache = os.environ.get('XDG_CACHE_HOME') or prepared.expand('~/.cache')
+      folder = pathlib.Path(cache, 'jaxnas', 'xla')
       folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
       logging.warning('No compilation cache: %s', error)
       return
     jax.config.update('jax_compilation_cache_dir', str(folder))
@@ -41,6 +57,44 @@ def use_compilation_cache() -> None:
   ):
     if name.upper() not in os.environ:
       jax.config.update(name, value)
+
+
+def set_aside_settings() -> None:
+  """Undoes what the environment asks of jax and a run can not do.
+
+  A line says what it was. What only warns, or checks without a change, stays.
+  """
+  told: dict[str, str] = {}
+  for name, value, reason in _SET_ASIDE:
+    now = getattr(jax.config, name, None)
+    if now in (None, value) or str(now).startswith('log'):
+      continue
+    jax.config.update(name, value)
+    told.setdefault(reason, name.upper())
+  if told:
+    shown = ', '.join(f'{name} ({reason})' for reason, name in told.items())
+    print(f'Set aside from the environment: {shown}.', file=sys.stderr)
+
+
+def check_platform() -> None:
+  """Lets jax look for its devices.
+
+  Raises:
+    ValueError: there is none of the kind that the environment asks for.
+  """
+  try:
+    jax.devices()
+  # Where only an unknown GPU was asked for, jax asserts that it has one.
+  except (RuntimeError, AssertionError) as error:
+    platforms = os.environ.get('JAX_PLATFORMS')
+    reason = ' '.join(str(error).split()).partition(' (')[0].rstrip('.')
+    reason = reason and f' ({reason})'
+    raise ValueError(
+      f'JAX_PLATFORMS is {platforms!r}, which jax can not use here{reason}; '
+      'take it out of the environment, or make it cpu.'
+      if platforms
+      else f'jax can use no device here{reason}; set JAX_PLATFORMS=cpu.'
+    ) from error
 
 
 def prepare_devices(num_devices: int | None = None) -> None:
@@ -86,8 +140,8 @@ def prepare_devices(num_devices: int | None = None) -> None:
     added += f' {_OPTIMIZATION_FLAG}=2'
   os.environ['XLA_FLAGS'] = f'{given} {added}'.strip()
   print(
-    f'On a CPU, {num_devices} devices of one thread each; to change it, set '
-    f'XLA_FLAGS={added!r} with your own values.',
+    f'A CPU counts as {num_devices} devices of one thread each; '
+    '--num_host_devices changes it.',
     file=sys.stderr,
   )
 

@@ -24,6 +24,43 @@ def test_root_is_chosen_or_from_the_environment_or_in_the_home(monkeypatch):
   assert prepared.data_root() == pathlib.Path('someone/.cache/jaxnas')
 
 
+@pytest.fixture
+def passing_root(monkeypatch):
+  """An environment that names no folder, and a root that other tests lack."""
+  monkeypatch.delenv('JAXNAS_DATA_DIR', raising=False)
+  monkeypatch.delenv('HOME', raising=False)
+  prepared._passing_root.cache_clear()
+  yield
+  prepared._passing_root.cache_clear()
+
+
+def test_without_a_home_data_is_kept_by_the_process(
+  monkeypatch, passing_root, caplog
+):
+  monkeypatch.setattr('os.path.expanduser', lambda path: path)
+  folder = prepared.data_root()
+  assert folder.is_dir()
+  assert prepared.data_root() == folder
+  (line,) = caplog.messages
+  assert 'JAXNAS_DATA_DIR' in line
+  with pytest.raises(ValueError, match=r"There is no home for '~/a'; set HOME"):
+    prepared.data_root('~/a')
+
+
+def test_a_home_in_which_nothing_can_be_written(
+  monkeypatch, passing_root, tmp_path, caplog
+):
+  home = tmp_path / 'home'
+  home.mkdir()
+  monkeypatch.setenv('HOME', str(home))
+  monkeypatch.setattr('os.access', lambda *_: False)
+  assert prepared.data_root() != home / '.cache/jaxnas'
+  assert f'nothing can be written in {home}' in caplog.text
+  # What was prepared before can still be read.
+  (home / '.cache/jaxnas').mkdir(parents=True)
+  assert prepared.data_root() == home / '.cache/jaxnas'
+
+
 def test_folder_appears_whole_and_alone(tmp_path):
   prepared.write_whole(tmp_path / 'a' / 'b', _write)
   assert (tmp_path / 'a' / 'b' / 'file').read_text() == 'text'
@@ -60,6 +97,19 @@ def test_missing_package_is_named(monkeypatch, module):
   monkeypatch.setitem(sys.modules, module, None)
   assert not prepared.has_array_record()
   with pytest.raises(ValueError, match=r"'mnist' needs tensorflow-datasets"):
+    prepared.check_tfds('mnist')
+
+
+@pytest.mark.parametrize('error', [TypeError, AttributeError, ImportError])
+def test_a_broken_package_is_as_good_as_none(monkeypatch, error):
+  def fail(name):
+    raise error('Descriptors cannot be\ncreated directly.')
+
+  monkeypatch.setattr(prepared.importlib, 'import_module', fail)
+  assert not prepared.has_array_record()
+  with pytest.raises(
+    ValueError, match=f'{error.__name__}: Descriptors cannot be '
+  ):
     prepared.check_tfds('mnist')
 
 

@@ -8,8 +8,10 @@ import errno
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 from absl import flags
 import pytest
@@ -30,6 +32,8 @@ import json
 import os
 import pathlib
 import signal
+import threading
+import time
 
 import jax
 
@@ -39,7 +43,9 @@ from experiments import launch
 @dataclasses.dataclass(frozen=True)
 class Config:
   steps: int = launch.setting(3, 'How many steps.')
-  task: str = launch.setting('text', 'What to do.', choices=('text', 'stop'))
+  task: str = launch.setting(
+    'text', 'What to do.', choices=('text', 'stop', 'block', 'stay', 'say')
+  )
   num_host_devices: int | None = launch.setting(2, 'How many CPU devices.')
 
   def __post_init__(self):
@@ -47,11 +53,29 @@ class Config:
       raise ValueError(f'steps must be positive,\\n  got {self.steps}.')
 
 
+def train():
+  return jax.jit(
+    lambda x: jax.lax.fori_loop(0, 2**31 - 1, lambda _, x: x * 1.1 - 0.1, x)
+  )(1.0).block_until_ready()
+
+
 def run(config, workdir):
+  # A shell starts what runs in its background without this handler.
+  signal.signal(signal.SIGINT, signal.default_int_handler)
   if config.task == 'stop':
-    # A shell starts what runs in its background without this handler.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.kill(os.getpid(), signal.SIGINT)
+  if config.task == 'block':
+    print('blocks', flush=True)
+    train()
+  if config.task == 'stay':
+    threading.Thread(target=train).start()
+    time.sleep(1)
+    print('stays', flush=True)
+    time.sleep(60)
+  if config.task == 'say':
+    for _ in range(config.steps):
+      print('J\\u00fcrgen \\udcff')
+    return
   pathlib.Path(workdir).mkdir(parents=True)
   jax.jit(lambda x: x + 1)(1.0)
   print(json.dumps(dataclasses.asdict(config) | {
@@ -180,6 +204,12 @@ def raises(error):
     (OSError(errno.ENOSPC, 'No space left'), 'error: No space left', 1),
     (FileNotFoundError('no such cell'), 'error: no such cell', 1),
     (
+      MemoryError('Unable to allocate 8 TiB.'),
+      'error: there is not enough memory (Unable to allocate 8 TiB); make '
+      'batches, blocks or networks smaller, or free some.',
+      1,
+    ),
+    (
       KeyboardInterrupt(),
       'error: interrupted; the same command continues the run.',
       130,
@@ -190,7 +220,7 @@ def test_an_error_is_one_line_and_an_exit_code(capsys, error, line, code):
   assert launch.report_errors(raises(error)) == code
   captured = capsys.readouterr()
   assert captured.err == line + '\n'
-  assert not captured.out
+  assert not captured.out.strip()
   with pytest.raises(type(error)):
     launch.report_errors(raises(error), debug=True)
 
@@ -199,8 +229,9 @@ def test_success_and_bugs_pass_through(capsys):
   assert launch.report_errors(lambda: None) == 0
   assert launch.report_errors(raises(KeyboardInterrupt()), resumes=False) == 130
   assert capsys.readouterr().err == 'error: interrupted.\n'
-  with pytest.raises(ZeroDivisionError):
-    launch.report_errors(lambda: 1 / 0)
+  for bug in (ZeroDivisionError(), AssertionError(), RuntimeError('no')):
+    with pytest.raises(type(bug)):
+      launch.report_errors(raises(bug))
 
 
 @pytest.fixture(scope='module')
@@ -210,20 +241,28 @@ def home(tmp_path_factory):
   return folder
 
 
-def run_toy(home, *arguments):
-  environment = {
+def toy_environment(home, **changes):
+  kept = {
     name: value
     for name, value in os.environ.items()
     if not name.startswith(('JAX_', 'XLA_', 'XDG_'))
-  } | {
-    'HOME': str(home),
-    'JAX_PLATFORMS': 'cpu',
-    'PYTHONPATH': os.pathsep.join([str(ROOT), str(home)]),
   }
+  return (
+    kept
+    | {
+      'HOME': str(home),
+      'JAX_PLATFORMS': 'cpu',
+      'PYTHONPATH': os.pathsep.join([str(ROOT), str(home)]),
+    }
+    | changes
+  )
+
+
+def run_toy(home, *arguments, **changes):
   return subprocess.run(
     [sys.executable, '-m', 'toy', *arguments],
     cwd=home,
-    env=environment,
+    env=toy_environment(home, **changes),
     capture_output=True,
     text=True,
     timeout=120,
@@ -242,8 +281,10 @@ def test_the_command_line_reaches_run(home):
     'cache': str(home / '.cache/jaxnas/xla'),
   }
   assert (home / 'runs/toy').is_dir()
-  assert len(result.stderr.splitlines()) == 1, result.stderr
-  assert 'xla_force_host_platform_device_count=2' in result.stderr
+  assert result.stderr == (
+    'A CPU counts as 2 devices of one thread each; --num_host_devices changes '
+    'it.\n'
+  )
 
 
 @pytest.mark.parametrize(
@@ -264,6 +305,100 @@ def test_the_command_fails_in_one_line(home, arguments, line, code):
   assert result.returncode == code
   assert result.stderr.startswith(f'error: {line}')
   assert len(result.stderr.splitlines()) == 1, result.stderr
+
+
+@pytest.mark.parametrize(
+  ('task', 'word', 'num_signals'),
+  [('block', 'blocks', 1), ('block', 'blocks', 2), ('stay', 'stays', 1)],
+)
+def test_an_interruption_ends_it_whatever_xla_does(
+  home, task, word, num_signals
+):
+  process = subprocess.Popen(
+    [sys.executable, '-m', 'toy', '--workdir=a', f'--task={task}'],
+    cwd=home,
+    env=toy_environment(home),
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  try:
+    while process.stdout.readline().strip() != word:
+      assert process.poll() is None, process.stderr.read()
+    time.sleep(1)
+    began = time.monotonic()
+    for _ in range(num_signals):
+      process.send_signal(signal.SIGINT)
+      time.sleep(0.1)
+    _, said = process.communicate(timeout=20)
+    seconds = time.monotonic() - began
+  finally:
+    process.kill()
+  assert process.returncode == 130
+  assert said.splitlines()[1:] == [
+    'error: interrupted; the same command continues the run.'
+  ]
+  assert seconds < (5 if num_signals == 1 else 2)
+
+
+@pytest.mark.parametrize('platform', ['cuda', 'cpux'])
+def test_a_platform_that_is_not_there_is_one_line(home, platform):
+  result = run_toy(
+    home, '--workdir=b', '--num_host_devices=1', JAX_PLATFORMS=platform
+  )
+  assert result.returncode == 1
+  assert result.stderr.startswith(
+    f"error: JAX_PLATFORMS is '{platform}', which"
+  )
+  assert len(result.stderr.splitlines()) == 1, result.stderr
+
+
+def test_what_can_not_be_shown_is_spelled(home):
+  result = run_toy(
+    home, '--workdir=b', '--task=say', '--steps=1', PYTHONIOENCODING='ascii'
+  )
+  assert result.returncode == 0, result.stderr
+  assert result.stdout == 'J\\xfcrgen \\udcff\n'
+
+
+@pytest.mark.parametrize(
+  ('redirection', 'code', 'line'),
+  [
+    ('>&-', 0, ''),
+    ('<&- >&-', 0, ''),
+    (
+      '>/dev/full',
+      1,
+      'error: the standard output can not be written: No space left on device; '
+      'the same command continues the run.\n',
+    ),
+    (
+      '| head -n 1; exit ${PIPESTATUS[0]}',
+      1,
+      'error: the reader of the standard output has left; the same command '
+      'continues the run.\n',
+    ),
+  ],
+)
+def test_an_output_that_is_gone_is_a_line_at_most(
+  home, redirection, code, line
+):
+  if redirection == '>/dev/full' and not os.path.exists('/dev/full'):
+    pytest.skip('This system has no disk that is always full.')
+  result = subprocess.run(
+    [
+      'bash',
+      '-c',
+      f'{sys.executable} -m toy --workdir=c --task=say --steps=9999 '
+      f'--num_host_devices=1 {redirection}',
+    ],
+    cwd=home,
+    env=toy_environment(home),
+    capture_output=True,
+    text=True,
+    timeout=60,
+  )
+  assert (result.returncode, result.stderr) == (code, line)
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,9 @@ def test_one_line_says_what_was_set(capsys, monkeypatch):
     '--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=2'
   )
   assert os.environ['XLA_FLAGS'] == added
-  lines = capsys.readouterr().err.splitlines()
-  assert len(lines) == 1
-  assert f"XLA_FLAGS='{added}'" in lines[0]
+  (line,) = capsys.readouterr().err.splitlines()
+  assert len(line) < 80
+  assert '4 devices of one thread each; --num_host_devices' in line
 
 
 def test_an_accelerators_programs_are_compiled_as_ever(monkeypatch):
@@ -124,6 +124,62 @@ def test_bad_device_counts_are_named(monkeypatch):
 
 def test_cores_are_those_of_this_process():
   assert 1 <= host._num_cores() <= os.cpu_count()
+
+
+def test_settings_that_no_run_can_have_are_set_aside(
+  monkeypatch, capsys, updates
+):
+  host.set_aside_settings()
+  assert not updates
+  assert not capsys.readouterr().err
+  for name, value in (
+    ('jax_debug_nans', True),
+    ('jax_enable_x64', True),
+    ('jax_numpy_dtype_promotion', 'strict'),
+    ('jax_transfer_guard_host_to_device', 'disallow'),
+    ('jax_transfer_guard_device_to_host', 'log'),
+  ):
+    monkeypatch.setattr(type(jax.config), name, value, raising=False)
+  host.set_aside_settings()
+  assert updates == {
+    'jax_debug_nans': False,
+    'jax_enable_x64': False,
+    'jax_numpy_dtype_promotion': 'standard',
+    'jax_transfer_guard_host_to_device': 'allow',
+  }
+  (line,) = capsys.readouterr().err.splitlines()
+  for name in updates:
+    assert name.upper() in line
+
+
+def test_all_settings_that_are_set_aside_exist():
+  for name, value, _ in host._SET_ASIDE:
+    assert getattr(jax.config, name) in (None, value)
+
+
+@pytest.mark.parametrize('error', [RuntimeError('no such'), AssertionError()])
+def test_a_platform_that_is_not_there_is_named(monkeypatch, error):
+  def devices():
+    raise error
+
+  monkeypatch.setattr(jax, 'devices', devices)
+  monkeypatch.setenv('JAX_PLATFORMS', 'gpux')
+  with pytest.raises(
+    ValueError, match="JAX_PLATFORMS is 'gpux', which jax can"
+  ):
+    host.check_platform()
+  monkeypatch.delenv('JAX_PLATFORMS')
+  with pytest.raises(ValueError, match='jax can use no device here'):
+    host.check_platform()
+
+
+def test_without_a_home_nothing_is_cached(monkeypatch, updates, caplog):
+  monkeypatch.delenv('XDG_CACHE_HOME')
+  monkeypatch.setattr(os.path, 'expanduser', lambda path: path)
+  host.use_compilation_cache()
+  assert not updates
+  assert 'No compilation cache: There is no home' in caplog.text
+  assert not pathlib.Path('~').exists()
 
 
 def test_the_cache_has_a_folder_of_its_own(tmp_path, updates):
