@@ -304,6 +304,7 @@ def make_experiment(
       contestants=field.contestants(log.trials),
       trainers=field.trainers,
       learning_rates=config.retrain_learning_rates,
+      num_selection_seeds=config.num_selection_seeds,
       num_seeds=config.num_seeds,
       num_steps=config.retrain_steps,
       key=key,
@@ -441,12 +442,20 @@ def _estimate(
     timing = makers.measure(space, route, config.learning_rate)
   # Its own programs for retraining take about as long to compile as a route's.
   once = timing.child if route == 'compiled' else timing.once / 2
-  num_contestants = num_retrained / config.num_jobs
+  num_contestants = len(_BASELINES) + config.num_searches * config.num_winners
+  # Each has about as many of the trainings that are left.
+  num_contestants *= num_retrained / config.num_retrainings(len(_BASELINES))
   return (
     num_searched * (timing.child + config.num_steps * timing.step)
     + num_retrained * config.retrain_steps * timing.step
     + num_contestants * once
   )
+
+
+_BASELINES = {
+  'plain chain': known_conv_nets.make_chain,
+  'densely connected': known_conv_nets.make_dense,
+}
 
 
 class _Field:
@@ -462,30 +471,19 @@ class _Field:
   ):
     self._config, self._space, self._makers = config, space, makers
     self.trainers: dict[str, retraining_lib.Trainer] = {}
-    self.num_retrainings = config.num_jobs * (
-      2 + len(config.strategies) * config.num_winners
-    )
+    self.num_retrainings = config.num_retrainings(len(_BASELINES))
 
   def contestants(self, trials):
-    """Returns the baselines, and the best of each arm.
+    """Returns the baselines, and the best of each search.
 
     The baselines have about as many parameters as that network of all found
     whose reward in the search was the highest.
     """
     config = self._config
-    best = [
-      (name, trial)
-      for name in reversed(config.strategies)
-      for trial in retraining_lib.top(trials, name, config.num_winners)
-    ]
+    best = list(search_settings.winners(config, trials))
     found = [
-      self._contestant(
-        f'{name} #{trial.number}',
-        name,
-        self._space.decode(np.array(trial.tokens)),
-        trial.tokens,
-      )
-      for name, trial in best
+      self._contestant(self._space.decode(np.array(trial.tokens)), **fields)
+      for fields, trial in best
     ]
     num_params = None
     if found:
@@ -493,10 +491,7 @@ class _Field:
       num_params = found[winner].num_params
     baselines = [
       self._baseline(label, make_net, num_params)
-      for label, make_net in (
-        ('plain chain', known_conv_nets.make_chain),
-        ('densely connected', known_conv_nets.make_dense),
-      )
+      for label, make_net in _BASELINES.items()
     ]
     return (*baselines, *found)
 
@@ -521,9 +516,9 @@ class _Field:
       total = config.num_layers + retraining_lib.equal_features(
         count, num_params, max_features=num_params
       )
-    return self._contestant(label, label, make(total), None)
+    return self._contestant(make(total), label=label, group=label)
 
-  def _contestant(self, label, group, net, tokens):
+  def _contestant(self, net, label, **fields):
     dataset = self._makers.dataset
     if label not in self.trainers:
       self.trainers[label] = retraining_lib.Trainer(
@@ -531,12 +526,11 @@ class _Field:
       )
     return retraining_lib.Contestant(
       label=label,
-      group=group,
       trainer=label,
       num_params=net.num_params(dataset.image_shape[2], dataset.num_classes),
       num_multiply_adds=_multiply_adds(dataset, net),
       architecture=net,
-      tokens=tokens,
+      **fields,
     )
 
 

@@ -103,8 +103,17 @@ class Config(search_settings.Settings):
     'The grid of usual settings; others have their own.',
     above=0.0,
   )
+  num_selection_seeds: int = setting(
+    4,
+    'Retrainings of each at each learning rate, which choose.',
+    low=1,
+    high=bounds.MAX_ITEMS,
+  )
   num_seeds: int = setting(
-    8, 'Retrainings at each learning rate.', low=2, high=bounds.MAX_ITEMS
+    8,
+    'Fresh ones of the chosen, which are reported.',
+    low=2,
+    high=bounds.MAX_ITEMS,
   )
 
 
@@ -176,6 +185,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
       contestants=field.contestants(log.trials),
       trainers={'perceptron': retraining_lib.Trainer(children.runner, list)},
       learning_rates=config.retrain_learning_rates,
+      num_selection_seeds=config.num_selection_seeds,
       num_seeds=config.num_seeds,
       num_steps=config.retrain_steps,
       key=key,
@@ -357,13 +367,10 @@ class _Field:
   def __init__(self, config: Config, space: SearchSpace, children: _Children):
     self._config, self._space, self._children = config, space, children
     self._trials: list[Any] = []
-    num_found = len(config.strategies) * config.num_winners
-    self.num_retrainings = config.num_seeds * (
-      len(config.retrain_learning_rates) + num_found
-    )
+    self.num_retrainings = config.num_retrainings(1, num_rates_of_found=1)
 
   def contestants(self, trials):
-    """Returns what people take without a search, and the best of each arm.
+    """Returns what people take without a search, and the best of each search.
 
     Args:
       trials: the log's; all of them are in the picture.
@@ -371,19 +378,16 @@ class _Field:
     config = self._config
     self._trials = [each for each in trials if each.arm != search_lib.RETRAIN]
     usual = self._contestant(
-      'usual settings', _usual(config), group='usual settings'
+      _usual(config), label='usual settings', group='usual settings'
     )
     found = [
       self._contestant(
-        f'{name} #{trial.number}',
         self._space.decode(np.array(trial.tokens)),
-        group=name,
-        tokens=trial.tokens,
         learning_rates=(trial.architecture['learning_rate'],),
+        **fields,
       )
-      for name in reversed(config.strategies)
-      for trial in retraining_lib.top(
-        trials, name, config.num_winners, self._space.canonical
+      for fields, trial in search_settings.winners(
+        config, trials, self._space.canonical
       )
     ]
     return (usual, *found)
@@ -408,9 +412,8 @@ class _Field:
       path, self._space.decisions, arms, architecture, f'best: {label}'
     )
 
-  def _contestant(self, label, values, **fields):
+  def _contestant(self, values, **fields):
     return retraining_lib.Contestant(
-      label=label,
       trainer='perceptron',
       num_params=self._children.num_params(values),
       architecture=spaces.Hyperparameters.from_json(values),

@@ -150,6 +150,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
       contestants=field.contestants(log.trials),
       trainers=field.trainers,
       learning_rates=config.retrain_learning_rates,
+      num_selection_seeds=config.num_selection_seeds,
       num_seeds=config.num_seeds,
       num_steps=config.retrain_steps,
       key=key,
@@ -249,14 +250,16 @@ class _Field:
         self.assemble,
       )
     }
-    num_jobs = config.num_jobs
+    # The most trainings of one known cell at a time.
+    num_jobs = max(
+      len(config.retrain_learning_rates) * config.num_selection_seeds,
+      config.num_seeds,
+    )
     self._baselines = [
       self._add_baseline('LSTM', cells.LSTMCell, num_jobs),
       self._add_nascell(num_jobs),
     ]
-    self.num_retrainings = num_jobs * (
-      len(self._baselines) + len(config.strategies) * config.num_winners
-    )
+    self.num_retrainings = config.num_retrainings(len(self._baselines))
 
   def _count(self, make_cell, features):
     recipe = dataclasses.replace(self._recipe, features=features)
@@ -298,20 +301,17 @@ class _Field:
     )
 
   def contestants(self, trials):
-    """Returns the known cells, and the best of each arm."""
+    """Returns the known cells, and the best of each search."""
     found = [
       retraining_lib.Contestant(
-        label=f'{name} #{trial.number}',
-        group=name,
         trainer='space',
         features=self._recipe.features,
         num_params=self._num_params,
         architecture=self._space.decode(np.array(trial.tokens)),
-        tokens=trial.tokens,
+        **fields,
       )
-      for name in reversed(self._config.strategies)
-      for trial in retraining_lib.top(
-        trials, name, self._config.num_winners, self._space.canonical
+      for fields, trial in search_settings.winners(
+        self._config, trials, self._space.canonical
       )
     ]
     return (*self._baselines, *found)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 from typing import Any
 
@@ -13,7 +13,9 @@ import jax
 import numpy as np
 
 from experiments import bounds, launch, strategy_settings
+from jaxnas import retraining
 from jaxnas import search as search_lib
+from jaxnas.records import trial_log
 from jaxnas.strategies import fixed
 from jaxnas.types import Controller, SearchSpace
 
@@ -37,7 +39,7 @@ class Settings(strategy_settings.StrategySettings):
   )
   num_repeats: int = setting(
     1,
-    'Repeats of each arm; they share the trials.',
+    'Searches of each strategy; they share the trials.',
     low=1,
     high=bounds.MAX_ITEMS,
   )
@@ -46,10 +48,19 @@ class Settings(strategy_settings.StrategySettings):
   )
   reevaluate_duplicates: bool = setting(False, 'Train repeated ones again.')
   num_winners: int = setting(
-    3, 'Best of each arm that are retrained.', low=1, high=bounds.MAX_ITEMS
+    3, 'Best of each search that are retrained.', low=1, high=bounds.MAX_ITEMS
+  )
+  num_selection_seeds: int = setting(
+    2,
+    'Retrainings of each at each learning rate, which choose.',
+    low=1,
+    high=bounds.MAX_ITEMS,
   )
   num_seeds: int = setting(
-    3, 'Retrainings at each learning rate.', low=2, high=bounds.MAX_ITEMS
+    5,
+    'Fresh ones of the chosen, which are reported.',
+    low=2,
+    high=bounds.MAX_ITEMS,
   )
   retrain_learning_rates: tuple[float, ...] = setting(
     (0.005, 0.01, 0.02), 'The grid, the same for all.', above=0.0
@@ -71,12 +82,30 @@ class Settings(strategy_settings.StrategySettings):
   @property
   def round_size(self) -> int:
     """How many architectures all arms propose in a round."""
-    return len(self.strategies) * self.num_repeats * self.trials_per_update
+    return self.num_searches * self.trials_per_update
 
   @property
-  def num_jobs(self) -> int:
-    """How many retrainings a contestant has."""
-    return len(self.retrain_learning_rates) * self.num_seeds
+  def num_searches(self) -> int:
+    """How many searches there are."""
+    return len(self.strategies) * self.num_repeats
+
+  def num_retrainings(
+    self, num_known: int, num_rates_of_found: int | None = None
+  ) -> int:
+    """Returns how many retrainings there are at most.
+
+    Args:
+      num_known: how many known architectures take part.
+      num_rates_of_found: at how many learning rates what was found is trained;
+        at all by default.
+    """
+    num_rates = len(self.retrain_learning_rates)
+    if num_rates_of_found is None:
+      num_rates_of_found = num_rates
+    num_found = self.num_searches * self.num_winners
+    num_choices = num_known * num_rates + num_found * num_rates_of_found
+    num_entries = num_known + self.num_searches
+    return num_choices * self.num_selection_seeds + num_entries * self.num_seeds
 
 
 def check(settings: Settings, num_steps: int) -> None:
@@ -148,10 +177,10 @@ def make_arms(
         len(known),
         len(known),
         role=search_lib.Role.KNOWN,
+        label='known architectures',
       )
     )
-  num_arms = len(config.strategies) * config.num_repeats
-  num_trials = config.num_trials // num_arms
+  num_trials = config.num_trials // config.num_searches
   if 'evolution' in config.strategies and num_trials <= config.population_size:
     raise ValueError(
       f'evolution draws population_size ({config.population_size}) '
@@ -178,3 +207,32 @@ def make_arms(
       for repeat in range(config.num_repeats)
     )
   return tuple(arms)
+
+
+def winners(
+  config: Settings,
+  trials: Sequence[trial_log.Trial],
+  canonical: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> Iterator[tuple[dict[str, Any], trial_log.Trial]]:
+  """Yields the best trials of every search, which are retrained.
+
+  Args:
+    config: the settings.
+    trials: the log.
+    canonical: makes the tokens of equal architectures equal.
+
+  Yields:
+    What the trial decides of a `retraining.Contestant`, and the trial.
+  """
+  for name in reversed(config.strategies):
+    for repeat in range(config.num_repeats):
+      for trial in retraining.top(
+        trials, name, config.num_winners, canonical, repeat
+      ):
+        fields = {
+          'label': f'{name} #{trial.number}',
+          'group': name,
+          'repeat': repeat,
+          'tokens': trial.tokens,
+        }
+        yield fields, trial

@@ -3,17 +3,22 @@
 
 """Retrains winners and known architectures at equal cost, and compares them.
 
-A search's best reward is flattered by luck. Here every contestant trains anew
-with the same fresh seeds, the same number of steps and the same small grid of
-learning rates, unless the learning rate is what was searched; it is chosen on
-validation data, and what is compared is measured on data that no reward and no
-choice came from.
+A search's best reward is flattered by luck, and so is the best of any trainings
+that a choice was made by. So this has two stages. In the first, the selection,
+every contestant trains at every learning rate of a small grid, unless the
+learning rate is what was searched; the mean validation measure chooses one
+contestant, at one rate, of each *entry*: of what one search found, or of a
+known architecture. In the second only those train, with fresh seeds that took
+part in no choice. What is told of them are these trainings alone, measured on
+data that no reward and no choice came from.
 """
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
+import functools
 import itertools
 from typing import Any, NamedTuple
 import zlib
@@ -48,8 +53,7 @@ class Contestant:
 
   Attributes:
     label: names the contestant in the log, as `'reinforce #12'`.
-    group: the row of the table that it stands for, as `'reinforce'`; the best
-      of a group by validation is shown.
+    group: what it stands for in the comparison, as `'reinforce'`.
     trainer: which trainer trains it.
     num_params: how many parameters it has.
     features: its hidden units, where that is a choice of the comparison.
@@ -58,6 +62,8 @@ class Contestant:
     tokens: its tokens, if it comes from the search.
     learning_rates: its own grid, where the learning rate is part of what was
       found; that of the retraining by default.
+    repeat: which search of the group found it. Of one group and repeat one is
+      chosen.
   """
 
   label: str
@@ -69,6 +75,12 @@ class Contestant:
   architecture: Architecture | None = None
   tokens: tuple[int, ...] | None = None
   learning_rates: tuple[float, ...] | None = None
+  repeat: int = 0
+
+  @property
+  def entry(self) -> tuple[str, int]:
+    """What it is one candidate of: a group, and a repeat of it."""
+    return self.group, self.repeat
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +91,9 @@ class Retraining:
     contestants: in the order of the table.
     trainers: by the name that contestants use.
     learning_rates: the grid of contestants that have none of their own.
-    num_seeds: trainings of each contestant at each learning rate.
+    num_selection_seeds: trainings of each contestant at each learning rate,
+      which choose one of every entry.
+    num_seeds: fresh trainings of each that was chosen, which are reported.
     num_steps: how long each trains.
     key: the run's random key.
     reward: what the log says each training was worth.
@@ -89,6 +103,7 @@ class Retraining:
   contestants: tuple[Contestant, ...]
   trainers: Mapping[str, Trainer]
   learning_rates: tuple[float, ...]
+  num_selection_seeds: int
   num_seeds: int
   num_steps: int
   key: jax.Array
@@ -103,6 +118,11 @@ class Retraining:
         raise ValueError(
           f'Retraining needs positive learning rates, got {list(rates)}.'
         )
+    if self.num_selection_seeds < 1:
+      raise ValueError(
+        'Retraining needs at least 1 seed to choose by, got '
+        f'num_selection_seeds {self.num_selection_seeds}.'
+      )
     if self.num_seeds < 2:
       raise ValueError(
         'Retraining needs at least 2 seeds to show a spread, got '
@@ -116,7 +136,11 @@ class Retraining:
     return contestant.learning_rates
 
 
+_SELECTION, _REPORT = 'selection', 'report'
+
+
 class _Job(NamedTuple):
+  stage: str
   contestant: Contestant
   learning_rate: float
   seed: int
@@ -124,6 +148,7 @@ class _Job(NamedTuple):
   @property
   def identity(self) -> tuple[Any, ...]:
     return (
+      self.stage,
       self.contestant.label,
       self.contestant.features,
       self.contestant.num_params,
@@ -137,21 +162,24 @@ def top(
   arm: str,
   count: int,
   canonical: Callable[[np.ndarray], np.ndarray] = np.asarray,
+  repeat: int = 0,
 ) -> list[trial_log.Trial]:
-  """Returns an arm's best distinct trials, over all its repeats.
+  """Returns the best distinct trials of one search.
 
   Args:
     trials: the log.
     arm: the arm's name.
     count: how many at most; trials that failed are not among them.
-    canonical: makes the tokens of equal architectures equal; repeats of an arm
-      may have found the same one.
+    canonical: makes the tokens of equal architectures equal.
+    repeat: which repeat of the arm.
   """
   best: dict[bytes, trial_log.Trial] = {}
   candidates = [
     trial
     for trial in trials
-    if trial.arm == arm and trial.duplicate_of is None and trial.status == 'ok'
+    if (trial.arm, trial.repeat) == (arm, repeat)
+    and trial.duplicate_of is None
+    and trial.status == 'ok'
   ]
   for trial in sorted(candidates, key=lambda trial: -trial.reward):
     tokens = canonical(np.array(trial.tokens, np.int32))
@@ -160,8 +188,13 @@ def top(
 
 
 def num_left(retraining: Retraining, log: trial_log.TrialLog) -> int:
-  """Returns how many trainings the log does not have yet."""
-  return len(_jobs_left(retraining, log))
+  """Returns how many trainings the log does not have yet, of both stages."""
+  recorded = _recorded(retraining, log)
+  left = _left(_selection_jobs(retraining), recorded)
+  if left:
+    entries = {contestant.entry for contestant in retraining.contestants}
+    return len(left) + len(entries) * retraining.num_seeds
+  return len(_left(_report_jobs(retraining, recorded), recorded))
 
 
 def run(
@@ -171,110 +204,80 @@ def run(
 ) -> None:
   """Runs the trainings that the log does not have yet.
 
+  What is chosen follows from the log alone, so a run that was killed goes on
+  where it was, in either stage.
+
   Args:
     retraining: what is retrained and how.
     log: gets a trial of the arm `search.RETRAIN` for each training.
     on_trials: told of new trials as they are recorded.
   """
-  left = _jobs_left(retraining, log)
-  key = jax.random.fold_in(retraining.key, zlib.crc32(b'retrain'))
-  for name, group in itertools.groupby(
-    left, key=lambda job: job.contestant.trainer
-  ):
-    trainer = retraining.trainers[name]
-    for block in _blocks(list(group), trainer.runner.block_size):
-      programs = None
-      if trainer.assemble is not None:
-        programs = trainer.assemble(
-          [job.contestant.architecture for job in block]
-        )
-      keys = jax.vmap(lambda seed: jax.random.fold_in(key, seed))(
-        np.array([job.seed for job in block], np.uint32)
-      )
-      try:
-        metrics = trainer.runner.run(
-          keys,
-          programs,
-          [job.learning_rate for job in block],
-          retraining.num_steps,
-          splits=('validation', 'report'),
-        )
-      except Exception as error:
-        # Where a trainer has one contestant, no other is to suffer from it.
-        if trainer.assemble is not None or not memory.is_exhausted(error):
-          raise
-        metrics = {
-          'is_alive': np.zeros(len(block), bool),
-          rewards.OUT_OF_MEMORY: np.ones(len(block), bool),
-        }
-      trials = _to_trials(retraining, block, metrics, len(log.trials))
-      log.append(trials)
-      if on_trials is not None:
-        on_trials(trials)
+  recorded = _recorded(retraining, log)
+  _train(
+    retraining, _left(_selection_jobs(retraining), recorded), log, on_trials
+  )
+  recorded = _recorded(retraining, log)
+  jobs = _report_jobs(retraining, recorded)
+  _train(retraining, _left(jobs, recorded), log, on_trials)
 
 
 class Result(NamedTuple):
-  """How a contestant did at its best learning rate.
+  """How the contestant did that was chosen of an entry.
 
   Attributes:
     contestant: who.
-    learning_rate: the best by mean validation measure over the seeds.
-    validation: the validation measure of each seed; infinitely bad where it
-      failed.
-    report: the report measure of each seed, likewise.
+    learning_rate: at which of its learning rates.
+    num_contestants: of how many it was chosen.
+    selection: the validation measure of each training that it was chosen by;
+      infinitely bad where it failed. Flattered by the choice.
+    validation: the validation measure of each fresh training, likewise.
+    report: the report measure of each fresh training, likewise.
   """
 
   contestant: Contestant
   learning_rate: float
+  num_contestants: int
+  selection: np.ndarray
   validation: np.ndarray
   report: np.ndarray
 
 
 def results(retraining: Retraining, log: trial_log.TrialLog) -> list[Result]:
-  """Returns how every contestant did.
+  """Returns how the chosen contestant of every entry did.
 
   Args:
     retraining: what was retrained.
     log: has all its trainings.
   """
-  by_identity = _recorded(retraining, log)
-  rows = []
-  for contestant in retraining.contestants:
-    options = []
-    for learning_rate in retraining.grid(contestant):
-      trials = [
-        by_identity[_Job(contestant, learning_rate, seed).identity]
-        for seed in range(retraining.num_seeds)
-      ]
-      validation, report = (
-        np.array(
-          [
-            trial.metrics[f'{split}_{retraining.measure.name}']
-            if trial.status == 'ok'
-            else retraining.measure.worst
-            for trial in trials
-          ]
-        )
-        for split in ('validation', 'report')
-      )
-      options.append(Result(contestant, learning_rate, validation, report))
-    rows.append(
-      retraining.measure.best(options, lambda option: option.validation.mean())
+  recorded = _recorded(retraining, log)
+  num_contestants = collections.Counter(
+    contestant.entry for contestant in retraining.contestants
+  )
+
+  def measured(job, split):
+    seeds = (
+      retraining.num_selection_seeds
+      if job.stage == _SELECTION
+      else retraining.num_seeds
     )
-  return rows
+    return np.array(
+      [
+        _measured(retraining, recorded[job._replace(seed=seed).identity], split)
+        for seed in range(seeds)
+      ]
+    )
 
-
-def best_of_groups(
-  rows: Sequence[Result], measure: statistics.Measure
-) -> dict[str, Result]:
-  """Returns the best contestant of each group by mean validation measure."""
-  groups: dict[str, list[Result]] = {}
-  for row in rows:
-    groups.setdefault(row.contestant.group, []).append(row)
-  return {
-    group: measure.best(members, lambda row: row.validation.mean())
-    for group, members in groups.items()
-  }
+  return [
+    Result(
+      job.contestant,
+      job.learning_rate,
+      num_contestants[job.contestant.entry],
+      measured(job, 'validation'),
+      measured(job._replace(stage=_REPORT), 'validation'),
+      measured(job._replace(stage=_REPORT), 'report'),
+    )
+    for job in _chosen(retraining, recorded)
+  ]
 
 
 def equal_features(
@@ -299,21 +302,75 @@ def equal_features(
   )
 
 
-def _jobs(retraining: Retraining) -> list[_Job]:
-  jobs = [
-    _Job(contestant, learning_rate, seed)
-    for contestant in retraining.contestants
-    for learning_rate in retraining.grid(contestant)
-    for seed in range(retraining.num_seeds)
-  ]
+def _selection_jobs(retraining: Retraining) -> list[_Job]:
+  return _ordered(
+    retraining,
+    [
+      _Job(_SELECTION, contestant, learning_rate, seed)
+      for contestant in retraining.contestants
+      for learning_rate in retraining.grid(contestant)
+      for seed in range(retraining.num_selection_seeds)
+    ],
+  )
+
+
+def _report_jobs(retraining: Retraining, recorded: _Recorded) -> list[_Job]:
+  return _ordered(
+    retraining,
+    [
+      job._replace(stage=_REPORT, seed=seed)
+      for job in _chosen(retraining, recorded)
+      for seed in range(retraining.num_seeds)
+    ],
+  )
+
+
+def _ordered(retraining: Retraining, jobs: list[_Job]) -> list[_Job]:
   # One trainer after another, so that blocks are full; the order is kept.
   names = list(retraining.trainers)
   return sorted(jobs, key=lambda job: names.index(job.contestant.trainer))
 
 
-def _recorded(retraining, log) -> dict[tuple[Any, ...], trial_log.Trial]:
+def _chosen(retraining: Retraining, recorded: _Recorded) -> list[_Job]:
+  """Returns one selection job of each entry: the one that was best."""
+  entries: dict[tuple[str, int], list[_Job]] = {}
+  for contestant in retraining.contestants:
+    entries.setdefault(contestant.entry, []).extend(
+      _Job(_SELECTION, contestant, learning_rate, 0)
+      for learning_rate in retraining.grid(contestant)
+    )
+
+  def mean(job):
+    return np.mean(
+      [
+        _measured(
+          retraining,
+          recorded[job._replace(seed=seed).identity],
+          'validation',
+        )
+        for seed in range(retraining.num_selection_seeds)
+      ]
+    )
+
+  return [retraining.measure.best(jobs, mean) for jobs in entries.values()]
+
+
+def _measured(
+  retraining: Retraining, trial: trial_log.Trial, split: str
+) -> float:
+  if trial.status != 'ok':
+    return retraining.measure.worst
+  return trial.metrics[f'{split}_{retraining.measure.name}']
+
+
+_Recorded = Mapping[tuple[Any, ...], trial_log.Trial]
+
+
+def _recorded(retraining: Retraining, log: trial_log.TrialLog) -> _Recorded:
   return {
     (
+      # Logs of before there were two stages can be chosen by.
+      trial.settings.get('stage', _SELECTION),
       trial.settings['label'],
       trial.settings['features'],
       trial.settings['num_params'],
@@ -326,9 +383,68 @@ def _recorded(retraining, log) -> dict[tuple[Any, ...], trial_log.Trial]:
   }
 
 
-def _jobs_left(retraining, log) -> list[_Job]:
-  recorded = _recorded(retraining, log)
-  return [job for job in _jobs(retraining) if job.identity not in recorded]
+def _left(jobs: list[_Job], recorded: _Recorded) -> list[_Job]:
+  return [job for job in jobs if job.identity not in recorded]
+
+
+def _train(retraining, jobs, log, on_trials) -> None:
+  for name, group in itertools.groupby(
+    jobs, key=lambda job: job.contestant.trainer
+  ):
+    trainer = retraining.trainers[name]
+    for block in _blocks(list(group), trainer.runner.block_size):
+      metrics = _train_block(retraining, trainer, block)
+      trials = _to_trials(retraining, block, metrics, len(log.trials))
+      log.append(trials)
+      if on_trials is not None:
+        on_trials(trials)
+
+
+def _train_block(retraining, trainer, block):
+  programs = None
+  if trainer.assemble is not None:
+    programs = trainer.assemble([job.contestant.architecture for job in block])
+  try:
+    return trainer.runner.run(
+      _keys(retraining.key, block),
+      programs,
+      [job.learning_rate for job in block],
+      retraining.num_steps,
+      # Both in both stages, so that they share a program.
+      splits=('validation', 'report'),
+    )
+  except Exception as error:
+    # Where a trainer has one contestant, no other is to suffer from it.
+    if trainer.assemble is not None or not memory.is_exhausted(error):
+      raise
+    return {
+      'is_alive': np.zeros(len(block), bool),
+      rewards.OUT_OF_MEMORY: np.ones(len(block), bool),
+    }
+
+
+def _keys(key: jax.Array, jobs: Sequence[_Job]) -> jax.Array:
+  """Returns the random keys of trainings.
+
+  Contestants of one repeat, and known architectures with the first, are trained
+  with the same seeds. Repeats have seeds of their own: they are the units of a
+  comparison of strategies, so nothing may make them alike.
+  """
+  seeds = np.array([job.seed for job in jobs], np.uint32)
+  # A block is of one stage.
+  if jobs[0].stage == _SELECTION:
+    return _fold_in(jax.random.fold_in(key, zlib.crc32(b'retrain')), seeds)
+  repeats = np.array([job.contestant.repeat for job in jobs], np.uint32)
+  key = jax.random.fold_in(key, zlib.crc32(b'report'))
+  return _fold_in(key, repeats, seeds)
+
+
+@jax.jit
+def _fold_in(key: jax.Array, *numbers: jax.Array) -> jax.Array:
+  def fold(*each):
+    return functools.reduce(jax.random.fold_in, each, key)
+
+  return jax.vmap(fold)(*numbers)
 
 
 def _blocks(jobs: list[_Job], size: int) -> Iterator[list[_Job]]:
@@ -342,7 +458,7 @@ def _to_trials(retraining, jobs, metrics, first_number):
     trial_log.Trial(
       number=first_number + row,
       arm=search_lib.RETRAIN,
-      repeat=0,
+      repeat=job.contestant.repeat,
       tokens=job.contestant.tokens,
       architecture=(
         {'name': job.contestant.label}
@@ -355,6 +471,7 @@ def _to_trials(retraining, jobs, metrics, first_number):
       },
       status=Status(evaluation.status[row]).name.lower(),
       settings={
+        'stage': job.stage,
         'label': job.contestant.label,
         'features': job.contestant.features,
         'num_params': job.contestant.num_params,

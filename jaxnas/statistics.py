@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import warnings
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 
@@ -164,7 +165,7 @@ class Comparison(NamedTuple):
 
 def compare(
   measure: Measure,
-  pairs: Sequence[tuple[Sequence[float], Sequence[float]]],
+  pairs: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]],
   confidence: float = 0.95,
   is_paired: bool = False,
 ) -> list[Comparison]:
@@ -208,23 +209,23 @@ def p_text(p_value: float) -> str:
   return 'p < 0.001' if p_value < 0.001 else f'p = {p_value:.2g}'
 
 
-def _log(values: Sequence[float]) -> np.ndarray:
+def _log(values: npt.ArrayLike) -> np.ndarray:
   # A search in which every trial failed has nothing but floor rewards.
   return np.log(np.maximum(values, np.finfo(np.float32).tiny))
 
 
-def _scaled(measure: Measure, side: Sequence[float]) -> np.ndarray:
+def _scaled(measure: Measure, side: npt.ArrayLike) -> np.ndarray:
   """Returns what is subtracted of a side."""
   return _log(side) if measure.is_ratio else np.asarray(side, np.float64)
 
 
 def _test(measure, first, second, is_paired):
   """Returns scipy's test of a pair; `None` where it tells nothing."""
+  first, second = _scaled(measure, first), _scaled(measure, second)
   if not (np.isfinite(first).all() and np.isfinite(second).all()):
     return None
   if min(len(first), len(second)) < 2:
     return None
-  first, second = _scaled(measure, first), _scaled(measure, second)
   if is_paired:
     difference = first - second
     if not np.ptp(difference):

@@ -80,6 +80,7 @@ def retraining():
       'lstm': retraining_lib.Trainer(make_runner(15.0)),
     },
     learning_rates=(0.01, 0.1),
+    num_selection_seeds=2,
     num_seeds=3,
     num_steps=7,
     key=jax.random.key(0),
@@ -105,48 +106,70 @@ def test_rewards_below_zero_are_as_good_as_any(retraining, log):
   assert all(np.isfinite(row.report).all() for row in rows)
 
 
-def test_every_job_is_a_trial_and_the_best_rate_is_chosen(retraining, log):
-  assert retraining_lib.num_left(retraining, log) == 18
+def test_one_of_an_entry_is_chosen_and_trained_with_fresh_seeds(
+  retraining, log
+):
+  # To choose: three contestants, two rates, two seeds; then the LSTM and one
+  # cell, three seeds.
+  assert retraining_lib.num_left(retraining, log) == 12 + 6
   retraining_lib.run(retraining, log)
   assert retraining_lib.num_left(retraining, log) == 0
   assert len(log.trials) == 18
   settings = {tuple(sorted(t.settings.items())) for t in log.trials}
   assert len(settings) == 18
-  results = {
-    row.contestant.label: row for row in retraining_lib.results(retraining, log)
-  }
-  for label, level in (('random #0', 10), ('random #1', 20), ('LSTM', 15)):
-    row = results[label]
+  lstm, cell = retraining_lib.results(retraining, log)
+  for row, label, level, count in (
+    (lstm, 'LSTM', 15, 1),
+    (cell, 'random #0', 10, 2),
+  ):
+    assert row.contestant.label == label
     assert row.learning_rate == 0.1
+    assert row.num_contestants == count
     np.testing.assert_allclose(row.validation, level, atol=0.02)
     np.testing.assert_allclose(row.report, 40 - row.validation, rtol=1e-6)
-    assert len(set(row.validation)) == 3
+    np.testing.assert_allclose(row.selection, level, atol=0.02)
+    # No training that chose is among those that are reported.
+    assert len({*row.validation, *row.selection}) == 5
   # The same seeds for all.
   np.testing.assert_allclose(
-    results['LSTM'].validation - 15,
-    results['random #0'].validation - 10,
-    atol=1e-5,
+    lstm.validation - 15, cell.validation - 10, atol=1e-5
   )
-  best = retraining_lib.best_of_groups(
-    list(results.values()), retraining.measure
+
+
+def test_every_search_has_an_entry_and_seeds_of_its_own(retraining, log):
+  lstm, first, second = retraining.contestants
+  changed = dataclasses.replace(
+    retraining,
+    contestants=(lstm, first, dataclasses.replace(second, repeat=1)),
   )
-  assert best['random'].contestant.label == 'random #0'
-  assert list(best) == ['LSTM', 'random']
+  assert retraining_lib.num_left(changed, log) == 12 + 9
+  retraining_lib.run(changed, log)
+  lstm, first, second = retraining_lib.results(changed, log)
+  assert second.contestant.label == 'random #1'
+  assert second.num_contestants == 1
+  np.testing.assert_allclose(
+    lstm.validation - 15, first.validation - 10, atol=1e-5
+  )
+  noise = {*(first.validation - 10), *(second.validation - 20)}
+  assert len(np.unique(np.round(list(noise), 5))) == 6
+  repeats = {t.repeat for t in log.trials if t.settings['label'] == 'random #1'}
+  assert repeats == {1}
 
 
 def test_a_contestant_can_have_learning_rates_of_its_own(retraining, log):
   first, second, *others = retraining.contestants
   own = dataclasses.replace(second, learning_rates=(0.05,))
   changed = dataclasses.replace(retraining, contestants=(first, own, *others))
-  assert retraining_lib.num_left(changed, log) == 15
+  assert retraining_lib.num_left(changed, log) == 10 + 6
   retraining_lib.run(changed, log)
   rates: dict = {}
   for trial in log.trials:
-    rates.setdefault(trial.settings['label'], []).append(
-      trial.settings['learning_rate']
-    )
-  assert rates[own.label] == [0.05] * 3
-  assert sorted(rates[first.label]) == [0.01] * 3 + [0.1] * 3
+    if trial.settings['stage'] == 'selection':
+      rates.setdefault(trial.settings['label'], []).append(
+        trial.settings['learning_rate']
+      )
+  assert rates[own.label] == [0.05] * 2
+  assert sorted(rates[first.label]) == [0.01] * 2 + [0.1] * 2
   for row in retraining_lib.results(changed, log):
     is_own = row.contestant is own
     assert row.learning_rate == (0.05 if is_own else 0.1)
@@ -156,21 +179,48 @@ def test_a_contestant_can_have_learning_rates_of_its_own(retraining, log):
     )
 
 
-def test_interrupted_jobs_go_on(retraining, log, tmp_path):
-  class StoppedError(Exception):
-    pass
-
-  def stop(trials):
-    if trials[-1].number >= 7:
-      raise StoppedError
-
-  with pytest.raises(StoppedError):
-    retraining_lib.run(retraining, log, stop)
-  assert 0 < retraining_lib.num_left(retraining, log) < 18
+def test_killed_after_any_line_it_goes_on_to_the_same_log(
+  retraining, log, tmp_path
+):
   retraining_lib.run(retraining, log)
-  with trial_log.TrialLog(tmp_path / 'whole.jsonl') as whole:
-    retraining_lib.run(retraining, whole)
-    assert log.trials == whole.trials
+  lines = (tmp_path / 'trials.jsonl').read_bytes().splitlines(keepends=True)
+  assert len(lines) == 18
+  path = tmp_path / 'killed.jsonl'
+  for count in range(18):
+    path.write_bytes(b''.join(lines[:count]) + lines[count][:40])
+    with trial_log.TrialLog(path) as killed:
+      assert retraining_lib.num_left(retraining, killed) == 18 - count
+      retraining_lib.run(retraining, killed)
+    assert path.read_bytes() == b''.join(lines)
+
+
+def test_a_log_of_before_there_were_stages_is_chosen_by(
+  retraining, log, tmp_path
+):
+  retraining_lib.run(retraining, log)
+  with trial_log.TrialLog(tmp_path / 'old.jsonl') as old:
+    old.append(
+      [
+        dataclasses.replace(
+          trial,
+          settings={
+            name: value
+            for name, value in trial.settings.items()
+            if name != 'stage'
+          },
+        )
+        for trial in log.trials
+        if trial.settings['stage'] == 'selection'
+      ]
+    )
+    assert retraining_lib.num_left(retraining, old) == 6
+    retraining_lib.run(retraining, old)
+    for row, expected in zip(
+      retraining_lib.results(retraining, old),
+      retraining_lib.results(retraining, log),
+      strict=True,
+    ):
+      np.testing.assert_array_equal(row.report, expected.report)
 
 
 def test_diverged_seed_is_never_the_best(retraining, log):
@@ -180,6 +230,7 @@ def test_diverged_seed_is_never_the_best(retraining, log):
   for row in retraining_lib.results(changed, log):
     assert row.learning_rate == 0.01
   only = dataclasses.replace(retraining, learning_rates=(10.0,))
+  retraining_lib.run(only, log)
   for row in retraining_lib.results(only, log):
     assert np.isinf(row.report).all()
 
@@ -190,7 +241,7 @@ def test_another_architecture_of_one_name_is_another_job(retraining, log):
     retraining.contestants[0], num_params=5000, features=None
   )
   changed = dataclasses.replace(retraining, contestants=(larger,))
-  assert retraining_lib.num_left(changed, log) == 6
+  assert retraining_lib.num_left(changed, log) == 4 + 3
 
 
 def test_a_contestant_that_does_not_fit_fails_alone(retraining, log):
@@ -206,13 +257,13 @@ def test_a_contestant_that_does_not_fit_fails_alone(retraining, log):
   }
   changed = dataclasses.replace(retraining, trainers=trainers)
   retraining_lib.run(changed, log)
-  lstm, first, _ = retraining_lib.results(changed, log)
+  lstm, first = retraining_lib.results(changed, log)
   assert np.isinf(lstm.report).all()
   assert np.isfinite(first.report).all()
   assert {t.status for t in log.trials} == {'ok', 'out_of_memory'}
 
 
-def test_top_are_distinct_over_repeats():
+def test_top_are_of_one_search_and_distinct():
   def trial(number, repeat, tokens, reward):
     return trial_log.Trial(
       number, 'random', repeat, tokens, {}, reward, {}, 'ok'
@@ -222,9 +273,11 @@ def test_top_are_distinct_over_repeats():
     trial(0, 0, (1, 2), 0.5),
     trial(1, 1, (2, 1), 0.6),
     trial(2, 1, (3, 3), 0.4),
+    trial(3, 1, (1, 2), 0.5),
   ]
-  found = retraining_lib.top(trials, 'random', 2, np.sort)
-  assert [trial.number for trial in found] == [1, 2]
+  for repeat, numbers in ((0, [0]), (1, [1, 2]), (2, [])):
+    found = retraining_lib.top(trials, 'random', 2, np.sort, repeat)
+    assert [trial.number for trial in found] == numbers
 
 
 def test_top_are_distinct_and_trained(log):
@@ -262,6 +315,7 @@ def test_equal_features_is_nearest(wanted):
     ({'learning_rates': ()}, 'positive learning rates'),
     ({'learning_rates': (0.1, 0.0)}, 'positive learning rates'),
     ({'num_seeds': 1}, 'at least 2 seeds'),
+    ({'num_selection_seeds': 0}, 'at least 1 seed to choose by'),
   ],
 )
 def test_bad_retrainings_are_refused(retraining, changes, message):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Sequence
 import pathlib
 import typing
 
@@ -13,8 +14,8 @@ import numpy as np
 
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
-from jaxnas import statistics
 from jaxnas.records import trial_log
+from jaxnas.runs import comparison
 from jaxnas.visualize import progress
 
 if typing.TYPE_CHECKING:
@@ -47,8 +48,9 @@ def show(
 
 def _show_search(experiment, log):
   metric, measure = experiment.search_metric, experiment.measure
+  labels = {arm.name: arm.label for arm in experiment.search.arms}
   rows = []
-  for name in dict.fromkeys(arm.name for arm in experiment.search.arms):
+  for name, label in labels.items():
     trials = [trial for trial in log.trials if trial.arm == name]
     new = [trial for trial in trials if trial.duplicate_of is None]
     finished = [trial for trial in trials if trial.status == 'ok']
@@ -56,13 +58,13 @@ def _show_search(experiment, log):
     best = measure.best(values)
     rows.append(
       [
-        name,
+        label,
         str(len(trials)),
         str(len(new)),
         f'{1 - len(new) / len(trials):.1%}',
         f'{1 - len(finished) / len(trials):.1%}',
-        _value(measure, np.nan if best is None else best),
-        _value(measure, np.median(values[-64:]) if values else np.nan),
+        '-' if best is None else measure.text(best),
+        measure.text(np.median(values[-64:])) if values else '-',
       ]
     )
   searched = [t for t in log.trials if t.arm != search_lib.RETRAIN]
@@ -71,7 +73,7 @@ def _show_search(experiment, log):
     f'Search: {len(searched)} proposals, {distinct} distinct ones trained '
     f'({metric.replace("_", " ")}, one training each)',
     [
-      'arm',
+      'proposed by',
       'proposals',
       'distinct',
       'duplicates',
@@ -81,17 +83,44 @@ def _show_search(experiment, log):
     ],
     rows,
   )
+  for line in failures(experiment.search.arms, log.trials):
+    print(line)
+
+
+def failures(
+  arms: Sequence[search_lib.Arm], trials: Sequence[trial_log.Trial]
+) -> list[str]:
+  """Returns what to say of strategies whose trials have all failed.
+
+  Args:
+    arms: of the search, every repeat of each.
+    trials: the log.
+  """
+  lines = []
+  labels = {
+    arm.name: arm.label for arm in arms if arm.role is not search_lib.Role.KNOWN
+  }
+  for name, label in labels.items():
+    mine = [trial for trial in trials if trial.arm == name]
+    if mine and all(trial.status != 'ok' for trial in mine):
+      counts = collections.Counter(trial.status for trial in mine)
+      reasons = ', '.join(
+        f'{count} {status.replace("_", " ")}'
+        for status, count in counts.most_common()
+      )
+      lines.append(
+        f'All {len(mine)} trials of {label} failed ({reasons}), so there is '
+        'nothing of it to retrain.'
+      )
+  if lines and len(lines) == len(labels):
+    lines.append('Nothing was found: every trial of the search failed.')
+  return lines
 
 
 def _trials_of(arms, role, log):
   """Returns the trials of all arms of a role."""
   identities = {arm.identity for arm in arms if arm.role is role}
   return [t for t in log.trials if (t.arm, t.repeat) in identities]
-
-
-def _value(measure, value):
-  """Spells a value of the measure: accuracies in per cent."""
-  return f'{value:.2f}' if measure.is_ratio else f'{100 * value:.2f} %'
 
 
 def _show_known(experiment, log):
@@ -106,10 +135,13 @@ def _show_known(experiment, log):
   names = experiment.facts.get('known', ())
   for name, trial in zip(names, known, strict=False):
     rank = f'{np.mean(np.array(rewards) < trial.reward):.0%}' if rewards else ''
+    if trial.status != 'ok':
+      print(f'Known architecture {name}: its training failed.')
+      continue
     print(
       f'Known architecture {name}: {metric.replace("_", " ")} '
-      f'{_value(experiment.measure, trial.metrics.get(metric, np.nan))} in '
-      'the same short training'
+      f'{experiment.measure.text(trial.metrics[metric])} in the same short '
+      'training'
       + (
         f', better than {rank} of {len(rewards)} random ones.' if rank else '.'
       )
@@ -119,97 +151,80 @@ def _show_known(experiment, log):
 def _show_comparison(experiment, log, retraining):
   measure = experiment.measure
   results = retraining_lib.results(retraining, log)
-  best = retraining_lib.best_of_groups(results, measure)
-  arms = {arm.name: arm for arm in experiment.search.arms}
-  labels = {
-    group: arms[group].label if group in arms else group for group in best
-  }
-  counts = collections.Counter(row.contestant.group for row in results)
+  arms = experiment.search.arms
+  names = [_row_name(arms, row) for row in results]
   columns = {
-    'architecture': lambda group, row: _row_name(
-      labels[group], counts[group], row.contestant
-    ),
-    f'report {measure.name}': lambda _, row: _value(measure, row.report.mean()),
-    '+-': lambda _, row: _spread(measure, row.report),
-    f'validation {measure.name}': lambda _, row: _value(
-      measure, row.validation.mean()
-    ),
-    'spread': lambda _, row: _spread(measure, row.validation),
-    'parameters': lambda _, row: f'{row.contestant.num_params:,}',
+    f'report {measure.name}': lambda row: _mean(measure, row.report),
+    '+-': lambda row: _spread(measure, row.report),
+    f'validation {measure.name}': lambda row: _mean(measure, row.validation),
+    'spread': lambda row: _spread(measure, row.validation),
+    'parameters': lambda row: f'{row.contestant.num_params:,}',
   }
   if all(row.contestant.num_multiply_adds is not None for row in results):
-    columns['multiply-adds'] = lambda _, row: (
+    columns['multiply-adds'] = lambda row: (
       f'{row.contestant.num_multiply_adds:,}'
     )
-  columns['learning rate'] = lambda _, row: f'{row.learning_rate:g}'
+  columns['learning rate'] = lambda row: f'{row.learning_rate:g}'
   progress.table(
-    f'Retrained, {retraining.num_steps} {experiment.unit}: {measure.name} on '
-    'the report split and on the validation split, each with the standard '
-    f'deviation over {retraining.num_seeds} fresh seeds',
-    list(columns),
+    f'Retrained, {retraining.num_steps} {experiment.unit}: mean {measure.name} '
+    f'of {retraining.num_seeds} fresh trainings and their standard deviation, '
+    'on report data, which no reward and no choice came from, and on '
+    'validation data',
+    ['architecture', *columns],
     [
-      [spell(group, row) for spell in columns.values()]
-      for group, row in best.items()
+      [name, *(spell(row) for spell in columns.values())]
+      for name, row in zip(names, results, strict=True)
     ],
   )
   if experiment.describe is not None:
-    for group, row in best.items():
-      name = _row_name(labels[group], counts[group], row.contestant)
-      architecture = experiment.describe(row.contestant.architecture)
-      print(f'{name}: {architecture}.')
-  found = [name for name in best if best[name].contestant.tokens is not None]
-  baselines = [
-    name for name in found if arms[name].role is search_lib.Role.BASELINE
-  ]
-  pairs = [
-    (name, other)
-    for other in baselines
-    for name in best
-    if name not in baselines
-  ]
-  # What was found is also compared with what people would have taken.
-  pairs += [
-    (name, other)
-    for name in found
-    for other in best
-    if other not in found and name not in baselines
-  ]
-  for name, other in pairs:
-    print(
-      _verdict(measure, labels[name], best[name], labels[other], best[other])
+    for name, row in zip(names, results, strict=True):
+      print(f'{name}: {experiment.describe(row.contestant.architecture)}.')
+  sides = comparison.sides(measure, results, arms)
+  searched = [side for side in sides if side.unit == 'search']
+  if searched:
+    progress.table(
+      f'Over searches: mean report {measure.name} of the best of each, and '
+      'its standard deviation from search to search',
+      ['strategy', 'searches', f'report {measure.name}', '+-'],
+      [
+        [
+          side.name,
+          str(len(side.values)),
+          _mean(measure, side.values),
+          _spread(measure, side.values),
+        ]
+        for side in searched
+      ],
     )
+  for line in comparison.lines(measure, sides):
+    print(line)
+
+
+def _mean(measure, values):
+  failed = int((~np.isfinite(values)).sum())
+  if failed:
+    return f'{failed} of {len(values)} failed'
+  return measure.text(values.mean())
 
 
 def _spread(measure, values):
   if not np.isfinite(values).all():
-    return 'nan'
-  return _value(measure, values.std(ddof=1))
+    return '-'
+  return measure.text(values.std(ddof=1))
 
 
-def _row_name(label, count, contestant):
-  if contestant.tokens is None:
-    return label
+def _row_name(arms, row):
+  """Names an architecture that was retrained, by who found it."""
+  contestant = row.contestant
+  searches = [arm for arm in arms if arm.name == contestant.group]
+  if not searches:
+    return contestant.group
   number = contestant.label.split()[-1]
-  return f'best by {label} ({number}, of {count} retrained)'
-
-
-def _verdict(measure, name, row, other_name, other):
-  comparison = statistics.compare(measure, [(row.report, other.report)])[0]
-  heading = f'{name} against {other_name}: '
-  if np.isnan(comparison.value):
-    return f'{heading}a seed failed, no comparison.'
-  if np.isnan(comparison.low):
-    return f'{heading}no spread over the seeds, so nothing can be told.'
-  verdict = 'no difference can be told'
-  if comparison.is_better is not None:
-    verdict = f'{name if comparison.is_better else other_name} is better'
-  if measure.is_ratio:
-    value, low, high = (f'{x:.3f}' for x in comparison[:3])
-    kind = f'{measure.name} ratio'
-  else:
-    value, low, high = (f'{100 * x:+.2f}' for x in comparison[:3])
-    kind = f'{measure.name} difference in percentage points'
-  return f'{heading}{kind} {value}, 95 % interval {low} to {high}: {verdict}.'
+  which = f', search {contestant.repeat + 1}' if len(searches) > 1 else ''
+  return (
+    f'best by {searches[0].label}{which} ({number}, of {row.num_contestants} '
+    'retrained)'
+  )
 
 
 def _show_time(path):

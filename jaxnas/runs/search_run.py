@@ -184,7 +184,10 @@ def _retrain(retraining, log, clock):
   left = retraining_lib.num_left(retraining, log)
   if not left:
     return
-  print('Retraining the best of each arm and the baselines, fresh seeds:')
+  print(
+    'Retraining the best of each search and known architectures: first to '
+    'choose, then, with fresh seeds, those that were chosen:'
+  )
   with progress.Progress(left, unit='training') as bar:
     done = 0
     bar.update(done)
@@ -199,9 +202,12 @@ def _retrain(retraining, log, clock):
 
 
 def _found(measure, rows: Sequence[retraining_lib.Result]):
-  """Returns the best of what the search itself proposed."""
+  """Returns the best of what the search itself proposed.
+
+  It is chosen by the trainings that choose, so that its own stay honest.
+  """
   found = [row for row in rows if row.contestant.tokens is not None]
-  return measure.best(found, lambda row: row.validation.mean())
+  return measure.best(found, lambda row: row.selection.mean())
 
 
 def _write(experiment, path, log, retraining):

@@ -62,6 +62,7 @@ def small(data_file, **changes):
     'batch_size': 16,
     'num_steps': 40,
     'num_winners': 1,
+    'num_selection_seeds': 1,
     'num_seeds': 2,
     'retrain_learning_rates': (0.1,),
     'block_size': 4,
@@ -90,8 +91,9 @@ def test_run_writes_all_its_files(finished):
   # The space is too shallow for a residual network.
   assert arms.count('known') == 1
   assert arms.count('random') == arms.count('reinforce') == 8
-  # The chain, the dense network and one winner of each arm, with two seeds.
-  assert arms.count('retrain') == 8
+  # The chain, the dense network and one winner of each arm, with a seed
+  # to choose and two.
+  assert arms.count('retrain') == 12
   for trial in trials:
     assert trial.status == 'ok'
     accuracy = trial.metrics['best_accuracy']
@@ -138,7 +140,7 @@ def test_finished_run_is_found(finished, data_file, capsys):
   printed = capsys.readouterr().out
   assert 'Found the finished run' in printed
   assert 'multiply-adds' in printed
-  assert 'REINFORCE against plain chain: accuracy difference' in printed
+  assert '(by REINFORCE) against plain chain: accuracy difference' in printed
   assert contents(finished) == before
 
 

@@ -49,6 +49,7 @@ def small(data_file, **changes):
     'num_trials': 16,
     'trials_per_update': 4,
     'num_winners': 1,
+    'num_selection_seeds': 1,
     'num_seeds': 2,
     'retrain_learning_rates': (0.03, 0.1),
     'block_size': 4,
@@ -75,8 +76,9 @@ def test_run_writes_all_its_files(finished):
   trials = trial_log.read_trials(finished / 'trials.jsonl')
   arms = [trial.arm for trial in trials]
   assert arms.count('random') == arms.count('reinforce') == 8
-  # Two learning rates of the usual settings, and one of each winner.
-  assert arms.count('retrain') == 8
+  # Two learning rates of the usual settings, and one of each winner; then two
+  # seeds of each.
+  assert arms.count('retrain') == 4 + 6
   for trial in trials:
     if trial.status == 'ok':
       accuracy = trial.metrics['validation_accuracy']
@@ -155,7 +157,7 @@ def test_finished_run_is_found(finished, data_file, capsys):
   printed = capsys.readouterr().out
   assert 'Found the finished run' in printed
   assert 'Retrained, 4 epochs' in printed
-  assert 'REINFORCE against usual settings: ' in printed
+  assert '(by REINFORCE) against usual settings: ' in printed
   # Its learning rate is chosen from the grid, and stands in the table.
   assert 'usual settings: momentum 0.9, weight_decay 0.0001, ' in printed
 

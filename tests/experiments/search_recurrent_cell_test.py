@@ -74,6 +74,7 @@ def small(data_dir, **changes):
     'num_unrolled': 5,
     'num_steps': 8,
     'num_winners': 1,
+    'num_selection_seeds': 1,
     'num_seeds': 2,
     'retrain_learning_rates': (0.05,),
     'retrain_steps': 12,
@@ -102,8 +103,8 @@ def test_run_writes_all_its_files(finished):
   arms = [trial.arm for trial in trials]
   assert arms.count('known') == 1
   assert arms.count('random') == arms.count('reinforce') == 12
-  # LSTM, NASCell and one winner of each arm, with two seeds.
-  assert arms.count('retrain') == 8
+  # LSTM, NASCell and one winner of each arm, with a seed to choose and two.
+  assert arms.count('retrain') == 12
   for trial in trials:
     if trial.status == 'ok':
       reward = 80 / trial.metrics['validation_perplexity'] ** 2
@@ -156,6 +157,27 @@ def test_finished_run_is_found(finished, data_dir, capsys):
   assert contents(finished) == before
 
 
+def test_with_repeats_every_search_has_a_winner_and_strategies_a_verdict(
+  tmp_path, data_dir, capsys
+):
+  config = small(data_dir, num_trials=32, num_repeats=2)
+  search_recurrent_cell.run(config, str(tmp_path))
+  printed = capsys.readouterr().out
+  for label in ('random search', 'REINFORCE'):
+    for number in (1, 2):
+      assert f'best by {label}, search {number} (#' in printed
+  assert 'REINFORCE against random search, 2 searches each: perp' in printed
+  assert 'REINFORCE against LSTM, 2 searches and 2 trainings: perp' in printed
+  assert 'and corrected for the 5 comparisons (Holm)' in printed
+  reported = [
+    (trial.settings['label'], trial.repeat)
+    for trial in trial_log.read_trials(tmp_path / 'trials.jsonl')
+    if trial.arm == 'retrain' and trial.settings['stage'] == 'report'
+  ]
+  assert len(reported) == 2 * len(set(reported)) == 12
+  assert sum(repeat for _, repeat in reported) == 4
+
+
 def test_best_cell_drops_into_flax(finished):
   architecture = architecture_file.load_architecture(finished / 'best.json')
   rnn = nn.RNN(cells.GrammarCell(architecture=architecture, features=6))
@@ -192,6 +214,7 @@ def test_more_trials_continue_a_finished_run(tmp_path, data_dir, finished):
     ({'num_unrolled': 5000}, 'tokens'),
     ({'block_size': 3}, 'multiple of num_devices'),
     ({'num_seeds': 1}, 'num_seeds must be from 2 to 100,000, got 1'),
+    ({'num_selection_seeds': 0}, 'num_selection_seeds must be from 1'),
     ({'seed': -1}, 'seed must be'),
     ({'features': 0}, 'features must be from 1 to 65,536, got 0'),
     ({'learning_rate': 0.0}, 'learning_rate must be above 0, got 0.0'),

@@ -6,27 +6,69 @@
 import types
 
 import numpy as np
+import pytest
 
-from jaxnas import statistics
+from jaxnas import search, statistics
+from jaxnas.records import trial_log
 from jaxnas.runs import search_report
 
+ARMS = [
+  search.Arm('known', None, 1, 1, role=search.Role.KNOWN),
+  search.Arm('ppo', None, 4, 4, label='PPO'),
+  search.Arm(
+    'random', None, 4, 4, role=search.Role.BASELINE, label='random search'
+  ),
+]
 
-def test_verdicts_and_rows_have_the_names_that_people_use():
-  better, worse = (
-    types.SimpleNamespace(report=np.array(values))
-    for values in ([100.0, 101.0, 102.0], [120.0, 121.0, 122.0])
+
+def result(group, label, repeat=0):
+  return types.SimpleNamespace(
+    contestant=types.SimpleNamespace(group=group, label=label, repeat=repeat),
+    num_contestants=3,
   )
-  assert search_report._verdict(
-    statistics.PERPLEXITY,
-    'regularised evolution',
-    better,
-    'random search',
-    worse,
-  ).startswith('regularised evolution against random search: perplexity ratio')
-  assert search_report._verdict(
-    statistics.PERPLEXITY, 'PPO', worse, 'LSTM', better
-  ).endswith('LSTM is better.')
-  contestant = types.SimpleNamespace(tokens=(0, 1), label='ppo #12')
-  assert search_report._row_name('PPO', 3, contestant) == (
+
+
+def test_rows_have_the_names_that_people_use():
+  assert search_report._row_name(ARMS, result('ppo', 'ppo #12')) == (
     'best by PPO (#12, of 3 retrained)'
   )
+  again = search.Arm('ppo', None, 4, 4, repeat=1, label='PPO')
+  assert search_report._row_name(
+    [*ARMS, again], result('ppo', 'ppo #12', 1)
+  ) == ('best by PPO, search 2 (#12, of 3 retrained)')
+  assert search_report._row_name(ARMS, result('LSTM', 'LSTM')) == 'LSTM'
+
+
+def trials(arm, *statuses):
+  return [
+    trial_log.Trial(number, arm, 0, (0,), {}, 0.0, {}, status)
+    for number, status in enumerate(statuses)
+  ]
+
+
+def test_a_search_in_which_everything_failed_says_so():
+  failed = trials('ppo', 'diverged', 'out_of_memory', 'diverged', 'diverged')
+  one = [*failed, *trials('random', 'ok', 'diverged')]
+  assert search_report.failures(ARMS, one) == [
+    'All 4 trials of PPO failed (3 diverged, 1 out of memory), so there is '
+    'nothing of it to retrain.'
+  ]
+  both = [*failed, *trials('random', 'diverged'), *trials('known', 'ok')]
+  lines = search_report.failures(ARMS, both)
+  assert len(lines) == 3
+  assert lines[-1] == 'Nothing was found: every trial of the search failed.'
+  assert search_report.failures(ARMS, trials('ppo', 'ok')) == []
+
+
+@pytest.mark.parametrize(
+  ('values', 'mean', 'spread'),
+  [
+    ([0.5, 0.7], '60.00 %', '14.14 %'),
+    ([0.5, -np.inf], '1 of 2 failed', '-'),
+    ([-1e-9, 1e-9], '0.00 %', '0.00 %'),
+  ],
+)
+def test_failed_trainings_are_counted(values, mean, spread):
+  values = np.array(values)
+  assert search_report._mean(statistics.ACCURACY, values) == mean
+  assert search_report._spread(statistics.ACCURACY, values) == spread
