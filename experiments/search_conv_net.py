@@ -7,7 +7,7 @@
 
 A controller chooses for every layer which earlier layers feed it, the size of
 its filters and their number. The networks are trained for a short while; the
-validation accuracy of each is its reward. The best of each arm are retrained
+validation accuracy of each is its reward. The best of each search are retrained
 and compared with a plain chain and with the densely connected network, both
 with about as many parameters as the best of all.
 
@@ -158,7 +158,7 @@ class Config(search_settings.Settings):
     8, 'Proposals of an arm in a round.', low=1, high=bounds.MAX_ITEMS
   )
   num_winners: int = setting(
-    2, 'Best of each arm that are retrained.', low=1, high=bounds.MAX_ITEMS
+    2, 'Best of each search that are retrained.', low=1, high=bounds.MAX_ITEMS
   )
   retrain_learning_rates: tuple[float, ...] = setting(
     (0.05, 0.1), 'The grid, the same for all.', above=0.0

@@ -8,7 +8,7 @@
 A controller chooses the learning rate, the momentum, the weight decay, the
 activation, the width and the batch size of a perceptron with two hidden layers,
 which is trained for a few epochs; its validation accuracy is the reward. The
-best of each arm are retrained, each at the learning rate that is part of it,
+best of each search are retrained, each at the learning rate that is part of it,
 and compared with what people take without a search: usual settings and the
 largest width, with the learning rate chosen from a small grid.
 

@@ -6,7 +6,7 @@
     python -m experiments.search_recurrent_cell --workdir=runs/recurrent_cell
 
 Hundreds of different cells are trained as small language models in one compiled
-program; the perplexity of each is its reward. The best of each arm are
+program; the perplexity of each is its reward. The best of each search are
 retrained and compared with an LSTM and with NASCell at equal size.
 """
 
