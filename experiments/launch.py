@@ -74,6 +74,7 @@ def launch(
   run: Callable[..., Any],
   *,
   has_workdir: bool = True,
+  takes_folders: bool = False,
   presets: Mapping[str, Any] | None = None,
 ) -> None:
   """Reads a config from the command line and runs an experiment with it.
@@ -90,6 +91,9 @@ def launch(
       `host.prepare_devices`.
     run: `run(config, workdir)`, or `run(config)` without a workdir.
     has_workdir: whether there is a required flag `--workdir`.
+    takes_folders: whether what is given without a name are folders, for
+      `run(config, folders)`; then nothing is trained, and the host stays as it
+      is.
     presets: configs by name, the first of which is all defaults. They make a
       flag `--preset`, whose config is changed by the flags that are given.
   """
@@ -112,12 +116,14 @@ def launch(
     )
 
   def start(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
+    if len(argv) > 1 and not takes_folders:
       raise ValueError(
         f'Unexpected arguments {" ".join(argv[1:])}; settings are given as '
         '--name=value.'
       )
-    places = []
+    places: list[Any] = []
+    if takes_folders:
+      places.append(tuple(argv[1:]))
     if has_workdir:
       if not flags.FLAGS.workdir:
         raise ValueError('--workdir is empty; name a folder.')
@@ -126,9 +132,10 @@ def launch(
     config = read_config(config_cls, flags.FLAGS, base)
     # Jax reports each platform that a machine does not have.
     standard_logging.getLogger('jax').setLevel(standard_logging.WARNING)
-    host.set_aside_settings()
-    host.use_compilation_cache()
-    host.prepare_devices(getattr(config, 'num_host_devices', None))
+    if not takes_folders:
+      host.set_aside_settings()
+      host.use_compilation_cache()
+      host.prepare_devices(getattr(config, 'num_host_devices', None))
     if has_workdir:
       # Others leave the devices to processes that they start.
       host.check_platform()

@@ -2,3 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """What a run leaves on disk: its folder, its trial log, its checkpoints."""
+
+from jaxnas.records.rows import flatten, read, write_csv
+
+__all__ = ('flatten', 'read', 'write_csv')

@@ -1,0 +1,318 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Shows what a search has recorded, or where two searches differ.
+
+    python -m experiments.show_run --workdir=runs/recurrent_cell
+    python -m experiments.show_run --workdir=runs/conv_net --csv=trials.csv
+    python -m experiments.show_run runs/recurrent_cell runs/other
+
+A run may still go on: nothing of it is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import json
+import pathlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments import launch
+from jaxnas import records
+from jaxnas import search as search_lib
+from jaxnas.records import round_log, trial_log, workdir
+from jaxnas.visualize import progress
+
+setting = launch.setting
+
+_MISSING = '-'
+# What of a manifest is another one whenever a run is started.
+_TRIVIAL = ('command', 'resumed', 'time_started')
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Settings of a look at one or two runs."""
+
+  workdir: str | None = setting(None, 'Folder of the run.')
+  csv: str | None = setting(None, 'A file to write all trials of the run to.')
+  num_best: int = setting(5, 'Trials that are shown.', low=0, high=10**6)
+
+
+class Run(NamedTuple):
+  """What a folder holds.
+
+  Attributes:
+    folder: the folder.
+    trials: of the log.
+    rounds: what the strategies said; none in the folder of an older version.
+    config: the settings; empty where the file is missing.
+    manifest: where and by what it was done, likewise.
+  """
+
+  folder: str
+  trials: list[trial_log.Trial]
+  rounds: list[round_log.Round]
+  config: Mapping[str, Any]
+  manifest: Mapping[str, Any]
+
+  @property
+  def searched(self) -> list[trial_log.Trial]:
+    """The trials that a strategy proposed."""
+    return [each for each in self.trials if each.arm != search_lib.RETRAIN]
+
+
+def run(config: Config, folders: Sequence[str] = ()) -> None:
+  """Shows one run, or compares two.
+
+  Args:
+    config: the settings.
+    folders: the runs, besides that of the settings.
+
+  Raises:
+    ValueError: there are not one or two runs, or one is damaged.
+  """
+  named = [config.workdir] if config.workdir else []
+  runs = [load(folder) for folder in (*named, *folders)]
+  if len(runs) not in (1, 2):
+    raise ValueError(
+      f'Name one run to see it, or two to compare them; got {len(runs)}.'
+    )
+  if len(runs) == 2:
+    if config.csv:
+      raise ValueError('--csv is of one run; leave the other one out.')
+    compare(*runs)
+    return
+  show(runs[0], config.num_best)
+  if config.csv:
+    records.write_csv(config.csv, runs[0].trials)
+    print(f'Wrote {len(runs[0].trials)} trials to {config.csv}.')
+
+
+def load(folder: str) -> Run:
+  """Reads a run.
+
+  Args:
+    folder: its `--workdir`.
+
+  Raises:
+    ValueError: there is no run, or a file is damaged.
+  """
+  path = pathlib.Path(folder).expanduser()
+
+  def read(name):
+    return workdir.read_json(path / name) if (path / name).exists() else {}
+
+  return Run(
+    folder,
+    records.read(path),
+    round_log.read_rounds(path / 'rounds.jsonl'),
+    read('config.json'),
+    read('manifest.json'),
+  )
+
+
+def show(run: Run, num_best: int) -> None:
+  """Prints what was proposed, learnt, found and trained anew.
+
+  Args:
+    run: what is shown.
+    num_best: how many of the best trials.
+  """
+  print(f'{run.folder}: {_origin(run.manifest)}')
+  progress.table(
+    f'{len(run.searched)} proposals',
+    [
+      'proposed by',
+      'proposals',
+      'distinct',
+      'failed',
+      'best reward',
+      'mean of first half',
+      'of second half',
+      'entropy, nats',
+    ],
+    [_arm_row(run, *identity) for identity in _arms(run)],
+  )
+  best = sorted(
+    (
+      trial
+      for trial in run.searched
+      if trial.duplicate_of is None and trial.status == 'ok'
+    ),
+    key=lambda trial: -trial.reward,
+  )
+  for trial in best[:num_best]:
+    metrics = ', '.join(f'{k} {v:.5g}' for k, v in trial.metrics.items())
+    architecture = json.dumps(workdir.plain_json(trial.architecture))
+    print(
+      f'#{trial.number} by {_name(trial.arm, trial.repeat)}: reward '
+      f'{trial.reward:.5g}{f" ({metrics})" if metrics else ""}: {architecture}'
+    )
+  _show_retrained(run)
+
+
+def compare(first: Run, second: Run) -> None:
+  """Prints where two runs differ: settings, machine, trials, rewards.
+
+  Args:
+    first: one run.
+    second: the other one.
+  """
+  for title, one, other in (
+    ('Settings that differ', first.config, second.config),
+    ('What else differs', _facts(first.manifest), _facts(second.manifest)),
+  ):
+    rows = [
+      [name, *(_show(each.get(name, _MISSING)) for each in (one, other))]
+      for name in dict.fromkeys((*one, *other))
+      if one.get(name) != other.get(name)
+    ]
+    if rows:
+      progress.table(title, ['', first.folder, second.folder], rows)
+    else:
+      print(f'{title}: none.')
+  print(_first_difference(first.searched, second.searched))
+  progress.table(
+    'Best reward, and mean reward of the second half of the trials; of one '
+    'search each, so nothing is told of the strategies',
+    ['', first.folder, 'mean', second.folder, 'mean'],
+    [
+      [_name(*arm), *_rewards(first, *arm), *_rewards(second, *arm)]
+      for arm in dict.fromkeys((*_arms(first), *_arms(second)))
+    ],
+  )
+
+
+def _first_difference(first, second) -> str:
+  """Returns a sentence about how long two searches went the same way."""
+  num_same, changed = 0, 0.0
+  for one, other in zip(first, second, strict=False):
+    if (one.arm, one.repeat, one.tokens) != (
+      other.arm,
+      other.repeat,
+      other.tokens,
+    ):
+      break
+    num_same += 1
+    changed = max(changed, abs(one.reward - other.reward))
+  counts = f'{len(first)} and {len(second)} proposals'
+  if not num_same:
+    return f'Of {counts} the first ones differ already.'
+  rewards = f'rewards differ by at most {changed:.3g}'
+  if num_same == len(first) == len(second):
+    return f'All {num_same} proposals are the same; their {rewards}.'
+  return f'Of {counts} the first {num_same} are the same; their {rewards}.'
+
+
+def _arms(run: Run) -> list[tuple[str, int]]:
+  return list(dict.fromkeys((each.arm, each.repeat) for each in run.searched))
+
+
+def _of_arm(run: Run, arm: str, repeat: int) -> list[trial_log.Trial]:
+  return [
+    each for each in run.searched if (each.arm, each.repeat) == (arm, repeat)
+  ]
+
+
+def _arm_row(run: Run, arm: str, repeat: int) -> list[str]:
+  trials = _of_arm(run, arm, repeat)
+  middle = len(trials) // 2
+  entropies = [
+    each.metrics['entropy']
+    for each in run.rounds
+    if (each.arm, each.repeat) == (arm, repeat) and 'entropy' in each.metrics
+  ]
+  return [
+    _name(arm, repeat),
+    str(len(trials)),
+    str(sum(each.duplicate_of is None for each in trials)),
+    str(sum(each.status != 'ok' for each in trials)),
+    _best(trials),
+    _mean(trials[:middle]),
+    _mean(trials[middle:]),
+    f'{entropies[0]:.3g} to {entropies[-1]:.3g}' if entropies else _MISSING,
+  ]
+
+
+def _rewards(run: Run, arm: str, repeat: int) -> list[str]:
+  trials = _of_arm(run, arm, repeat)
+  return [_best(trials), _mean(trials[len(trials) // 2 :])]
+
+
+def _best(trials) -> str:
+  rewards = [each.reward for each in trials if each.status == 'ok']
+  return f'{max(rewards):.5g}' if rewards else _MISSING
+
+
+def _mean(trials) -> str:
+  return f'{np.mean([t.reward for t in trials]):.5g}' if trials else _MISSING
+
+
+def _show_retrained(run: Run) -> None:
+  """Prints the mean of each metric over the seeds of what was trained anew."""
+  groups: dict[str, list[trial_log.Trial]] = {}
+  for trial in run.trials:
+    if trial.arm == search_lib.RETRAIN:
+      settings = {
+        name: value
+        for name, value in trial.settings.items()
+        if name not in ('label', 'seed') and value is not None
+      }
+      spelled = ', '.join(f'{name} {_show(v)}' for name, v in settings.items())
+      label = trial.settings.get('label', 'unknown')
+      groups.setdefault(f'{label}: {spelled}', []).append(trial)
+  if groups:
+    print('Trained anew, mean +- standard deviation over seeds:')
+  for label, trials in groups.items():
+    values = {
+      name: np.array([trial.metrics.get(name, np.nan) for trial in trials])
+      for name in trials[0].metrics
+    }
+    spelled = ', '.join(
+      f'{name} {each.mean():.5g} +- {each.std(ddof=len(each) > 1):.2g}'
+      for name, each in values.items()
+    )
+    print(f'  {label}; {len(trials)} seeds: {spelled}')
+
+
+def _name(arm: str, repeat: int) -> str:
+  return f'{arm} {repeat}' if repeat else arm
+
+
+def _origin(manifest: Mapping[str, Any]) -> str:
+  """Returns a sentence about where and by what a run was done."""
+  if not manifest:
+    return 'no manifest says where it was made.'
+  device = manifest.get('device') or {}
+  versions = manifest.get('versions') or {}
+  resumed = len(manifest.get('resumed') or ())
+  return (
+    f'started {manifest.get("time_started")} on {device.get("count")} x '
+    f'{device.get("kind")}, jax {versions.get("jax")}, seed '
+    f'{manifest.get("seed")}, resumed {resumed} times.'
+  )
+
+
+def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns what two manifests are compared by, without nesting."""
+  facts: dict[str, Any] = {}
+  for name, value in manifest.items():
+    if name in _TRIVIAL:
+      continue
+    if isinstance(value, Mapping):
+      facts |= {f'{name}.{part}': each for part, each in value.items()}
+    else:
+      facts[name] = value
+  return facts
+
+
+def _show(value: Any) -> str:
+  return value if isinstance(value, str) else json.dumps(value)
+
+
+if __name__ == '__main__':
+  launch.launch(Config, run, has_workdir=False, takes_folders=True)
