@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import launch
+from experiments import bounds, launch
 from jaxnas import records
 from jaxnas import search as search_lib
 from jaxnas.records import round_log, trial_log, workdir
@@ -34,12 +34,12 @@ _TRIVIAL = ('command', 'resumed', 'time_started')
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(bounds.Bounded):
   """Settings of a look at one or two runs."""
 
   workdir: str | None = setting(None, 'Folder of the run.')
   csv: str | None = setting(None, 'A file to write all trials of the run to.')
-  num_best: int = setting(5, 'Trials that are shown.', low=0, high=10**6)
+  num_best: int = setting(5, 'Trials that are shown.', low=0, high=bounds.MAX_ITEMS)
 
 
 class Run(NamedTuple):
