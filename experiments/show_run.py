@@ -39,7 +39,9 @@ class Config(bounds.Bounded):
 
   workdir: str | None = setting(None, 'Folder of the run.')
   csv: str | None = setting(None, 'A file to write all trials of the run to.')
-  num_best: int = setting(5, 'Trials that are shown.', low=0, high=bounds.MAX_ITEMS)
+  num_best: int = setting(
+    5, 'Trials that are shown.', low=0, high=bounds.MAX_ITEMS
+  )
 
 
 class Run(NamedTuple):
