@@ -248,7 +248,7 @@ def make_training(config: Config) -> training_run.Training:
       f'{config.features}, parameters {num_params:,}, steps of an epoch '
       f'{num_segments:,}.'
     ),
-    terms=_TERMS,
+    terms=dataclasses.replace(_TERMS, is_by_character=config.level == 'char'),
     settings=dataclasses.asdict(config)
     | {
       'vocab_size': dataset.vocab_size,

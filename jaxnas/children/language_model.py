@@ -144,6 +144,26 @@ class LanguageModel(nn.Module):
       )
     return scan(inputs, initial_carry=carry)
 
+  def logits(self, carry, inputs, deterministic=True):
+    """Returns how likely every token is to be the next one.
+
+    As `model.apply(params, carry, inputs, method='logits')`.
+
+    Args:
+      carry: the state that the segment before left, one entry a layer.
+      inputs: tokens, `int32[T, B]`.
+      deterministic: whether dropout is off.
+
+    Returns:
+      The logits of what follows each token, `[T, B, V]`, and the new carry.
+    """
+    carry, hidden = self.encode(carry, inputs, deterministic)
+    bias = self.output_bias[None, None]
+    return hidden @ self._output_matrix() + bias, carry
+
+  def _output_matrix(self):
+    return self.embedding.T if self.tie_embeddings else self.output_kernel
+
   def __call__(self, carry, inputs, targets, weights, deterministic=True):
     """Returns the loss on a segment of text.
 
@@ -158,10 +178,9 @@ class LanguageModel(nn.Module):
       The weighted sum of the tokens' cross-entropies, nats, and the new carry.
     """
     carry, hidden = self.encode(carry, inputs, deterministic)
-    kernel = self.embedding.T if self.tie_embeddings else self.output_kernel
     loss = cross_entropy.cross_entropy(
       hidden.reshape(-1, self.features),
-      kernel,
+      self._output_matrix(),
       self.output_bias,
       targets.reshape(-1),
       weights.reshape(-1),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
+import math
 from typing import Any, NamedTuple
 
 import chex
@@ -262,6 +263,15 @@ def perplexity(
 
   (_, total), _ = lax.scan(body, (carry, jnp.zeros(())), tuple(segments))
   return jnp.exp(total / segments.weights.sum())
+
+
+def bits_of(perplexity: float) -> float:
+  """Returns the bits of a token on average, by which characters are compared.
+
+  Args:
+    perplexity: of a text, as `perplexity` returns it.
+  """
+  return math.log2(perplexity)
 
 
 def make_task(

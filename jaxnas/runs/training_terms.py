@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 from jaxnas import statistics
+from jaxnas.children import text_training
 from jaxnas.visualize import progress
 
 _NUM_SHOWN = 10
@@ -24,12 +25,17 @@ class Terms:
     train_metric: what the training itself tells of an epoch, as `'loss'`.
     counted: what a split is made of, as `'images'`.
     remedy: the settings to lower where a training diverges.
+    has_report: whether report is a split of its own, not that of validation.
+    is_by_character: whether perplexities are of characters, and are told in
+      bits too.
   """
 
   measure: statistics.Measure
   train_metric: str
   counted: str
   remedy: str
+  has_report: bool = True
+  is_by_character: bool = False
 
   def field(self, split: str) -> str:
     """Returns the name of the measure on a split, as in the files."""
@@ -79,18 +85,20 @@ class Terms:
   def result_line(self, result: Mapping[str, Any]) -> str:
     """Returns a sentence about the contents of `result.json`."""
     validation, report = (
-      self.spell(result[self.field(split)])
+      self._spell_in_bits(result[self.field(split)])
       for split in ('validation', 'report')
     )
+    rest = f' and {report} on report' if self.has_report else ''
     return (
       f'Best: epoch {result["epoch"]}, {self.measure.name} {validation} on '
-      f'validation and {report} on report.'
+      f'validation{rest}.'
     )
 
   def test_line(self, test: Mapping[str, Any]) -> str:
     """Returns a sentence about the contents of `test.json`."""
     return (
-      f'Test {self.measure.name}: {self.spell(test[self.field("test")])} '
+      f'Test {self.measure.name}: '
+      f'{self._spell_in_bits(test[self.field("test")])} '
       f'({test[f"num_{self.counted}"]:,} {self.counted}).'
     )
 
@@ -124,6 +132,12 @@ class Terms:
         for index in shown
       ],
     )
+
+  def _spell_in_bits(self, value: float) -> str:
+    if not self.is_by_character:
+      return self.spell(value)
+    bits = text_training.bits_of(value)
+    return f'{self.spell(value)} ({bits:.3f} bits per character)'
 
   def _spell_training(self, line) -> str:
     value = line[self.train_field]

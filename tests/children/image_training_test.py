@@ -288,6 +288,32 @@ def test_children_learn_and_are_measured():
   assert num_traces == 1
 
 
+def test_the_best_of_the_last_evaluations_counts():
+  data = make_data(40, 30)
+  # What cannot be learnt goes up and down.
+  labels = np.random.default_rng(0).integers(0, K, 30, dtype=np.int32)
+  data = data._replace(validation_labels=labels)
+  recipe = dataclasses.replace(PLAIN, evaluate_every=1, num_evaluations=3)
+  split = {
+    'validation': Examples(data.validation_images, data.validation_labels)
+  }
+  task = image_training.make_task(
+    recipe, lambda program: linear_network(), data, split
+  )
+  key, rate = jax.random.key(0), 2.0
+  train = jax.jit(task.train)
+  ends = []
+  for num_steps in range(1, 13):
+    child, metrics = train(task.train_data, None, key, rate, num_steps)
+    measured = task.measure(task.splits['validation'], None, child)
+    ends.append(float(measured['accuracy']))
+    assert metrics['best_accuracy'] == max(ends[-3:])
+  # Else the last one, or the best of all, would do as well.
+  last_three = [max(ends[max(0, i - 2) : i + 1]) for i in range(12)]
+  assert any(best > end for best, end in zip(last_three, ends, strict=True))
+  assert any(best < max(ends[: i + 1]) for i, best in enumerate(last_three))
+
+
 def test_a_child_that_diverges_leaves_its_neighbours_alone():
   _, _, ((result, metrics), (children, broken), _) = run_task()
   assert broken['is_alive'].tolist() == [True, False, True]

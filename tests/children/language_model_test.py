@@ -291,3 +291,26 @@ def test_recurrent_dropout_needs_a_cell_that_unrolls():
     jax.eval_shape(lambda key: init(key, True), jax.random.key(0))
     with pytest.raises(ValueError, match='`unroll`, got GRUCell'):
       jax.eval_shape(lambda key: init(key, False), jax.random.key(0))
+
+
+@pytest.mark.parametrize('tie_embeddings', [False, True])
+def test_logits_are_those_of_the_loss(tie_embeddings):
+  model = language_model.LanguageModel(
+    lstm, V, D, num_layers=2, tie_embeddings=tie_embeddings
+  )
+  carry = model.initialize_carry(B)
+  key = jax.random.key(0)
+  inputs, targets = jax.random.randint(key, (2, T, B), 0, V)
+  weights = jnp.ones((T, B))
+  params = model.init(key, carry, inputs, targets, weights)
+  params = jax.tree.map(lambda param: param + 0.1, params)
+  loss, new_carry = model.apply(params, carry, inputs, targets, weights)
+  logits, same_carry = model.apply(params, carry, inputs, method='logits')
+  assert logits.shape == (T, B, V)
+  log_probs = jax.nn.log_softmax(logits)
+  chosen = jnp.take_along_axis(log_probs, targets[..., None], -1)
+  np.testing.assert_allclose(loss, -chosen.sum(), rtol=1e-5)
+  for one, two in zip(
+    jax.tree.leaves(new_carry), jax.tree.leaves(same_carry), strict=True
+  ):
+    np.testing.assert_array_equal(one, two)

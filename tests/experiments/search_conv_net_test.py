@@ -15,9 +15,10 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import conv_routes, search_conv_net
+from experiments import conv_routes, search_conv_net, train_conv_net
 from jaxnas import search as search_lib
 from jaxnas.children import conv_net
+from jaxnas.datasets import image_builders, image_sources, images
 from jaxnas.evaluators import memory, routes
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import trial_log, workdir
@@ -366,9 +367,36 @@ def test_the_papers_preset():
     paper.num_layers,
     4,
   )
-  assert schedule.depth(paper.num_trials - 1) == 20
+  arm_trials = paper.num_trials // len(paper.strategies)
+  assert paper.strategies == ('reinforce', 'random')
+  assert arm_trials == 12_800
+  assert schedule.depth(arm_trials - 1) == 20
   assert paper.controller_learning_rate == 0.0006
   assert (paper.controller_layers, paper.controller_features) == (2, 35)
+
+
+@pytest.mark.parametrize('preset', [
+  search_conv_net.PRESETS['paper'], train_conv_net.PRESETS['paper'],
+])  # fmt: skip
+def test_the_papers_split_of_cifar10(monkeypatch, preset):
+  # CIFAR-10 but for the size of its images.
+  pixels = np.random.default_rng(0).integers(
+    0, 256, (50_000, 1, 1, 3), np.uint8
+  )
+  source = image_sources.ImageSource(
+    image_sources.LabelledImages(pixels, np.arange(50_000) % 10), 'hash', 5000
+  )
+  monkeypatch.setattr(
+    image_builders, 'read_archived', lambda name, data_dir: source
+  )
+  dataset = images.load(
+    preset.dataset,
+    num_validation=preset.num_validation,
+    num_report=preset.num_report,
+  )
+  assert len(dataset.train_labels) == 45_000
+  assert len(dataset.validation_labels) == 5_000
+  assert not dataset.has_report
 
 
 @pytest.mark.parametrize(

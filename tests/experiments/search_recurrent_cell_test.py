@@ -4,6 +4,7 @@
 """Tests of the search for a recurrent cell, end to end in small."""
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -21,8 +22,10 @@ import pytest
 
 from experiments import search_recurrent_cell
 from jaxnas.children import recurrent_cell as cells
+from jaxnas.children import text_training
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import checkpoints, trial_log, workdir
+from jaxnas.spaces import recurrent_cell as spaces
 
 ROOT = pathlib.Path(__file__).parents[2]
 OUTPUTS = (
@@ -199,6 +202,39 @@ def test_more_trials_continue_a_finished_run(tmp_path, data_dir, finished):
   )
   assert searched == expected
   assert [trial.number for trial in trials] == list(range(len(trials)))
+
+
+def test_the_papers_preset():
+  assert (
+    search_recurrent_cell.PRESETS['quick'] == search_recurrent_cell.Config()
+  )
+  paper = search_recurrent_cell.PRESETS['paper']
+  assert (paper.dataset, paper.base, paper.num_epochs) == ('ptb', 8, 35)
+  assert (paper.reward_scale, paper.num_steps) == (80.0, 0)
+  assert paper.controller_learning_rate == 0.0005
+  assert (paper.controller_layers, paper.controller_features) == (2, 35)
+  assert paper.strategies == ('reinforce', 'random')
+  assert paper.num_trials == 2 * 15_000
+  # Every round is whole.
+  assert not paper.num_trials % paper.round_size
+  space = spaces.make_space(paper.base, paper.combiners, paper.activations)
+  assert space.size == 63_331_869_759_897_600
+  cell = functools.partial(
+    cells.GrammarCell, architecture=spaces.KNOWN_CELLS['nascell']
+  )
+  recipe = text_training.Recipe(
+    features=paper.features, num_layers=paper.num_layers
+  )
+  num_params = text_training.num_params(recipe, 10_000, cell)
+  assert round(num_params / 1e6) == 20
+
+
+def test_epochs_become_steps(data_dir):
+  config = small(data_dir, num_steps=0, num_epochs=3)
+  experiment = search_recurrent_cell.make_experiment(config)
+  one = small(data_dir, num_steps=0)
+  one = search_recurrent_cell.make_experiment(one)
+  assert experiment.config['num_steps'] == 3 * one.config['num_steps']
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import dataclasses
+
 import pytest
 
 from jaxnas import statistics
@@ -39,3 +41,24 @@ def test_the_last_epochs_and_the_best_are_shown(
   rows = [line.split() for line in shown.splitlines() if '50.00 %' in line]
   assert [int(row[0]) for row in rows] == epochs
   assert [int(row[0]) for row in rows if '(best)' in row] == [best]
+
+
+def test_validation_is_not_told_twice_where_there_is_no_report_split():
+  result = {'epoch': 3, 'validation_accuracy': 0.5, 'report_accuracy': 0.5}
+  assert 'on validation and 50.00 % on report.' in TERMS.result_line(result)
+  terms = dataclasses.replace(TERMS, has_report=False)
+  assert terms.result_line(result) == (
+    'Best: epoch 3, accuracy 50.00 % on validation.'
+  )
+
+
+def test_perplexities_of_characters_are_told_in_bits():
+  terms = training_terms.Terms(
+    statistics.PERPLEXITY, 'perplexity', 'tokens', '--rate',
+    is_by_character=True,
+  )  # fmt: skip
+  result = {'epoch': 1, 'validation_perplexity': 4, 'report_perplexity': 8}
+  assert '4.00 (2.000 bits per character) on' in terms.result_line(result)
+  assert '8.00 (3.000 bits per character) on' in terms.result_line(result)
+  test = {'test_perplexity': 2**1.228, 'num_tokens': 7}
+  assert '2.34 (1.228 bits per character) (7' in terms.test_line(test)
