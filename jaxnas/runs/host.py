@@ -1,7 +1,14 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Settings of the machine that must be made before jax looks for devices."""
+"""Settings of the machine that must be made before jax looks for devices.
+
+A program of one's own makes them all by one call, before anything else of jax:
+
+    from jaxnas.runs import host
+
+    host.prepare()
+"""
 
 from __future__ import annotations
 
@@ -34,6 +41,33 @@ _SET_ASIDE = (
     for way in ('host_to_device', 'device_to_host', 'device_to_device')
   ),
 )
+
+
+def prepare(num_devices: int | None = None) -> None:
+  """Makes jax ready, as every experiment does; the first call of a program.
+
+  Compiled programs are kept on disk, a CPU is split into devices over which
+  children are spread, see `prepare_devices`, and what the environment asks of
+  jax and no training can do is set aside. Jax then looks for its devices.
+
+  Args:
+    num_devices: how many devices a CPU is split in; one for each physical core
+      by default.
+
+  Raises:
+    ValueError: jax has looked for its devices before, or finds none, or
+      `num_devices` is not positive or not what the environment says.
+  """
+  set_aside_settings()
+  use_compilation_cache()
+  wanted = prepare_devices(num_devices, 'host.prepare(num_devices)')
+  check_platform()
+  found = jax.local_device_count()
+  if wanted and jax.default_backend() == 'cpu' and found != wanted:
+    raise ValueError(
+      f'jax had looked for devices before host.prepare() was called, and has '
+      f'{found} instead of {wanted}; make it the first call of the program.'
+    )
 
 
 def use_compilation_cache() -> None:
@@ -97,7 +131,9 @@ def check_platform() -> None:
     ) from error
 
 
-def prepare_devices(num_devices: int | None = None) -> None:
+def prepare_devices(
+  num_devices: int | None = None, remedy: str = '--num_host_devices'
+) -> int | None:
   """Splits the CPU into devices of one thread each, and says so in one line.
 
   Children are sharded over devices: that keeps every core busy where one
@@ -109,6 +145,10 @@ def prepare_devices(num_devices: int | None = None) -> None:
     num_devices: how many. `None` is one for each physical core that this
       process may use, as a power of two and at most `MAX_DEVICES`, so that
       they divide a block of children.
+    remedy: what the line says that another number is asked for by.
+
+  Returns:
+    How many devices a CPU was split in; `None` where nothing was changed.
 
   Raises:
     ValueError: `num_devices` is not positive, or the environment differs.
@@ -119,7 +159,7 @@ def prepare_devices(num_devices: int | None = None) -> None:
     )
   platforms = os.environ.get('JAX_PLATFORMS', '')
   if platforms and 'cpu' not in platforms.split(','):
-    return
+    return None
   given = os.environ.get('XLA_FLAGS', '')
   found = re.search(rf'{_DEVICE_COUNT_FLAG}=(\d+)', given)
   count = found[1] if found else os.environ.get('JAX_NUM_CPU_DEVICES')
@@ -129,21 +169,22 @@ def prepare_devices(num_devices: int | None = None) -> None:
       f'{count} (XLA_FLAGS or JAX_NUM_CPU_DEVICES); leave one of the two out.'
     )
   if count or _MULTI_THREAD_FLAG in given:
-    return
+    return None
   if num_devices is None:
     num_devices = min(MAX_DEVICES, 1 << (_num_cores().bit_length() - 1))
   if num_devices == 1:
-    return
+    return None
   added = f'{_DEVICE_COUNT_FLAG}={num_devices} {_MULTI_THREAD_FLAG}=false'
   if _OPTIMIZATION_FLAG not in given and not _has_accelerator_plugin():
     # The level above takes twice as long to compile, for slower programs.
     added += f' {_OPTIMIZATION_FLAG}=2'
   os.environ['XLA_FLAGS'] = f'{given} {added}'.strip()
   print(
-    f'A CPU counts as {num_devices} devices of one thread each; '
-    '--num_host_devices changes it.',
+    f'A CPU counts as {num_devices} devices of one thread each; {remedy} '
+    'changes it.',
     file=sys.stderr,
   )
+  return num_devices
 
 
 def _has_accelerator_plugin() -> bool:

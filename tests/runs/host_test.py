@@ -51,6 +51,40 @@ def test_devices_are_split_before_the_first_use(tmp_path):
   assert result.stdout == '2\n', result.stderr
 
 
+def run_program(*lines):
+  return subprocess.run(
+    [sys.executable, '-c', '\n'.join(lines)],
+    cwd=ROOT,
+    env=os.environ | {'JAX_PLATFORMS': 'cpu'},
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+
+
+def test_a_program_of_ones_own_prepares_all_by_one_call(tmp_path):
+  result = run_program(
+    'import jax',
+    'from jaxnas.runs import host',
+    'host.prepare(2)',
+    'print(jax.device_count(), jax.config.jax_compilation_cache_dir)',
+  )
+  assert result.stdout == f'2 {tmp_path}/cache/jaxnas/xla\n', result.stderr
+  (line,) = result.stderr.splitlines()
+  assert 'host.prepare(num_devices) changes it' in line
+
+
+def test_what_comes_too_late_is_said():
+  result = run_program(
+    'import jax',
+    'from jaxnas.runs import host',
+    'jax.numpy.ones(3)',
+    'host.prepare(2)',
+  )
+  assert result.returncode
+  assert 'has 1 instead of 2; make it the first call' in result.stderr
+
+
 def test_one_line_says_what_was_set(capsys, monkeypatch):
   monkeypatch.setattr(host, '_has_accelerator_plugin', lambda: False)
   host.prepare_devices(4)
