@@ -181,15 +181,9 @@ def make_arms(
       )
     )
   num_trials = config.num_trials // config.num_searches
-  if 'evolution' in config.strategies and num_trials <= config.population_size:
-    raise ValueError(
-      f'evolution draws population_size ({config.population_size}) '
-      f'architectures at random before it breeds, and has {num_trials} trials '
-      'in each repeat; give more trials or a smaller population_size.'
-    )
   for name in config.strategies:
     strategy = strategy_settings.make_strategy(
-      name, config, space.decisions, make_controller
+      name, config, space.decisions, make_controller, num_trials
     )
     arms.extend(
       search_lib.Arm(

@@ -62,6 +62,7 @@ def make_strategy(
   settings: StrategySettings,
   decisions: tuple[Decision, ...],
   make_controller: Callable[[], Controller],
+  num_trials: int | None = None,
 ) -> Strategy:
   """Makes a strategy.
 
@@ -70,6 +71,7 @@ def make_strategy(
     settings: its settings, and those of the others.
     decisions: what to decide.
     make_controller: makes the policy of a strategy that trains one.
+    num_trials: how many trials a search will have, where that is to be checked.
 
   Raises:
     ValueError: the name is not known, or a setting is out of range.
@@ -83,7 +85,10 @@ def make_strategy(
     return random_search.make_random_search(decisions)
   if name == 'evolution':
     return evolution.make_evolution(
-      decisions, settings.population_size, settings.sample_size
+      decisions,
+      settings.population_size,
+      settings.sample_size,
+      num_trials=num_trials,
     )
   if name == 'ppo':
     return ppo.make_ppo(

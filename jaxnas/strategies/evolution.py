@@ -44,6 +44,7 @@ def make_evolution(
   population_size: int = 32,
   sample_size: int = 8,
   range_scale: float = 0.1,
+  num_trials: int | None = None,
 ) -> Strategy:
   """Makes the strategy that breeds architectures.
 
@@ -82,14 +83,22 @@ def make_evolution(
     population_size: how many live at a time, `P`.
     sample_size: how many take part in a tournament.
     range_scale: typical length of a `Range`'s step, as a share of its levels.
+    num_trials: how many trials a search will have, where that is known.
 
   Returns:
     A strategy whose state is an `EvolutionState`.
 
   Raises:
-    ValueError: there is no decision with a token, or a number is out of range.
+    ValueError: there is no decision with a token, a number is out of range, or
+      the population takes all trials, so that nothing is ever bred.
   """
   _check_arguments(population_size, sample_size, range_scale)
+  if num_trials is not None and num_trials <= population_size:
+    raise ValueError(
+      f'evolution draws population_size ({population_size}) architectures at '
+      f'random before it breeds, and has {num_trials} trials in each search; '
+      'give more trials or a smaller population_size.'
+    )
   uniform = random_search.make_random_search(decisions)
   uniform_state = uniform.init(jax.random.key(0))
   mutation = _Mutation(decisions, range_scale)
