@@ -47,6 +47,9 @@ class Settings(strategy_settings.StrategySettings):
     16, 'Proposals of an arm in a round.', low=1, high=bounds.MAX_ITEMS
   )
   reevaluate_duplicates: bool = setting(False, 'Train repeated ones again.')
+  redo_failed: bool = setting(
+    False, 'Resume with the trials that failed run again.'
+  )
   num_winners: int = setting(
     3, 'Best of each search that are retrained.', low=1, high=bounds.MAX_ITEMS
   )

@@ -26,8 +26,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas import history as history_lib
 from jaxnas.records import checkpoints as checkpoints_lib
-from jaxnas.records import round_log, trial_log, workdir
+from jaxnas.records import round_log, trial_log
 from jaxnas.strategies import told
 from jaxnas.types import Evaluator, Proposals, SearchSpace, Status, Strategy
 
@@ -151,6 +152,8 @@ class Search:
     key: the run's random key; everything random follows from it.
     reevaluate_duplicates: whether an architecture that its arm has seen is
       trained again, instead of getting its old reward.
+    max_failures: how many trials may fail for one reason from the start on
+      before the run stops; any number for 0.
   """
 
   space: SearchSpace
@@ -158,8 +161,13 @@ class Search:
   evaluator: Evaluator
   key: jax.Array
   reevaluate_duplicates: bool = False
+  max_failures: int = 8
 
   def __post_init__(self):
+    if self.max_failures < 0:
+      raise ValueError(
+        f'max_failures must be at least 0, got {self.max_failures}.'
+      )
     identities = [arm.identity for arm in self.arms]
     if len(set(identities)) != len(identities):
       raise ValueError(f'Arms need distinct names, got {identities}.')
@@ -177,8 +185,9 @@ class Search:
     return sum(arm.num_trials for arm in self.arms)
 
 
-RETRAIN = 'retrain'
-"""The arm of trials that compare winners; no strategy learns from them."""
+RETRAIN = history_lib.RETRAIN
+
+History = history_lib.History
 
 
 class SearchState(NamedTuple):
@@ -197,44 +206,6 @@ class SearchState(NamedTuple):
 
 Progress = Callable[[Sequence[trial_log.Trial]], None]
 """Told of trials as they are recorded."""
-
-
-class History:
-  """The trial log, and which architectures each arm has already had.
-
-  Attributes:
-    log: the run's trial log.
-    trials: those of its trials that a strategy proposed, in order.
-  """
-
-  def __init__(self, space: SearchSpace, log: trial_log.TrialLog):
-    """Reads the log; nothing is written."""
-    self.log = log
-    self.trials = [trial for trial in log.trials if trial.arm != RETRAIN]
-    self._space = space
-    self._first: dict[tuple[Any, ...], int] = {}
-    for trial in self.trials:
-      self.first_number(
-        (trial.arm, trial.repeat), np.asarray(trial.tokens), trial.number
-      )
-
-  def append(self, trials: Sequence[trial_log.Trial]) -> None:
-    """Records trials that a strategy proposed."""
-    self.log.append(trials)
-    self.trials.extend(trials)
-
-  def first_number(
-    self, identity: tuple[str, int], tokens: np.ndarray, number: int
-  ) -> int:
-    """Returns the first trial in which an arm had an architecture.
-
-    Args:
-      identity: the arm.
-      tokens: the architecture; what differs by its canonical form is another.
-      number: the trial that has it now; kept if it is the first.
-    """
-    canonical = self._space.canonical(tokens).tobytes()
-    return self._first.setdefault((identity, canonical), number)
 
 
 def init(search: Search) -> SearchState:
@@ -271,7 +242,8 @@ def step(
     The state after the round.
 
   Raises:
-    ValueError: the history has other architectures than are proposed.
+    ValueError: the history has other architectures than are proposed, or
+      trials fail for one reason from the start on.
   """
   round_index = int(state.round)
   batches: dict[int, Proposals] = {}
@@ -299,6 +271,7 @@ def step(
     history.append(trials)
     if on_trials is not None:
       on_trials(trials)
+    history.check_start(search.max_failures)
   trials = history.trials[start : start + len(proposed)]
   strategies = list(state.strategies)
   said = []
@@ -326,6 +299,7 @@ def run(
   checkpoint_every: int = 4,
   on_trials: Progress | None = None,
   rounds: round_log.RoundLog | None = None,
+  redo_failed: bool = False,
 ) -> SearchState:
   """Runs all rounds, or those that are left.
 
@@ -337,14 +311,20 @@ def run(
     checkpoint_every: how many rounds lie between two checkpoints.
     on_trials: told of new trials as they are recorded.
     rounds: gets what the strategies say of their rewards.
+    redo_failed: whether trials that failed are run again, such as those of a
+      function that has been mended; see `history.redo_failed`.
 
   Returns:
     The state after the last round.
 
   Raises:
-    ValueError: the log belongs to another search.
+    ValueError: the log belongs to another search, or trials fail for one reason
+      from the start on.
   """
+  if redo_failed:
+    history_lib.redo_failed(log, checkpoints, rounds)
   history = History(search.space, log)
+  history.check_start(search.max_failures)
   state = init(search)
   if checkpoints is not None:
     restored = checkpoints.restore_newest(state)
@@ -503,14 +483,8 @@ def _has_rounds(search, rounds, num_rounds: int) -> bool:
 
 
 def _check_replay(space, trial, proposal, history):
-  is_same = (
-    (trial.arm, trial.repeat) == proposal.arm.identity
-    and trial.tokens == tuple(proposal.tokens.tolist())
-    # Equal tokens say something else in a space whose values were changed.
-    and workdir.plain_json(trial.architecture)
-    == workdir.plain_json(space.decode(proposal.tokens).to_json())
-  )
-  if not is_same:
+  is_same = history_lib.is_of(trial, space, proposal.tokens)
+  if (trial.arm, trial.repeat) != proposal.arm.identity or not is_same:
     raise ValueError(
       f'Trial {trial.number} in {history.log.path} is not the one that this '
       'run proposes there: it was written with other settings, versions or '
@@ -543,8 +517,10 @@ def _evaluate(
     for plan in plans
     if plan.first == plan.number or search.reevaluate_duplicates
   ]
-  waiting = {plan.number for plan in new}
   known = {trial.number: trial for trial in history.trials}
+  known |= _earlier(search, new, history)
+  new = [plan for plan in new if plan.number not in known]
+  waiting = {plan.number for plan in new}
   for start in range(0, max(1, len(new)), search.evaluator.block_size):
     for trial in _judge(
       search, new[start : start + search.evaluator.block_size]
@@ -561,6 +537,26 @@ def _evaluate(
         known[plan.number] = _duplicate(search, plan, known[plan.first])
     if ready:
       yield [known[plan.number] for plan in ready]
+
+
+def _earlier(
+  search: Search, plans: Sequence[_Plan], history: History
+) -> dict[int, trial_log.Trial]:
+  """Returns the trials that have their result since before the log's start."""
+  results = {}
+  for plan in plans:
+    proposal = plan.proposal
+    trial = history.earlier(plan.number, proposal.arm.identity, proposal.tokens)
+    # A duplicate's may be another trial's, which its number says nothing of.
+    if trial is not None and (
+      trial.duplicate_of is None or search.reevaluate_duplicates
+    ):
+      results[plan.number] = dataclasses.replace(
+        trial,
+        duplicate_of=None if plan.first == plan.number else plan.first,
+        settings=proposal.settings,
+      )
+  return results
 
 
 def _judge(search: Search, plans: Sequence[_Plan]) -> list[trial_log.Trial]:

@@ -17,6 +17,7 @@ FLOORS = (
   ('children',),
   ('controllers',),
   ('strategies', 'evaluators'),
+  ('history',),
   ('search',),
   ('retraining', 'succession'),
   ('export', 'visualize'),

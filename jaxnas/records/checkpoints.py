@@ -173,6 +173,11 @@ class Checkpoints:
         )
     return None
 
+  def clear(self) -> None:
+    """Deletes all checkpoints, the newest first."""
+    for step in reversed(self._steps()):
+      self._delete(step)
+
   def close(self) -> None:
     """Releases what Orbax holds."""
     with _quiet_orbax():

@@ -76,6 +76,7 @@ class RoundLog:
     Raises:
       ValueError: a line is damaged.
     """
+    self._path = pathlib.Path(path)
     self._lines = trial_log.JsonLines(path)
     try:
       self.rounds = _to_rounds(path, self._lines.lines)
@@ -103,6 +104,13 @@ class RoundLog:
     self._lines.append([dataclasses.asdict(each) for each in new])
     self.rounds.extend(new)
     self._recorded.update(each.identity for each in new)
+
+  def begin_anew(self) -> None:
+    """Sets the file aside and begins an empty one."""
+    self._lines.set_aside()
+    self._lines = trial_log.JsonLines(self._path)
+    self.rounds = []
+    self._recorded = set()
 
   def close(self) -> None:
     """Closes the file."""

@@ -231,6 +231,13 @@ class JsonLines:
     self._checksum = checksum
     self.lines.extend(plain)
 
+  def set_aside(self) -> pathlib.Path:
+    """Closes the file and gives it another name, which is returned."""
+    kept = self.path.with_name(f'{self.path.name}.{len(_kept(self.path)) + 1}')
+    self.close()
+    os.replace(self.path, kept)
+    return kept
+
   def close(self) -> None:
     """Closes the file."""
     self._file.close()
@@ -248,6 +255,8 @@ class TrialLog:
   Attributes:
     path: the file.
     trials: all trials in the file, those appended included.
+    earlier: those of the files that were set aside when the log began anew,
+      oldest first.
   """
 
   def __init__(self, path: str | os.PathLike):
@@ -258,12 +267,16 @@ class TrialLog:
         warning.
 
     Raises:
-      ValueError: another line is damaged, or a number is out of order.
+      ValueError: another line is damaged, or a number is out of order, here
+        or in a file that was set aside.
     """
     self.path = pathlib.Path(path)
     self._lines = JsonLines(path)
     try:
       self.trials = _to_trials(path, self._lines.lines)
+      self.earlier = [
+        trial for kept in _kept(self.path) for trial in read_trials(kept)
+      ]
     except ValueError:
       self._lines.close()
       raise
@@ -286,6 +299,18 @@ class TrialLog:
         )
     self._lines.append([trial.to_json() for trial in trials])
     self.trials.extend(trials)
+
+  def begin_anew(self) -> pathlib.Path:
+    """Sets the file aside and begins an empty one.
+
+    Returns:
+      Where the old file is now.
+    """
+    kept = self._lines.set_aside()
+    self._lines = JsonLines(self.path)
+    self.earlier = [*self.earlier, *self.trials]
+    self.trials = []
+    return kept
 
   def close(self) -> None:
     """Closes the file."""
@@ -320,6 +345,16 @@ def read_trials(path: str | os.PathLike) -> list[Trial]:
     ValueError: another line is damaged, or a number is out of order.
   """
   return _to_trials(path, read_json_lines(path))
+
+
+def _kept(path: pathlib.Path) -> list[pathlib.Path]:
+  """Returns where a log's files that were set aside are, oldest first."""
+  found: list[pathlib.Path] = []
+  while True:
+    kept = path.with_name(f'{path.name}.{len(found) + 1}')
+    if not kept.exists():
+      return found
+    found.append(kept)
 
 
 class _Parsed(NamedTuple):

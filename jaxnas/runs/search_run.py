@@ -11,15 +11,18 @@ import pathlib
 import time
 from typing import Any
 
+from jaxnas import history, statistics
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
-from jaxnas import statistics
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import round_log, trial_log, workdir
 from jaxnas.runs import search_report
 from jaxnas.types import Runner
 from jaxnas.visualize import curves, progress
+
+# What may change when a run is resumed.
+_FREE = ('num_trials', 'redo_failed')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Experiment:
 
   Attributes:
     config: the settings, complete: nothing is left for the machine to decide.
+      Where `redo_failed` is true, trials that failed are run again.
     search: what to search with.
     make_retraining: makes what is retrained after the search, of its log.
     num_retrainings: how many trainings that will be.
@@ -69,13 +73,15 @@ def run(experiment: Experiment, folder: str) -> None:
     folder: the run's folder, its `--workdir`.
   """
   with workdir.lock(folder) as path:
-    workdir.check_config(path, experiment.config)
+    workdir.check_config(path, experiment.config, free=_FREE)
     workdir.check_data(path, experiment.facts['data_hash'])
     checkpoints = checkpoints_lib.Checkpoints(path / 'checkpoints')
     log = trial_log.TrialLog(path / 'trials.jsonl')
     timings = trial_log.JsonLines(path / 'timings.jsonl')
     rounds = round_log.RoundLog(path / 'rounds.jsonl')
     with checkpoints, log, timings, rounds:
+      if experiment.config.get('redo_failed'):
+        history.redo_failed(log, checkpoints, rounds)
       _run(experiment, path, checkpoints, log, timings, rounds)
 
 

@@ -372,6 +372,40 @@ def test_a_daemonic_process_is_told_that_it_may_not_have_workers(monkeypatch):
     pass
 
 
+def test_a_broken_function_is_stopped_repaired_and_run_again(
+  tmp_path, monkeypatch
+):
+  monkeypatch.syspath_prepend(tmp_path)
+  source = 'def f(value, seed):\n  return seed / 2**31\n'
+  path = tmp_path / 'function_that_breaks.py'
+  path.write_text(source)
+  module = __import__(path.stem)
+  space = space_of('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j')
+  arm = search_lib.Arm(
+    'one', random_search.make_random_search(space.decisions), 30, 30
+  )
+
+  def run(name, **settings):
+    with (
+      python.make_evaluator(space, module.f, -1.0, num_retries=0) as evaluator,
+      trial_log.TrialLog(tmp_path / name) as log,
+    ):
+      search = search_lib.Search(space, (arm,), evaluator, KEY)
+      search_lib.run(search, log, **settings)
+      return log.trials
+
+  sound = run('sound.jsonl')
+  path.write_text(source.replace('return', 'return value["rate"] *'))
+  with pytest.raises(
+    ValueError, match=r"KeyError at .*function_that_breaks\.py:2: 'rate'\. Mend"
+  ):
+    run('broken.jsonl')
+  trials = trial_log.read_trials(tmp_path / 'broken.jsonl')
+  assert sum(trial.duplicate_of is None for trial in trials) == 8
+  path.write_text(source)
+  assert run('broken.jsonl', redo_failed=True) == sound
+
+
 def local_function():
   return lambda value, seed: 0.0
 

@@ -130,6 +130,21 @@ def test_a_log_that_was_cut_is_continued_to_the_same_bytes(
   assert contents(folder) == contents(finished)
 
 
+def test_failed_trials_are_run_again_on_request(tmp_path, data_file, finished):
+  folder = tmp_path / 'run'
+  shutil.copytree(finished, folder)
+  (folder / 'trials.jsonl').unlink()
+  trials = trial_log.read_trials(finished / 'trials.jsonl')
+  trials[6] = dataclasses.replace(
+    trials[6], status='out_of_memory', reward=0.0, metrics={}
+  )
+  with trial_log.TrialLog(folder / 'trials.jsonl') as log:
+    log.append(trials)
+  search_hyperparameters.run(small(data_file, redo_failed=True), str(folder))
+  assert contents(folder) == contents(finished)
+  assert trial_log.read_trials(folder / 'trials.jsonl.1') == trials
+
+
 def test_perceptrons_of_all_shapes_share_the_data(data_file):
   evaluator = search_hyperparameters.make_experiment(
     small(data_file)

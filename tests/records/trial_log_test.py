@@ -380,6 +380,28 @@ def test_a_failed_write_names_the_file_and_loses_only_half_a_line(
   assert len(warnings) == 1
 
 
+def test_a_log_that_begins_anew_keeps_what_it_had(tmp_path):
+  path = tmp_path / 'trials.jsonl'
+  first, second = (
+    [make_trial(0, reward=reward), make_trial(1)] for reward in (1.0, 2.0)
+  )
+  with trial_log.TrialLog(path) as log:
+    assert log.earlier == []
+    log.append(first)
+    assert log.begin_anew() == tmp_path / 'trials.jsonl.1'
+    assert (log.trials, log.earlier) == ([], first)
+    with pytest.raises(workdir.WorkdirBusyError):
+      trial_log.TrialLog(path)
+    log.append(second)
+    assert log.begin_anew() == tmp_path / 'trials.jsonl.2'
+    log.append(first[:1])
+  with trial_log.TrialLog(path) as log:
+    assert (log.trials, log.earlier) == (first[:1], first + second)
+  (tmp_path / 'trials.jsonl.2').write_text('nonsense}\n')
+  with pytest.raises(ValueError, match=r'trials\.jsonl\.2: line 1 is damaged'):
+    trial_log.TrialLog(path)
+
+
 def test_json_lines_grow_and_are_read_back(tmp_path):
   path = tmp_path / 'timings.jsonl'
   with trial_log.JsonLines(path) as lines:
