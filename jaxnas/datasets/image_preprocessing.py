@@ -23,6 +23,9 @@ setting of pylearn2 for CIFAR-10, "Maxout Networks", Goodfellow et al., 2013.
 MAX_WHITENED_VALUES = 4096
 
 _CHUNK = 4096
+# Of the greatest pixel to that of the images trained on: one that is 255 times
+# as bright is of another scale.
+_MAX_RATIO = 16
 
 
 class Statistics(NamedTuple):
@@ -34,12 +37,16 @@ class Statistics(NamedTuple):
     center: the mean standardised image, `float32[D]`; `None` without whitening.
     whitening: what a standardised and centred image is multiplied by, symmetric
       `float32[D, D]`; `None` without whitening.
+    low: the least value of a pixel, `float32[]`; `None` where it was not kept.
+    high: the greatest.
   """
 
   mean: np.ndarray
   deviation: np.ndarray
   center: np.ndarray | None = None
   whitening: np.ndarray | None = None
+  low: np.ndarray | None = None
+  high: np.ndarray | None = None
 
 
 def check(kind: str, image_shape: tuple[int, ...]) -> None:
@@ -91,10 +98,44 @@ def measure(images: np.ndarray, kind: str) -> Statistics:
   deviation = np.sqrt(squares * num_channels / images.size)
   # A channel of one value stays at 0.
   deviation[deviation == 0] = 1
-  statistics = Statistics(mean.astype(np.float32), deviation.astype(np.float32))
+  statistics = Statistics(
+    mean.astype(np.float32),
+    deviation.astype(np.float32),
+    low=np.array(images.min(), np.float32),
+    high=np.array(images.max(), np.float32),
+  )
   if kind == 'whiten':
     return _add_whitening(images, statistics)
   return statistics
+
+
+def check_scale(what: str, images: np.ndarray, statistics: Statistics) -> None:
+  """Raises `ValueError` if images have another scale than those trained on.
+
+  Pixels from 0 to 1 are told from those of 0 to 255, and these from those; a
+  picture that is merely dark or bright passes.
+
+  Args:
+    what: the images' name, for the message.
+    images: any images, `uint8` or floats.
+    statistics: what `measure` returned for the images trained on.
+  """
+  if not images.size:
+    return
+  # Where the range was not kept, it reaches a deviation from the mean at least.
+  trained = float(
+    np.max(statistics.mean + statistics.deviation)
+    if statistics.high is None
+    else statistics.high
+  )
+  high = float(images.max())
+  is_too_small = images.dtype.kind == 'f' and 0 < high <= 1 < trained / 2
+  if is_too_small or high > _MAX_RATIO * max(trained, 1):
+    known = 'about ' if statistics.high is None else ''
+    raise ValueError(
+      f'{what} have values up to {high:g}, and those trained on up to '
+      f'{known}{trained:g}; bring them to the same scale.'
+    )
 
 
 def apply(statistics: Statistics, images: np.ndarray) -> jax.Array:

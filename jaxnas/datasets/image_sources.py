@@ -15,7 +15,7 @@ from absl import logging
 import numpy as np
 
 from jaxnas import npz
-from jaxnas.datasets import prepared
+from jaxnas.datasets import image_preprocessing, prepared
 
 ARRAYS = ('x_train', 'y_train', 'x_test', 'y_test')
 
@@ -287,6 +287,10 @@ def _check_alike(
         f'{where} has {what} {one} in x_train and {two} in x_test; they must '
         'be the same.'
       )
+  statistics = image_preprocessing.Statistics(
+    np.zeros(1), np.ones(1), high=train.images.max()
+  )
+  image_preprocessing.check_scale(f'{where}: x_test', test.images, statistics)
   known = np.unique(train.labels)
   if unknown := np.setdiff1d(test.labels, known).tolist():
     raise ValueError(

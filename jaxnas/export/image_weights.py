@@ -104,8 +104,9 @@ def make_classifier(
     weights: a trained classifier.
 
   Returns:
-    `images -> logits`, from `uint8` or `float32[n, H, W, C]`, in the range of
-    the images trained on, to `float32[n, K]`.
+    `images -> logits`, from `uint8` or `float32[n, H, W, C]`, or `[n, H, W]`
+    for grey images, in the range of the images trained on, to `float32[n, K]`.
+    It raises `ValueError` for images of another shape or scale.
   """
   recipe = weights.recipe
   network = conv_net.make_network(
@@ -119,12 +120,15 @@ def make_classifier(
 
   def classify(images):
     images = np.asarray(images)
+    if images.ndim == 3 and weights.image_shape[2] == 1:
+      images = images[..., None]
     if images.ndim != 4 or images.shape[1:] != weights.image_shape:
       raise ValueError(
         f'images must have the shape [n, '
         f'{", ".join(map(str, weights.image_shape))}], got '
         f'{list(images.shape)}.'
       )
+    image_preprocessing.check_scale('images', images, weights.statistics)
     logits = [np.zeros((0, weights.num_classes), np.float32)]
     for start in range(0, len(images), recipe.evaluation_batch_size):
       chunk = images[start : start + recipe.evaluation_batch_size]

@@ -156,7 +156,9 @@ class _Run:
     print(training.label)
     if must_train:
       if self._num_saved:
-        print(f'Resuming the training in {path} after {self._num_saved} steps.')
+        print(
+          f'Resuming the training in {path} after {self._num_saved:,} steps.'
+        )
       self._train()
     else:
       print(f'Found the finished training in {path}; nothing is left to train.')
@@ -284,7 +286,7 @@ class _Run:
     return ValueError(
       f'The training diverged: {reason}. Start with another --workdir and a '
       f'smaller {self._terms.remedy}{way_out}. The checkpoint '
-      f'after {self._num_saved} steps stays as it is.'
+      f'after {self._num_saved:,} steps stays as it is.'
     )
 
   def _finish(self) -> Mapping[str, Any]:

@@ -105,6 +105,13 @@ def test_a_test_split_need_not_be_there(tmp_path):
     ),
     ({'x_test': np.zeros((6, 4, 5, 2))}, 'uint8 in x_train and float32 in'),
     (
+      {
+        'x_train': np.full((20, 4, 5, 2), 200.0),
+        'x_test': np.full((6, 4, 5, 2), 0.5),
+      },
+      'x_test have values up to 0.5, and those trained on up to 200; bring',
+    ),
+    (
       {'y_train': np.zeros(19, int)},
       r'y_train must have the shape \[20\], .* got \[19\]',
     ),

@@ -75,6 +75,54 @@ def test_a_classifier_preprocesses_and_sees_the_view_it_was_trained_for():
     classify(pixels[..., 0])
 
 
+def test_grey_images_need_no_channels():
+  made, pixels = make('standardize')
+  net = known_conv_nets.make_chain(1, 2)
+  network = conv_net.make_network(net, (4, 5, 1), 3)
+  params, batch_stats = network.init(jax.random.key(0))
+  grey = made._replace(
+    params=params,
+    batch_stats=batch_stats,
+    architecture=net,
+    image_shape=(4, 5, 1),
+    statistics=image_preprocessing.measure(pixels[..., :1], 'standardize'),
+  )
+  classify = image_weights.make_classifier(grey)
+  np.testing.assert_array_equal(
+    classify(pixels[..., 0]), classify(pixels[..., :1])
+  )
+
+
+@pytest.mark.parametrize('is_recorded', [True, False])
+def test_images_of_another_scale_are_refused(tmp_path, is_recorded):
+  made, pixels = make('standardize')
+  if not is_recorded:  # As in a file of before.
+    made = made._replace(
+      statistics=made.statistics._replace(low=None, high=None)
+    )
+  path = tmp_path / 'weights.npz'
+  image_weights.write_weights(path, made)
+  loaded = image_weights.load_weights(path)
+  if is_recorded:
+    assert (loaded.statistics.low, loaded.statistics.high) == (0, 255)
+  classify = image_weights.make_classifier(loaded)
+  with pytest.raises(
+    ValueError, match=r'up to 1, and those trained on up to .*2'
+  ):
+    classify(np.float32(pixels / pixels.max()))
+  # What is right, black or dark is no scale of its own.
+  for right in (pixels, np.float32(pixels), 0 * pixels, pixels // 100):
+    assert classify(right).shape == (9, 3)
+  assert classify(np.zeros((2, *SHAPE), np.float32)).shape == (2, 3)
+  unit = image_preprocessing.measure(np.float32(pixels / 255), 'standardize')
+  classify = image_weights.make_classifier(made._replace(statistics=unit))
+  with pytest.raises(
+    ValueError, match=r'up to 255, and those trained on up to 1'
+  ):
+    classify(pixels)
+  assert classify(np.float32(pixels / 255)).shape == (9, 3)
+
+
 def test_another_kind_of_weights_is_told(tmp_path):
   made, _ = make('standardize')
   path, other = tmp_path / 'images.npz', tmp_path / 'text.npz'
