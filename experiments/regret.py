@@ -8,6 +8,7 @@ Letters: `S` seeds, `R` trials of a search.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import math
 from typing import NamedTuple
 
@@ -33,14 +34,14 @@ class Comparison(NamedTuple):
   """One strategy less another, on the same seeds.
 
   Attributes:
-    difference: of the mean final regrets, with the interval of the paired
-      differences; below 0 where the first is better.
+    difference: of the mean final regrets, by the paired differences; below 0
+      where the first is better.
     better: the part of the seeds with a lower final regret.
     equal: with the same one.
     worse: with a higher one.
   """
 
-  difference: statistics.Interval
+  difference: statistics.Comparison
   better: float
   equal: float
   worse: float
@@ -48,9 +49,7 @@ class Comparison(NamedTuple):
   @property
   def is_better(self) -> bool | None:
     """Whether the first is better; `None` where that cannot be told."""
-    if self.difference.high < 0:
-      return True
-    return False if self.difference.low > 0 else None
+    return self.difference.is_better
 
 
 def simple_regret(rewards: np.ndarray, entries: np.ndarray) -> np.ndarray:
@@ -105,14 +104,36 @@ def reach(rewards: np.ndarray, entries: np.ndarray, reward: float) -> Reach:
   return Reach(float(median), float(has_reached.mean()))
 
 
-def compare(first: np.ndarray, second: np.ndarray) -> Comparison:
-  """Compares the final regrets of two strategies on the same seeds, `[S]`."""
-  return Comparison(
-    statistics.mean_interval(first - second),
-    better=float(np.mean(first < second)),
-    equal=float(np.mean(first == second)),
-    worse=float(np.mean(first > second)),
+_REGRET = statistics.Measure('regret', is_higher_better=False, is_ratio=False)
+
+
+def compare(
+  regrets: Mapping[str, np.ndarray], baseline: np.ndarray
+) -> dict[str, Comparison]:
+  """Compares strategies with another one on the same seeds.
+
+  All are told together, so they share one correction; see `statistics.compare`.
+
+  Args:
+    regrets: final ones by strategy, `[S]`.
+    baseline: those of the strategy that they are compared with, `[S]`.
+  """
+  differences = statistics.compare(
+    _REGRET,
+    [(finals, baseline) for finals in regrets.values()],
+    is_paired=True,
   )
+  return {
+    name: Comparison(
+      difference,
+      better=float(np.mean(finals < baseline)),
+      equal=float(np.mean(finals == baseline)),
+      worse=float(np.mean(finals > baseline)),
+    )
+    for (name, finals), difference in zip(
+      regrets.items(), differences, strict=True
+    )
+  }
 
 
 def distinct_part(entries: np.ndarray) -> float:

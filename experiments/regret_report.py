@@ -92,6 +92,16 @@ class Report:
       name: regret.simple_regret(rewards, searches.entries)
       for name, searches in found.items()
     }
+    against = {}
+    if _BASELINE in found:
+      against = regret.compare(
+        {
+          name: each[:, -1]
+          for name, each in regrets.items()
+          if name != _BASELINE
+        },
+        regrets[_BASELINE][:, -1],
+      )
     self.results = {
       name: Result(
         regret.mean_curve(regrets[name]),
@@ -103,9 +113,7 @@ class Report:
         },
         regret.distinct_part(searches.entries),
         searches.seconds,
-        None
-        if name == _BASELINE or _BASELINE not in found
-        else regret.compare(regrets[name][:, -1], regrets[_BASELINE][:, -1]),
+        against.get(name),
       )
       for name, searches in found.items()
     }
@@ -148,8 +156,8 @@ class Report:
     tops = [f'top {100 * part:g} %' for part in FRACTIONS]
     progress.table(
       f'{self.named.name}, {self.num_seeds} searches of {self.num_trials} '
-      'trials: regret at the end, and median of the trials to reach the best '
-      'entries',
+      'trials: regret (best reward of the table less the best found) at the '
+      'end, and median of the trials to reach the best entries',
       [
         'strategy',
         'regret',
@@ -160,9 +168,18 @@ class Report:
       ],
       [self._row(name, result) for name, result in self.results.items()],
     )
-    for name, result in self.results.items():
-      if result.against_random is not None:
-        print(self._verdict(name, result.against_random))
+    against = {
+      name: result.against_random
+      for name, result in self.results.items()
+      if result.against_random is not None
+    }
+    for name, comparison in against.items():
+      print(self._verdict(name, comparison))
+    if len(against) > 1 and self.num_seeds > 1:
+      print(
+        'Intervals (95 %) and p-values are over searches, and corrected for '
+        f'the {len(against)} comparisons (Holm).'
+      )
     for line in self.named.description:
       print(line)
     print('Wrote:')
@@ -196,14 +213,20 @@ class Report:
     second = strategy_settings.NAMES[_BASELINE]
     if self.num_seeds < 2:
       return f'{first} against {second}: one seed, so nothing can be told.'
-    mean, low, high = comparison.difference
+    mean, low, high, p_value, _ = comparison.difference
+    if math.isnan(p_value):
+      return (
+        f'{first} against {second}, paired by seed: the same difference, '
+        f'{mean:+z.4g}, on every seed, so nothing can be told.'
+      )
     verdict = {
       True: f'{first} is better',
       False: f'{second} is better',
       None: 'no difference can be told',
     }[comparison.is_better]
     return (
-      f'{first} against {second}, paired by seed: regret {mean:+.4g}, 95 % '
-      f'interval {low:+.4g} to {high:+.4g}; lower on {comparison.better:.1%} '
-      f'of the seeds, equal on {comparison.equal:.1%}: {verdict}.'
+      f'{first} against {second}, paired by seed: regret {mean:+z.4g}, '
+      f'interval {low:+z.4g} to {high:+z.4g}, {statistics.p_text(p_value)}; '
+      f'lower on {comparison.better:.1%} of the seeds, equal on '
+      f'{comparison.equal:.1%}: {verdict}.'
     )

@@ -320,6 +320,7 @@ def _most_found(generation) -> tuple[tuple[int, ...], int]:
 def _show(config, succession, generations, lines) -> None:
   perplexities = _report_perplexities(lines)
   by_place = {(each.branch, each.number): each for each in generations}
+  against = succession_lib.against_control(generations)
   by_order = sorted(generations, key=lambda x: (x.number, x.branch))
   rows = []
   for generation in by_order:
@@ -328,11 +329,7 @@ def _show(config, succession, generations, lines) -> None:
     values = [perplexities.get(cell, np.nan) for cell in generation.found]
     ratio = ''
     if branch == SUCCESSION:
-      ratio = _percent(
-        statistics.ratio_interval(
-          generation.areas, by_place[CONTROL, number].areas
-        )
-      )
+      ratio = _percent(against[number])
     rows.append(
       [
         f'{number}, {branch}' if number else '0, LSTM',
@@ -359,13 +356,14 @@ def _show(config, succession, generations, lines) -> None:
       'best reward',
       'report perplexity',
       'anytime area',
-      'against control (95 %)',
+      'against control',
       'late mean reward',
       'replaced',
       'lost',
     ],
     rows,
   )
+  print(_LEGEND)
   print('Found most often:')
   for row, generation in zip(rows, by_order, strict=True):
     tokens, count = _most_found(generation)
@@ -393,16 +391,30 @@ def _retrained(perplexities, by_place) -> str:
   values, others = zip(*finite, strict=True)
   ratio = statistics.ratio_interval(values, others)
   return (
-    f'Retrained, the cells of its last generation have a report perplexity of '
-    f"{_percent(ratio)} against the control's, in the {len(finite)} of "
+    'Retrained, the cells of its last generation have a report perplexity (of '
+    f'text that no reward came from) of {_percent(ratio)} against the '
+    f"control's, in the {len(finite)} of "
     f'{len(pairs)} lineages where both stayed finite.'
   )
 
 
-def _percent(interval: statistics.Interval) -> str:
-  value, low, high = (100 * (bound - 1) for bound in interval)
-  return f'{value:+.2f} % ({low:+.2f} to {high:+.2f})'
+def _percent(ratio: statistics.Interval | statistics.Comparison) -> str:
+  value, low, high = (100 * (bound - 1) for bound in ratio[:3])
+  if np.isnan(low):
+    return f'{value:+z.2f} %'
+  return f'{value:+z.2f} % ({low:+z.2f} to {high:+z.2f})'
 
+
+_LEGEND = """\
+found again: lineages that found the cell of the generation before
+report perplexity: of text that no reward came from, retrained
+anytime area: the best reward so far, mean over the trials of a search
+against control: ratio of the areas, with an interval of 95 % for all
+  generations together (Holm)
+late mean reward: of the last quarter of the trials
+replaced: best cells passed over, since they made the controller diverge
+lost: lineages whose controller diverged all the same
+"""
 
 _VERDICTS = {
   'improved': 'Improved: the last generation searches better than the LSTM',

@@ -377,14 +377,17 @@ def _make_strategy(succession: Succession, program: Any) -> Strategy:
   )
 
 
+_AREA = statistics.Measure('anytime area', is_higher_better=True, is_ratio=True)
+
+
 class Verdict(NamedTuple):
   """What a succession came to.
 
   Attributes:
     kind: `'improved'`, `'worse'`, `'converged'`, `'no difference'` or, of a
       single lineage, `'undecided'`.
-    area_ratio: of the last generation's anytime area to the control's: the
-      exponential of the mean over lineages of the logarithm.
+    area_ratio: of the last generation's anytime area to the control's, as
+      `against_control` has it.
     repeats: in which part of the lineages the last two generations found the
       same cell.
     control_repeats: the same of the control. Cells that it finds again as often
@@ -392,7 +395,7 @@ class Verdict(NamedTuple):
   """
 
   kind: str
-  area_ratio: statistics.Interval
+  area_ratio: statistics.Comparison
   repeats: statistics.Interval
   control_repeats: statistics.Interval
 
@@ -400,11 +403,11 @@ class Verdict(NamedTuple):
 def judge(generations: Sequence[Generation]) -> Verdict:
   """Returns what came of a succession, compared with its control.
 
-  It has improved, or is worse, if the interval of the ratio of anytime areas in
-  the last generation lies on one side of 1. Otherwise it has converged if the
+  It has improved, or is worse, if that can be told by the anytime areas of the
+  last generation; see `against_control`. Otherwise it has converged if the
   last two generations found the same cell in most lineages, by the lower end of
-  that share's interval; and if not, no difference can be told. Intervals are of
-  95 %, and a single lineage has none.
+  that share's interval of 95 %; and if not, no difference can be told. Of a
+  single lineage nothing can.
 
   Args:
     generations: all of both branches.
@@ -418,9 +421,7 @@ def judge(generations: Sequence[Generation]) -> Verdict:
     raise ValueError(
       'num_generations must be at least 2 for a comparison, got 1.'
     )
-  area_ratio = statistics.ratio_interval(
-    by_place[SUCCESSION, last].areas, by_place[CONTROL, last].areas
-  )
+  area_ratio = against_control(generations)[last]
   before = by_place[SUCCESSION if last > 1 else CONTROL, last - 1]
   repeats = statistics.share_interval(
     repeats_of(by_place[SUCCESSION, last], before)
@@ -429,15 +430,40 @@ def judge(generations: Sequence[Generation]) -> Verdict:
     repeats_of(by_place[CONTROL, last], by_place[CONTROL, last - 1])
   )
   kind = 'no difference'
-  if np.isnan(area_ratio.low):
+  if len(by_place[SUCCESSION, last].areas) < 2:
     kind = 'undecided'
-  elif area_ratio.low > 1:
-    kind = 'improved'
-  elif area_ratio.high < 1:
-    kind = 'worse'
+  elif area_ratio.is_better is not None:
+    kind = 'improved' if area_ratio.is_better else 'worse'
   elif repeats.low > 0.5:
     kind = 'converged'
   return Verdict(kind, area_ratio, repeats, control_repeats)
+
+
+def against_control(
+  generations: Sequence[Generation],
+) -> dict[int, statistics.Comparison]:
+  """Compares every later generation with the control of its number.
+
+  By the ratio of their anytime areas, lineage by lineage, for both branches of
+  a lineage begin with the same search and have the same keys. All generations
+  are told together, so they share one correction; see `statistics.compare`.
+
+  Args:
+    generations: all of both branches.
+  """
+  by_place = {(each.branch, each.number): each for each in generations}
+  numbers = sorted(
+    each.number for each in generations if each.branch == SUCCESSION
+  )
+  comparisons = statistics.compare(
+    _AREA,
+    [
+      (by_place[SUCCESSION, number].areas, by_place[CONTROL, number].areas)
+      for number in numbers
+    ],
+    is_paired=True,
+  )
+  return dict(zip(numbers, comparisons, strict=True))
 
 
 def repeats_of(generation: Generation, before: Generation) -> np.ndarray:

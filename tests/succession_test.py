@@ -154,6 +154,24 @@ def test_verdicts(areas, found, kind):
   assert verdict.repeats.value == np.mean(np.array(found) < 4)
 
 
+def test_generations_are_compared_together():
+  areas = (2.3, 2.4, 2.0, 2.1)
+  generations = [
+    make_generation(
+      branch, number, areas if branch == 'succession' else (2,) * 4
+    )
+    for number in range(1, 5)
+    for branch in ('control', 'succession')
+  ]
+  (alone,) = lib.against_control(generations[:2]).values()
+  together = lib.against_control(generations)
+  assert list(together) == [1, 2, 3, 4]
+  for each in together.values():
+    assert each.value == pytest.approx(alone.value)
+    assert each.p_value == pytest.approx(4 * alone.p_value)
+    assert each.low < alone.low
+
+
 def test_one_generation_has_nothing_to_be_compared_with():
   with pytest.raises(ValueError, match='num_generations must be at least 2'):
     lib.judge([make_generation('control', 0, (1.0, 2.0))])

@@ -50,23 +50,42 @@ def test_reach_counts_trials_from_one_and_seeds_that_never_do():
   assert regret.reach(REWARDS, entries[2:3], 0.9) == (np.inf, 0)
 
 
+def compare(first, second):
+  return regret.compare({'one': first}, second)['one']
+
+
 def test_comparison_is_paired():
   # Between seeds much differs, between the two of a pair little.
   second = np.linspace(0, 100, 40)
   difference = np.tile([-1.0, -0.5, -0.5, 0.0], 10)
-  comparison = regret.compare(second + difference, second)
+  comparison = compare(second + difference, second)
   assert comparison.difference.value == pytest.approx(-0.5)
   assert comparison.difference.low == pytest.approx(-0.6146, abs=1e-3)
   assert comparison[1:] == (0.75, 0.25, 0)
   assert comparison.is_better is True
-  assert regret.compare(second, second + difference).is_better is False
+  assert compare(second, second + difference).is_better is False
+
+
+def test_several_comparisons_share_a_correction():
+  second = np.linspace(0, 100, 40)
+  slightly = np.tile([-1.0, 0.5, 0.0, -0.3], 10)
+  alone = compare(second + slightly, second)
+  assert alone.is_better is True
+  names = [f'strategy {number}' for number in range(5)]
+  for comparison in regret.compare(
+    dict.fromkeys(names, second + slightly), second
+  ).values():
+    assert comparison.is_better is None
+    assert comparison.difference.low < alone.difference.low
+    assert comparison.difference.high > 0
+    assert comparison[1:] == alone[1:]
 
 
 def test_no_difference_is_none():
   values = np.linspace(0, 1, 9)
-  assert regret.compare(values, values).is_better is None
-  assert regret.compare(values, values[::-1]).is_better is None
-  assert regret.compare(values[:1], values[1:2]).is_better is None
+  assert compare(values, values).is_better is None
+  assert compare(values, values[::-1]).is_better is None
+  assert compare(values[:1], values[1:2]).is_better is None
 
 
 def test_repeats_are_not_distinct():

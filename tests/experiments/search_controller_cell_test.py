@@ -162,7 +162,7 @@ def test_cells_can_be_trained_and_are_trained_once(tmp_path):
 def test_the_verdict_says_its_numbers():
   verdict = succession.Verdict(
     'improved',
-    statistics.Interval(1.05, 1.02, 1.08),
+    statistics.Comparison(1.05, 1.02, 1.08, 0.01, True),
     statistics.Interval(0.25, 0.1, 0.5),
     statistics.Interval(0.2, 0.05, 0.4),
   )
