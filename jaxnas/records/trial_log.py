@@ -22,6 +22,7 @@ import math
 import os
 import pathlib
 import re
+import sys
 from typing import Any, NamedTuple
 import zlib
 
@@ -65,7 +66,7 @@ class Trial:
   reason: str = ''
 
   def __post_init__(self):
-    if not math.isfinite(self.reward):
+    if not abs(self.reward) <= sys.float_info.max:
       raise ValueError(
         f'Trial {self.number} has the reward {self.reward}; a reward is '
         'finite, and a trial that failed gets the floor reward.'
@@ -119,7 +120,10 @@ def _is_int(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-  return _is_int(value) or isinstance(value, float)
+  # An integer may have more digits than a float can.
+  return isinstance(value, float) or (
+    _is_int(value) and abs(value) <= sys.float_info.max
+  )
 
 
 _STATUSES = tuple(status.name.lower() for status in Status)

@@ -221,6 +221,8 @@ def test_a_damaged_line_elsewhere_is_named(tmp_path, line, message):
     ('tokens', [0, 1.5]),
     ('reward', None),
     ('reward', '0.5'),
+    ('reward', 10**400),
+    ('metrics', {'perplexity': -(10**400)}),
     ('metrics', [1]),
     ('metrics', {'perplexity': '1'}),
     ('number', 'x'),
@@ -260,6 +262,8 @@ def test_numbers_follow_each_other(tmp_path):
 def test_a_reward_is_finite(reward):
   with pytest.raises(ValueError, match=r'Trial 4 has the reward -?(nan|inf)'):
     make_trial(4, reward=reward)
+  with pytest.raises(ValueError, match=r'Trial 4 has the reward 1000'):
+    make_trial(4, reward=10**400)
 
 
 def test_a_duplicate_is_of_an_earlier_trial():
