@@ -106,7 +106,8 @@ def run(config: Config, folder: str) -> None:
     found = _find(config, path, searches)
     report = regret_report.Report(named, found)
     report.write(path)
-    report.show(path)
+    report.show()
+    report.draw(path)
 
 
 def default_block_size() -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from experiments import many_searches, regret, strategy_settings, tables
 from jaxnas import statistics
 from jaxnas.records import workdir
-from jaxnas.visualize import progress
+from jaxnas.visualize import pictures, progress
 from jaxnas.visualize import regret as regret_plot
 
 FRACTIONS = (0.01, 0.001)
@@ -119,12 +119,8 @@ class Report:
     }
 
   def write(self, folder: pathlib.Path) -> None:
-    """Writes `results.json` and `regret.png`."""
+    """Writes `results.json`."""
     table = self.named.table
-    best = float(table.rewards.max())
-    levels = {
-      part: best - regret.top_reward(table.rewards, part) for part in FRACTIONS
-    }
     workdir.write_json(
       folder / 'results.json',
       {
@@ -133,8 +129,8 @@ class Report:
           'size': table.size,
           'cardinalities': table.cardinalities,
           'fingerprint': self.named.fingerprint,
-          'best_reward': best,
-          'regret_of_top': levels,
+          'best_reward': float(table.rewards.max()),
+          'regret_of_top': self._levels(),
           'description': self.named.description,
         },
         'num_seeds': self.num_seeds,
@@ -144,15 +140,26 @@ class Report:
         },
       },
     )
-    regret_plot.plot_regret(
+
+  def _levels(self) -> dict[float, float]:
+    """Returns the regret of the worst of the best entries, by their part."""
+    rewards = self.named.table.rewards
+    best = float(rewards.max())
+    return {part: best - regret.top_reward(rewards, part) for part in FRACTIONS}
+
+  def draw(self, folder: pathlib.Path) -> None:
+    """Draws `regret.png`, and says which files there are."""
+    pictures.draw(
+      regret_plot.plot_regret,
       folder / 'regret.png',
       [_plotted(name, result) for name, result in self.results.items()],
-      {f'best {100 * part:g} %': level for part, level in levels.items()},
+      {f'best {100 * part:g} %': at for part, at in self._levels().items()},
       f'{self.named.name}: mean of {self.num_seeds} searches, 95 % intervals',
     )
+    progress.files(folder, ('regret.png', 'results.json'))
 
-  def show(self, folder: pathlib.Path) -> None:
-    """Prints the table, what it says, and the files that `write` wrote."""
+  def show(self) -> None:
+    """Prints the table and what it says."""
     tops = [f'top {100 * part:g} %' for part in FRACTIONS]
     progress.table(
       f'{self.named.name}, {self.num_seeds} searches of {self.num_trials} '
@@ -182,9 +189,6 @@ class Report:
       )
     for line in self.named.description:
       print(line)
-    print('Wrote:')
-    for file in ('regret.png', 'results.json'):
-      print(f'  {folder / file}')
 
   def _row(self, name: str, result: Result) -> list[str]:
     mean, low, high = (values[-1] for values in result.curve)

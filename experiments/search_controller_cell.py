@@ -37,8 +37,8 @@ from jaxnas.export import architecture as architecture_file
 from jaxnas.records import trial_log
 from jaxnas.records import workdir as workdirs
 from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.visualize import progress
-from jaxnas.visualize import recurrent_cell as pictures
+from jaxnas.visualize import pictures, progress
+from jaxnas.visualize import recurrent_cell as cell_pictures
 from jaxnas.visualize import succession as curves
 
 setting = launch.setting
@@ -166,9 +166,10 @@ def run(config: Config, workdir: str) -> None:
     _retrain(config, trainer, generations, retrained)
     _write(succession, path, generations, retrained.lines)
     _show(config, succession, generations, retrained.lines)
-    print('Wrote:')
-    for name in ('best.json', 'best_cell.svg', 'succession.png', log.path.name):
-      print(f'  {path / name}')
+    _draw(succession, path, generations)
+    progress.files(
+      path, ('best.json', 'best_cell.svg', 'succession.png', log.path.name)
+    )
 
 
 def _make_succession(config: Config) -> succession_lib.Succession:
@@ -288,8 +289,7 @@ def _report_perplexities(lines) -> dict[tuple[int, ...], float]:
 
 
 def _write(succession, path: pathlib.Path, generations, lines) -> None:
-  last = [each for each in generations if each.branch == SUCCESSION][-1]
-  tokens, count = _most_found(last)
+  last, tokens, count = _last_found(generations)
   cell = succession.space.decode(np.array(tokens))
   architecture_file.write_architecture(
     path / 'best.json',
@@ -300,13 +300,24 @@ def _write(succession, path: pathlib.Path, generations, lines) -> None:
     reward=last.rewards[last.found.index(tokens)],
     report_perplexity=_report_perplexities(lines).get(tokens),
   )
-  pictures.write_cell(
+
+
+def _draw(succession, path: pathlib.Path, generations) -> None:
+  last, tokens, count = _last_found(generations)
+  pictures.draw(
+    cell_pictures.write_cell,
     path / 'best_cell.svg',
-    cell,
+    succession.space.decode(np.array(tokens)),
     f'Found most often in generation {last.number}: {count} of '
     f'{len(last.found)} lineages',
   )
-  curves.plot_succession(path / 'succession.png', generations)
+  pictures.draw(curves.plot_succession, path / 'succession.png', generations)
+
+
+def _last_found(generations):
+  """Returns the last generation, its most frequent cell, and how often."""
+  last = [each for each in generations if each.branch == SUCCESSION][-1]
+  return last, *_most_found(last)
 
 
 def _most_found(generation) -> tuple[tuple[int, ...], int]:

@@ -40,10 +40,6 @@ def show(
   _show_known(experiment, log)
   _show_comparison(experiment, log, retraining)
   _show_time(path)
-  print('Wrote:')
-  for name in ('best.json', experiment.picture, 'curve.png', 'trials.jsonl'):
-    if (path / name).exists():
-      print(f'  {path / name}')
 
 
 def _show_search(experiment, log):

@@ -19,7 +19,7 @@ from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import round_log, trial_log, workdir
 from jaxnas.runs import search_report
 from jaxnas.types import Runner
-from jaxnas.visualize import curves, progress
+from jaxnas.visualize import curves, pictures, progress
 
 # What may change when a run is resumed.
 _FREE = ('num_trials', 'redo_failed')
@@ -114,6 +114,10 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
     print(f'Real cost: {progress.duration(clock.total)}.')
   _write(experiment, path, log, retraining)
   search_report.show(experiment, path, log, retraining)
+  _draw(experiment, path, log, retraining)
+  progress.files(
+    path, ('best.json', experiment.picture, 'curve.png', 'trials.jsonl')
+  )
 
 
 class _Clock:
@@ -237,8 +241,17 @@ def _write(experiment, path, log, retraining):
         )
       },
     )
-    experiment.draw(
-      path / experiment.picture, contestant.architecture, contestant.label
+
+
+def _draw(experiment, path, log, retraining):
+  best = _found(experiment.measure, retraining_lib.results(retraining, log))
+  if best is not None:
+    contestant = best.contestant
+    pictures.draw(
+      experiment.draw,
+      path / experiment.picture,
+      contestant.architecture,
+      contestant.label,
     )
   plotted = []
   for arm in experiment.search.arms:
@@ -255,7 +268,7 @@ def _write(experiment, path, log, retraining):
         group=arm.name,
       )
     )
-  curves.plot_search(path / 'curve.png', plotted)
+  pictures.draw(curves.plot_search, path / 'curve.png', plotted)
 
 
 def _sizes(contestant):

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 import os
+import typing
 
-from matplotlib import axes, figure
 import numpy as np
 
-from jaxnas.visualize import colors
+from jaxnas.visualize import colors, pictures
+
+if typing.TYPE_CHECKING:
+  from matplotlib import axes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +65,7 @@ def plot_search(
   for arm in arms:
     groups.setdefault(arm.group or arm.name, []).append(arm)
   # The panels are equally high, whatever the rows of the legend below.
-  picture = figure.Figure(
-    figsize=(10, 3.86 + 0.17 * len(groups)), layout='constrained'
-  )
+  picture = pictures.figure(10, 3.86 + 0.17 * len(groups))
   left, right = picture.subplots(1, 2, sharey=True)
   for index, (group, members) in enumerate(groups.items()):
     color = colors.COLORS[index % len(colors.COLORS)]

@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import math
 import os
+import typing
 from typing import Any
 
-from matplotlib import axes, figure
 import numpy as np
 
 from jaxnas.types import Choice, Decision, Range
-from jaxnas.visualize import colors
+from jaxnas.visualize import colors, pictures
+
+if typing.TYPE_CHECKING:
+  from matplotlib import axes
 
 _NUM_COLUMNS = 3
 # The values of a choice lie side by side, and its trials within this share.
@@ -73,9 +76,7 @@ def plot_trials(
       )
   num_rows = math.ceil(len(decisions) / _NUM_COLUMNS)
   num_columns = min(len(decisions), _NUM_COLUMNS)
-  picture = figure.Figure(
-    figsize=(3.6 * num_columns, 0.6 + 2.8 * num_rows), layout='constrained'
-  )
+  picture = pictures.figure(3.6 * num_columns, 0.6 + 2.8 * num_rows)
   panels = picture.subplots(num_rows, num_columns, sharey=True, squeeze=False)
   for number, panel in enumerate(panels.flat):
     if number >= len(plotted):

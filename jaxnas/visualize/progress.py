@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import math
+import pathlib
 import sys
 import time
 from typing import TextIO
@@ -190,6 +191,19 @@ def table(
   for row in rows:
     drawn.add_row(*map(text.Text, row))
   terminal.print(drawn)
+
+
+def files(folder: pathlib.Path, names: Sequence[str]) -> None:
+  """Prints where the files of a finished run are.
+
+  Args:
+    folder: the run's folder.
+    names: of the files; one that is not there is left out.
+  """
+  print('Wrote:')
+  for name in names:
+    if (folder / name).exists():
+      print(f'  {folder / name}')
 
 
 def _print_aligned(title, columns, rows, widths, stream) -> None:

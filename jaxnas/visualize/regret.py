@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import os
 
-from matplotlib import figure
 import numpy as np
 
-from jaxnas.visualize import colors
+from jaxnas.visualize import colors, pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +62,7 @@ def plot_regret(
   """
   if not curves:
     raise ValueError('A plot needs at least one curve.')
-  picture = figure.Figure(figsize=(7, 4.6), layout='constrained')
+  picture = pictures.figure(7, 4.6)
   panel = picture.subplots()
   least = _least_shown(curves)
   for index, curve in enumerate(curves):

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 import os
 
-from matplotlib import figure
 import numpy as np
 
 from jaxnas import statistics, succession
-from jaxnas.visualize import colors
+from jaxnas.visualize import colors, pictures
 
 _COLORS = dict(
   zip((succession.CONTROL, succession.SUCCESSION), colors.COLORS, strict=False)
@@ -36,7 +35,7 @@ def plot_succession(
     path: the PNG file.
     generations: of both branches, with a generation 0.
   """
-  picture = figure.Figure(figsize=(10, 4.2), layout='constrained')
+  picture = pictures.figure(10, 4.2)
   panels = picture.subplots(1, 2)
   for panel, field, label in zip(
     panels,

@@ -10,6 +10,7 @@ import pytest
 
 from experiments import compare_strategies as compare
 from experiments import launch, many_searches, strategy_settings
+from jaxnas.visualize import regret as regret_plot
 
 CARDINALITIES = (4, 3, 5)
 SETTINGS = {
@@ -150,6 +151,18 @@ def test_the_finished_run_is_shown_again(finished, table, capsys):
   assert 'and corrected for the 3 comparisons (Holm).' in printed
   assert '60 entries of 3 decisions' in printed
   assert read_results(finished) == before
+
+
+def test_a_picture_that_fails_hides_no_result(
+  finished, table, capsys, monkeypatch, caplog
+):
+  def fail(*_):
+    raise RuntimeError('latex was not found')
+
+  monkeypatch.setattr(regret_plot, 'plot_regret', fail)
+  compare.run(make_config(table), finished)
+  assert 'regret at the end' in capsys.readouterr().out
+  assert 'regret.png is not drawn: RuntimeError: latex was' in caplog.text
 
 
 def test_fewer_strategies_are_part_of_the_same_run(finished, table, tmp_path):

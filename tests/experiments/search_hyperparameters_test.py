@@ -16,6 +16,7 @@ import pytest
 from experiments import search_hyperparameters
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import trial_log
+from jaxnas.visualize import curves
 
 OUTPUTS = ('best.json', 'hyperparameters.png', 'curve.png', 'trials.jsonl')
 
@@ -165,6 +166,18 @@ def test_perceptrons_of_all_shapes_share_the_data(data_file):
   assert len(one_shape) >= 2
   evaluator.evaluate(keys, np.array([[0, 0, 0, 0, 0, 1]] * 4, np.int32))
   assert places() == one_shape
+
+
+def test_a_picture_that_fails_hides_no_result(
+  finished, data_file, capsys, monkeypatch, caplog
+):
+  def fail(*_, **__):
+    raise RuntimeError('latex was not found')
+
+  monkeypatch.setattr(curves, 'plot_search', fail)
+  search_hyperparameters.run(small(data_file), str(finished))
+  assert 'Retrained, 4 epochs' in capsys.readouterr().out
+  assert 'curve.png is not drawn: RuntimeError: latex was' in caplog.text
 
 
 def test_finished_run_is_found(finished, data_file, capsys):

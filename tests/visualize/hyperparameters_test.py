@@ -1,6 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+from matplotlib import figure
 import numpy as np
 from PIL import Image
 import pytest
@@ -47,7 +48,7 @@ def test_trials_and_the_best_are_drawn(tmp_path):
 def test_panels_have_the_axes_of_their_decisions(tmp_path, monkeypatch):
   pictures = []
   monkeypatch.setattr(
-    hyperparameters.figure.Figure,
+    figure.Figure,
     'savefig',
     lambda picture, path, **_: pictures.append(picture),
   )
