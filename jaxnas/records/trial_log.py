@@ -22,7 +22,6 @@ import math
 import os
 import pathlib
 import re
-import sys
 from typing import Any, NamedTuple
 import zlib
 
@@ -66,7 +65,7 @@ class Trial:
   reason: str = ''
 
   def __post_init__(self):
-    if not abs(self.reward) <= sys.float_info.max:
+    if not _is_finite(self.reward):
       raise ValueError(
         f'Trial {self.number} has the reward {self.reward}; a reward is '
         'finite, and a trial that failed gets the floor reward.'
@@ -120,10 +119,14 @@ def _is_int(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-  # An integer may have more digits than a float can.
-  return isinstance(value, float) or (
-    _is_int(value) and abs(value) <= sys.float_info.max
-  )
+  return isinstance(value, float) or (_is_int(value) and _is_finite(value))
+
+
+def _is_finite(value: Any) -> bool:
+  try:
+    return math.isfinite(value)
+  except OverflowError:  # An integer of more digits than a float can have.
+    return False
 
 
 _STATUSES = tuple(status.name.lower() for status in Status)
