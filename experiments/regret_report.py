@@ -174,6 +174,7 @@ class Report:
         'trials/s',
       ],
       [self._row(name, result) for name, result in self.results.items()],
+      spare=('trials/s', 'distinct', 'reached'),
     )
     against = {
       name: result.against_random

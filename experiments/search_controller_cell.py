@@ -373,6 +373,13 @@ def _show(config, succession, generations, lines) -> None:
       'lost',
     ],
     rows,
+    spare=(
+      'lost',
+      'replaced',
+      'late mean reward',
+      'different cells',
+      'found again',
+    ),
   )
   print(_LEGEND)
   print('Found most often:')

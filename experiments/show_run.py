@@ -138,6 +138,7 @@ def show(run: Run, num_best: int) -> None:
       'entropy, nats',
     ],
     [_arm_row(run, *identity) for identity in _arms(run)],
+    spare=('distinct', 'entropy, nats'),
   )
   best = sorted(
     (

@@ -78,6 +78,7 @@ def _show_search(experiment, log):
       'median of last 64',
     ],
     rows,
+    spare=('duplicates', 'failed'),
   )
   for line in failures(experiment.search.arms, log.trials):
     print(line)
@@ -171,6 +172,7 @@ def _show_comparison(experiment, log, retraining):
       [name, *(spell(row) for spell in columns.values())]
       for name, row in zip(names, results, strict=True)
     ],
+    spare=('learning rate', 'multiply-adds', 'spread', 'parameters'),
   )
   if experiment.describe is not None:
     for name, row in zip(names, results, strict=True):

@@ -131,6 +131,7 @@ class Terms:
         ]
         for index in shown
       ],
+      spare=('learning rate',),
     )
 
   def _spell_in_bits(self, value: float) -> str:

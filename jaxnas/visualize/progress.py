@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 import math
 import pathlib
 import sys
+import textwrap
 import time
 from typing import TextIO
 
-from rich import box, console, progress, text
+from rich import box, cells, console, progress, text
 from rich import table as rich_table
 
-# Where the first column of a table would be narrower, its rows become blocks.
+# A first column that would be narrower makes a table too wide.
 _MIN_FIRST_COLUMN = 12
 
 
@@ -152,45 +153,82 @@ def table(
   columns: Sequence[str],
   rows: Sequence[Sequence[str]],
   stream: TextIO | None = None,
+  spare: Sequence[str] = (),
 ) -> None:
   """Prints a table; the first column to the left, the others to the right.
 
-  On a terminal it is drawn with lines, and as a block of lines for each row
-  where it would not fit. Elsewhere columns are as wide as their longest entry.
-  Nothing is ever cut, and only the first column is wrapped.
+  On a terminal it is drawn with lines. Where that is too narrow, headings are
+  broken between words, then columns that can be spared are left out, which a
+  line says, then rows become columns, and at last each row a block of lines.
+  Elsewhere columns are as wide as their longest entry. No entry is ever cut,
+  and only the first column is wrapped.
 
   Args:
     title: a line above the table.
     columns: headings.
     rows: texts, as many in a row as there are columns.
     stream: where to; standard output by default.
+    spare: headings of columns that can be left out, the least important first.
   """
   stream = stream or sys.stdout
-  widths = [
-    max(map(len, column)) for column in zip(columns, *rows, strict=True)
-  ]
   if not _is_terminal(stream):
-    _print_aligned(title, columns, rows, widths, stream)
+    _print_aligned(title, columns, rows, stream)
     return
   terminal = console.Console(file=stream)
-  # The others with a blank on either side and one between two columns.
-  left = terminal.width - sum(width + 3 for width in widths[1:]) - 4
-  if left < min(widths[0], _MIN_FIRST_COLUMN):
+  left_out: list[str] = []
+  for name in ('', *(name for name in spare if name in columns)):
+    if name:
+      left_out.append(name)
+    kept = [i for i, each in enumerate(columns) if each not in left_out]
+    fewer = [[row[i] for i in kept] for row in (columns, *rows)]
+    if _draw(terminal, title, fewer[0], fewer[1:], left_out):
+      return
+  turned = [list(row) for row in zip(columns, *rows, strict=True)]
+  if not _draw(terminal, title, turned[0], turned[1:], []):
     _print_blocks(title, columns, rows, stream)
-    return
+
+
+def _draw(
+  terminal: console.Console,
+  title: str,
+  columns: Sequence[str],
+  rows: Sequence[Sequence[str]],
+  left_out: Sequence[str],
+) -> bool:
+  """Draws a table, or returns false where it does not fit."""
+  entries = [
+    max(map(cells.cell_len, column)) for column in zip(*rows, strict=True)
+  ] or [0] * len(columns)
+  words = [max(map(cells.cell_len, name.split() or [''])) for name in columns]
+  whole = list(map(max, entries, map(cells.cell_len, columns)))
+  broken = list(map(max, entries, words))
+  for widths in (whole, broken):
+    # The others with a blank on either side and one between two columns.
+    left = terminal.width - sum(width + 3 for width in widths[1:]) - 4
+    if left >= min(widths[0], _MIN_FIRST_COLUMN):
+      break
+  else:
+    return False
   drawn = rich_table.Table(
     title=text.Text(title), title_justify='left', box=box.SIMPLE_HEAD
   )
   for index, name in enumerate(columns):
+    lines = textwrap.wrap(name, max(1, widths[index])) if index else [name]
     drawn.add_column(
-      text.Text(name),
+      text.Text('\n'.join(lines)),
       justify='right' if index else 'left',
       overflow='fold',
       no_wrap=bool(index),
+      vertical='bottom',
     )
   for row in rows:
     drawn.add_row(*map(text.Text, row))
   terminal.print(drawn)
+  if left_out:
+    terminal.print(
+      text.Text(f'Not shown, for want of room: {", ".join(left_out)}.\n')
+    )
+  return True
 
 
 def files(folder: pathlib.Path, names: Sequence[str]) -> None:
@@ -206,7 +244,10 @@ def files(folder: pathlib.Path, names: Sequence[str]) -> None:
       print(f'  {folder / name}')
 
 
-def _print_aligned(title, columns, rows, widths, stream) -> None:
+def _print_aligned(title, columns, rows, stream) -> None:
+  widths = [
+    max(map(len, column)) for column in zip(columns, *rows, strict=True)
+  ]
   print(f'\n{title}', file=stream)
   for row in (columns, ['-' * width for width in widths], *rows):
     first, *others = (

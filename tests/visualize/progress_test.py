@@ -154,5 +154,80 @@ def test_terminal_table_shows_every_entry_whole(monkeypatch, width):
   progress.table('A [bold] title', columns, rows, stream)
   shown = plain(stream)
   assert 'A [bold] title' in shown
-  for entry in (*columns, *rows[0], *rows[1]):
+  # Headings may be broken between words.
+  words = [word for name in columns for word in name.split()]
+  for entry in (*words, *rows[0], *rows[1]):
     assert entry in shown
+
+
+COLUMNS = ['architecture', 'report perplexity', '+-', 'spread', 'parameters']
+RESULTS = [
+  ['best by REINFORCE', '123.45', '1.25', '1.50', '1,234,567'],
+  ['LSTM', '130.50', '2.75', '3.25', '1,234,568'],
+]
+
+
+@pytest.mark.parametrize(
+  ('width', 'heading', 'left_out'),
+  [
+    (80, 'architecture report perplexity +- spread parameters', ''),
+    (60, 'architecture perplexity +- spread parameters', ''),
+    (52, 'architecture perplexity +- parameters', 'spread'),
+    (42, 'architecture perplexity +-', 'spread, parameters'),
+  ],
+)
+def test_a_narrow_terminal_spares_columns_and_says_so(
+  monkeypatch, width, heading, left_out
+):
+  monkeypatch.setenv('TERM', 'xterm')
+  monkeypatch.setenv('COLUMNS', str(width))
+  stream = Terminal()
+  progress.table(
+    'Title', COLUMNS, RESULTS, stream, spare=('rank', 'spread', 'parameters')
+  )
+  lines = plain(stream).splitlines()
+  assert all(len(line) <= width for line in lines)
+  (row,) = [index for index, line in enumerate(lines) if 'archit' in line]
+  assert lines[row].split() == heading.split()
+  assert any(line.split()[:2] == ['LSTM', '130.50'] for line in lines)
+  said = ' '.join(' '.join(lines).split()).partition('Not shown, ')[2]
+  assert said == (left_out and f'for want of room: {left_out}.')
+
+
+def test_rows_become_columns_where_none_can_be_spared(monkeypatch):
+  monkeypatch.setenv('TERM', 'xterm')
+  monkeypatch.setenv('COLUMNS', '40')
+  columns = ['cell', *(f'the value {index}' for index in range(9))]
+  rows = [
+    ['lstm [a]', *map(str, range(10, 19))],
+    ['found', *map(str, range(20, 29))],
+  ]
+  stream = Terminal()
+  progress.table('Title', columns, rows, stream)
+  lines = [line.split() for line in plain(stream).splitlines()]
+  assert ['cell', 'lstm', '[a]', 'found'] in lines
+  for index in range(9):
+    assert [
+      'the',
+      'value',
+      str(index),
+      str(10 + index),
+      str(20 + index),
+    ] in lines
+  monkeypatch.setenv('COLUMNS', '20')
+  stream = Terminal()
+  progress.table('Title', columns, rows, stream)
+  assert 'cell: lstm [a]\n  the value 0: 10\n' in plain(stream)
+
+
+def test_a_table_without_rows_is_drawn(monkeypatch):
+  monkeypatch.setenv('TERM', 'xterm')
+  stream = Terminal()
+  progress.table('Title', ['a', 'b'], [], stream)
+  assert 'Title' in plain(stream)
+
+
+def test_files_that_are_not_there_are_not_named(tmp_path, capsys):
+  (tmp_path / 'a').touch()
+  progress.files(tmp_path, ('a', 'b'))
+  assert capsys.readouterr().out == f'Wrote:\n  {tmp_path / "a"}\n'
