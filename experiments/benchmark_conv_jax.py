@@ -399,6 +399,7 @@ def _make_dataset(
     statistics=image_preprocessing.Statistics(0 * channels, channels),
     content_hash='',
     has_report=True,
+    seen_hash='',
     **arrays,
   )
 

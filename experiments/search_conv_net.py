@@ -325,6 +325,7 @@ def make_experiment(
     facts={
       'seed': config.seed,
       'data_hash': dataset.content_hash,
+      'seen_hash': dataset.seen_hash,
       'image_shape': list(dataset.image_shape),
       'num_classes': dataset.num_classes,
       'known': list(known),

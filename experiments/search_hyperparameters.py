@@ -198,6 +198,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
     facts={
       'seed': config.seed,
       'data_hash': dataset.content_hash,
+      'seen_hash': dataset.seen_hash,
       'image_shape': list(dataset.image_shape),
       'num_classes': dataset.num_classes,
     },

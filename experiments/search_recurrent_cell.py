@@ -213,6 +213,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
     facts={
       'seed': config.seed,
       'data_hash': tasks.dataset.content_hash,
+      'seen_hash': tasks.dataset.seen_hash,
       'vocab_size': tasks.dataset.vocab_size,
       'known': _fitting(config),
     },

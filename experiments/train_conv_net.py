@@ -245,6 +245,7 @@ def make_training(config: Config) -> training_run.Training:
     facts={
       'seed': config.seed,
       'data_hash': dataset.content_hash,
+      'seen_hash': dataset.seen_hash,
       'image_shape': list(dataset.image_shape),
       'num_classes': dataset.num_classes,
       'num_params': num_params,

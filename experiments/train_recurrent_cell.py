@@ -273,6 +273,7 @@ def make_training(config: Config) -> training_run.Training:
     facts={
       'seed': config.seed,
       'data_hash': dataset.content_hash,
+      'seen_hash': dataset.seen_hash,
       'vocab_size': dataset.vocab_size,
       'num_params': num_params,
     },

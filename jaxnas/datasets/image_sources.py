@@ -42,6 +42,8 @@ class ImageSource(NamedTuple):
   Attributes:
     train: the images that validation and report are yet to be taken from.
     content_hash: what `content_hash` returned for them and the test split.
+    seen_hash: what it returned without a test split that can come and go;
+      otherwise the same.
     tenth: how many images validation and report have each by default: a tenth
       of `train`, or of all images where the source knows no test split.
   """
@@ -49,6 +51,7 @@ class ImageSource(NamedTuple):
   train: LabelledImages
   content_hash: str
   tenth: int
+  seen_hash: str = ''
 
 
 class BothSides(NamedTuple):
@@ -159,7 +162,9 @@ def _read_npz(path: str | os.PathLike[str] | None) -> BothSides:
       f'{where} has no {missing}; it holds {", ".join(arrays)}, and a test '
       'split has images and labels.'
     )
-  return check(where, arrays)
+  both = check(where, arrays)
+  seen_hash = content_hash(both.source.train, None)
+  return both._replace(source=both.source._replace(seen_hash=seen_hash))
 
 
 def check(where: str, arrays: Mapping[str, np.ndarray]) -> BothSides:

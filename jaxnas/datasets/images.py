@@ -69,6 +69,7 @@ class ImageDataset:
     content_hash: SHA-256, in hexadecimal, of all images and labels before they
       were split and preprocessed, see `image_sources.content_hash`.
     has_report: whether report is a split of its own.
+    seen_hash: as `content_hash`, without a test split that can come and go.
   """
 
   name: str
@@ -82,6 +83,7 @@ class ImageDataset:
   statistics: image_preprocessing.Statistics
   content_hash: str
   has_report: bool = True
+  seen_hash: str = ''
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
@@ -151,6 +153,7 @@ def load(
     statistics=statistics,
     content_hash=source.content_hash,
     has_report=has_report,
+    seen_hash=source.seen_hash or source.content_hash,
     **arrays,
   )
 

@@ -63,6 +63,7 @@ class TextDataset:
       significant first). Names and folders do not enter it.
     level: `'word'` or `'char'`.
     shares: how the one file of the text was divided, `None` if there are more.
+    seen_hash: as `content_hash`, of train and valid alone.
   """
 
   name: str
@@ -73,6 +74,7 @@ class TextDataset:
   content_hash: str
   level: str
   shares: tuple[float, ...] | None
+  seen_hash: str
 
   @property
   def vocab_size(self) -> int:
@@ -123,7 +125,7 @@ def load(
     )
   if name == 'pydoc' and level == 'word' and vocab_size is None:
     vocab_size = PYDOC_VOCAB_SIZE
-  files, content_hash = text_sources.read_files(name, data_dir)
+  files, content_hash, seen_hash = text_sources.read_files(name, data_dir)
   key = [level, str(vocab_size or 'all'), content_hash]
   if len(files) == 1 and tuple(shares) != text_sources.SHARES:
     key.insert(2, '-'.join(map(str, shares)))
@@ -145,6 +147,7 @@ def load(
     content_hash=content_hash,
     level=level,
     shares=tuple(shares) if len(files) == 1 else None,
+    seen_hash=seen_hash,
     **arrays,
   )
 

@@ -63,10 +63,12 @@ class TextFiles(NamedTuple):
   Attributes:
     files: train and valid; or the one file that is yet to be divided.
     content_hash: what `content_hash` returned for them and the test file.
+    seen_hash: what it returned for them alone.
   """
 
   files: tuple[SourceFile, ...]
   content_hash: str
+  seen_hash: str
 
 
 class EncodedText(NamedTuple):
@@ -102,11 +104,13 @@ def read_files(
   """
   whole = _read_whole(name, data_dir)
   if whole is not None:
-    return TextFiles((whole,), content_hash((whole,)))
+    digest = content_hash((whole,))
+    return TextFiles((whole,), digest, digest)
   folder = _folder(name, data_dir)
   *seen, test = _FILES[name]
   files = tuple(_read_first(folder, names) for names in seen)
-  return TextFiles(files, content_hash((*files, *_behind_wall(folder, test))))
+  everything = (*files, *_behind_wall(folder, test))
+  return TextFiles(files, content_hash(everything), content_hash(files))
 
 
 def read_test_file(

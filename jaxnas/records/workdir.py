@@ -163,20 +163,26 @@ def read_manifest(workdir: str | os.PathLike) -> Mapping[str, Any]:
   return read_json(pathlib.Path(workdir, 'manifest.json'))
 
 
-def check_data(workdir: str | os.PathLike, data_hash: str) -> None:
+def check_data(
+  workdir: str | os.PathLike, data_hash: str, seen_hash: str | None = None
+) -> None:
   """Checks that a run goes on with the data that it was started with.
 
   Args:
     workdir: the run's folder, with or without a manifest.
     data_hash: of the data, as the manifest has it.
+    seen_hash: of what the run sees of it, as the manifest has it too: a test
+      split may come and go.
 
   Raises:
     ValueError: the run has other data.
   """
   if not pathlib.Path(workdir, 'manifest.json').exists():
     return
-  before = read_manifest(workdir).get('data_hash')
-  if before != data_hash:
+  manifest = read_manifest(workdir)
+  before = manifest.get('data_hash')
+  is_seen = seen_hash is not None and manifest.get('seen_hash') == seen_hash
+  if before != data_hash and not is_seen:
     raise ValueError(
       f'The run in {workdir} was started with other data, of hash {before}; '
       f'now it is {data_hash}. Start with another --workdir or with the same '

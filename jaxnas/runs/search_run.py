@@ -39,7 +39,8 @@ class Experiment:
       contestants are made.
     estimate: measures a few steps and returns the seconds that so many search
       trials and retrainings will take.
-    facts: what the manifest should say besides; `data_hash` among it.
+    facts: what the manifest should say besides; `data_hash` among it, and
+      `seen_hash`, if there is one, see `workdir.check_data`.
     measure: what the children are compared by.
     search_metric: the metric of a search trial that its reward is made of.
     draw: writes the picture of an architecture.
@@ -74,7 +75,8 @@ def run(experiment: Experiment, folder: str) -> None:
   """
   with workdir.lock(folder) as path:
     workdir.check_config(path, experiment.config, free=_FREE)
-    workdir.check_data(path, experiment.facts['data_hash'])
+    facts = experiment.facts
+    workdir.check_data(path, facts['data_hash'], facts.get('seen_hash'))
     checkpoints = checkpoints_lib.Checkpoints(path / 'checkpoints')
     log = trial_log.TrialLog(path / 'trials.jsonl')
     timings = trial_log.JsonLines(path / 'timings.jsonl')

@@ -55,7 +55,8 @@ class Training:
     load_lines: Python that loads the weights, with `{path!r}` in it.
     evaluate_test: whether the test split is measured at the end.
     checkpoint_seconds: at most about so long between two checkpoints.
-    facts: what the manifest should say besides.
+    facts: what the manifest should say besides; with a `seen_hash`, a run that
+      was started without a test split goes on with one.
   """
 
   label: str
@@ -87,13 +88,25 @@ def run(training: Training, folder: str) -> None:
   """
   with workdir.lock(folder) as path:
     _check_num_epochs(training.num_epochs, path)
-    workdir.check_config(path, training.settings, training.free)
+    workdir.check_config(path, _known_settings(training, path), training.free)
     with (
       checkpoints_lib.Checkpoints(path / 'checkpoints') as checkpoints,
       trial_log.JsonLines(path / 'epochs.jsonl') as epochs,
       trial_log.JsonLines(path / 'timings.jsonl') as timings,
     ):
       _Run(training, path, checkpoints, epochs, timings).run()
+
+
+def _known_settings(
+  training: Training, path: pathlib.Path
+) -> Mapping[str, Any]:
+  """Returns the settings, with the hash of the data by which a run knows it."""
+  config, seen_hash = path / 'config.json', training.facts.get('seen_hash')
+  if seen_hash is None or not config.exists():
+    return training.settings
+  if workdir.read_json(config).get('data_hash') != seen_hash:
+    return training.settings
+  return {**training.settings, 'data_hash': seen_hash}
 
 
 def _check_num_epochs(num_epochs: int, path: pathlib.Path) -> None:

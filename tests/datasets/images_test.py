@@ -184,6 +184,7 @@ def test_dataset_holds_no_test_data(tmp_path, digits):
     'statistics',
     'content_hash',
     'has_report',
+    'seen_hash',
     *(f'{split}_{what}' for split in SPLITS for what in ('images', 'labels')),
   }
 

@@ -142,8 +142,9 @@ def test_nothing_but_the_hash_depends_on_the_test_split(tmp_path):
       path.unlink()
     else:
       path.write_bytes(test if isinstance(test, bytes) else test.encode())
-    files, content_hash = text_sources.read_files('text', folder)
+    files, content_hash, seen = text_sources.read_files('text', folder)
     hashes.add(content_hash)
+    assert seen == text_sources.content_hash(files)
     encoded.append(text_sources.encode('text', files))
   assert len(hashes) == 4
   for other in encoded[1:]:
@@ -167,7 +168,7 @@ def test_tokens_of_the_test_split_without_a_place_are_refused():
 def test_one_file_is_divided(tmp_path, level):
   path = tmp_path / 'all.txt'
   path.write_text('a b c d e f g h i\n' * 20)
-  files, content_hash = text_sources.read_files('text', path)
+  files, content_hash, _ = text_sources.read_files('text', path)
   assert content_hash == text_sources.content_hash(files)
   test = text_sources.read_test_file('text', path)
   for shares, sizes in (
@@ -201,7 +202,7 @@ def test_shares_that_are_none_are_refused():
 
 
 def test_pydoc_covers_the_topics_in_order():
-  (file,), _ = text_sources.read_files('pydoc')
+  (file,), *_ = text_sources.read_files('pydoc')
   test = text_sources.read_test_file('pydoc')
   topics = pydoc_data.topics.topics
   text = '\n'.join(topics[name] for name in sorted(topics)).lower()
@@ -249,7 +250,7 @@ def test_content_hash_sees_order_and_borders_but_not_paths():
 def test_ptb_files_may_have_either_name(tmp_path, prefix):
   for name in ('train', 'valid', 'test'):
     (tmp_path / f'{prefix}{name}.txt').write_text(f'{name} words\n')
-  files, content_hash = text_sources.read_files('ptb', tmp_path)
+  files, content_hash, _ = text_sources.read_files('ptb', tmp_path)
   assert [f.content.split()[0] for f in files] == [b'train', b'valid']
   test = text_sources.read_test_file('ptb', tmp_path)
   assert test.content == b'test words\n'

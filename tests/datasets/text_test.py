@@ -84,6 +84,7 @@ def test_dataset_holds_no_test_data(tmp_path):
     'content_hash',
     'level',
     'shares',
+    'seen_hash',
   }
   sizes = {len(getattr(dataset, s)) for s in ('train', 'validation', 'report')}
   assert sizes == {7, 3}

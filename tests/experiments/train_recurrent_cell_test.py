@@ -424,6 +424,16 @@ def test_a_changed_config_is_refused(copy, config, data_dir, tmp_path):
   assert files_of(copy) == before
 
 
+def test_a_run_without_a_test_split_may_get_one(copy, config, capsys):
+  dataset = text.load('text', config.data_dir)
+  settings = workdir.read_json(copy / 'config.json')
+  workdir.write_json(
+    copy / 'config.json', {**settings, 'data_hash': dataset.seen_hash}
+  )
+  run(config, copy, evaluate_test=True)
+  assert 'Test perplexity' in capsys.readouterr().out
+
+
 def test_the_text_may_move(copy, config, data_dir, tmp_path):
   moved = shutil.copytree(data_dir, tmp_path / 'moved')
   run(config, copy, data_dir=str(moved))

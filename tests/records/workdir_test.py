@@ -305,3 +305,12 @@ def test_data_of_another_hash_is_refused(tmp_path):
   workdir.check_data(tmp_path, 'first')
   with pytest.raises(ValueError, match='of hash first; now it is second'):
     workdir.check_data(tmp_path, 'second')
+  with pytest.raises(ValueError, match='of hash first; now it is second'):
+    workdir.check_data(tmp_path, 'second', 'seen')
+
+
+def test_a_test_split_may_come_and_go(tmp_path):
+  workdir.write_manifest(tmp_path, data_hash='first', seen_hash='seen')
+  workdir.check_data(tmp_path, 'second', 'seen')
+  with pytest.raises(ValueError, match='of hash first; now it is second'):
+    workdir.check_data(tmp_path, 'second', 'other')
