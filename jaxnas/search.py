@@ -17,128 +17,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
-import enum
 from typing import Any, NamedTuple
 import zlib
 
-import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from jaxnas import arms as arms_lib
 from jaxnas import history as history_lib
+from jaxnas import pure_search
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import round_log, trial_log
-from jaxnas.strategies import told
-from jaxnas.types import Evaluator, Proposals, SearchSpace, Status, Strategy
+from jaxnas.types import Evaluator, Proposals, SearchSpace, Status
 
+Arm = arms_lib.Arm
 
-@dataclasses.dataclass(frozen=True)
-class DepthSchedule:
-  """How many layers are searched, growing with the trials that are done.
+Role = arms_lib.Role
 
-  Section 3.3 of "Neural Architecture Search with Reinforcement Learning", Zoph
-  and Le, 2017 (https://arxiv.org/abs/1611.01578), where the depth starts at 6
-  and grows by 2 every 1,600 trials.
-
-  Attributes:
-    first_depth: layers at the beginning.
-    growth: how many layers are added at a time.
-    every: how many trials lie between; 0 keeps the first depth.
-    max_depth: the layers that the space has; no more are added.
-    decisions_per_layer: how many decisions a layer takes.
-  """
-
-  first_depth: int
-  growth: int
-  every: int
-  max_depth: int
-  decisions_per_layer: int
-
-  def __post_init__(self):
-    if not 1 <= self.first_depth <= self.max_depth:
-      raise ValueError(
-        f'The depth must start from 1 to {self.max_depth}, the layers of the '
-        f'space; got {self.first_depth}.'
-      )
-    if min(self.growth, self.every) < 0:
-      raise ValueError(
-        'The depth can only grow, and after a positive number of trials; got '
-        f'growth {self.growth} every {self.every}.'
-      )
-
-  def depth(self, num_trials: int) -> int:
-    """Returns the number of layers once so many trials are done."""
-    grown = num_trials // self.every if self.every else 0
-    return min(self.max_depth, self.first_depth + grown * self.growth)
-
-  def __call__(self, num_trials: int) -> int:
-    """Returns the number of active decisions once so many trials are done."""
-    return self.depth(num_trials) * self.decisions_per_layer
-
-
-class Role(enum.Enum):
-  """What an arm is for.
-
-  Attributes:
-    SEARCHED: its strategy is what the run is about.
-    BASELINE: what the others are compared with, as random search is.
-    KNOWN: architectures that were known before the search.
-  """
-
-  SEARCHED = 'searched'
-  BASELINE = 'baseline'
-  KNOWN = 'known'
-
-
-@dataclasses.dataclass(frozen=True)
-class Arm:
-  """One strategy with its own state, budget and cache.
-
-  Attributes:
-    name: what the log calls it, as `'reinforce'`.
-    strategy: who proposes.
-    num_trials: the budget, counted in proposals; a multiple of `batch_size`.
-    batch_size: how many architectures are proposed before the strategy learns.
-    repeat: tells repeats of one arm apart.
-    num_active: how many decisions are made, by how many of the arm's trials are
-      done; the log tells it of each trial. All of them by default.
-    role: what the arm is for.
-    label: what people call it, as `'REINFORCE'`; the name by default.
-  """
-
-  name: str
-  strategy: Strategy
-  num_trials: int
-  batch_size: int
-  repeat: int = 0
-  num_active: Callable[[int], int] | None = None
-  role: Role = Role.SEARCHED
-  label: str = ''
-
-  def __post_init__(self):
-    if not self.label:
-      object.__setattr__(self, 'label', self.name)
-    if self.batch_size < 1:
-      raise ValueError(
-        f'Arm {self.name!r} needs batch_size >= 1, got {self.batch_size}.'
-      )
-    if self.num_trials < 0 or self.num_trials % self.batch_size:
-      raise ValueError(
-        f'num_trials of arm {self.name!r} must be a multiple of its batch_size '
-        f'({self.batch_size}), got {self.num_trials}.'
-      )
-
-  @property
-  def identity(self) -> tuple[str, int]:
-    """What the log calls the arm."""
-    return self.name, self.repeat
-
-  def settings(self, num_trials: int) -> dict[str, int]:
-    """Returns what the log tells of a trial, once so many were done before."""
-    if self.num_active is None:
-      return {}
-    return {'num_active': self.num_active(num_trials)}
+DepthSchedule = arms_lib.DepthSchedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,7 +110,8 @@ def init(search: Search) -> SearchState:
     round=np.array(0, np.int32),
     num_trials=np.array(0, np.int32),
     strategies=tuple(
-      arm.strategy.init(init_key(arm_key(search, arm))) for arm in search.arms
+      arm.strategy.init(pure_search.init_key(arm_key(search, arm)))
+      for arm in search.arms
     ),
   )
 
@@ -255,7 +152,7 @@ def step(
     settings = arm.settings(num_done)
     batches[index] = arm.strategy.ask(
       state.strategies[index],
-      round_key(arm_key(search, arm), round_index),
+      pure_search.round_key(arm_key(search, arm), round_index),
       arm.batch_size,
       **settings,
     )
@@ -370,93 +267,9 @@ def expected_rounds(
   ]
 
 
-class Scan(NamedTuple):
-  """A whole search: `R` rounds of `N` trials.
+Scan = pure_search.Scan
 
-  Attributes:
-    tokens: what was proposed, `int32[R, N, T]`.
-    rewards: `float32[R, N]`.
-    metrics: the strategy's, each `[R]`.
-    state: the strategy's, after the last round.
-  """
-
-  tokens: jax.Array
-  rewards: jax.Array
-  metrics: Mapping[str, jax.Array]
-  state: Any
-
-
-def scan(
-  strategy: Strategy,
-  reward: Callable[[jax.Array], jax.Array],
-  key: jax.Array,
-  num_rounds: int,
-  batch_size: int,
-  num_active: jax.Array | Sequence[int] | int | None = None,
-) -> Scan:
-  """Runs a whole search as one pure function, for `jit` and `vmap`.
-
-  It proposes what `run` proposes in an arm with this key, see `arm_key`, if the
-  rewards are the same. Nothing is cached: an architecture that is proposed
-  again gets its reward again, which is the same by definition.
-
-      best = jax.vmap(
-        lambda key: scan(strategy, table.look_up, key, 25, 20).rewards.max()
-      )(keys)
-
-  The numbers that `make_reinforce` takes can be mapped too, and those of
-  `make_ppo` but for its epochs, by making the strategy in the mapped function:
-  `jax.vmap(lambda key, rate: scan(make_reinforce(controller, rate), ...))`.
-
-  Args:
-    strategy: who proposes.
-    reward: `tokens int32[N, T] -> rewards [N]`, a pure function.
-    key: everything random follows from it.
-    num_rounds: how often the strategy is asked and told.
-    batch_size: how many architectures it proposes each time.
-    num_active: how many decisions are made: one number, or one for each round,
-      `[R]`; all decisions by default.
-
-  Returns:
-    What was proposed and what it was worth, round by round.
-
-  Raises:
-    ValueError: a reward is not finite. Under `jit` or `vmap` nothing is raised:
-      look at the rewards that come back; a strategy that learns has learnt
-      nothing from the rounds that have such a one.
-  """
-  if num_active is not None:
-    num_active = jnp.asarray(num_active, jnp.int32)
-    if not num_active.ndim:
-      num_active = jnp.broadcast_to(num_active, (num_rounds,))
-    chex.assert_shape(num_active, (num_rounds,))
-
-  def play(state, inputs):
-    index, active = inputs
-    proposals = strategy.ask(state, round_key(key, index), batch_size, active)
-    rewards = jnp.asarray(reward(proposals.tokens), jnp.float32)
-    chex.assert_shape(rewards, (batch_size,))
-    state, metrics = strategy.tell(state, proposals, rewards)
-    return state, (proposals.tokens, rewards, metrics)
-
-  state, (tokens, rewards, metrics) = jax.lax.scan(
-    play,
-    strategy.init(init_key(key)),
-    (jnp.arange(num_rounds, dtype=jnp.int32), num_active),
-    num_rounds,
-  )
-  told.check(rewards)
-  return Scan(tokens, rewards, metrics, state)
-
-
-def init_key(key: jax.Array) -> jax.Array:
-  """Returns the key that an arm's strategy is made with, of the arm's key."""
-  return jax.random.fold_in(key, 0)
-
-
-def round_key(key: jax.Array, round_index: jax.Array | int) -> jax.Array:
-  """Returns the key that a strategy is asked with, of the arm's key."""
-  return jax.random.fold_in(key, 1 + round_index)
+scan = pure_search.scan
 
 
 class _Proposal(NamedTuple):

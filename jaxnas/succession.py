@@ -24,8 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas import search as search_lib
-from jaxnas import statistics
+from jaxnas import pure_search, statistics
 from jaxnas.children import recurrent_cell, recurrent_interpreter
 from jaxnas.controllers import recurrent
 from jaxnas.strategies import reinforce
@@ -335,13 +334,13 @@ class _Searcher:
     @jax.jit
     @functools.partial(jax.vmap, in_axes=(axes, 0))
     def init(program, key):
-      return make_strategy(program).init(search_lib.init_key(key))
+      return make_strategy(program).init(pure_search.init_key(key))
 
     @jax.jit
     @functools.partial(jax.vmap, in_axes=(axes, 0, 0, None))
     def ask(program, state, key, index):
       return make_strategy(program).ask(
-        state, search_lib.round_key(key, index), succession.batch_size
+        state, pure_search.round_key(key, index), succession.batch_size
       )
 
     @jax.jit

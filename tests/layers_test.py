@@ -17,7 +17,7 @@ FLOORS = (
   ('children',),
   ('controllers',),
   ('strategies', 'evaluators'),
-  ('history',),
+  ('arms', 'history', 'pure_search'),
   ('search',),
   ('retraining', 'succession'),
   ('export', 'visualize'),
