@@ -264,10 +264,10 @@ def _draw(experiment, path, log, retraining):
     ]
     plotted.append(
       curves.ArmCurve(
-        arm.name if arm.repeat == 0 else f'{arm.name} {arm.repeat}',
+        f'{arm.label}, search {arm.repeat + 1}',
         [trial.reward for trial in trials],
         [trial.duplicate_of is None for trial in trials],
-        group=arm.name,
+        group=arm.label,
       )
     )
   pictures.draw(curves.plot_search, path / 'curve.png', plotted)

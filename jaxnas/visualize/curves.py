@@ -48,8 +48,10 @@ def plot_search(
 ) -> None:
   """Plots the best reward so far and the mean reward of each arm.
 
-  On the left against trials proposed, on the right against trainings done,
-  where duplicates cost nothing.
+  Against trials proposed and, on the right, against trainings done, where
+  duplicates cost nothing; without any duplicate there is one panel. The first
+  tenth of each curve does not decide how far down the axis of rewards goes:
+  one early failure would press all else together at the top.
 
   Args:
     path: the PNG file.
@@ -65,24 +67,32 @@ def plot_search(
   for arm in arms:
     groups.setdefault(arm.group or arm.name, []).append(arm)
   # The panels are equally high, whatever the rows of the legend below.
-  picture = pictures.figure(10, 3.86 + 0.17 * len(groups))
-  left, right = picture.subplots(1, 2, sharey=True)
+  has_duplicates = not all(all(arm.is_new) for arm in arms)
+  picture = pictures.figure(
+    10 if has_duplicates else 7, 3.86 + 0.17 * len(groups)
+  )
+  left, *right = picture.subplots(
+    1, 1 + has_duplicates, sharey=True, squeeze=False
+  )[0]
+  shown = []
   for index, (group, members) in enumerate(groups.items()):
     color = colors.COLORS[index % len(colors.COLORS)]
     name = _describe(group, members)
     for arm in members:
       rewards = np.asarray(arm.rewards, float)
       trained = rewards[np.asarray(arm.is_new, bool)]
-      _plot_arm(left, name, rewards, window, color)
-      _plot_arm(right, name, trained, window, color)
+      shown += _plot_arm(left, name, rewards, window, color)
+      for panel in right:
+        shown += _plot_arm(panel, name, trained, window, color)
       # A label that begins with an underscore is left out of the legend.
       name = f'_{group}'
-  for panel, label in (
-    (left, 'trials proposed'),
-    (right, 'trainings (duplicates cost none)'),
-  ):
-    panel.set_xlabel(label)
-    panel.set_xlim(left=0)
+  left.set_ylim(*_limits(shown))
+  left.set_xlabel('trials proposed' if has_duplicates else 'trials')
+  for panel in right:
+    panel.set_xlabel('trainings (duplicates cost none)')
+  for panel in (left, *right):
+    panel.margins(x=0.02)
+    panel.xaxis.get_major_locator().set_params(integer=True)
     panel.grid(alpha=0.3)
     panel.spines[['top', 'right']].set_visible(False)
   left.set_ylabel('reward')
@@ -100,6 +110,15 @@ def plot_search(
   picture.savefig(path, dpi=130, format='png')
 
 
+def _limits(curves: Sequence[np.ndarray]) -> tuple[float, float]:
+  """Returns the ends of the axis of rewards."""
+  low = min(float(curve[len(curve) // 10 :].min()) for curve in curves)
+  high = max(float(curve.max()) for curve in curves)
+  # Curves that are all one value have an axis too.
+  margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+  return low - margin, high + margin
+
+
 def _describe(group: str, members: Sequence[ArmCurve]) -> str:
   proposals = sum(len(arm.rewards) for arm in members)
   trained = sum(map(bool, (new for arm in members for new in arm.is_new)))
@@ -109,13 +128,15 @@ def _describe(group: str, members: Sequence[ArmCurve]) -> str:
 
 def _plot_arm(
   panel: axes.Axes, name: str, rewards: np.ndarray, window: int, color: str
-) -> None:
+) -> list[np.ndarray]:
+  """Plots one search and returns its curves."""
   if not len(rewards):
-    return
+    return []
   trials = np.arange(1, len(rewards) + 1)
+  best = np.maximum.accumulate(rewards)
   panel.plot(
     trials,
-    np.maximum.accumulate(rewards),
+    best,
     color=color,
     drawstyle='steps-post',
     # A line through one point would not be seen.
@@ -124,12 +145,14 @@ def _plot_arm(
   )
   sums = np.concatenate([[0.0], np.cumsum(rewards)])
   starts = np.maximum(trials - window, 0)
+  means = (sums[trials] - sums[starts]) / (trials - starts)
   panel.plot(
     trials,
-    (sums[trials] - sums[starts]) / (trials - starts),
+    means,
     color=color,
     linestyle='--',
     linewidth=1,
     alpha=0.7,
     label=f'{name}: mean of the last {window}',
   )
+  return [best, means]

@@ -3,7 +3,7 @@
 
 """Tests of the curves of a search."""
 
-from matplotlib import image
+from matplotlib import figure, image
 import numpy as np
 import pytest
 
@@ -91,3 +91,56 @@ def test_nothing_to_plot_is_refused(tmp_path):
 def test_lengths_must_agree():
   with pytest.raises(ValueError, match='2 rewards and 1 marks'):
     curves.ArmCurve('one', [0.1, 0.2], [True])
+
+
+def panels_of(path, monkeypatch, arms):
+  """Returns the panels that a plot was saved with."""
+  pictures = []
+  save = figure.Figure.savefig
+  monkeypatch.setattr(
+    figure.Figure,
+    'savefig',
+    lambda self, *args, **kwargs: (
+      pictures.append(self),
+      save(self, *args, **kwargs),
+    ),
+  )
+  curves.plot_search(path, arms)
+  return pictures[-1].axes
+
+
+def test_without_duplicates_there_is_one_panel(tmp_path, monkeypatch):
+  path = tmp_path / 'curve.png'
+  for duplicates, labels in (
+    ([True] * 3, ['trials']),
+    (
+      [True, True, False],
+      ['trials proposed', 'trainings (duplicates cost none)'],
+    ),
+  ):
+    arms = [
+      curves.ArmCurve('one', [0.1, 0.3, 0.2], [True] * 3),
+      curves.ArmCurve('other', [0.2, 0.1, 0.1], duplicates),
+    ]
+    panels = panels_of(path, monkeypatch, arms)
+    assert [panel.get_xlabel() for panel in panels] == labels
+
+
+def test_the_axes_fit_the_curves(tmp_path, monkeypatch):
+  path = tmp_path / 'curve.png'
+  rewards = [0.0, 0.8, *np.linspace(0.81, 0.9, 38)]
+  (panel,) = panels_of(
+    path, monkeypatch, [curves.ArmCurve('one', rewards, [True] * 40)]
+  )
+  low, high = panel.get_ylim()
+  # The first trial failed; the mean of the first five is 0.65.
+  assert 0.6 < low < 0.66
+  assert 0.9 < high < 0.95
+  left, right = panel.get_xlim()
+  assert 0 < left < 1
+  assert 40 < right < 41
+  for value in (0.0, 0.5):
+    arms = [curves.ArmCurve('one', [value] * 3, [True] * 3)]
+    (panel,) = panels_of(path, monkeypatch, arms)
+    low, high = panel.get_ylim()
+    assert low < value < high
