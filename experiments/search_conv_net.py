@@ -76,7 +76,7 @@ class Config(search_settings.Settings):
   )
   depth_every: int = setting(
     0,
-    "An arm's trials before it grows; 0: never.",
+    "A search's trials before it grows; 0: never.",
     low=0,
     high=bounds.MAX_COUNT,
   )
@@ -155,7 +155,7 @@ class Config(search_settings.Settings):
     208, 'Proposals, all strategies together.', low=1, high=bounds.MAX_COUNT
   )
   trials_per_update: int = setting(
-    8, 'Proposals of an arm in a round.', low=1, high=bounds.MAX_ITEMS
+    8, 'Proposals of a search before it learns.', low=1, high=bounds.MAX_ITEMS
   )
   num_winners: int = setting(
     2, 'Best of each search that are retrained.', low=1, high=bounds.MAX_ITEMS
@@ -336,6 +336,7 @@ def make_experiment(
     draw=pictures.write_net,
     picture='best_net.svg',
     checkpoint_every=config.checkpoint_every,
+    has_report=dataset.has_report,
   )
 
 

@@ -207,6 +207,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
     draw=field.draw,
     picture='hyperparameters.png',
     checkpoint_every=config.checkpoint_every,
+    has_report=dataset.has_report,
     unit='epochs',
     describe=_describe,
   )

@@ -31,7 +31,7 @@ class Settings(strategy_settings.StrategySettings):
 
   strategies: tuple[str, ...] = setting(
     ('reinforce', 'random'),
-    'The arms that share the trials, of '
+    'What searches, each with its share of the trials, of '
     f'{",".join(strategy_settings.STRATEGIES)}.',
   )
   num_trials: int = setting(
@@ -44,7 +44,7 @@ class Settings(strategy_settings.StrategySettings):
     high=bounds.MAX_ITEMS,
   )
   trials_per_update: int = setting(
-    16, 'Proposals of an arm in a round.', low=1, high=bounds.MAX_ITEMS
+    16, 'Proposals of a search before it learns.', low=1, high=bounds.MAX_ITEMS
   )
   reevaluate_duplicates: bool = setting(False, 'Train repeated ones again.')
   redo_failed: bool = setting(

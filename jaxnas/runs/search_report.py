@@ -164,9 +164,8 @@ def _show_comparison(experiment, log, retraining):
   columns['learning rate'] = lambda row: f'{row.learning_rate:g}'
   progress.table(
     f'Retrained, {retraining.num_steps} {experiment.unit}: mean {measure.name} '
-    f'of {retraining.num_seeds} fresh trainings and their standard deviation, '
-    'on report data, which no reward and no choice came from, and on '
-    'validation data',
+    f'of {retraining.num_seeds} fresh trainings and their standard deviation'
+    + _splits_note(experiment),
     ['architecture', *columns],
     [
       [name, *(spell(row) for spell in columns.values())]
@@ -196,6 +195,18 @@ def _show_comparison(experiment, log, retraining):
     )
   for line in comparison.lines(measure, sides):
     print(line)
+
+
+def _splits_note(experiment):
+  if experiment.has_report:
+    return (
+      ', on report data, which no reward and no choice came from, and on '
+      'validation data'
+    )
+  return (
+    '; there is no report data, so all is measured on the validation data, '
+    'from which the rewards came'
+  )
 
 
 def _mean(measure, values):

@@ -48,6 +48,8 @@ class Experiment:
     checkpoint_every: rounds between two checkpoints.
     unit: what the length of a training is counted in.
     describe: spells an architecture on a line, where that says something.
+    has_report: whether the report split is other data than the validation
+      split.
   """
 
   config: Mapping[str, Any]
@@ -64,6 +66,7 @@ class Experiment:
   checkpoint_every: int = 4
   unit: str = 'steps'
   describe: Callable[[Any], str] | None = None
+  has_report: bool = True
 
 
 def run(experiment: Experiment, folder: str) -> None:

@@ -39,6 +39,15 @@ def test_rows_have_the_names_that_people_use():
   assert search_report._row_name(ARMS, result('LSTM', 'LSTM')) == 'LSTM'
 
 
+def test_without_report_data_nothing_else_is_claimed():
+  for has_report, words in (
+    (True, 'which no reward'),
+    (False, 'no report data'),
+  ):
+    experiment = types.SimpleNamespace(has_report=has_report)
+    assert words in search_report._splits_note(experiment)
+
+
 def trials(arm, *statuses):
   return [
     trial_log.Trial(number, arm, 0, (0,), {}, 0.0, {}, status)
