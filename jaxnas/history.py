@@ -119,6 +119,16 @@ class History:
       'be expected, start again with max_failures=0.'
     )
 
+  def warn_of_failures(self) -> None:
+    """Says so where no trial has a result."""
+    if self.trials and all(trial.status != _OK for trial in self.trials):
+      reasons = [trial.reason for trial in self.trials if trial.reason]
+      logging.warning(
+        'All %d trials failed, so nothing was found%s',
+        len(self.trials),
+        f'; the last reason: {reasons[-1]}' if reasons else '.',
+      )
+
 
 def is_of(
   trial: trial_log.Trial, space: SearchSpace, tokens: np.ndarray

@@ -240,6 +240,7 @@ def run(
       is_last or int(state.round) % checkpoint_every == 0
     ):
       checkpoints.save(int(state.round), state)
+  history.warn_of_failures()
   return state
 
 

@@ -128,9 +128,11 @@ def test_a_function_that_always_fails_is_stopped_and_redone(tmp_path, sound):
   assert [trial.reason for trial in kept] == [always(n) for n in range(9)]
 
 
-def test_failures_that_are_expected_do_not_stop_a_run(tmp_path):
-  trials = run(tmp_path, Function(always), max_failures=0)
+def test_failures_that_are_expected_do_not_stop_a_run(tmp_path, caplog):
+  with caplog.at_level('WARNING'):
+    trials = run(tmp_path, Function(always), max_failures=0)
   assert len(trials) == 36
+  assert 'All 36 trials failed, so nothing was found; the last' in caplog.text
   with pytest.raises(ValueError, match='at least 0, got -1'):
     run(tmp_path, Function(), max_failures=-1)
 
