@@ -55,7 +55,7 @@ class Contestant:
     label: names the contestant in the log, as `'reinforce #12'`.
     group: what it stands for in the comparison, as `'reinforce'`.
     trainer: which trainer trains it.
-    num_params: how many parameters it has.
+    num_params: how many parameters it has, where that is told.
     features: its hidden units, where that is a choice of the comparison.
     num_multiply_adds: of one example forward, where that is told.
     architecture: what the trainer's program is made of, if it is made of one.
@@ -69,7 +69,7 @@ class Contestant:
   label: str
   group: str
   trainer: str
-  num_params: int
+  num_params: int | None = None
   features: int | None = None
   num_multiply_adds: int | None = None
   architecture: Architecture | None = None

@@ -34,15 +34,16 @@ USER = """
 import jax
 import numpy as np
 
-from jaxnas import retraining, search
+from jaxnas import records, retraining, search, statistics
 from jaxnas.controllers import recurrent
-from jaxnas.evaluators import python
+from jaxnas.evaluators import batched, python, rewards
 from jaxnas.records.trial_log import Trial, TrialLog
-from jaxnas.runs import host
+from jaxnas.runs import host, own_search
 from jaxnas.spaces import conv_net, recurrent_cell
 from jaxnas.spaces.hyperparameters import Choice, Range, make_space
 from jaxnas.strategies import evolution, random_search, reinforce
-from jaxnas.types import Architecture, Decision, SearchSpace, Strategy
+from jaxnas.types import Architecture, Decision, ProxyTask, SearchSpace
+from jaxnas.types import Strategy
 
 
 def accuracy(value: dict[str, float | str], seed: int) -> float:
@@ -50,8 +51,7 @@ def accuracy(value: dict[str, float | str], seed: int) -> float:
 
 
 def main() -> Trial:
-  host.use_compilation_cache()
-  host.prepare_devices(2)
+  host.prepare(num_devices=2)
   ranges = {'C': Range(1e-3, 1e3, log=True), 'depth': Range(1, 8, integer=True)}
   space = make_space({**ranges, 'kernel': Choice(('rbf', 'poly'))})
   decisions: tuple[Decision, ...] = space.decisions
@@ -71,6 +71,26 @@ def main() -> Trial:
       )
   print(int(state.round), retraining.top(log.trials, 'mine', 3))
   return max(log.trials, key=lambda trial: trial.reward)
+
+
+def compare(task: ProxyTask, space: SearchSpace, arms: list[search.Arm]) -> str:
+  trainer = retraining.Trainer(
+    batched.BlockRunner(task, block_size=8),
+    lambda values: np.array([each['x'] for each in values], np.float32),
+  )
+  own_search.run(
+    'runs/mine',
+    space,
+    arms,
+    trainer,
+    rewards.Reward(lambda metrics: -metrics['validation_loss'], floor=-9),
+    statistics.Measure('loss', is_higher_better=False, is_ratio=True),
+    learning_rates=(0.1, 0.2),
+    num_steps=100,
+    known={'usual': {'x': 0.5}},
+  )
+  trials = records.read('runs/mine')
+  return str(records.flatten(trials)[0]['reward'])
 
 
 def first(space: SearchSpace) -> Architecture:

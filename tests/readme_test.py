@@ -75,6 +75,28 @@ def test_a_space_of_ones_own_is_searched_by_a_script(tmp_path):
   assert 'architecture=' in result.stdout
 
 
+def test_arrays_and_a_network_of_ones_own_are_searched_by_a_script(tmp_path):
+  (program,) = (text for text in snippets() if 'own_search.run' in text)
+  lines = [line for line in program.splitlines() if line.strip()]
+  assert len(lines) < 60
+  for old, new in ((' 64, 16', ' 8, 4'), ('=200', '=4'), ('size=16', 'size=4')):
+    assert old in program
+    program = program.replace(old, new)
+  (tmp_path / 'fit_curve.py').write_text(program)
+  result = subprocess.run(
+    [sys.executable, 'fit_curve.py'],
+    cwd=tmp_path,
+    env=os.environ | {'PYTHONPATH': str(README.parent)},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert not result.returncode, result.stderr
+  assert 'usual against #' in result.stdout
+  for name in ('best.json', 'curve.png', 'rounds.jsonl'):
+    assert (tmp_path / 'runs' / 'curve' / name).stat().st_size > 0
+
+
 def test_searches_of_the_table_are_one_program(capsys):
   (program,) = (text for text in snippets() if 'search.scan' in text)
   names = {}

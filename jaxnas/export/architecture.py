@@ -30,26 +30,29 @@ def write_architecture(
 
   Args:
     path: the file; an older one is replaced as a whole.
-    architecture: an architecture of one of the search spaces.
+    architecture: an architecture. What is of no space of this package gets the
+      kind `'other'`, which is not loaded: its own class reads it.
     **facts: what else the file should say, such as the reward; values that
       JSON can hold, or arrays.
 
   Raises:
-    ValueError: the architecture is of no known kind, or a fact is named
-      `kind`.
+    ValueError: the architecture has no `to_json`, or a fact is named `kind`.
   """
   if 'kind' in facts:
     raise ValueError(f"No fact may be named 'kind', got {facts['kind']!r}.")
-  for kind, architecture_class in _KINDS.items():
-    if isinstance(architecture, architecture_class):
-      fields = architecture.to_json()
-      content = {'kind': kind, 'architecture': fields, **facts}
-      workdir.write_json(path, content)
-      return
-  raise ValueError(
-    f'An architecture to write must be one of {", ".join(_KINDS)}, got a '
-    f'{type(architecture).__name__}.'
-  )
+  if not hasattr(architecture, 'to_json'):
+    raise ValueError(
+      f'An architecture to write must have a method to_json, got a '
+      f'{type(architecture).__name__}.'
+    )
+  kinds = [
+    kind
+    for kind, architecture_class in _KINDS.items()
+    if isinstance(architecture, architecture_class)
+  ]
+  fields = architecture.to_json()
+  kind = kinds[0] if kinds else 'other'
+  workdir.write_json(path, {'kind': kind, 'architecture': fields, **facts})
 
 
 def load_architecture(

@@ -155,8 +155,9 @@ def _show_comparison(experiment, log, retraining):
     '+-': lambda row: _spread(measure, row.report),
     f'validation {measure.name}': lambda row: _mean(measure, row.validation),
     'spread': lambda row: _spread(measure, row.validation),
-    'parameters': lambda row: f'{row.contestant.num_params:,}',
   }
+  if all(row.contestant.num_params is not None for row in results):
+    columns['parameters'] = lambda row: f'{row.contestant.num_params:,}'
   if all(row.contestant.num_multiply_adds is not None for row in results):
     columns['multiply-adds'] = lambda row: (
       f'{row.contestant.num_multiply_adds:,}'

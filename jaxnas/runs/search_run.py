@@ -38,7 +38,7 @@ class Experiment:
     runners: all that train children, for the account of time; may grow while
       contestants are made.
     estimate: measures a few steps and returns the seconds that so many search
-      trials and retrainings will take.
+      trials and retrainings will take; `None` says nothing before.
     facts: what the manifest should say besides; `data_hash` among it, and
       `seen_hash`, if there is one, see `workdir.check_data`.
     measure: what the children are compared by.
@@ -57,7 +57,7 @@ class Experiment:
   make_retraining: Callable[[trial_log.TrialLog], retraining_lib.Retraining]
   num_retrainings: int
   runners: Sequence[Runner]
-  estimate: Callable[[int, int], float]
+  estimate: Callable[[int, int], float] | None
   facts: Mapping[str, Any]
   measure: statistics.Measure
   search_metric: str
@@ -106,12 +106,13 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
       print(f'Resuming the run in {path} after {len(log.trials)} trials.')
     workdir.write_manifest(path, **experiment.facts)
     clock = _Clock(experiment.runners, timings)
-    seconds = experiment.estimate(max(0, search_left), left)
-    print(
-      f'Estimated cost: {progress.duration(seconds)} for '
-      f'{max(0, search_left)} search trials and {left} retrainings.',
-      flush=True,
-    )
+    if experiment.estimate is not None:
+      seconds = experiment.estimate(max(0, search_left), left)
+      print(
+        f'Estimated cost: {progress.duration(seconds)} for '
+        f'{max(0, search_left)} search trials and {left} retrainings.',
+        flush=True,
+      )
     clock.lap('estimate')
     _search(experiment, checkpoints, log, rounds, clock)
     retraining = experiment.make_retraining(log)

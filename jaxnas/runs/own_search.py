@@ -1,0 +1,264 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""A whole run of a search of one's own: what the experiments do, by one call.
+
+    own_search.run(
+      'runs/mine', space, arms, Trainer(runner, assemble), reward, measure,
+      learning_rates=lambda architecture: architecture['learning_rate'],
+      num_steps=200, known={'usual': usual}, data=(inputs, targets),
+    )
+
+searches, trains the best of each search anew with fresh seeds beside what was
+known before, prints the tables and the comparisons, and writes `best.json`,
+`curve.png` and the records of the run. The same program with the same folder
+resumes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+import os
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnas import retraining as retraining_lib
+from jaxnas import search as search_lib
+from jaxnas import statistics
+from jaxnas.evaluators import batched, rewards
+from jaxnas.records import trial_log, workdir
+from jaxnas.runs import search_run
+from jaxnas.spaces import hyperparameters
+from jaxnas.types import SearchSpace
+
+LearningRates = Sequence[float] | Callable[[Any], float]
+"""A grid, or `architecture -> learning rate` where that is part of it."""
+
+
+def run(
+  folder: str | os.PathLike[str],
+  space: SearchSpace,
+  arms: Sequence[search_lib.Arm],
+  trainer: retraining_lib.Trainer,
+  reward: rewards.Reward,
+  measure: statistics.Measure,
+  *,
+  learning_rates: LearningRates,
+  num_steps: int,
+  retrain_steps: int | None = None,
+  known: Mapping[str, Any] | None = None,
+  data: Any = (),
+  seed: int = 0,
+  num_winners: int = 3,
+  num_selection_seeds: int = 2,
+  num_seeds: int = 5,
+  num_params: Callable[[Any], int] | None = None,
+) -> None:
+  """Runs, resumes or shows a search and what is trained anew after it.
+
+  Args:
+    folder: the run's folder, which is made where it is missing.
+    space: what is searched.
+    arms: who proposes. An arm of the role `BASELINE` is what the others are
+      compared with.
+    trainer: trains architectures of the space, and measures what `measure`
+      names on the splits `'validation'` and `'report'`.
+    reward: what a training is worth.
+    measure: what architectures are compared by.
+    learning_rates: the grid at which each architecture is trained anew; the
+      search trains at its first.
+    num_steps: how long a child of the search trains.
+    retrain_steps: how long the others train; twice as long by default.
+    known: architectures that people would have taken, by what they are called.
+    data: all arrays that children see, a pytree: a run goes on with the same
+      ones only.
+    seed: everything random follows from it.
+    num_winners: how many of the best of each search are trained anew.
+    num_selection_seeds: how often, to choose one of them and its learning rate.
+    num_seeds: how often the one that was chosen is trained with fresh seeds.
+    num_params: `architecture -> parameters`, for the table.
+
+  Raises:
+    ValueError: the folder holds another run, or an argument is out of range.
+    OSError: a file cannot be read or written.
+  """
+  for name, value in (('num_steps', num_steps), ('num_winners', num_winners)):
+    if value < 1:
+      raise ValueError(f'{name} must be at least 1, got {value}.')
+  grid = () if callable(learning_rates) else tuple(learning_rates)
+  if not callable(learning_rates) and not grid:
+    raise ValueError('learning_rates must be at least one, or a function.')
+  search = search_lib.Search(
+    space,
+    tuple(arms),
+    batched.make_evaluator(
+      space,
+      trainer.assemble or list,
+      trainer.runner,
+      reward,
+      learning_rates if callable(learning_rates) else grid[0],
+      num_steps,
+    ),
+    jax.random.key(seed),
+  )
+  contestants = _Contestants(
+    search, learning_rates, num_winners, known or {}, num_params
+  )
+  settings = {
+    'num_steps': num_steps,
+    'retrain_steps': retrain_steps or 2 * num_steps,
+    'num_winners': num_winners,
+    'num_selection_seeds': num_selection_seeds,
+    'num_seeds': num_seeds,
+    'learning_rates': list(grid) or None,
+    'measure': measure.name,
+    'seed': seed,
+  }
+
+  def make_retraining(log: trial_log.TrialLog) -> retraining_lib.Retraining:
+    return retraining_lib.Retraining(
+      contestants=tuple(contestants.of(log.trials)),
+      trainers={_TRAINER: trainer},
+      # Contestants with rates of their own do not look at it.
+      learning_rates=grid or (1.0,),
+      num_selection_seeds=num_selection_seeds,
+      num_seeds=num_seeds,
+      num_steps=retrain_steps or 2 * num_steps,
+      key=search.key,
+      reward=reward,
+      measure=measure,
+    )
+
+  num_choices = contestants.max_count * max(1, len(grid)) * num_selection_seeds
+  search_run.run(
+    search_run.Experiment(
+      config=settings | _search_settings(search, contestants.known),
+      search=search,
+      make_retraining=make_retraining,
+      num_retrainings=num_choices + contestants.num_entries * num_seeds,
+      runners=[trainer.runner],
+      estimate=None,
+      facts={'seed': seed, 'data_hash': hash_arrays(data)},
+      measure=measure,
+      search_metric=f'validation_{measure.name}',
+      draw=lambda *arguments: None,
+      picture='best.svg',
+      describe=_describe,
+    ),
+    os.fspath(folder),
+  )
+
+
+def hash_arrays(arrays: Any) -> str:
+  """Returns a SHA-256 of arrays, in hexadecimal: equal for equal ones.
+
+  Args:
+    arrays: a pytree.
+  """
+  content = hashlib.sha256()
+  for leaf in jax.tree.leaves(arrays):
+    array = np.asarray(leaf)
+    content.update(f'{array.dtype.str}{array.shape}'.encode())
+    content.update(np.ascontiguousarray(array).tobytes())
+  return content.hexdigest()
+
+
+_TRAINER = 'own'
+
+
+class _Contestants:
+  """Who is trained anew.
+
+  Attributes:
+    known: architectures that people would have taken, by their labels.
+  """
+
+  def __init__(self, search, learning_rates, num_winners, known, num_params):
+    self._search, self._learning_rates = search, learning_rates
+    self._num_winners, self._num_params = num_winners, num_params
+    self._searched = [
+      arm for arm in search.arms if arm.role is not search_lib.Role.KNOWN
+    ]
+    taken = {arm.name for arm in search.arms}
+    for label in known:
+      if label in taken:
+        raise ValueError(
+          f'A known architecture is called {label!r}, as an arm is; give it '
+          'another name.'
+        )
+    self.known = {
+      label: _checked(search.space, architecture)
+      for label, architecture in known.items()
+    }
+
+  @property
+  def num_entries(self) -> int:
+    """Of how many there is one row in the table: searches, and known ones."""
+    return len(self.known) + len(self._searched)
+
+  @property
+  def max_count(self) -> int:
+    """How many are trained anew, at most."""
+    return len(self.known) + len(self._searched) * self._num_winners
+
+  def of(
+    self, trials: Sequence[trial_log.Trial]
+  ) -> Iterator[retraining_lib.Contestant]:
+    """Yields the known ones, and the best of each search."""
+    for label, architecture in self.known.items():
+      yield self._make(architecture, label=label, group=label)
+    space = self._search.space
+    for arm in self._searched:
+      for trial in retraining_lib.top(
+        trials, arm.name, self._num_winners, space.canonical, arm.repeat
+      ):
+        yield self._make(
+          space.decode(np.array(trial.tokens, np.int32)),
+          label=f'{arm.name} #{trial.number}',
+          group=arm.name,
+          repeat=arm.repeat,
+          tokens=trial.tokens,
+        )
+
+  def _make(self, architecture, **fields) -> retraining_lib.Contestant:
+    rates, count = self._learning_rates, self._num_params
+    return retraining_lib.Contestant(
+      trainer=_TRAINER,
+      architecture=architecture,
+      num_params=None if count is None else count(architecture),
+      learning_rates=(rates(architecture),) if callable(rates) else None,
+      **fields,
+    )
+
+
+def _checked(space: SearchSpace, architecture: Any) -> Any:
+  """Returns an architecture of the space as it was given, not the nearest."""
+  space.encode(architecture)
+  if hasattr(architecture, 'to_json') or not isinstance(architecture, Mapping):
+    return architecture
+  return hyperparameters.Hyperparameters.from_json(architecture)
+
+
+def _search_settings(search, known) -> dict[str, Any]:
+  """Returns what of a search may not change when it is resumed."""
+  return {
+    'space': search.space.name,
+    'decisions': [repr(decision) for decision in search.space.decisions],
+    'arms': [[*arm.identity, arm.batch_size] for arm in search.arms],
+    'known': {
+      label: workdir.plain_json(architecture.to_json())
+      for label, architecture in known.items()
+    },
+  }
+
+
+def _describe(architecture: Any) -> str:
+  if not isinstance(architecture, Mapping):
+    return str(architecture)
+  return ', '.join(
+    f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
+    for name, value in architecture.items()
+  )

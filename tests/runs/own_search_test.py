@@ -1,0 +1,174 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of a run of one's own, with children that cost nothing."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnas import records, retraining, search, statistics
+from jaxnas.evaluators import batched, rewards
+from jaxnas.runs import own_search
+from jaxnas.spaces import hyperparameters
+from jaxnas.strategies import random_search
+from jaxnas.types import ProxyTask
+
+SPACE = hyperparameters.make_space(
+  {'x': hyperparameters.Range(0, 1), 'y': hyperparameters.Choice((1, 2))}
+)
+LOSS = statistics.Measure('loss', False, False, spec='.3f')
+REWARD = rewards.Reward(lambda metrics: -metrics['validation_loss'], -100.0)
+DATA = np.arange(3, dtype=np.float32)
+
+
+@pytest.fixture(scope='module')
+def trainer():
+  """A child's loss is its program's distance from a third, and some noise."""
+
+  def train(data, program, key, learning_rate, num_steps):
+    loss = jnp.abs(program - 1 / 3) + 0.01 * jax.random.uniform(key)
+    return loss + learning_rate + data[0], {'is_alive': num_steps > 0}
+
+  task = ProxyTask(
+    train,
+    lambda split, program, child: {'loss': child + split},
+    train_data=DATA,
+    splits={'validation': jnp.zeros(()), 'report': jnp.zeros(())},
+    program_axes=0,
+  )
+  return retraining.Trainer(
+    batched.BlockRunner(task, 4),
+    lambda values: np.array([each['x'] for each in values], np.float32),
+  )
+
+
+def arms(num_trials=8, space=SPACE):
+  strategy = random_search.make_random_search(space.decisions)
+  return [
+    search.Arm('mine', strategy, num_trials, 4),
+    search.Arm('random', strategy, num_trials, 4, role=search.Role.BASELINE),
+  ]
+
+
+def run(folder, trainer, **changes):
+  arguments = {
+    'space': SPACE,
+    'arms': arms(),
+    'learning_rates': (0.1, 0.2),
+    'num_steps': 3,
+    'known': {'usual': {'x': 0.123, 'y': 2}},
+    'data': DATA,
+    'num_winners': 1,
+    'num_selection_seeds': 1,
+    'num_seeds': 2,
+  } | changes
+  space, arms_, rest = arguments.pop('space'), arguments.pop('arms'), arguments
+  own_search.run(folder, space, arms_, trainer, REWARD, LOSS, **rest)
+
+
+def test_a_run_has_all_that_an_experiment_has(tmp_path, trainer, capsys):
+  run(tmp_path, trainer)
+  shown = capsys.readouterr().out
+  trials = records.read(tmp_path)
+  assert {trial.status for trial in trials} == {'ok'}
+  assert max(trial.reward for trial in trials) < 0
+  searched = [trial for trial in trials if trial.arm in ('mine', 'random')]
+  best = json.loads((tmp_path / 'best.json').read_text())
+  assert best['architecture'] in [trial.architecture for trial in searched]
+  # One of each, at two rates, to choose; and two of the one that was chosen.
+  retrained = [trial for trial in trials if trial.arm == search.RETRAIN]
+  assert len(retrained) == 3 * 2 + 3 * 2
+  usual = [each for each in retrained if each.settings['label'] == 'usual']
+  assert {each.architecture['x'] for each in usual} == {0.123}
+  rates = [each.settings['learning_rate'] for each in usual]
+  assert rates == [0.1, 0.2, 0.1, 0.1]
+  assert {each.settings['num_steps'] for each in retrained} == {6}
+  assert 'loss difference' in shown
+  assert 'parameters' not in shown
+  for name in ('curve.png', 'rounds.jsonl', 'manifest.json', 'timings.jsonl'):
+    assert (tmp_path / name).stat().st_size > 0
+  content = (tmp_path / 'trials.jsonl').read_bytes()
+  run(tmp_path, trainer)
+  assert 'Found the finished run' in capsys.readouterr().out
+  assert (tmp_path / 'trials.jsonl').read_bytes() == content
+
+
+def test_more_trials_go_on_and_other_settings_do_not(tmp_path, trainer):
+  run(tmp_path, trainer, arms=arms(4))
+  run(tmp_path, trainer)
+  searched = [
+    trial for trial in records.read(tmp_path) if trial.arm != search.RETRAIN
+  ]
+  assert len(searched) == 16
+  for changes, message in (
+    ({'data': DATA + 1}, 'other data'),
+    ({'seed': 1}, "'seed' is 0"),
+    ({'num_steps': 4}, "'num_steps' is 3"),
+    ({'known': {}}, "'known'"),
+    ({'learning_rates': (0.1,)}, "'learning_rates'"),
+  ):
+    with pytest.raises(ValueError, match=message):
+      run(tmp_path, trainer, **changes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+  x: float
+
+  def __getitem__(self, name):
+    return getattr(self, name)
+
+  def to_json(self):
+    return {'x': self.x}
+
+
+def test_a_space_of_ones_own_needs_nothing_of_this_package(tmp_path, trainer):
+  space = dataclasses.replace(
+    SPACE,
+    name='points',
+    decode=lambda tokens: Point(float(tokens[0]) / 255),
+    encode=lambda point: np.array([round(point.x * 255), 0], np.int32),
+    canonical=lambda tokens: np.array([tokens[0], 0], np.int32),
+  )
+  run(
+    tmp_path,
+    trainer,
+    space=space,
+    known={'middle': Point(0.5)},
+    learning_rates=lambda point: 0.1 + point.x,
+    num_params=lambda point: 7,
+  )
+  best = json.loads((tmp_path / 'best.json').read_text())
+  assert best['kind'] == 'other'
+  assert best['num_params'] == 7
+  assert best['learning_rate'] == pytest.approx(0.1 + best['architecture']['x'])
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'known': {'mine': {'x': 0.5, 'y': 1}}}, "'mine', as an arm is"),
+    ({'known': {'usual': {'x': 0.5}}}, 'Expected a mapping with values for x'),
+    ({'learning_rates': ()}, 'learning_rates must be at least one'),
+    ({'num_steps': 0}, 'num_steps must be at least 1, got 0'),
+    ({'num_winners': 0}, 'num_winners must be at least 1, got 0'),
+  ],
+)
+def test_bad_arguments_are_named(tmp_path, trainer, changes, message):
+  with pytest.raises(ValueError, match=message):
+    run(tmp_path, trainer, **changes)
+  assert not list(tmp_path.iterdir())
+
+
+def test_equal_arrays_have_one_hash():
+  one = own_search.hash_arrays((DATA, {'y': jnp.ones(2)}))
+  assert one == own_search.hash_arrays(
+    (jnp.array(DATA), {'y': np.ones(2, 'f')})
+  )
+  for other in (DATA[::-1], DATA[:, None], DATA.astype(np.float64)):
+    assert one != own_search.hash_arrays((other, {'y': jnp.ones(2)}))
