@@ -21,12 +21,22 @@ import numpy as np
 from jaxnas.evaluators import worker
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import round_log, trial_log, workdir
-from jaxnas.types import SearchSpace
+from jaxnas.types import SearchSpace, Status
 
 RETRAIN = 'retrain'
 """The arm of trials that compare winners; no strategy learns from them."""
 
-_OK = 'ok'
+_OK = Status.OK.name.lower()
+# A child that diverges or does not fit says nothing of the others.
+_BY_FUNCTIONS = frozenset(
+  status.name.lower()
+  for status in (
+    Status.FAILED,
+    Status.CRASHED,
+    Status.TIMED_OUT,
+    Status.NOT_FINITE,
+  )
+)
 
 
 class History:
@@ -93,7 +103,7 @@ class History:
     return trial
 
   def check_start(self, max_failures: int) -> None:
-    """Checks that not all trials fail, one like the other, from the start.
+    """Checks that a function does not fail the same way from the start on.
 
     Args:
       max_failures: so many may; any number for 0.
@@ -110,11 +120,12 @@ class History:
     if not max_failures or len(start) < max_failures:
       return
     kinds = {(each.status, worker.kind_of(each.reason)) for each in start}
-    if len(kinds) > 1 or not start[0].reason:
+    status, reason = start[0].status, start[0].reason
+    if len(kinds) > 1 or status not in _BY_FUNCTIONS or not reason:
       return
     raise ValueError(
       f'The first {max_failures} trials all failed alike '
-      f'({start[-1].status.replace("_", " ")}): {start[-1].reason}. Mend the '
+      f'({status.replace("_", " ")}): {start[-1].reason}. Mend the '
       'function and start again with redo_failed=True; if such failures are to '
       'be expected, start again with max_failures=0.'
     )

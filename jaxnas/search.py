@@ -48,8 +48,8 @@ class Search:
     key: the run's random key; everything random follows from it.
     reevaluate_duplicates: whether an architecture that its arm has seen is
       trained again, instead of getting its old reward.
-    max_failures: how many trials may fail for one reason from the start on
-      before the run stops; any number for 0.
+    max_failures: how many calls of a function may fail for one reason from the
+      start on before the run stops; any number for 0.
   """
 
   space: SearchSpace

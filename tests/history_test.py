@@ -42,7 +42,10 @@ class KilledError(Exception):
 class Function:
   """A function with a fault, which is the reason of those trials that fail."""
 
-  def __init__(self, fails=lambda number: '', kill_after=None):
+  def __init__(
+    self, fails=lambda number: '', kill_after=None, status=Status.FAILED
+  ):
+    self.status = status
     self.fails = fails
     self.num_calls = 0
     self.kill_after = kill_after
@@ -60,7 +63,7 @@ class Function:
     return Evaluation(
       rewards=np.where(is_ok, rewards, -1.0).astype(np.float32),
       metrics={},
-      status=np.where(is_ok, Status.OK, Status.FAILED),
+      status=np.where(is_ok, Status.OK, self.status),
       reasons=reasons,
     )
 
@@ -149,6 +152,11 @@ def test_failures_that_are_expected_do_not_stop_a_run(tmp_path, caplog):
 )
 def test_failures_that_differ_do_not_stop_a_run(tmp_path, fails):
   trials = run(tmp_path, Function(fails))
+  assert len(trials) == 36
+
+
+def test_children_that_do_not_fit_do_not_stop_a_run(tmp_path):
+  trials = run(tmp_path, Function(always, status=Status.OUT_OF_MEMORY))
   assert len(trials) == 36
 
 
