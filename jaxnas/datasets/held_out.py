@@ -89,6 +89,16 @@ def load_text(
     OSError: if there is no test split.
   """
   tokens = jnp.asarray(_encode_text(dataset, data_dir))
+  if text_sources.UNKNOWN in dataset.vocabulary:
+    unknown = dataset.vocabulary.index(text_sources.UNKNOWN)
+    share = float((tokens == unknown).mean())
+    if share and not (dataset.train == unknown).any():
+      logging.warning(
+        '%.2g %% of the test split of %r are tokens that train lacks, and no '
+        'training saw the <unk> which stands for them.',
+        100 * share,
+        dataset.name,
+      )
   _log(f'{len(tokens)} tokens', dataset.name, dataset.content_hash)
   return tokens
 

@@ -218,6 +218,11 @@ def test_unknown_that_training_never_sees_is_warned_of(tmp_path, caplog):
   text.load('text', folder, cache_dir=tmp_path)
   assert '33 % of validation and 0 % of report are tokens that' in caplog.text
   assert 'A vocab_size below 4 makes' in caplog.text
+  held_out.load_text(
+    text.load('text', folder, cache_dir=tmp_path),
+    _write(tmp_path / 'other', test='a y y y\n'),
+  )
+  assert '60 % of the test split' in caplog.text
   caplog.clear()
   text.load('text', folder, vocab_size=3, cache_dir=tmp_path)
   assert not caplog.records
