@@ -81,19 +81,19 @@ class Config(search_settings.Settings):
     high=bounds.MAX_COUNT,
   )
   heights: tuple[int, ...] = setting(
-    spaces.SIZES, 'Of filters, odd.', low=1, high=bounds.MAX_ITEMS
+    spaces.SIZES, 'Of filters, odd.', low=1, high=spaces.MAX_SIZE
   )
   widths: tuple[int, ...] = setting(
-    spaces.SIZES, 'Of filters, odd.', low=1, high=bounds.MAX_ITEMS
+    spaces.SIZES, 'Of filters, odd.', low=1, high=spaces.MAX_SIZE
   )
   filters: tuple[int, ...] = setting(
-    (8, 12, 16, 24), 'Numbers of filters.', low=1, high=bounds.MAX_FEATURES
+    (8, 12, 16, 24), 'Numbers of filters.', low=1, high=spaces.MAX_FILTERS
   )
   strides: tuple[int, ...] = setting(
     (1,),
     'More than one are predicted, as 1,2,3 in the paper.',
     low=1,
-    high=bounds.MAX_ITEMS,
+    high=spaces.MAX_SIZE,
   )
   pool_after: tuple[int, ...] = setting(
     (),

@@ -63,7 +63,7 @@ class Config(bounds.Bounded):
     6, 'Of a chain, dense or resnet.', low=1, high=bounds.MAX_LAYERS
   )
   filters: int = setting(
-    24, 'Of every layer of these.', low=1, high=bounds.MAX_FEATURES
+    24, 'Of every layer of these.', low=1, high=spaces.MAX_FILTERS
   )
   merge: str | None = setting(
     None,

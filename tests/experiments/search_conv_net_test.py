@@ -406,7 +406,7 @@ def test_the_papers_split_of_cifar10(monkeypatch, preset):
     ({'known_nets': ('chian',)}, 'did you mean chain'),
     ({'num_layers': 0}, 'num_layers must be from 1 to 128, got 0'),
     ({'heights': (2,)}, 'must be odd'),
-    ({'filters': (0,)}, 'filters must be from 1 to 65,536, got 0'),
+    ({'filters': (0,)}, 'filters must be from 1 to 16,384, got 0'),
     ({'strategies': ('annealing',)}, "Unknown strategy 'annealing'"),
     ({'num_trials': 10}, 'multiple of 8'),
     ({'batch_size': 5000}, 'only 160 images to train on'),

@@ -243,7 +243,7 @@ def test_epochs_become_steps(data_dir):
     ({'dataset': 'ptp'}, 'ptb'),
     ({'known_cells': ('lstn',)}, 'did you mean lstm'),
     ({'base': 6}, 'power of two'),
-    ({'base': 1}, 'base must be from 2 to 1,024, got 1'),
+    ({'base': 1}, 'base must be from 2 to 256, got 1'),
     ({'num_trials': 25}, 'multiple of 8'),
     ({'strategies': ('annealing',)}, "Unknown strategy 'annealing'"),
     ({'combiners': ('divide',)}, "Unknown combiner 'divide'"),

@@ -320,7 +320,7 @@ def test_networks_are_read_by_name_and_from_files(tmp_path):
     ({'architecture': '{tmp}/pooled.json'}, 'Pooling after layer 1 leaves no'),
     ({'architecture': 'resnet', 'num_layers': 3}, 'even num_layers from 4 on'),
     ({'num_layers': 0}, 'num_layers must be from 1 to 128, got 0'),
-    ({'filters': 0}, 'filters must be from 1 to 65,536, got 0'),
+    ({'filters': 0}, 'filters must be from 1 to 16,384, got 0'),
     ({'dataset': 'cifer10'}, "did you mean 'cifar10'"),
     ({'data_dir': '{tmp}/none.npz'}, 'is not a file'),
     ({'num_validation': 200}, 'leave no image to train on'),
