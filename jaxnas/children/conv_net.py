@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.children import convolution, image_training
+from jaxnas.children import convolution, image_training, maxima
 from jaxnas.spaces import conv_net as space
 
 EPSILON = 1e-5
@@ -123,7 +123,7 @@ class ConvNetwork(nn.Module):
         read = net.read_after(number)
         # What nobody reads any more may be too small to pool.
         images, *outputs = [
-          _max_pool(x) if slot in read else x
+          maxima.max_pool(x) if slot in read else x
           for slot, x in enumerate((images, *outputs))
         ]
     joined = join([outputs[number] for number in net.outputs], net.merge)
@@ -176,18 +176,6 @@ def join(outputs: Sequence[jax.Array], merge: str) -> jax.Array:
       )
     )
   return jnp.concatenate(padded, -1) if merge == 'concat' else sum(padded)  # type: ignore[return-value]  # Never empty.
-
-
-def _max_pool(images: jax.Array) -> jax.Array:
-  """Returns the maximum of each 2 x 2 pixels; an odd row or column is left out.
-
-  By maxima of two: the gradient of a window's reduction is slow on a CPU, and
-  that of a maximum over axes divides by how many values equal it, which is none
-  where a compiler computes the values again and rounds them differently.
-  """
-  height, width = images.shape[1] // 2 * 2, images.shape[2] // 2 * 2
-  rows = jnp.maximum(images[:, 0:height:2], images[:, 1:height:2])
-  return jnp.maximum(rows[:, :, 0:width:2], rows[:, :, 1:width:2])
 
 
 def kernel_entries(

@@ -20,13 +20,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.children import recurrence
+from jaxnas.children import maxima, recurrence
 from jaxnas.spaces import recurrent_cell as space
 
 COMBINERS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
   'add': jnp.add,
   'elem_mult': jnp.multiply,
-  'max': jnp.maximum,
+  'max': maxima.maximum,
 }
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
   'identity': lambda x: x,

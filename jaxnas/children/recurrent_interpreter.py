@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.children import recurrence, recurrent_cell
+from jaxnas.children import maxima, recurrence, recurrent_cell
 from jaxnas.spaces import recurrent_cell as space
 
 _COMBINERS = space.EXTENDED_COMBINERS
@@ -172,7 +172,7 @@ def _combine(code, first, second, with_max):
     is_product, 0, second
   )
   if with_max:
-    result = jnp.where(code == 2, jnp.maximum(first, second), result)
+    result = jnp.where(code == 2, maxima.maximum(first, second), result)
   return result
 
 
