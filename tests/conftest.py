@@ -4,17 +4,36 @@
 """Settings that jax reads when it starts; the environment may override them."""
 
 import os
+import subprocess
+import sys
 import tempfile
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('JAX_NUMPY_RANK_PROMOTION', 'raise')
+
+
+def _is_known(flag: str) -> bool:
+  """Returns whether XLA knows a flag; an unknown one ends the process."""
+  program = 'import jax; jax.jit(lambda: 0).lower().compile()'
+  return not subprocess.run(
+    [sys.executable, '-c', program],
+    env=os.environ | {'XLA_FLAGS': flag},
+    capture_output=True,
+    timeout=120,
+  ).returncode
+
+
 # Two devices, so that what is sharded over devices is sharded in the tests; and
 # next to no optimisation, since tests compile much and compute little.
-os.environ.setdefault(
-  'XLA_FLAGS',
-  '--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0 '
-  '--xla_cpu_use_fusion_emitters=false',
-)
+if 'XLA_FLAGS' not in os.environ:
+  _FLAGS = [
+    '--xla_force_host_platform_device_count=2',
+    '--xla_backend_optimization_level=0',
+  ]
+  # Newer versions of XLA have one way alone to compile fusions.
+  if _is_known('--xla_cpu_use_fusion_emitters=false'):
+    _FLAGS.append('--xla_cpu_use_fusion_emitters=false')
+  os.environ['XLA_FLAGS'] = ' '.join(_FLAGS)
 # Programs that one session meets again, often in another process.
 _CACHE = tempfile.TemporaryDirectory(prefix='jaxnas_test_programs')
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', _CACHE.name)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import concurrent.futures
 import contextlib
+import functools
 import threading
 import time
 from typing import Any, NamedTuple
@@ -27,16 +28,31 @@ _MAX_PROGRAMS = 16
 
 # XLA's newer code generator for fusions on CPUs compiles a convolutional child
 # in about twice the time of the older one, for steps that are no faster.
-_CPU_COMPILER_OPTIONS = {'xla_cpu_use_fusion_emitters': False}
+_CPU_COMPILER_OPTIONS: dict[str, str | bool] = {
+  'xla_cpu_use_fusion_emitters': False
+}
 
 
 def compiler_options(platform: str) -> dict[str, Any]:
   """Returns the options of XLA for a program of one architecture.
 
   Args:
-    platform: as `'cpu'`.
+    platform: as `'cpu'`; one that jax can use here.
   """
-  return dict(_CPU_COMPILER_OPTIONS) if platform == 'cpu' else {}
+  return dict(_known_cpu_options()) if platform == 'cpu' else {}
+
+
+@functools.cache
+def _known_cpu_options() -> Mapping[str, Any]:
+  """Returns the options that this version of XLA knows: all, or none."""
+  try:
+    with jax.default_device(jax.local_devices(backend='cpu')[0]):
+      jax.jit(lambda: 0).lower().compile(_CPU_COMPILER_OPTIONS)
+  except jax.errors.JaxRuntimeError as error:
+    if 'No such compile option' not in str(error):
+      raise
+    return {}
+  return _CPU_COMPILER_OPTIONS
 
 
 class CompiledRunner:
@@ -189,13 +205,9 @@ class CompiledRunner:
         # Metrics are known before it is known whether the child fits.
         train = jax.jit(task.train).trace(*arguments)
         child, metrics = train.out_info
-        kinds = {batched.shapes_of(split): split for split in splits.values()}
-        measures = {
-          kind: jax.jit(task.measure).trace(split, None, child)
-          for kind, split in kinds.items()
-        }
-        measured = next(iter(measures.values())).out_info
-        self._metrics = dict(metrics), dict(measured)
+        split = next(iter(splits.values()))
+        measure = jax.jit(task.measure).trace(split, None, child)
+        self._metrics = dict(metrics), dict(measure.out_info)
         train = _compile(train, device)
         # Every device trains a child of its own at the same time.
         memory.check(
@@ -204,9 +216,7 @@ class CompiledRunner:
           f'The child, on each of {self.num_devices} devices,',
           'make it smaller or take fewer devices',
         )
-        compiled = {
-          kind: _compile(measure, device) for kind, measure in measures.items()
-        }
+        measure = _compile(measure, device)
     except Exception as error:
       if not memory.is_exhausted(error):
         raise
@@ -214,7 +224,7 @@ class CompiledRunner:
     finally:
       with self._lock:
         self.compile_seconds += time.perf_counter() - started
-    return _Programs(train, compiled, train_data, splits)
+    return _Programs(train, measure, train_data, splits)
 
   def _metric_dtypes(self, splits) -> dict[str, np.dtype]:
     """Returns the metrics that every child of this runner has."""
@@ -246,9 +256,7 @@ class CompiledRunner:
       child, metrics = programs.train(programs.train_data, None, *arguments)
       metrics = dict(metrics)
       for split in splits:
-        data = programs.splits[split]
-        measure = programs.measures[batched.shapes_of(data)]
-        measured = measure(data, None, child)
+        measured = programs.measure(programs.splits[split], None, child)
         metrics |= {f'{split}_{name}': x for name, x in measured.items()}
       return jax.tree.map(np.asarray, metrics)
     except Exception as error:
@@ -262,7 +270,7 @@ class CompiledRunner:
 
 class _Programs(NamedTuple):
   train: Any
-  measures: Any
+  measure: Any
   train_data: Any
   splits: Any
 
