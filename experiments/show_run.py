@@ -290,13 +290,13 @@ def _origin(manifest: Mapping[str, Any]) -> str:
   """Returns a sentence about where and by what a run was done."""
   if not manifest:
     return 'no manifest says where it was made.'
-  device = manifest.get('device') or {}
-  versions = manifest.get('versions') or {}
-  resumed = len(manifest.get('resumed') or ())
+  facts = _facts(manifest)
+  resumed = manifest.get('resumed')
+  num_resumed = len(resumed) if isinstance(resumed, list) else 0
   return (
-    f'started {manifest.get("time_started")} on {device.get("count")} x '
-    f'{device.get("kind")}, jax {versions.get("jax")}, seed '
-    f'{manifest.get("seed")}, resumed {resumed} times.'
+    f'started {manifest.get("time_started")} on {facts.get("device.count")} x '
+    f'{facts.get("device.kind")}, jax {facts.get("versions.jax")}, seed '
+    f'{facts.get("seed")}, resumed {num_resumed} times.'
   )
 
 

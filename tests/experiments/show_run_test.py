@@ -114,6 +114,12 @@ def test_an_older_run_has_less_to_show(folder, tmp_path, capsys):
   (tmp_path / 'trials.jsonl').write_bytes(log)
   show_run.run(show_run.Config(workdir=str(tmp_path)))
   assert 'no manifest' in capsys.readouterr().out
+  # Nor does one that says other things end in a traceback.
+  workdir.write_json(
+    tmp_path / 'manifest.json', {'device': 'cpu', 'versions': [], 'resumed': 3}
+  )
+  show_run.run(show_run.Config(workdir=str(tmp_path)))
+  assert 'resumed 0 times' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
