@@ -230,9 +230,9 @@ def _make_space(config: Config) -> SearchSpace:
     'learning_rate': _range('learning_rate', config.learning_rates, log=True),
     'momentum': _range('momentum', config.momenta, log=False),
     'weight_decay': _range('weight_decay', config.weight_decays, log=True),
-    'activation': spaces.Choice(config.activations),
-    'width': spaces.Choice(config.widths),
-    'batch_size': spaces.Choice(config.batch_sizes),
+    'activation': spaces.Choice(config.activations, 'activation'),
+    'width': spaces.Choice(config.widths, 'width'),
+    'batch_size': spaces.Choice(config.batch_sizes, 'batch_size'),
   }
   return spaces.make_space(decisions)
 
