@@ -3,14 +3,21 @@
 
 """A found architecture as a JSON file.
 
-{"kind": "recurrent_cell", "architecture": {...}, "reward": 0.71, ...}
+{"kind": "recurrent_cell", "architecture": {...}, "reward": 0.71, ...,
+"checksum": "89abcdef"}
+
+The checksum tells a damaged file. Who writes or changes a file by hand leaves
+it out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+import json
 import os
 import reprlib
 from typing import Any
+import zlib
 
 from jaxnas.records import workdir
 from jaxnas.spaces import conv_net, hyperparameters, recurrent_cell
@@ -21,6 +28,8 @@ _KINDS: dict[str, Any] = {
   'conv_net': conv_net.ConvNet,
   'hyperparameters': hyperparameters.Hyperparameters,
 }
+
+_CHECKSUM = 'checksum'
 
 
 def write_architecture(
@@ -36,10 +45,12 @@ def write_architecture(
       JSON can hold, or arrays.
 
   Raises:
-    ValueError: the architecture has no `to_json`, or a fact is named `kind`.
+    ValueError: the architecture has no `to_json`, or a fact is named `kind` or
+      `checksum`.
   """
-  if 'kind' in facts:
-    raise ValueError(f"No fact may be named 'kind', got {facts['kind']!r}.")
+  for name in ('kind', _CHECKSUM):
+    if name in facts:
+      raise ValueError(f'No fact may be named {name!r}, got {facts[name]!r}.')
   if not hasattr(architecture, 'to_json'):
     raise ValueError(
       f'An architecture to write must have a method to_json, got a '
@@ -52,7 +63,8 @@ def write_architecture(
   ]
   fields = architecture.to_json()
   kind = kinds[0] if kinds else 'other'
-  workdir.write_json(path, {'kind': kind, 'architecture': fields, **facts})
+  content = workdir.plain_json({'kind': kind, 'architecture': fields, **facts})
+  workdir.write_json(path, {**content, _CHECKSUM: _checksum(content)})
 
 
 def load_architecture(
@@ -80,6 +92,13 @@ def load_architecture(
     raise FileNotFoundError(
       f'There is no architecture file {path}; give the best.json of a search.'
     ) from None
+  content = dict(content)
+  checksum = content.pop(_CHECKSUM, None)
+  if checksum is not None and checksum != _checksum(content):
+    raise ValueError(
+      f'{path} is damaged, or was changed by hand: its checksum is that of '
+      f'other content. Restore it from a copy, or take {_CHECKSUM!r} out of it.'
+    )
   found = content.get('kind')
   expected = _KINDS if kind is None else (kind,)
   if not isinstance(found, str) or found not in expected:
@@ -94,3 +113,8 @@ def load_architecture(
     return architecture
   except (RecursionError, TypeError, ValueError) as error:
     raise ValueError(f'{path} holds no valid {found}: {error}') from None
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+  """Returns 8 hexadecimal digits of what a file says, in any order."""
+  return f'{zlib.crc32(json.dumps(content, sort_keys=True).encode()):08x}'

@@ -4,7 +4,9 @@
 import contextlib
 import dataclasses
 import json
+import random
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,6 +39,7 @@ def test_the_file_says_kind_architecture_and_facts(tmp_path):
     path, CELL, reward=np.float32(0.1), trial=7, perplexity=float('nan')
   )
   content = json.loads(path.read_text())
+  assert len(content.pop('checksum')) == 8
   assert content == {
     'kind': 'recurrent_cell',
     'architecture': CELL.to_json(),
@@ -54,6 +57,31 @@ def test_writing_refuses_what_it_cannot_load(tmp_path):
   with pytest.raises(ValueError, match="named 'kind', got 'x'"):
     architecture.write_architecture(path, CELL, kind='x')
   assert not path.exists()
+
+
+def test_no_damage_passes_for_another_architecture(tmp_path):
+  path = tmp_path / 'best.json'
+  net = known_conv_nets.make_chain(2, 8)
+  architecture.write_architecture(path, net, reward=0.5)
+  content = path.read_bytes()
+  draw = random.Random(0)
+  told = 0
+  for _ in range(200):
+    damaged = bytearray(content)
+    damaged[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    path.write_bytes(damaged)
+    try:
+      assert architecture.load_architecture(path) == net
+    except ValueError:
+      told += 1
+  assert told > 100
+  # By hand, and from a version before.
+  fields = json.loads(content)
+  del fields['checksum']
+  fields['architecture']['layers'][0]['filters'] = 9
+  path.write_text(json.dumps(fields))
+  changed: Any = architecture.load_architecture(path)
+  assert changed.layers[0].filters == 9
 
 
 def test_a_missing_file_is_named(tmp_path):
