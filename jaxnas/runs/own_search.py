@@ -85,7 +85,13 @@ def run(
     ValueError: the folder holds another run, or an argument is out of range.
     OSError: a file cannot be read or written.
   """
-  for name, value in (('num_steps', num_steps), ('num_winners', num_winners)):
+  if retrain_steps is None:
+    retrain_steps = 2 * num_steps
+  for name, value in (
+    ('num_steps', num_steps),
+    ('retrain_steps', retrain_steps),
+    ('num_winners', num_winners),
+  ):
     if value < 1:
       raise ValueError(f'{name} must be at least 1, got {value}.')
   grid = () if callable(learning_rates) else tuple(learning_rates)
@@ -109,7 +115,7 @@ def run(
   )
   settings = {
     'num_steps': num_steps,
-    'retrain_steps': retrain_steps or 2 * num_steps,
+    'retrain_steps': retrain_steps,
     'num_winners': num_winners,
     'num_selection_seeds': num_selection_seeds,
     'num_seeds': num_seeds,
@@ -118,26 +124,30 @@ def run(
     'seed': seed,
   }
 
-  def make_retraining(log: trial_log.TrialLog) -> retraining_lib.Retraining:
+  def make_retraining(
+    trials: Sequence[trial_log.Trial],
+  ) -> retraining_lib.Retraining:
     return retraining_lib.Retraining(
-      contestants=tuple(contestants.of(log.trials)),
+      contestants=tuple(contestants.of(trials)),
       trainers={_TRAINER: trainer},
       # Contestants with rates of their own do not look at it.
       learning_rates=grid or (1.0,),
       num_selection_seeds=num_selection_seeds,
       num_seeds=num_seeds,
-      num_steps=retrain_steps or 2 * num_steps,
+      num_steps=retrain_steps,
       key=search.key,
       reward=reward,
       measure=measure,
     )
 
+  # What is wrong with it is said before the search, not after.
+  make_retraining([])
   num_choices = contestants.max_count * max(1, len(grid)) * num_selection_seeds
   search_run.run(
     search_run.Experiment(
       config=settings | _search_settings(search, contestants.known),
       search=search,
-      make_retraining=make_retraining,
+      make_retraining=lambda log: make_retraining(log.trials),
       num_retrainings=num_choices + contestants.num_entries * num_seeds,
       runners=[trainer.runner],
       estimate=None,

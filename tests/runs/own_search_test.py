@@ -157,6 +157,10 @@ def test_a_space_of_ones_own_needs_nothing_of_this_package(tmp_path, trainer):
     ({'learning_rates': ()}, 'learning_rates must be at least one'),
     ({'num_steps': 0}, 'num_steps must be at least 1, got 0'),
     ({'num_winners': 0}, 'num_winners must be at least 1, got 0'),
+    ({'retrain_steps': -1}, 'retrain_steps must be at least 1, got -1'),
+    ({'num_seeds': 1}, 'at least 2 seeds to show a spread, got 1'),
+    ({'learning_rates': (0.1, 0.0)}, 'positive learning rates'),
+    ({'learning_rates': lambda value: -value['x']}, 'positive learning rates'),
   ],
 )
 def test_bad_arguments_are_named(tmp_path, trainer, changes, message):
