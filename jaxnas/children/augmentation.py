@@ -69,7 +69,8 @@ def pad_crop(images: jax.Array, offsets: jax.Array, margin: int) -> jax.Array:
   widths = ((0, 0), (margin, margin), (margin, margin), (0, 0))
 
   def crop(image, offset):
-    return lax.dynamic_slice(image, (offset[0], offset[1], 0), images.shape[1:])
+    start = (offset[0], offset[1], jnp.zeros_like(offset[0]))
+    return lax.dynamic_slice(image, start, images.shape[1:])
 
   return jax.vmap(crop)(jnp.pad(images, widths), offsets)
 

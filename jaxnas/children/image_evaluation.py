@@ -57,11 +57,13 @@ def evaluate(
       logits, jnp.maximum(chunk.labels, 0)
     )
     new = [jnp.where(counts, x, 0).sum() for x in (is_right, losses, counts)]
-    return jax.tree.map(jnp.add, sums, new), None
+    # Under `jax_enable_x64` sums come out in 64 bits.
+    return [a + b.astype(a.dtype) for a, b in zip(sums, new, strict=True)], None
 
   start = [jnp.zeros((), x) for x in (jnp.int32, jnp.float32, jnp.int32)]
   (num_right, loss, total), _ = lax.scan(body, start, chunks)
-  return {'accuracy': num_right / total, 'loss': loss / total}
+  accuracy = (num_right / total).astype(jnp.float32)
+  return {'accuracy': accuracy, 'loss': loss / total}
 
 
 def pad(examples: Examples, batch_size: int, size: int = 0) -> Examples:

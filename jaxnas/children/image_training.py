@@ -226,7 +226,8 @@ def step(
     lambda param, update: param - learning_rate * update, params, updates
   )
   child, opt_state, loss = jax.tree.map(
-    lambda new, old: jnp.where(is_alive, new, old),
+    # Under `jax_enable_x64` the rate of a step may have 64 bits.
+    lambda new, old: jnp.where(is_alive, new, old).astype(old.dtype),
     (Child(params, batch_stats), opt_state, loss),
     (state.child, state.opt_state, state.loss),
   )

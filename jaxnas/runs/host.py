@@ -70,6 +70,10 @@ def prepare(num_devices: int | None = None) -> None:
     )
 
 
+# `JAX_TRANSFER_GUARD` is short for the guards of all ways.
+_WAY = re.compile(r'_(host|device)_to_(host|device)$')
+
+
 def use_compilation_cache() -> None:
   """Keeps compiled programs on disk, so that a second run starts at once.
 
@@ -104,7 +108,7 @@ def set_aside_settings() -> None:
     if now in (None, value) or str(now).startswith('log'):
       continue
     jax.config.update(name, value)
-    told.setdefault(reason, name.upper())
+    told.setdefault(reason, _WAY.sub('', name).upper())
   if told:
     shown = ', '.join(f'{name} ({reason})' for reason, name in told.items())
     print(f'Set aside from the environment: {shown}.', file=sys.stderr)

@@ -288,6 +288,25 @@ def test_children_learn_and_are_measured():
   assert num_traces == 1
 
 
+def test_children_train_where_jax_has_64_bits():
+  with jax.enable_x64(True):
+    data = make_data(40, 30)
+    recipe = dataclasses.replace(
+      PLAIN, schedule='cosine', augmentation='pad_crop', margin=1, flip=True
+    )
+    task = image_training.make_task(
+      recipe,
+      lambda program: linear_network(),
+      data,
+      {'report': Examples(data.validation_images, data.validation_labels)},
+    )
+    _, metrics = jax.jit(task.train)(
+      task.train_data, None, jax.random.key(0), 0.5, 40
+    )
+  assert metrics['is_alive']
+  assert metrics['best_accuracy'].dtype == np.float32
+
+
 def test_the_best_of_the_last_evaluations_counts():
   data = make_data(40, 30)
   # What cannot be learnt goes up and down.
