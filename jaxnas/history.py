@@ -162,7 +162,7 @@ def redo_failed(
   checkpoints: checkpoints_lib.Checkpoints | None = None,
   rounds: round_log.RoundLog | None = None,
 ) -> int:
-  """Begins a log anew where trials of the search in it failed.
+  """Begins a log anew where trials of the search, or retrainings, failed.
 
   The old file stays beside the new one; nothing that it has and that comes
   again is trained again, also where the run is killed meanwhile.
@@ -176,11 +176,7 @@ def redo_failed(
   Returns:
     How many trials had failed.
   """
-  failed = [
-    trial
-    for trial in log.trials
-    if trial.status != _OK and trial.arm != RETRAIN
-  ]
+  failed = [trial for trial in log.trials if trial.status != _OK]
   if failed:
     # The log comes last, which all else is made from again.
     if checkpoints is not None:

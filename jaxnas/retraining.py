@@ -29,7 +29,7 @@ import numpy as np
 from jaxnas import search as search_lib
 from jaxnas import statistics
 from jaxnas.evaluators import memory, rewards
-from jaxnas.records import trial_log
+from jaxnas.records import trial_log, workdir
 from jaxnas.types import Architecture, Runner, Status
 
 
@@ -189,7 +189,7 @@ def top(
 
 def num_left(retraining: Retraining, log: trial_log.TrialLog) -> int:
   """Returns how many trainings the log does not have yet, of both stages."""
-  recorded = _recorded(retraining, log)
+  recorded = _recorded(retraining, log.trials)
   left = _left(_selection_jobs(retraining), recorded)
   if left:
     entries = {contestant.entry for contestant in retraining.contestants}
@@ -212,11 +212,11 @@ def run(
     log: gets a trial of the arm `search.RETRAIN` for each training.
     on_trials: told of new trials as they are recorded.
   """
-  recorded = _recorded(retraining, log)
+  recorded = _recorded(retraining, log.trials)
   _train(
     retraining, _left(_selection_jobs(retraining), recorded), log, on_trials
   )
-  recorded = _recorded(retraining, log)
+  recorded = _recorded(retraining, log.trials)
   jobs = _report_jobs(retraining, recorded)
   _train(retraining, _left(jobs, recorded), log, on_trials)
 
@@ -249,7 +249,7 @@ def results(retraining: Retraining, log: trial_log.TrialLog) -> list[Result]:
     retraining: what was retrained.
     log: has all its trainings.
   """
-  recorded = _recorded(retraining, log)
+  recorded = _recorded(retraining, log.trials)
   num_contestants = collections.Counter(
     contestant.entry for contestant in retraining.contestants
   )
@@ -366,7 +366,9 @@ def _measured(
 _Recorded = Mapping[tuple[Any, ...], trial_log.Trial]
 
 
-def _recorded(retraining: Retraining, log: trial_log.TrialLog) -> _Recorded:
+def _recorded(
+  retraining: Retraining, trials: Sequence[trial_log.Trial]
+) -> _Recorded:
   return {
     (
       # Logs of before there were two stages can be chosen by.
@@ -377,7 +379,7 @@ def _recorded(retraining: Retraining, log: trial_log.TrialLog) -> _Recorded:
       trial.settings['learning_rate'],
       trial.settings['seed'],
     ): trial
-    for trial in log.trials
+    for trial in trials
     if trial.arm == search_lib.RETRAIN
     and trial.settings['num_steps'] == retraining.num_steps
   }
@@ -388,16 +390,45 @@ def _left(jobs: list[_Job], recorded: _Recorded) -> list[_Job]:
 
 
 def _train(retraining, jobs, log, on_trials) -> None:
+  known = _earlier(retraining, jobs, log)
   for name, group in itertools.groupby(
     jobs, key=lambda job: job.contestant.trainer
   ):
     trainer = retraining.trainers[name]
     for block in _blocks(list(group), trainer.runner.block_size):
-      metrics = _train_block(retraining, trainer, block)
-      trials = _to_trials(retraining, block, metrics, len(log.trials))
+      left = _left(block, known)
+      if left:
+        metrics = _train_block(retraining, trainer, left)
+        trained = _to_trials(retraining, left, metrics)
+        known |= {job.identity: trained[row] for row, job in enumerate(left)}
+      trials = [
+        dataclasses.replace(known[job.identity], number=number)
+        for number, job in enumerate(block, start=len(log.trials))
+      ]
       log.append(trials)
       if on_trials is not None:
         on_trials(trials)
+
+
+def _earlier(retraining, jobs, log) -> dict[tuple[Any, ...], trial_log.Trial]:
+  """Returns those trainings that went well before the log began anew."""
+  recorded = _recorded(
+    retraining, [trial for trial in log.earlier if trial.status == 'ok']
+  )
+  return {
+    job.identity: recorded[job.identity]
+    for job in jobs
+    if job.identity in recorded
+    # A trial of this number may have proposed another then.
+    and recorded[job.identity].architecture
+    == workdir.plain_json(_to_json(job.contestant))
+  }
+
+
+def _to_json(contestant: Contestant) -> dict[str, Any]:
+  if contestant.architecture is None:
+    return {'name': contestant.label}
+  return contestant.architecture.to_json()
 
 
 def _train_block(retraining, trainer, block):
@@ -452,19 +483,15 @@ def _blocks(jobs: list[_Job], size: int) -> Iterator[list[_Job]]:
     yield jobs[start : start + size]
 
 
-def _to_trials(retraining, jobs, metrics, first_number):
+def _to_trials(retraining, jobs, metrics):
   evaluation = rewards.judge(metrics, retraining.reward)
   return [
     trial_log.Trial(
-      number=first_number + row,
+      number=row,
       arm=search_lib.RETRAIN,
       repeat=job.contestant.repeat,
       tokens=job.contestant.tokens,
-      architecture=(
-        {'name': job.contestant.label}
-        if job.contestant.architecture is None
-        else job.contestant.architecture.to_json()
-      ),
+      architecture=_to_json(job.contestant),
       reward=float(evaluation.rewards[row]),
       metrics={
         name: values[row].item() for name, values in evaluation.metrics.items()

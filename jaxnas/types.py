@@ -355,8 +355,8 @@ class ProxyTask(NamedTuple):
     measure: `(split, program, child) -> metrics`, a pure function of one
       trained child; a dict of scalars.
     train_data: what `train` gets first; the same for all children.
-    splits: what `measure` can get, by name, as `'validation'`; all of the same
-      shapes.
+    splits: what `measure` can get, by name, as `'validation'`; those of one
+      shape share a program.
     program_axes: the axes of a batch of programs for `jax.vmap`, where the
       architecture is data; `None` where it is fixed.
   """

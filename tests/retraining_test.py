@@ -194,6 +194,34 @@ def test_killed_after_any_line_it_goes_on_to_the_same_log(
     assert path.read_bytes() == b''.join(lines)
 
 
+def test_a_log_that_begins_anew_trains_again_what_failed(
+  retraining, log, monkeypatch
+):
+  retraining_lib.run(retraining, log)
+  sound = list(log.trials)
+  broken = [
+    dataclasses.replace(each, status='out_of_memory')
+    if each.number in (3, 7)
+    else each
+    for each in sound
+  ]
+  log.begin_anew()
+  log.append(broken)
+  log.earlier = []
+  log.begin_anew()
+  trained = []
+  train_block = retraining_lib._train_block
+
+  def train(retraining, trainer, block):
+    trained.extend(block)
+    return train_block(retraining, trainer, block)
+
+  monkeypatch.setattr(retraining_lib, '_train_block', train)
+  retraining_lib.run(retraining, log)
+  assert log.trials == sound
+  assert len(trained) == 2
+
+
 def test_a_log_of_before_there_were_stages_is_chosen_by(
   retraining, log, tmp_path
 ):

@@ -134,19 +134,18 @@ def load(
     'train_images': image_preprocessing.apply(statistics, train_images),
     'train_labels': jnp.asarray(labels[splits['train']]),
   }
-  for split in ('validation', 'report'):
-    arrays[f'{split}_images'] = image_preprocessing.apply(
-      statistics, images[splits[split]]
-    )
-    arrays[f'{split}_labels'] = jnp.asarray(labels[splits[split]])
   has_report = len(splits['report']) > 0
   if not has_report:
     logging.warning(
       'num_report is 0: what is compared is measured on the images of '
       'validation, from which rewards came too.'
     )
-    for what in ('images', 'labels'):
-      arrays[f'report_{what}'] = arrays[f'validation_{what}']
+    splits['report'] = splits['validation']
+  for split in ('validation', 'report'):
+    arrays[f'{split}_images'] = image_preprocessing.apply(
+      statistics, images[splits[split]]
+    )
+    arrays[f'{split}_labels'] = jnp.asarray(labels[splits[split]])
   return ImageDataset(
     name=name,
     num_classes=int(labels.max()) + 1,

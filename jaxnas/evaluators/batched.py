@@ -199,7 +199,9 @@ class BlockRunner:
 
   def _call(self, function, *arguments):
     """Compiles if it must, runs, and waits; metrics come back in numpy."""
-    if function not in self._compiled:
+    # A measure has a program for each shape of a split.
+    key = function, *shapes_of(arguments[0])
+    if key not in self._compiled:
       started = time.perf_counter()
       program = function.lower(*arguments).compile(self._compiler_options)
       memory.check(
@@ -208,10 +210,10 @@ class BlockRunner:
         f'A block of {self.block_size} children on {self.num_devices} devices',
         'make the block or the children smaller',
       )
-      self._compiled[function] = program
+      self._compiled[key] = program
       self.compile_seconds += time.perf_counter() - started
     started = time.perf_counter()
-    result = self._compiled[function](*arguments)
+    result = self._compiled[key](*arguments)
     if isinstance(result, tuple):
       children, metrics = result
       result = children, jax.tree.map(np.asarray, metrics)
@@ -219,6 +221,12 @@ class BlockRunner:
       result = jax.tree.map(np.asarray, result)
     self.run_seconds += time.perf_counter() - started
     return result
+
+
+def shapes_of(data: Any) -> tuple[Any, ...]:
+  """Returns what decides which program data goes to, hashable."""
+  leaves, structure = jax.tree.flatten(data)
+  return (structure, *((leaf.shape, leaf.dtype) for leaf in leaves))
 
 
 def make_evaluator(

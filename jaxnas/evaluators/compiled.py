@@ -205,9 +205,13 @@ class CompiledRunner:
         # Metrics are known before it is known whether the child fits.
         train = jax.jit(task.train).trace(*arguments)
         child, metrics = train.out_info
-        split = next(iter(splits.values()))
-        measure = jax.jit(task.measure).trace(split, None, child)
-        self._metrics = dict(metrics), dict(measure.out_info)
+        kinds = {batched.shapes_of(split): split for split in splits.values()}
+        measures = {
+          kind: jax.jit(task.measure).trace(split, None, child)
+          for kind, split in kinds.items()
+        }
+        measured = next(iter(measures.values())).out_info
+        self._metrics = dict(metrics), dict(measured)
         train = _compile(train, device)
         # Every device trains a child of its own at the same time.
         memory.check(
@@ -216,7 +220,9 @@ class CompiledRunner:
           f'The child, on each of {self.num_devices} devices,',
           'make it smaller or take fewer devices',
         )
-        measure = _compile(measure, device)
+        compiled = {
+          kind: _compile(measure, device) for kind, measure in measures.items()
+        }
     except Exception as error:
       if not memory.is_exhausted(error):
         raise
@@ -224,7 +230,7 @@ class CompiledRunner:
     finally:
       with self._lock:
         self.compile_seconds += time.perf_counter() - started
-    return _Programs(train, measure, train_data, splits)
+    return _Programs(train, compiled, train_data, splits)
 
   def _metric_dtypes(self, splits) -> dict[str, np.dtype]:
     """Returns the metrics that every child of this runner has."""
@@ -256,7 +262,9 @@ class CompiledRunner:
       child, metrics = programs.train(programs.train_data, None, *arguments)
       metrics = dict(metrics)
       for split in splits:
-        measured = programs.measure(programs.splits[split], None, child)
+        data = programs.splits[split]
+        measure = programs.measures[batched.shapes_of(data)]
+        measured = measure(data, None, child)
         metrics |= {f'{split}_{name}': x for name, x in measured.items()}
       return jax.tree.map(np.asarray, metrics)
     except Exception as error:
@@ -270,7 +278,7 @@ class CompiledRunner:
 
 class _Programs(NamedTuple):
   train: Any
-  measure: Any
+  measures: Any
   train_data: Any
   splits: Any
 

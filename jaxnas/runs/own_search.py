@@ -56,6 +56,7 @@ def run(
   num_selection_seeds: int = 2,
   num_seeds: int = 5,
   num_params: Callable[[Any], int] | None = None,
+  redo_failed: bool = False,
 ) -> None:
   """Runs, resumes or shows a search and what is trained anew after it.
 
@@ -80,6 +81,7 @@ def run(
     num_selection_seeds: how often, to choose one of them and its learning rate.
     num_seeds: how often the one that was chosen is trained with fresh seeds.
     num_params: `architecture -> parameters`, for the table.
+    redo_failed: whether trials and trainings that failed are run again.
 
   Raises:
     ValueError: the folder holds another run, or an argument is out of range.
@@ -122,6 +124,7 @@ def run(
     'learning_rates': list(grid) or None,
     'measure': measure.name,
     'seed': seed,
+    'redo_failed': redo_failed,
   }
 
   def make_retraining(

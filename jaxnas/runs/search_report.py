@@ -232,8 +232,7 @@ def _row_name(arms, row):
   number = contestant.label.split()[-1]
   which = f', search {contestant.repeat + 1}' if len(searches) > 1 else ''
   return (
-    f'best by {searches[0].label}{which} ({number}, of {row.num_contestants} '
-    'retrained)'
+    f'{number} by {searches[0].label}{which} (best of {row.num_contestants})'
   )
 
 

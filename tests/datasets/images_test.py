@@ -164,7 +164,9 @@ def test_without_a_report_split_validation_stands_in_and_that_is_said(
   tmp_path, caplog
 ):
   path = _save(tmp_path / 'a.npz')
-  dataset = images.load('npz', path, num_validation=4, num_report=0)
+  dataset = images.load(
+    'npz', path, num_validation=4, num_report=0, preprocessing='whiten'
+  )
   assert not dataset.has_report
   assert 'num_report is 0: what is compared is measured on' in caplog.text
   assert len(dataset.train_labels) == 36

@@ -313,3 +313,28 @@ def test_a_block_that_does_not_fit_is_refused(monkeypatch):
   programs = {'count': np.ones(2, np.int32), 'scale': jnp.array(0.5)}
   with pytest.raises(ValueError, match='A block of 2 children on 2 devices'):
     runner.run(KEYS[:2], programs, [1, 1], 2)
+
+
+def test_splits_may_have_different_sizes():
+  splits = {'validation': np.arange(3.0), 'report': np.arange(5.0)}
+  task = ProxyTask(
+    train=lambda data, program, key, rate, num_steps: (
+      rate * data,
+      {'is_alive': True},
+    ),
+    measure=lambda split, program, child: {'sum': child * split.sum()},
+    train_data=np.float32(2),
+    splits=splits,
+    program_axes=None,
+  )
+  blocks = batched.BlockRunner(task, block_size=2, num_devices=2)
+  programs = compiled.CompiledRunner(lambda _: task, 2, num_devices=1)
+  for runner, architectures in (
+    (blocks, None),
+    (programs, [decode(row) for row in TOKENS[:3]]),
+  ):
+    metrics = runner.run(
+      KEYS[:3], architectures, [1.0, 2.0, 3.0], 1, tuple(splits)
+    )
+    np.testing.assert_allclose(metrics['validation_sum'], [6, 12, 18])
+    np.testing.assert_allclose(metrics['report_sum'], [20, 40, 60])

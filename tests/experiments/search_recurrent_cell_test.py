@@ -168,7 +168,7 @@ def test_with_repeats_every_search_has_a_winner_and_strategies_a_verdict(
   printed = capsys.readouterr().out
   for label in ('random search', 'REINFORCE'):
     for number in (1, 2):
-      assert f'best by {label}, search {number} (#' in printed
+      assert f' by {label}, search {number} (best of 1)' in printed
   assert 'REINFORCE against random search, 2 searches each: perp' in printed
   assert 'REINFORCE against LSTM, 2 searches and 2 trainings: perp' in printed
   assert 'and corrected for the 5 comparisons (Holm)' in printed
