@@ -135,7 +135,11 @@ def launch(
     if not takes_folders:
       host.set_aside_settings()
       host.use_compilation_cache()
-      host.prepare_devices(getattr(config, 'num_host_devices', None))
+      name = 'num_host_devices'
+      host.prepare_devices(
+        getattr(config, name, None),
+        is_asked=name in flags.FLAGS and flags.FLAGS[name].present > 0,
+      )
     if has_workdir:
       # Others leave the devices to processes that they start.
       host.check_platform()

@@ -136,7 +136,10 @@ def check_platform() -> None:
 
 
 def prepare_devices(
-  num_devices: int | None = None, remedy: str = '--num_host_devices'
+  num_devices: int | None = None,
+  remedy: str = '--num_host_devices',
+  *,
+  is_asked: bool = True,
 ) -> int | None:
   """Splits the CPU into devices of one thread each, and says so in one line.
 
@@ -150,6 +153,8 @@ def prepare_devices(
       process may use, as a power of two and at most `MAX_DEVICES`, so that
       they divide a block of children.
     remedy: what the line says that another number is asked for by.
+    is_asked: whether somebody asked for this number; else the environment may
+      have another.
 
   Returns:
     How many devices a CPU was split in; `None` where nothing was changed.
@@ -167,7 +172,7 @@ def prepare_devices(
   given = os.environ.get('XLA_FLAGS', '')
   found = re.search(rf'{_DEVICE_COUNT_FLAG}=(\d+)', given)
   count = found[1] if found else os.environ.get('JAX_NUM_CPU_DEVICES')
-  if count and num_devices not in (None, int(count)):
+  if count and is_asked and num_devices not in (None, int(count)):
     raise ValueError(
       f'num_host_devices is {num_devices}, but the environment asks for '
       f'{count} (XLA_FLAGS or JAX_NUM_CPU_DEVICES); leave one of the two out.'

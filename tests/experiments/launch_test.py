@@ -307,6 +307,17 @@ def test_the_command_fails_in_one_line(home, arguments, line, code):
   assert len(result.stderr.splitlines()) == 1, result.stderr
 
 
+def test_the_environment_decides_where_no_flag_was_given(home):
+  environment = {'XLA_FLAGS': '--xla_force_host_platform_device_count=3'}
+  result = run_toy(home, '--workdir=b', **environment)
+  assert result.returncode == 0, result.stderr
+  assert json.loads(result.stdout)['devices'] == 3
+  assert not result.stderr
+  result = run_toy(home, '--workdir=b', '--num_host_devices=2', **environment)
+  assert result.returncode == 1
+  assert 'num_host_devices is 2, but the environment asks' in result.stderr
+
+
 @pytest.mark.parametrize(
   ('task', 'word', 'num_signals'),
   [('block', 'blocks', 1), ('block', 'blocks', 2), ('stay', 'stays', 1)],

@@ -156,6 +156,15 @@ def test_bad_device_counts_are_named(monkeypatch):
     host.prepare_devices(2)
 
 
+def test_the_environment_may_differ_from_what_nobody_asked_for(monkeypatch):
+  flags = '--xla_force_host_platform_device_count=2'
+  monkeypatch.setenv('XLA_FLAGS', flags)
+  assert host.prepare_devices(1, is_asked=False) is None
+  assert os.environ['XLA_FLAGS'] == flags
+  with pytest.raises(ValueError, match='num_host_devices is 1, but the env'):
+    host.prepare_devices(1)
+
+
 def test_cores_are_those_of_this_process():
   assert 1 <= host._num_cores() <= os.cpu_count()
 
