@@ -130,8 +130,10 @@ def launch(
       places.append(os.fspath(prepared.expand(flags.FLAGS.workdir)))
     base = presets[flags.FLAGS.preset] if presets else None
     config = read_config(config_cls, flags.FLAGS, base)
-    # Jax reports each platform that a machine does not have.
-    standard_logging.getLogger('jax').setLevel(standard_logging.WARNING)
+    # Jax reports each platform that a machine does not have, and matplotlib
+    # that it has looked for fonts.
+    for name in ('jax', 'matplotlib'):
+      standard_logging.getLogger(name).setLevel(standard_logging.WARNING)
     if not takes_folders:
       host.set_aside_settings()
       host.use_compilation_cache()

@@ -49,6 +49,24 @@ def expand(path: str | os.PathLike[str]) -> pathlib.Path:
     ) from None
 
 
+def check_utf8(path: str | os.PathLike[str]) -> None:
+  """Checks that libraries in other languages can open what is in a folder.
+
+  Args:
+    path: of the folder.
+
+  Raises:
+    ValueError: its bytes are not UTF-8.
+  """
+  try:
+    os.fspath(path).encode()
+  except UnicodeEncodeError:
+    raise ValueError(
+      f'The path {os.fspath(path)!a} is not UTF-8, which libraries can not '
+      'open; take another folder.'
+    ) from None
+
+
 def data_root(chosen: str | os.PathLike[str] | None = None) -> pathlib.Path:
   """Returns the folder that holds all prepared data.
 
@@ -56,11 +74,17 @@ def data_root(chosen: str | os.PathLike[str] | None = None) -> pathlib.Path:
     chosen: the folder; `None` or nothing means the one in the environment
       variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`. Whoever can have
       no such folder gets one of this process, with a warning.
+
+  Raises:
+    ValueError: the folder that was named has no home, or is not UTF-8.
   """
   if path := chosen or os.environ.get('JAXNAS_DATA_DIR'):
-    return expand(path)
+    folder = expand(path)
+    check_utf8(folder)
+    return folder
   try:
     folder = expand('~/.cache/jaxnas')
+    check_utf8(folder)
   except ValueError as error:
     return _passing_root(str(error))
   there = next(filter(os.path.exists, (folder, *folder.parents)))

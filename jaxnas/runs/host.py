@@ -80,15 +80,19 @@ def use_compilation_cache() -> None:
   The environment decides first: `JAX_COMPILATION_CACHE_DIR` names the folder
   (empty: no cache), and jax's other settings of the cache are left alone.
   """
-  if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
-    try:
+  folder = os.environ.get('JAX_COMPILATION_CACHE_DIR')
+  try:
+    if folder is None:
       cache = os.environ.get('XDG_CACHE_HOME') or prepared.expand('~/.cache')
-      folder = pathlib.Path(cache, 'jaxnas', 'xla')
-      folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-      logging.warning('No compilation cache: %s', error)
-      return
-    jax.config.update('jax_compilation_cache_dir', str(folder))
+      folder = os.path.join(cache, 'jaxnas', 'xla')
+      prepared.check_utf8(folder)
+      os.makedirs(folder, exist_ok=True)
+      jax.config.update('jax_compilation_cache_dir', folder)
+    prepared.check_utf8(folder)
+  except (OSError, ValueError) as error:
+    logging.warning('No compilation cache: %s', error)
+    jax.config.update('jax_compilation_cache_dir', None)
+    return
   for name, value in (
     ('jax_persistent_cache_min_compile_time_secs', 0.5),
     ('jax_persistent_cache_min_entry_size_bytes', -1),

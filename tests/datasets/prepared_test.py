@@ -61,6 +61,17 @@ def test_a_home_in_which_nothing_can_be_written(
   assert prepared.data_root() == home / '.cache/jaxnas'
 
 
+def test_a_folder_that_is_not_utf8_is_refused_or_not_used(
+  monkeypatch, passing_root, tmp_path, caplog
+):
+  bad = f'{tmp_path}/\udcff'
+  with pytest.raises(ValueError, match=r"udcff' is not UTF-8, which"):
+    prepared.data_root(bad)
+  monkeypatch.setenv('HOME', bad)
+  assert prepared.data_root().is_dir()
+  assert 'is not UTF-8' in caplog.text
+
+
 def test_folder_appears_whole_and_alone(tmp_path):
   prepared.write_whole(tmp_path / 'a' / 'b', _write)
   assert (tmp_path / 'a' / 'b' / 'file').read_text() == 'text'

@@ -225,7 +225,7 @@ def test_without_a_home_nothing_is_cached(monkeypatch, updates, caplog):
   monkeypatch.delenv('XDG_CACHE_HOME')
   monkeypatch.setattr(os.path, 'expanduser', lambda path: path)
   host.use_compilation_cache()
-  assert not updates
+  assert updates == {'jax_compilation_cache_dir': None}
   assert 'No compilation cache: There is no home' in caplog.text
   assert not pathlib.Path('~').exists()
 
@@ -254,5 +254,18 @@ def test_a_run_goes_on_without_a_cache(monkeypatch, tmp_path, updates, caplog):
   (tmp_path / 'file').write_text('')
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
   host.use_compilation_cache()
-  assert not updates
+  assert updates == {'jax_compilation_cache_dir': None}
   assert 'No compilation cache' in caplog.text
+
+
+@pytest.mark.parametrize(
+  'name', ['JAX_COMPILATION_CACHE_DIR', 'XDG_CACHE_HOME']
+)
+def test_a_folder_that_is_not_utf8_holds_no_cache(
+  monkeypatch, tmp_path, updates, caplog, name
+):
+  monkeypatch.setenv(name, f'{tmp_path}/\udcff')
+  host.use_compilation_cache()
+  assert updates == {'jax_compilation_cache_dir': None}
+  assert 'is not UTF-8' in caplog.text
+  assert not os.listdir(tmp_path)
