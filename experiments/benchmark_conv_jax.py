@@ -23,9 +23,9 @@ from experiments import benchmark_device, benchmark_worker, conv_routes
 from jaxnas.children import conv_masked, conv_net, convolution, image_training
 from jaxnas.children.image_training import Network
 from jaxnas.datasets import image_preprocessing, images
-from jaxnas.evaluators import batched, routes
 from jaxnas.spaces import conv_net as spaces
-from jaxnas.types import ProxyTask
+from jaxnas.trainers import blocks
+from jaxnas.types import Task, Trainer
 
 Facts = benchmark_worker.Facts
 Burst = Callable[..., Facts]
@@ -69,7 +69,7 @@ def make_train(
   cold = burst(1)['seconds']
   return {
     'cold_seconds': cold,
-    'compile_seconds': way.runner.compile_seconds,
+    'compile_seconds': way.compile_seconds,
   }, burst
 
 
@@ -116,29 +116,35 @@ def make_grouped(
   dataset = _make_dataset(tuple(shape['image_shape']), shape['batch_size'])
   masked = make_masked(**shape)
 
-  def train(data, program, key, learning_rate, num_steps):
-    del learning_rate, num_steps
-    network = grouped_network(masked, program)
-    loss, _, grads = network.loss_and_grad(*network.init(key), *data)
-    return grads, {'loss': loss}
+  def init(program, key, learning_rate):
+    del learning_rate
+    return grouped_network(masked, program).init(key)
 
-  runner = batched.BlockRunner(
-    ProxyTask(
+  def train(data, program, state, key, learning_rate, span):
+    del key, learning_rate, span
+    network = grouped_network(masked, program)
+    _, batch_stats, grads = network.loss_and_grad(*state, *data)
+    return grads, batch_stats
+
+  trainer = blocks.BlockTrainer(
+    Task(
+      init=init,
       train=train,
-      measure=lambda data, program, child: {},
+      train_metrics=lambda state: {'is_alive': jnp.array(True)},
+      measure=lambda data, program, state: {},
       train_data=(dataset.validation_images, dataset.validation_labels),
       splits={},
+      assemble=masked.assemble,
       program_axes=conv_masked.BATCH_AXES,
     ),
     _whole_block(len(children)),
   )
-  programs = masked.assemble(children)
 
   def burst() -> Facts:
-    before = runner.run_seconds
+    before = trainer.run_seconds
     rates = np.full(len(children), _LEARNING_RATE)
-    runner.run(_keys(len(children)), programs, rates, 1, splits=())
-    return {'seconds': runner.run_seconds - before}
+    trainer.run(children, _keys(len(children)), rates, 1, splits=())
+    return {'seconds': trainer.run_seconds - before}
 
   return {}, burst
 
@@ -344,19 +350,19 @@ def grouped_network(
 
 def _train(
   makers: conv_routes.ConvRoutes,
-  route: routes.Route,
+  trainer: Trainer,
   children: Sequence[spaces.ConvNet],
   num_steps: int,
 ) -> float:
   """Returns the seconds that a search would take for some children."""
   height, width, channels = makers.dataset.image_shape
   started = time.perf_counter()
-  route.runner.run(
+  trainer.run(
+    children,
     _keys(len(children)),
-    route.assemble(children),
     np.full(len(children), _LEARNING_RATE),
     num_steps,
-    costs=[
+    durations=[
       net.num_multiply_adds(height, width, channels, _NUM_CLASSES)
       for net in children
     ],

@@ -25,10 +25,10 @@ from experiments import benchmark_device, benchmark_worker
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import recurrent_interpreter, text_training
 from jaxnas.controllers import recurrent as controllers
-from jaxnas.evaluators import batched
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.strategies import reinforce
-from jaxnas.types import ProxyTask
+from jaxnas.trainers import blocks
+from jaxnas.types import Span, Status, Task
 
 Facts = benchmark_worker.Facts
 Burst = Callable[..., Facts]
@@ -48,14 +48,15 @@ def make_interpreted(
   """
   children = [spaces.RecurrentCell.from_json(cell) for cell in architectures]
   num_devices = len(jax.local_devices())
-  runner = batched.BlockRunner(
+  trainer = blocks.BlockTrainer(
     _make_task(
       recurrent_interpreter.InterpretedCell,
+      recurrent_interpreter.assemble,
       recurrent_interpreter.BATCH_AXES,
       **shapes,
     ),
     min(
-      batched.default_block_size(num_devices),
+      blocks.default_block_size(num_devices),
       -(-len(children) // num_devices) * num_devices,
     ),
     num_devices,
@@ -65,19 +66,18 @@ def make_interpreted(
   def burst(num_steps: int, first: int = 0, count: int | None = None) -> Facts:
     rows = slice(first, len(children) if count is None else first + count)
     started = time.perf_counter()
-    programs = recurrent_interpreter.assemble(children[rows])
     rates = np.full(len(children[rows]), _LEARNING_RATE)
-    metrics = runner.run(keys[rows], programs, rates, num_steps)
+    trained = trainer.run(children[rows], keys[rows], rates, num_steps)
     return {
       'seconds': time.perf_counter() - started,
-      'num_alive': metrics['is_alive'].sum(),
+      'num_alive': np.sum(trained.status == Status.OK),
       'peak_bytes': benchmark_device.peak_bytes(),
     }
 
-  burst(1, 0, runner.block_size)
+  burst(1, 0, trainer.block_size)
   return {
-    'compile_seconds': runner.compile_seconds,
-    'block_size': runner.block_size,
+    'compile_seconds': trainer.compile_seconds,
+    'block_size': trainer.block_size,
   }, burst
 
 
@@ -91,7 +91,7 @@ def make_compiled(
     make_cell = functools.partial(
       cells.GrammarCell, architecture=children[index]
     )
-    task = _make_task(make_cell, None, **shapes)
+    task = _make_task(make_cell, None, None, **shapes)
     seconds = {'compile_seconds': 0.0, 'run_seconds': 0.0}
 
     def call(function, *arguments):
@@ -103,10 +103,14 @@ def make_compiled(
       seconds['run_seconds'] += time.perf_counter() - compiled
       return result
 
-    child, _ = call(
-      task.train,
+    def train(data, key, rate, num_steps):
+      state = task.init(None, key, rate)
+      span = Span(0, num_steps, num_steps)
+      return task.train(data, None, state, key, rate, span)
+
+    child = call(
+      train,
       task.train_data,
-      None,
       jax.random.key(index),
       np.float32(_LEARNING_RATE),
       np.int32(num_steps),
@@ -370,6 +374,7 @@ MAKERS: dict[str, benchmark_worker.Maker] = {
 
 def _make_task(
   make_cell: Callable[..., nn.RNNCellBase],
+  assemble: Any,
   program_axes: Any,
   *,
   vocab_size: int,
@@ -377,7 +382,7 @@ def _make_task(
   num_unrolled: int,
   batch_size: int,
   num_segments: int,
-) -> ProxyTask:
+) -> Task:
   """Makes the task of training on random tokens by clipped SGD."""
   shape = (num_segments + 1, num_unrolled, batch_size)
   generator = np.random.default_rng(0)
@@ -393,6 +398,7 @@ def _make_task(
     make_cell,
     segments,
     {'validation': jax.tree.map(lambda x: x[:1], segments)},
+    assemble,
     program_axes,
   )
 

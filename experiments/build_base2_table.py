@@ -214,7 +214,7 @@ class Builder:
         'core_hours': float(sum(shard['core_seconds'] for shard in shards))
         / 3600,
         'device': jax.devices()[0].device_kind,
-        'num_devices': self.trainer.runner.num_devices,
+        'num_devices': self.trainer.trainer.num_devices,
         'jax': jax.__version__,
         'config': dataclasses.asdict(config),
       },

@@ -11,8 +11,8 @@ import os
 import numpy as np
 
 from experiments import cell_trainer
+from jaxnas import rewards
 from jaxnas.datasets import base2_bench
-from jaxnas.evaluators import rewards
 from jaxnas.records import trial_log
 from jaxnas.types import SearchSpace
 
@@ -81,7 +81,7 @@ class TrainJudge:
       tuple(self._space.canonical(row).tolist()) for row in np.asarray(tokens)
     ]
     new = [cell for cell in dict.fromkeys(canonical) if cell not in self._known]
-    size = self._trainer.runner.block_size
+    size = self._trainer.trainer.block_size
     for start in range(0, len(new), size):
       self._train(new[start : start + size])
     return np.array([self._known[cell] for cell in canonical], np.float32)
@@ -104,5 +104,5 @@ class TrainJudge:
 def judge(perplexities: np.ndarray) -> np.ndarray:
   """Returns the rewards of perplexities; 0 where one is not finite."""
   with np.errstate(all='ignore'):
-    values = _REWARD({'perplexity': perplexities})
+    values = _REWARD.function((), {'perplexity': perplexities})
   return np.where(np.isfinite(values), values, 0).astype(np.float32)

@@ -19,7 +19,7 @@ from jaxnas.children import (
   recurrent_interpreter,
   text_training,
 )
-from jaxnas.evaluators import batched
+from jaxnas.trainers import blocks
 from jaxnas.types import SearchSpace
 
 SPLITS = ('validation', 'report')
@@ -34,7 +34,7 @@ class CellTrainer:
 
   Attributes:
     num_params: how many parameters every child has.
-    runner: what runs the children.
+    trainer: what trains the children.
   """
 
   def __init__(
@@ -68,11 +68,12 @@ class CellTrainer:
       raise ValueError(f'learning_rate must be positive, got {learning_rate}.')
     self._space, self._learning_rate = space, learning_rate
     self._key = jax.random.key(seed)
-    self.runner = batched.BlockRunner(
+    self.trainer = blocks.BlockTrainer(
       tasks.make_curve(
         recipe,
         recurrent_interpreter.InterpretedCell,
         fractions,
+        recurrent_interpreter.assemble,
         recurrent_interpreter.BATCH_AXES,
       ),
       block_size,
@@ -109,16 +110,12 @@ class CellTrainer:
         jax.random.fold_in(self._key, seed), name
       )
     )(np.asarray(seeds, np.uint32), np.asarray(names, np.uint32))
-    metrics = self.runner.run(
+    metrics = self.trainer.run(
+      [self._space.decode(row) for row in canonical],
       keys,
-      self._assemble(canonical),
       np.full(len(canonical), self._learning_rate),
       num_steps,
       splits=(),
-    )
+    ).metrics
     curves = {name: metrics[f'{name}_perplexity'] for name in SPLITS}
     return {**curves, 'num_trained': metrics['num_trained']}
-
-  def _assemble(self, tokens) -> recurrent_interpreter.CellProgram:
-    cells: list[Any] = [self._space.decode(row) for row in tokens]
-    return recurrent_interpreter.assemble(cells)

@@ -32,8 +32,8 @@ from jaxnas.children import (
   image_training,
 )
 from jaxnas.datasets import images
-from jaxnas.evaluators import batched, compiled, routes
-from jaxnas.types import ProxyTask, SearchSpace
+from jaxnas.trainers import blocks, compiled, routes
+from jaxnas.types import SearchSpace, Task, Trainer
 
 ROUTES = ('compiled', 'interpreted', 'vmapped')
 
@@ -58,7 +58,7 @@ class ConvRoutes:
     dataset: the images.
     recipe: how a child is trained.
     num_devices: over how many devices children are spread.
-    runners: of the routes and baselines made so far.
+    trainers: of the routes and baselines made so far.
   """
 
   def __init__(
@@ -84,14 +84,14 @@ class ConvRoutes:
     """
     self.dataset, self.recipe = dataset, recipe
     self.num_devices = num_devices
-    self.runners: list[Any] = []
+    self.trainers: list[Trainer] = []
     self._block_size = block_size
-    # The same for all tasks, and brought to the devices once for all runners.
+    # The same for all tasks, and brought to the devices once for all trainers.
     task = image_tasks.make_task(dataset, recipe, lambda _: None)  # type: ignore[arg-type, return-value]  # No child is made.
     self._data = jax.device_put(
       (task.train_data, dict(task.splits)),
       NamedSharding(
-        Mesh(np.array(batched.choose_devices(num_devices)), ('devices',)),
+        Mesh(np.array(blocks.choose_devices(num_devices)), ('devices',)),
         PartitionSpec(),
       ),
     )
@@ -101,8 +101,8 @@ class ConvRoutes:
     }
 
   @functools.cache  # noqa: B019  # There is one for a run.
-  def make(self, name: str) -> routes.Route:
-    """Makes a route.
+  def make(self, name: str) -> Trainer:
+    """Makes who trains by a route.
 
     Args:
       name: one of `ROUTES`.
@@ -111,46 +111,52 @@ class ConvRoutes:
       ValueError: there is none of that name.
     """
     if name == 'compiled':
-      runner: Any = compiled.CompiledRunner(
+      trainer: Any = compiled.CompiledTrainer(
         self.compiled_task, self._choose_block_size(name), self.num_devices
       )
-      assemble: Any = list
     elif name == 'interpreted':
       interpreter = conv_interpreter.ConvInterpreter(**self._layout)
-      axes = conv_program.BATCH_AXES
-      runner = self._block_runner(
-        name, self._task(interpreter.make_network, axes), 'loop'
+      trainer = self._block_trainer(
+        name,
+        self._task(
+          interpreter.make_network,
+          interpreter.assemble,
+          conv_program.BATCH_AXES,
+        ),
+        'loop',
       )
-      assemble = interpreter.assemble
     elif name == 'vmapped':
       masked = conv_masked.ConvMasked(**self._layout)
-      runner = self._block_runner(
-        name, self._task(masked.make_network, conv_masked.BATCH_AXES), 'vmap'
+      trainer = self._block_trainer(
+        name,
+        self._task(
+          masked.make_network, masked.assemble, conv_masked.BATCH_AXES
+        ),
+        'vmap',
       )
-      assemble = masked.assemble
     else:
       raise ValueError(
         f'Unknown route {name!r}; expected one of auto, {", ".join(ROUTES)}.'
       )
-    self.runners.append(runner)
-    return routes.Route(runner, assemble)
+    self.trainers.append(trainer)
+    return trainer
 
-  def make_baseline(self, architecture) -> batched.BlockRunner:
-    """Makes a runner of one network, compiled, for several trainings of it.
+  def make_baseline(self, architecture) -> blocks.BlockTrainer:
+    """Makes a trainer of one network, compiled, for several trainings of it.
 
     A block has one child a device, so that a kill loses no more than that.
     """
-    runner = batched.BlockRunner(
+    trainer = blocks.BlockTrainer(
       self.compiled_task(architecture),
       self.num_devices,
       self.num_devices,
       mapping='loop',
       compiler_options=compiled.compiler_options(jax.default_backend()),
     )
-    self.runners.append(runner)
-    return runner
+    self.trainers.append(trainer)
+    return trainer
 
-  def compiled_task(self, architecture) -> ProxyTask:
+  def compiled_task(self, architecture) -> Task:
     """Makes the task of training one network, compiled."""
     return self._task(
       lambda _: conv_net.make_network(
@@ -171,22 +177,22 @@ class ConvRoutes:
     Raises:
       NotEnoughMemoryError: the route does not fit.
     """
-    route = self.make(name)
+    trainer = self.make(name)
     generator = np.random.default_rng(0)
     sizes = [
       d.num_choices for d in space.decisions for _ in range(d.num_tokens)
     ]
     # A compiled child is one program; a block of others is full anyway.
-    count = self.num_devices if name == 'compiled' else route.runner.block_size
+    count = self.num_devices if name == 'compiled' else trainer.block_size
     architectures: Sequence[Any] = [
       space.decode(generator.integers(0, sizes).astype(np.int32))
       for _ in range(count)
     ]
-    return routes.measure(route, architectures, learning_rate)
+    return routes.measure(trainer, architectures, learning_rate)
 
-  def _task(self, make_network, program_axes=None):
+  def _task(self, make_network, assemble=None, program_axes=None):
     task = image_tasks.make_task(
-      self.dataset, self.recipe, make_network, program_axes
+      self.dataset, self.recipe, make_network, assemble, program_axes
     )
     train_data, splits = self._data
     return task._replace(train_data=train_data, splits=splits)
@@ -194,8 +200,8 @@ class ConvRoutes:
   def _choose_block_size(self, name):
     return self._block_size or default_block_size(name, self.num_devices)
 
-  def _block_runner(self, name, task, mapping):
-    return batched.BlockRunner(
+  def _block_trainer(self, name, task, mapping):
+    return blocks.BlockTrainer(
       task, self._choose_block_size(name), self.num_devices, mapping=mapping
     )
 

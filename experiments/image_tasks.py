@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import difflib
 from typing import Any
 
@@ -14,7 +14,7 @@ from jaxnas.children.image_evaluation import Examples
 from jaxnas.datasets import images
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
-from jaxnas.types import ProxyTask
+from jaxnas.types import Task
 
 KNOWN_NETS = ('chain', 'dense', 'resnet', 'figure_7')
 
@@ -23,8 +23,9 @@ def make_task(
   dataset: images.ImageDataset,
   recipe: image_training.Recipe,
   make_network: Callable[[Any], image_training.Network],
+  assemble: Callable[[Sequence[Any]], Any] | None = None,
   program_axes: Any = None,
-) -> ProxyTask:
+) -> Task:
   """Makes the task of training a child; see `image_training.make_task`."""
   return image_training.make_task(
     recipe,
@@ -41,6 +42,7 @@ def make_task(
       ),
       'report': Examples(dataset.report_images, dataset.report_labels),
     },
+    assemble,
     program_axes,
   )
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from jaxnas import npz
 from jaxnas import search as search_lib
-from jaxnas.evaluators import batched
 from jaxnas.evaluators import table as tables
+from jaxnas.trainers import blocks
 from jaxnas.types import Strategy
 
 _SEEDS = 'seeds'
@@ -56,7 +56,7 @@ class ManySearches:
     Raises:
       ValueError: there are fewer devices, or the block does not divide.
     """
-    devices = batched.choose_devices(num_devices)
+    devices = blocks.choose_devices(num_devices)
     if block_size < 1 or block_size % len(devices):
       raise ValueError(
         f'block_size must be a multiple of the number of devices '

@@ -138,7 +138,7 @@ def run(config: Config, workdir: str) -> None:
       path,
       {
         **dataclasses.asdict(config),
-        'num_host_devices': trainer.runner.num_devices,
+        'num_host_devices': trainer.trainer.num_devices,
         'table_fingerprint': table and table.fingerprint,
       },
       free=(),
@@ -254,7 +254,7 @@ def _retrain(config, trainer, generations, log) -> None:
     f'Retraining the {len(wanted) // config.num_seeds} cells that were found, '
     f'{config.num_seeds} fresh seeds each:'
   )
-  size = trainer.runner.block_size
+  size = trainer.trainer.block_size
   with progress.Progress(len(wanted), unit='training') as shown:
     shown.update(len(wanted) - len(jobs))
     for start in range(0, len(jobs), size):

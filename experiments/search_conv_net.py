@@ -32,17 +32,18 @@ from experiments import (
   search_settings,
 )
 from jaxnas import retraining as retraining_lib
+from jaxnas import rewards, statistics
 from jaxnas import search as search_lib
-from jaxnas import statistics
 from jaxnas.children import augmentation, image_training
 from jaxnas.controllers import anchors, recurrent
 from jaxnas.datasets import images
-from jaxnas.evaluators import batched, memory, rewards, routes
+from jaxnas.evaluators import trained as evaluators
 from jaxnas.records import workdir as workdir_lib
 from jaxnas.runs import search_run
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
-from jaxnas.types import SearchSpace
+from jaxnas.trainers import memory, routes
+from jaxnas.types import SearchSpace, Trainer
 from jaxnas.visualize import conv_net as pictures
 
 setting = launch.setting
@@ -288,7 +289,6 @@ def make_experiment(
     block_size=config.block_size
     or conv_routes.default_block_size(route, makers.num_devices),
   )
-  chosen = makers.make(route)
   key = jax.random.key(config.seed)
   field = _Field(config, space, makers)
   return search_run.Experiment(
@@ -296,14 +296,13 @@ def make_experiment(
     search=search_lib.Search(
       space=space,
       arms=arms,
-      evaluator=batched.make_evaluator(
+      evaluator=evaluators.make_evaluator(
         space,
-        chosen.assemble,
-        chosen.runner,
+        makers.make(route),
         reward,
         config.learning_rate,
         config.num_steps,
-        cost=functools.partial(_multiply_adds, dataset),
+        duration=functools.partial(_multiply_adds, dataset),
       ),
       key=key,
       reevaluate_duplicates=config.reevaluate_duplicates,
@@ -320,7 +319,7 @@ def make_experiment(
       measure=statistics.ACCURACY,
     ),
     num_retrainings=field.num_retrainings,
-    runners=makers.runners,
+    trainers=makers.trainers,
     estimate=functools.partial(_estimate, config, space, makers, route, timing),
     facts={
       'seed': config.seed,
@@ -480,7 +479,7 @@ class _Field:
     self, config: Config, space: SearchSpace, makers: conv_routes.ConvRoutes
   ):
     self._config, self._space, self._makers = config, space, makers
-    self.trainers: dict[str, retraining_lib.Trainer] = {}
+    self.trainers: dict[str, Trainer] = {}
     self.num_retrainings = config.num_retrainings(len(_BASELINES))
 
   def contestants(self, trials):
@@ -531,9 +530,7 @@ class _Field:
   def _contestant(self, net, label, **fields):
     dataset = self._makers.dataset
     if label not in self.trainers:
-      self.trainers[label] = retraining_lib.Trainer(
-        self._makers.make_baseline(net)
-      )
+      self.trainers[label] = self._makers.make_baseline(net)
     return retraining_lib.Contestant(
       label=label,
       trainer=label,

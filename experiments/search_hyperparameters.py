@@ -31,15 +31,16 @@ import numpy as np
 
 from experiments import bounds, image_tasks, launch, search_settings
 from jaxnas import retraining as retraining_lib
+from jaxnas import rewards, statistics
 from jaxnas import search as search_lib
-from jaxnas import statistics
 from jaxnas.children import image_training, perceptron
 from jaxnas.controllers import recurrent
 from jaxnas.datasets import images
-from jaxnas.evaluators import batched, compiled, grouped, rewards
+from jaxnas.evaluators import trained as evaluators
 from jaxnas.runs import search_run
 from jaxnas.spaces import hyperparameters as spaces
-from jaxnas.types import Runner, SearchSpace
+from jaxnas.trainers import blocks, compiled, groups
+from jaxnas.types import SearchSpace, Span, Trainer
 from jaxnas.visualize import hyperparameters as pictures
 
 setting = launch.setting
@@ -170,10 +171,9 @@ def make_experiment(config: Config) -> search_run.Experiment:
     search=search_lib.Search(
       space=space,
       arms=arms,
-      evaluator=batched.make_evaluator(
+      evaluator=evaluators.make_evaluator(
         space,
-        list,
-        children.runner,
+        children.trainer,
         reward,
         lambda architecture: architecture['learning_rate'],
         config.num_epochs,
@@ -183,7 +183,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
     ),
     make_retraining=lambda log: retraining_lib.Retraining(
       contestants=field.contestants(log.trials),
-      trainers={'perceptron': retraining_lib.Trainer(children.runner, list)},
+      trainers={'perceptron': children.trainer},
       learning_rates=config.retrain_learning_rates,
       num_selection_seeds=config.num_selection_seeds,
       num_seeds=config.num_seeds,
@@ -193,7 +193,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
       measure=statistics.ACCURACY,
     ),
     num_retrainings=field.num_retrainings,
-    runners=[children.runner],
+    trainers=[children.trainer],
     estimate=children.estimate,
     facts={
       'seed': config.seed,
@@ -250,7 +250,7 @@ def _complete(config: Config) -> Config:
     config,
     retrain_steps=config.retrain_steps or config.num_epochs,
     num_host_devices=num_devices,
-    block_size=config.block_size or batched.default_block_size(num_devices),
+    block_size=config.block_size or blocks.default_block_size(num_devices),
   )
 
 
@@ -259,7 +259,7 @@ class _Children:
 
   Attributes:
     dataset: what they are trained and measured on.
-    runner: trains them, as many epochs as it is told steps.
+    trainer: trains them, as many epochs as it is told steps.
   """
 
   def __init__(self, config: Config, dataset: images.ImageDataset):
@@ -273,11 +273,10 @@ class _Children:
         f'got {list(config.batch_sizes)}.'
       )
     # Refuses a block and devices that do not go together before all else.
-    self._make_runner((config.widths[0], config.batch_sizes[0]))
-    self.runner = grouped.GroupedRunner(
-      self._make_runner,
+    self._make_trainer((config.widths[0], config.batch_sizes[0]))
+    self.trainer = groups.GroupTrainer(
+      self._make_trainer,
       lambda architecture: (architecture['width'], architecture['batch_size']),
-      perceptron.assemble,
       config.round_size,
       config.num_host_devices or 1,
     )
@@ -297,12 +296,12 @@ class _Children:
 
     def seconds():
       started = time.perf_counter()
-      self.runner.run(
-        jax.random.split(jax.random.key(0), config.block_size),
+      self.trainer.run(
         [some] * config.block_size,
+        jax.random.split(jax.random.key(0), config.block_size),
         [config.learning_rates[0]] * config.block_size,
         config.num_epochs,
-        ('validation', 'report'),
+        splits=('validation', 'report'),
       )
       return time.perf_counter() - started
 
@@ -317,7 +316,7 @@ class _Children:
   def _widths(self, width: int) -> list[int]:
     return [width] * self._config.num_layers
 
-  def _make_runner(self, shape: tuple[int, int]) -> Runner:
+  def _make_trainer(self, shape: tuple[int, int]) -> Trainer:
     width, batch_size = shape
     config, dataset = self._config, self.dataset
     task = image_tasks.make_task(
@@ -331,6 +330,7 @@ class _Children:
       lambda program: perceptron.make_network(
         program, self._widths(width), dataset.image_shape, dataset.num_classes
       ),
+      perceptron.assemble,
       perceptron.BATCH_AXES,
     )
     if not self._data:
@@ -339,12 +339,11 @@ class _Children:
       )
     epoch_steps = len(dataset.train_labels) // batch_size
 
-    def train(data, program, key, learning_rate, num_epochs):
-      return task.train(
-        data, program, key, learning_rate, num_epochs * epoch_steps
-      )
+    def train(data, program, state, key, learning_rate, span):
+      span = Span(*(each * epoch_steps for each in span))
+      return task.train(data, program, state, key, learning_rate, span)
 
-    return batched.BlockRunner(
+    return blocks.BlockTrainer(
       task._replace(train=train, **self._data),
       config.block_size,
       config.num_host_devices,
@@ -352,8 +351,8 @@ class _Children:
     )
 
   def _place(self, data: Any) -> Any:
-    """Puts data on every device, where the runners of all shapes share it."""
-    devices = batched.choose_devices(self._config.num_host_devices)
+    """Puts data on every device, where the trainers of all shapes share it."""
+    devices = blocks.choose_devices(self._config.num_host_devices)
     mesh = jax.sharding.Mesh(np.array(devices), ('children',))
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     return jax.device_put(data, everywhere)

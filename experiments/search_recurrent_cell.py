@@ -24,15 +24,16 @@ import numpy as np
 
 from experiments import bounds, launch, search_settings, text_tasks
 from jaxnas import retraining as retraining_lib
+from jaxnas import rewards, statistics
 from jaxnas import search as search_lib
-from jaxnas import statistics
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import recurrent_interpreter, text_training
 from jaxnas.controllers import recurrent as controllers
 from jaxnas.datasets import text
-from jaxnas.evaluators import batched, rewards
+from jaxnas.evaluators import trained as evaluators
 from jaxnas.runs import search_run
 from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.trainers import blocks
 from jaxnas.types import SearchSpace
 from jaxnas.visualize import recurrent_cell as pictures
 
@@ -166,7 +167,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
   reward = rewards.make_perplexity_reward(config.reward_scale)
   key = jax.random.key(config.seed)
   field = _Field(config, space, tasks, recipe)
-  runner = field.trainers['space'].runner
+  trainer = field.trainers['space']
   search = search_lib.Search(
     space=space,
     arms=search_settings.make_arms(
@@ -179,10 +180,9 @@ def make_experiment(config: Config) -> search_run.Experiment:
         features=config.controller_features,
       ),
     ),
-    evaluator=batched.make_evaluator(
+    evaluator=evaluators.make_evaluator(
       space,
-      field.assemble,
-      runner,
+      trainer,
       reward,
       config.learning_rate,
       config.num_steps,
@@ -208,8 +208,8 @@ def make_experiment(config: Config) -> search_run.Experiment:
     search=search,
     make_retraining=make_retraining,
     num_retrainings=field.num_retrainings,
-    runners=[each.runner for each in field.trainers.values()],
-    estimate=functools.partial(_estimate, config, space, runner),
+    trainers=list(field.trainers.values()),
+    estimate=functools.partial(_estimate, config, space, trainer),
     facts={
       'seed': config.seed,
       'data_hash': tasks.dataset.content_hash,
@@ -231,7 +231,7 @@ def _complete(config: Config, tasks: text_tasks.TextTasks) -> Config:
   num_steps = config.num_steps or config.num_epochs * tasks.num_segments
   # A block wider than a round would be filled up with repeats.
   block_size = config.block_size or min(
-    batched.default_block_size(num_devices),
+    blocks.default_block_size(num_devices),
     max(1, -(-config.round_size // num_devices)) * num_devices,
   )
   search_settings.check(config, num_steps)
@@ -259,7 +259,6 @@ class _Field:
 
   Attributes:
     trainers: who trains them, by name.
-    assemble: makes programs of cells of the space.
     num_retrainings: how many trainings there are at most.
   """
 
@@ -282,19 +281,18 @@ class _Field:
       combiners=config.combiners,
       activations=config.activations,
     )
-    self.assemble = functools.partial(
+    assemble = functools.partial(
       recurrent_interpreter.assemble,
       combiners=config.combiners,
       activations=config.activations,
     )
     self.trainers = {
-      'space': retraining_lib.Trainer(
-        batched.BlockRunner(
-          tasks.make(recipe, interpreter, recurrent_interpreter.BATCH_AXES),
-          config.block_size,
-          config.num_host_devices,
+      'space': blocks.BlockTrainer(
+        tasks.make(
+          recipe, interpreter, assemble, recurrent_interpreter.BATCH_AXES
         ),
-        self.assemble,
+        config.block_size,
+        config.num_host_devices,
       )
     }
     # The most trainings of one known cell at a time.
@@ -319,14 +317,12 @@ class _Field:
     features = retraining_lib.equal_features(
       functools.partial(self._count, make_cell), self._num_params
     )
-    num_devices = self.trainers['space'].runner.num_devices
+    num_devices = self.trainers['space'].num_devices
     recipe = dataclasses.replace(self._recipe, features=features)
-    self.trainers[name] = retraining_lib.Trainer(
-      batched.BlockRunner(
-        self._tasks.make(recipe, make_cell),
-        min(self._config.block_size, -(-num_jobs // num_devices) * num_devices),
-        num_devices,
-      )
+    self.trainers[name] = blocks.BlockTrainer(
+      self._tasks.make(recipe, make_cell),
+      min(self._config.block_size, -(-num_jobs // num_devices) * num_devices),
+      num_devices,
     )
     num_params = self._count(make_cell, features)
     return retraining_lib.Contestant(name, name, name, num_params, features)
@@ -364,35 +360,35 @@ class _Field:
     return (*self._baselines, *found)
 
 
-def _estimate(config, space, runner, num_searched, num_retrained):
+def _estimate(config, space, trainer, num_searched, num_retrained):
   """Measures a block of a few steps; returns the seconds of the whole run."""
-  rows = np.zeros((runner.block_size, space.num_tokens), np.int32)
   # A cell of zeros has each decision's first choice.
-  programs = recurrent_interpreter.assemble(
-    [space.decode(row) for row in rows], config.combiners, config.activations
-  )
-  keys = jax.random.split(jax.random.key(0), runner.block_size)
+  some = space.decode(np.zeros(space.num_tokens, np.int32))
+  keys = jax.random.split(jax.random.key(0), trainer.block_size)
 
   def seconds(num_steps):
-    started = runner.run_seconds
-    runner.run(
-      keys, programs, np.full(len(rows), config.learning_rate), num_steps
+    started = trainer.run_seconds
+    trainer.run(
+      [some] * len(keys),
+      keys,
+      [config.learning_rate] * len(keys),
+      num_steps,
     )
-    return runner.run_seconds - started
+    return trainer.run_seconds - started
 
   few, more = 1, 9
   seconds(few)
   first = seconds(few)
   step = max(0.0, seconds(more) - first) / (more - few)
   blocks = [
-    (-(-num_searched // runner.block_size), config.num_steps),
-    (-(-num_retrained // runner.block_size), config.retrain_steps),
+    (-(-num_searched // trainer.block_size), config.num_steps),
+    (-(-num_retrained // trainer.block_size), config.retrain_steps),
   ]
   training = sum(
     count * (first + num_steps * step) for count, num_steps in blocks
   )
   # Retraining has the baselines' programs to compile.
-  return training + (runner.compile_seconds if num_retrained else 0)
+  return training + (trainer.compile_seconds if num_retrained else 0)
 
 
 if __name__ == '__main__':

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxnas.children import text_curve, text_training
 from jaxnas.datasets import text
 from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.types import ProxyTask
+from jaxnas.types import Task
 
 
 class TextTasks:
@@ -60,8 +60,9 @@ class TextTasks:
     self,
     recipe: text_training.Recipe,
     make_cell: Callable[..., nn.RNNCellBase],
+    assemble: Callable[[Sequence[Any]], Any] | None = None,
     program_axes: Any = None,
-  ) -> ProxyTask:
+  ) -> Task:
     """Makes the task of training a child; see `text_training.make_task`."""
     return text_training.make_task(
       recipe,
@@ -69,6 +70,7 @@ class TextTasks:
       make_cell,
       self._train,
       self._splits,
+      assemble,
       program_axes,
     )
 
@@ -77,8 +79,9 @@ class TextTasks:
     recipe: text_training.Recipe,
     make_cell: Callable[..., nn.RNNCellBase],
     fractions: Sequence[float],
+    assemble: Callable[[Sequence[Any]], Any] | None,
     program_axes: Any,
-  ) -> ProxyTask:
+  ) -> Task:
     """Makes the task of training with measures; see `text_curve.make_task`."""
     return text_curve.make_task(
       recipe,
@@ -87,6 +90,7 @@ class TextTasks:
       self._train,
       self._splits,
       fractions,
+      assemble,
       program_axes,
     )
 

@@ -28,23 +28,16 @@ import numpy as np
 
 from jaxnas import search as search_lib
 from jaxnas import statistics
-from jaxnas.evaluators import memory, rewards
+from jaxnas.evaluators import trained as evaluators
 from jaxnas.records import trial_log, workdir
-from jaxnas.types import Architecture, Runner, Status
-
-
-@dataclasses.dataclass(frozen=True)
-class Trainer:
-  """Trains contestants that share a program.
-
-  Attributes:
-    runner: runs the task, whose metrics have a validation and a report measure.
-    assemble: makes a batch of programs of architectures; `None` where the
-      runner's architecture is fixed.
-  """
-
-  runner: Runner
-  assemble: Callable[[Sequence[Any]], Any] | None = None
+from jaxnas.types import (
+  Architecture,
+  Cost,
+  Reward,
+  Status,
+  Trained,
+  Trainer,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +51,7 @@ class Contestant:
     num_params: how many parameters it has, where that is told.
     features: its hidden units, where that is a choice of the comparison.
     num_multiply_adds: of one example forward, where that is told.
-    architecture: what the trainer's program is made of, if it is made of one.
+    architecture: what the trainer trains; `None` where it knows no other.
     tokens: its tokens, if it comes from the search.
     learning_rates: its own grid, where the learning rate is part of what was
       found; that of the retraining by default.
@@ -98,6 +91,7 @@ class Retraining:
     key: the run's random key.
     reward: what the log says each training was worth.
     measure: what they are compared by.
+    costs: of an architecture, by name; they stand among the metrics.
   """
 
   contestants: tuple[Contestant, ...]
@@ -107,8 +101,9 @@ class Retraining:
   num_seeds: int
   num_steps: int
   key: jax.Array
-  reward: rewards.Reward
+  reward: Reward
   measure: statistics.Measure = statistics.PERPLEXITY
+  costs: Mapping[str, Cost] = dataclasses.field(default_factory=dict)
 
   def __post_init__(self):
     for rates in {self.grid(each) for each in self.contestants} or {
@@ -395,12 +390,19 @@ def _train(retraining, jobs, log, on_trials) -> None:
     jobs, key=lambda job: job.contestant.trainer
   ):
     trainer = retraining.trainers[name]
-    for block in _blocks(list(group), trainer.runner.block_size):
+    for block in _blocks(list(group), trainer.block_size):
       left = _left(block, known)
       if left:
-        metrics = _train_block(retraining, trainer, left)
-        trained = _to_trials(retraining, left, metrics)
-        known |= {job.identity: trained[row] for row, job in enumerate(left)}
+        trained = trainer.run(
+          [job.contestant.architecture for job in left],
+          _keys(retraining.key, left),
+          [job.learning_rate for job in left],
+          retraining.num_steps,
+          # Both in both stages, so that they share a program.
+          splits=('validation', 'report'),
+        )
+        new = _to_trials(retraining, left, trained)
+        known |= {job.identity: new[row] for row, job in enumerate(left)}
       trials = [
         dataclasses.replace(known[job.identity], number=number)
         for number, job in enumerate(block, start=len(log.trials))
@@ -429,29 +431,6 @@ def _to_json(contestant: Contestant) -> dict[str, Any]:
   if contestant.architecture is None:
     return {'name': contestant.label}
   return contestant.architecture.to_json()
-
-
-def _train_block(retraining, trainer, block):
-  programs = None
-  if trainer.assemble is not None:
-    programs = trainer.assemble([job.contestant.architecture for job in block])
-  try:
-    return trainer.runner.run(
-      _keys(retraining.key, block),
-      programs,
-      [job.learning_rate for job in block],
-      retraining.num_steps,
-      # Both in both stages, so that they share a program.
-      splits=('validation', 'report'),
-    )
-  except Exception as error:
-    # Where a trainer has one contestant, no other is to suffer from it.
-    if trainer.assemble is not None or not memory.is_exhausted(error):
-      raise
-    return {
-      'is_alive': np.zeros(len(block), bool),
-      rewards.OUT_OF_MEMORY: np.ones(len(block), bool),
-    }
 
 
 def _keys(key: jax.Array, jobs: Sequence[_Job]) -> jax.Array:
@@ -483,8 +462,10 @@ def _blocks(jobs: list[_Job], size: int) -> Iterator[list[_Job]]:
     yield jobs[start : start + size]
 
 
-def _to_trials(retraining, jobs, metrics):
-  evaluation = rewards.judge(metrics, retraining.reward)
+def _to_trials(retraining, jobs, trained: Trained):
+  architectures = [job.contestant.architecture for job in jobs]
+  trained = evaluators.add_costs(trained, architectures, retraining.costs)
+  evaluation = evaluators.judge(architectures, trained, retraining.reward)
   return [
     trial_log.Trial(
       number=row,
@@ -497,6 +478,7 @@ def _to_trials(retraining, jobs, metrics):
         name: values[row].item() for name, values in evaluation.metrics.items()
       },
       status=Status(evaluation.status[row]).name.lower(),
+      reason=evaluation.reasons[row] if evaluation.reasons else '',
       settings={
         'stage': job.stage,
         'label': job.contestant.label,

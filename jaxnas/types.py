@@ -345,69 +345,169 @@ class Strategy(NamedTuple):
   ]
 
 
-class ProxyTask(NamedTuple):
-  """What is done with one child to judge it: a short training, and measures.
+class Span(NamedTuple):
+  """Which steps of a training are taken.
 
   Attributes:
-    train: `(train_data, program, key, learning_rate, num_steps) -> (child,
-      metrics)`, a pure function of one child. The metrics are a dict of
-      scalars, with `is_alive` among them: false where the child failed.
-    measure: `(split, program, child) -> metrics`, a pure function of one
-      trained child; a dict of scalars.
+    start: how many steps the child has had.
+    stop: how many it has had afterwards.
+    num_steps: how long the whole training is, which a schedule may depend on.
+  """
+
+  start: jax.typing.ArrayLike
+  stop: jax.typing.ArrayLike
+  num_steps: jax.typing.ArrayLike
+
+
+class Task(NamedTuple):
+  """How one child is made, trained and measured: pure functions of one child.
+
+  A training that is cut into spans, each begun from the state in which the one
+  before it ended, is bit for bit the training in one.
+
+  Attributes:
+    init: `(program, key, learning_rate) -> state`, an untrained child; a pytree
+      of arrays.
+    train: `(data, program, state, key, learning_rate, span) -> state`.
+    train_metrics: `state -> metrics`, what the training itself tells: a dict of
+      scalars, with `is_alive` among them, false where the child failed.
+    measure: `(split, program, state) -> metrics`, a dict of scalars.
     train_data: what `train` gets first; the same for all children.
     splits: what `measure` can get, by name, as `'validation'`; those of one
       shape share a program.
-    program_axes: the axes of a batch of programs for `jax.vmap`, where the
-      architecture is data; `None` where it is fixed.
+    assemble: makes a batch of `N` programs of `N` architectures, where an
+      architecture is data; `None` where it is fixed, and the program is `None`.
+    program_axes: the axes of a batch of programs for `jax.vmap`.
   """
 
-  train: Callable[..., tuple[Any, Mapping[str, jax.Array]]]
-  measure: Callable[..., Mapping[str, jax.Array]]
+  init: Callable[[Any, jax.Array, jax.Array], Any]
+  train: Callable[[Any, Any, Any, jax.Array, jax.Array, Span], Any]
+  train_metrics: Callable[[Any], Mapping[str, jax.Array]]
+  measure: Callable[[Any, Any, Any], Mapping[str, jax.Array]]
   train_data: Any
   splits: Mapping[str, Any]
-  program_axes: Any
+  assemble: Callable[[Sequence[Any]], Any] | None = None
+  program_axes: Any = None
 
 
-class Runner(Protocol):
-  """What trains and measures children of one task.
+class Kept(NamedTuple):
+  """Children that a trainer kept, to be trained on by the same trainer.
 
   Attributes:
-    block_size: how many children share a call; a caller that records results as
-      they come runs this many at a time.
-    num_devices: over how many devices they are spread.
-    compile_seconds: time spent compiling so far.
-    run_seconds: time spent running so far.
+    architectures: of the children, `N`.
+    keys: `[N]`.
+    learning_rates: `float32[N]`.
+    num_steps: how long their whole training is.
+    num_trained: how many steps of it they have had.
+    states: one for each child, in a form of the trainer's own.
   """
 
-  block_size: int
-  num_devices: int
-  compile_seconds: float
-  run_seconds: float
+  architectures: Sequence[Any]
+  keys: jax.Array
+  learning_rates: np.ndarray
+  num_steps: int
+  num_trained: int
+  states: Sequence[Any]
+
+  def select(self, rows: Sequence[int]) -> Kept:
+    """Returns some of the children."""
+    indices = np.asarray(rows, np.int32)
+    return self._replace(
+      architectures=[self.architectures[row] for row in rows],
+      keys=self.keys[indices],
+      learning_rates=self.learning_rates[indices],
+      states=[self.states[row] for row in rows],
+    )
+
+
+class Trained(NamedTuple):
+  """What came of training `N` children.
+
+  Attributes:
+    metrics: a dict of arrays `[N]`; what was measured on a split is named after
+      it, as `'validation_perplexity'`. NaN, or 0 in whole numbers, where a
+      child was not trained.
+    status: how each training ended, `int32[N]`, values of `Status`.
+    reasons: of each a line that says why it failed, empty where it did not or
+      nobody knows; none at all where nobody knows of any.
+    kept: the children, where they were to be kept.
+  """
+
+  metrics: Mapping[str, np.ndarray]
+  status: np.ndarray
+  reasons: Sequence[str] = ()
+  kept: Kept | None = None
+
+
+class Trainer(Protocol):
+  """Who trains many children and measures them.
+
+  A child's result depends on its own architecture, key, learning rate and steps
+  alone, not on what is trained beside it nor on its place.
+  """
+
+  @property
+  def block_size(self) -> int:
+    """How many children share a call.
+
+    A caller that records results as they come trains this many at a time.
+    """
+
+  @property
+  def num_devices(self) -> int:
+    """Over how many devices children are spread."""
+
+  @property
+  def compile_seconds(self) -> float:
+    """Time spent compiling so far."""
+
+  @property
+  def run_seconds(self) -> float:
+    """Time spent running so far."""
 
   def run(
     self,
+    architectures: Sequence[Any],
     keys: jax.Array,
-    programs: Any,
     learning_rates: np.ndarray | Sequence[float],
     num_steps: int,
+    *,
     splits: Sequence[str] = ('validation',),
-    costs: Sequence[float] | None = None,
-  ) -> dict[str, np.ndarray]:
+    durations: Sequence[float] | None = None,
+    stop: int | None = None,
+    keep: bool = False,
+  ) -> Trained:
     """Trains and measures `N` children.
 
     Args:
+      architectures: `N` of them.
       keys: one random key a child, `[N]`.
-      programs: what tells the children's architectures, in the form that the
-        runner asks for; `None` where it has only one.
       learning_rates: `[N]`.
-      num_steps: how long each child trains; another value needs no new program.
+      num_steps: how long each child's training is.
       splits: what each child is measured on.
-      costs: how long each child takes in relation to the others, so that
+      durations: how long each child takes in relation to the others, so that
         devices get equal shares; results do not depend on it.
+      stop: after how many of the steps the training is paused; not at all by
+        default.
+      keep: whether the children are kept, to be trained on.
+    """
 
-    Returns:
-      The metrics, each `[N]`; what was measured on a split is named after it,
-      as `'validation_perplexity'`.
+  def resume(
+    self,
+    kept: Kept,
+    *,
+    splits: Sequence[str] = ('validation',),
+    stop: int | None = None,
+    keep: bool = False,
+  ) -> Trained:
+    """Trains children on that were kept by `run` or by `resume`.
+
+    Args:
+      kept: the children.
+      splits: what each child is measured on.
+      stop: after how many steps of the whole training it is paused; at its end
+        by default.
+      keep: whether the children are kept again.
     """
 
 
@@ -433,6 +533,33 @@ class Status(enum.IntEnum):
   CRASHED = 4
   TIMED_OUT = 5
   NOT_FINITE = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Reward:
+  """What children are worth to a strategy, of either sign; more is better.
+
+  Attributes:
+    function: `(architectures, metrics) -> rewards [N]`, a pure function of `N`
+      children, the metrics arrays `[N]`; not finite where the metrics are of a
+      child that failed.
+    floor: what a child that failed is given, whatever it failed by: what the
+      worst child would get, negative where rewards are. A lower reward counts
+      as this one, so that no failure is worth more than a child.
+  """
+
+  function: Callable[[Sequence[Any], Mapping[str, np.ndarray]], Any]
+  floor: float = 0.0
+
+  def __post_init__(self):
+    if not abs(self.floor) <= float(np.finfo(np.float32).max):
+      raise ValueError(
+        f'The floor of a reward must be finite as a float32, got {self.floor}.'
+      )
+
+
+Cost = Callable[[Any], float]
+"""`architecture -> cost`, a pure function, as of the number of parameters."""
 
 
 class Evaluation(NamedTuple):

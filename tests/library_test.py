@@ -36,14 +36,15 @@ import numpy as np
 
 from jaxnas import records, retraining, search, statistics
 from jaxnas.controllers import recurrent
-from jaxnas.evaluators import batched, python, rewards
+from jaxnas.evaluators import python
 from jaxnas.records.trial_log import Trial, TrialLog
 from jaxnas.runs import host, own_search
 from jaxnas.spaces import conv_net, recurrent_cell
 from jaxnas.spaces.hyperparameters import Choice, Range, make_space
 from jaxnas.strategies import evolution, random_search, reinforce
-from jaxnas.types import Architecture, Decision, ProxyTask, SearchSpace
-from jaxnas.types import Strategy
+from jaxnas.trainers import blocks
+from jaxnas.types import Architecture, Decision, Reward, SearchSpace
+from jaxnas.types import Strategy, Task, Trainer
 
 
 def accuracy(value: dict[str, float | str], seed: int) -> float:
@@ -73,17 +74,14 @@ def main() -> Trial:
   return max(log.trials, key=lambda trial: trial.reward)
 
 
-def compare(task: ProxyTask, space: SearchSpace, arms: list[search.Arm]) -> str:
-  trainer = retraining.Trainer(
-    batched.BlockRunner(task, block_size=8),
-    lambda values: np.array([each['x'] for each in values], np.float32),
-  )
+def compare(task: Task, space: SearchSpace, arms: list[search.Arm]) -> str:
+  trainer: Trainer = blocks.BlockTrainer(task, block_size=8)
   own_search.run(
     'runs/mine',
     space,
     arms,
     trainer,
-    rewards.Reward(lambda metrics: -metrics['validation_loss'], floor=-9),
+    Reward(lambda _, metrics: -metrics['validation_loss'], floor=-9),
     statistics.Measure('loss', is_higher_better=False, is_ratio=True),
     learning_rates=(0.1, 0.2),
     num_steps=100,

@@ -79,9 +79,10 @@ def test_arrays_and_a_network_of_ones_own_are_searched_by_a_script(tmp_path):
   (program,) = (text for text in snippets() if 'own_search.run' in text)
   lines = [line for line in program.splitlines() if line.strip()]
   assert len(lines) < 60
-  for old, new in ((' 64, 16', ' 8, 4'), ('=200', '=4'), ('size=16', 'size=4')):
+  for old, new in ((' 64, 16', ' 8, 4'), ('=200', '=4'), ('8, 32', '4, 8')):
     assert old in program
     program = program.replace(old, new)
+  program = program.replace("'width': 32", "'width': 8")
   (tmp_path / 'fit_curve.py').write_text(program)
   result = subprocess.run(
     [sys.executable, 'fit_curve.py'],

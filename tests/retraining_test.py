@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from jaxnas import retraining as retraining_lib
-from jaxnas.evaluators import batched, memory, rewards
+from jaxnas import rewards
 from jaxnas.records import trial_log
 from jaxnas.spaces import recurrent_cell
-from jaxnas.types import ProxyTask
+from jaxnas.trainers import blocks
+from jaxnas.types import Reward, Status, Task, Trained
 
 CELLS = [
   recurrent_cell.parse(['add', name, 'add', name, 'add', name, *end])
@@ -25,29 +26,31 @@ CELLS = [
 ]
 
 
-def make_runner(level, block_size=2):
+def make_trainer(level, block_size=2):
   """A child's perplexity is its program, best at the learning rate 0.1."""
 
-  def train(data, program, key, learning_rate, num_steps):
+  def init(program, key, learning_rate):
     value = level if program is None else program
     value = value + jnp.abs(jnp.log10(learning_rate) + 1)
-    value = value + 0.01 * jax.random.uniform(key) + data
-    is_alive = jnp.isfinite(learning_rate) & (num_steps > 0)
-    return value, {'is_alive': is_alive & (learning_rate < 5)}
+    value = value + 0.01 * jax.random.uniform(key)
+    return value, jnp.isfinite(learning_rate) & (learning_rate < 5)
 
-  def measure(split, program, child):
+  def measure(split, program, state):
     del program
     # What is better on one split is worse on the other.
-    return {'perplexity': jnp.where(split == 1, child, 40 - child)}
+    return {'perplexity': jnp.where(split == 1, state[0], 40 - state[0])}
 
-  task = ProxyTask(
-    train,
+  task = Task(
+    init,
+    lambda data, program, state, key, learning_rate, span: state,
+    lambda state: {'is_alive': state[1]},
     measure,
     train_data=jnp.zeros(()),
     splits={'validation': jnp.array(1.0), 'report': jnp.array(2.0)},
+    assemble=None if level is not None else assemble,
     program_axes=None if level is not None else 0,
   )
-  return batched.BlockRunner(task, block_size)
+  return blocks.BlockTrainer(task, block_size)
 
 
 def assemble(architectures):
@@ -76,8 +79,8 @@ def retraining():
   return retraining_lib.Retraining(
     contestants=contestants,
     trainers={
-      'space': retraining_lib.Trainer(make_runner(None, 4), assemble),
-      'lstm': retraining_lib.Trainer(make_runner(15.0)),
+      'space': make_trainer(None, 4),
+      'lstm': make_trainer(15.0),
     },
     learning_rates=(0.01, 0.1),
     num_selection_seeds=2,
@@ -95,8 +98,8 @@ def log(tmp_path):
 
 
 def test_rewards_below_zero_are_as_good_as_any(retraining, log):
-  negative = rewards.Reward(
-    lambda metrics: -metrics['validation_perplexity'], floor=-100.0
+  negative = Reward(
+    lambda _, metrics: -metrics['validation_perplexity'], floor=-100.0
   )
   retraining = dataclasses.replace(retraining, reward=negative)
   retraining_lib.run(retraining, log)
@@ -210,13 +213,13 @@ def test_a_log_that_begins_anew_trains_again_what_failed(
   log.earlier = []
   log.begin_anew()
   trained = []
-  train_block = retraining_lib._train_block
+  run = blocks.BlockTrainer.run
 
-  def train(retraining, trainer, block):
-    trained.extend(block)
-    return train_block(retraining, trainer, block)
+  def run_and_note(self, architectures, *arguments, **settings):
+    trained.extend(architectures)
+    return run(self, architectures, *arguments, **settings)
 
-  monkeypatch.setattr(retraining_lib, '_train_block', train)
+  monkeypatch.setattr(blocks.BlockTrainer, 'run', run_and_note)
   retraining_lib.run(retraining, log)
   assert log.trials == sound
   assert len(trained) == 2
@@ -273,22 +276,23 @@ def test_another_architecture_of_one_name_is_another_job(retraining, log):
 
 
 def test_a_contestant_that_does_not_fit_fails_alone(retraining, log):
-  class SmallRunner:
+  class FullTrainer:
     block_size = 2
 
-    def run(self, *arguments, **settings):
-      raise memory.NotEnoughMemoryError('too large')
+    def run(self, architectures, *arguments, **settings):
+      status = np.full(len(architectures), Status.OUT_OF_MEMORY, np.int32)
+      return Trained({}, status, ['too large'] * len(architectures))
 
-  trainers = {
-    **retraining.trainers,
-    'lstm': retraining_lib.Trainer(SmallRunner()),
-  }
+  trainers = {**retraining.trainers, 'lstm': FullTrainer()}
   changed = dataclasses.replace(retraining, trainers=trainers)
   retraining_lib.run(changed, log)
   lstm, first = retraining_lib.results(changed, log)
   assert np.isinf(lstm.report).all()
   assert np.isfinite(first.report).all()
-  assert {t.status for t in log.trials} == {'ok', 'out_of_memory'}
+  assert {(t.status, t.reason) for t in log.trials} == {
+    ('ok', ''),
+    ('out_of_memory', 'too large'),
+  }
 
 
 def test_top_are_of_one_search_and_distinct():

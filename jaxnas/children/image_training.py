@@ -12,7 +12,7 @@ in a data set, `K` classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ import optax
 
 from jaxnas.children import augmentation, image_evaluation
 from jaxnas.children.image_evaluation import Examples
-from jaxnas.types import ProxyTask
+from jaxnas.types import Span, Task
 
 
 class Network(NamedTuple):
@@ -352,18 +352,20 @@ def make_task(
   make_network: Callable[[Any], Network],
   train_data: TrainData,
   splits: Mapping[str, Examples],
+  assemble: Callable[[Sequence[Any]], Any] | None = None,
   program_axes: Any = None,
-) -> ProxyTask:
+) -> Task:
   """Makes the task of training a classifier of images.
 
   Args:
     recipe: how a child is trained.
     make_network: makes a child's network from its program, which is `None` if
-      `program_axes` is.
+      `assemble` is.
     train_data: the images to train on, and those of its evaluations.
     splits: the images to measure on, by name.
-    program_axes: `None` if the network is fixed; else the axes of a batch of
-      programs.
+    assemble: makes a batch of programs of architectures; `None` if the network
+      is fixed.
+    program_axes: the axes of such a batch.
 
   Returns:
     A task that measures `accuracy` and `loss`, and tells of the training
@@ -386,28 +388,33 @@ def make_task(
     if not len(examples.images):
       raise ValueError(f'There are no images in {name}.')
 
-  def run_training(data, program, key, learning_rate, num_steps):
-    init_key, train_key = jax.random.split(key)
-    network = make_network(program)
-    state = init(network, recipe, init_key)
-    state = train(
-      network, recipe, state, data, train_key, learning_rate, num_steps
-    )
-    metrics = {
-      'best_accuracy': state.accuracies.max(),
-      'train_loss': state.loss,
-      'num_trained': state.num_trained,
-      'is_alive': state.is_alive,
-    }
-    return state.child, metrics
+  # The key is split alike in both, so that a state holds none.
+  def init_child(program, key, learning_rate):
+    del learning_rate
+    return init(make_network(program), recipe, jax.random.split(key)[0])
 
-  def measure(examples, program, child):
-    return evaluate(make_network(program), recipe, child, examples)
+  def train_child(data, program, state, key, learning_rate, span: Span):
+    return train(
+      make_network(program),
+      recipe,
+      state,
+      data,
+      jax.random.split(key)[1],
+      learning_rate,
+      span.num_steps,
+      span.start,
+      span.stop,
+    )
+
+  def measure(examples, program, state):
+    return evaluate(make_network(program), recipe, state.child, examples)
 
   largest = max(len(examples.images) for examples in splits.values())
   validation = _view(recipe, validation, len(validation.images))
-  return ProxyTask(
-    train=run_training,
+  return Task(
+    init=init_child,
+    train=train_child,
+    train_metrics=train_metrics,
     measure=measure,
     train_data=TrainData(
       images=jnp.asarray(train_data.images),
@@ -419,8 +426,19 @@ def make_task(
       name: _view(recipe, examples, largest)
       for name, examples in splits.items()
     },
+    assemble=assemble,
     program_axes=program_axes,
   )
+
+
+def train_metrics(state: TrainState) -> dict[str, jax.Array]:
+  """Returns what a training tells; see `make_task`."""
+  return {
+    'best_accuracy': state.accuracies.max(),
+    'train_loss': state.loss,
+    'num_trained': state.num_trained,
+    'is_alive': state.is_alive,
+  }
 
 
 def _view(recipe: Recipe, examples: Examples, size: int) -> Examples:

@@ -11,15 +11,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 from flax import linen as nn
+import jax
 from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.children import text_training
-from jaxnas.types import ProxyTask
+from jaxnas.types import Span, Task
+
+
+class CurveState(NamedTuple):
+  """A child in training, and what was measured on the way.
+
+  Attributes:
+    child: the child.
+    perplexities: by split, `float32[P]`; NaN where a point is not reached yet,
+      or the child was no longer alive there.
+  """
+
+  child: text_training.TrainState
+  perplexities: Mapping[str, jax.Array]
 
 
 def make_task(
@@ -29,8 +43,9 @@ def make_task(
   train_segments: text_training.Segments,
   splits: Mapping[str, text_training.Segments],
   fractions: Sequence[float],
-  program_axes: Any,
-) -> ProxyTask:
+  assemble: Callable[[Sequence[Any]], Any] | None = None,
+  program_axes: Any = None,
+) -> Task:
   """Makes the task of training a language model and measuring it on the way.
 
   `P` is the number of points. The measures are metrics of the training itself,
@@ -40,13 +55,14 @@ def make_task(
   Args:
     recipe: how a child is built and trained.
     vocab_size: `V`.
-    make_cell: makes a cell from `program`, `features`, `kernel_init` and
-      `recurrent_kernel_init`.
+    make_cell: makes a cell from `program` (if `assemble` is given),
+      `features`, `kernel_init` and `recurrent_kernel_init`.
     train_segments: the text to train on.
     splits: the texts to measure on, by name.
     fractions: after which parts of all steps there is a point, ascending in
       `(0, 1]`; a fraction of a step is a whole one.
-    program_axes: the axes of a batch of programs.
+    assemble: makes a batch of programs of cells; `None` if the cell is fixed.
+    program_axes: the axes of such a batch.
 
   Raises:
     ValueError: the fractions do not ascend from above 0 to 1.
@@ -59,40 +75,71 @@ def make_task(
       f'The fractions must ascend from above 0 to 1, got {list(fractions)}.'
     )
 
-  def run_training(data, program, key, learning_rate, num_steps):
+  def model_of(program):
+    cell = make_cell
+    if assemble is not None:
+      cell = functools.partial(make_cell, program=program)
+    return text_training.make_model(recipe, vocab_size, cell)
+
+  def init(program, key, learning_rate):
+    del learning_rate
+    batch_size = train_segments.inputs.shape[-1]
+    child = text_training.init(model_of(program), recipe, key, batch_size)
+    nothing = jnp.full(points.shape, jnp.nan, jnp.float32)
+    return CurveState(child, dict.fromkeys(splits, nothing))
+
+  def train(data, program, state, key, learning_rate, span: Span):
+    del key
     segments, measured = data
-    model = text_training.make_model(
-      recipe, vocab_size, functools.partial(make_cell, program=program)
-    )
-    state = text_training.init(model, recipe, key, segments.inputs.shape[-1])
+    model = model_of(program)
+    ends = jnp.ceil(points * span.num_steps).astype(jnp.int32)
 
-    def go_on(state, span):
-      first, last = span
-      state = text_training.train(
-        model, recipe, state, segments, learning_rate, last, first
+    def go_on(child, point):
+      first, end, curve = point
+      child = text_training.train(
+        model,
+        recipe,
+        child,
+        segments,
+        learning_rate,
+        jnp.minimum(end, span.stop),
+        jnp.maximum(first, span.start),
       )
-      return state, {
-        f'{name}_perplexity': jnp.where(
-          state.is_alive,
-          text_training.perplexity(model, state.params, split),
-          jnp.nan,
-        )
-        for name, split in measured.items()
-      }
+      is_due = (span.start < end) & (end <= span.stop)
+      # The span is the same for all children of a `vmap`, so this branch stays
+      # a branch.
+      return child, lax.cond(
+        is_due, lambda: measure_all(model, child, measured), lambda: curve
+      )
 
-    ends = jnp.ceil(points * num_steps).astype(jnp.int32)
-    state, curves = lax.scan(go_on, state, (jnp.pad(ends, (1, 0))[:-1], ends))
-    metrics = {'num_trained': state.num_trained, 'is_alive': state.is_alive}
-    return state.params, curves | metrics
+    firsts = jnp.pad(ends, (1, 0))[:-1]
+    child, curves = lax.scan(
+      go_on, state.child, (firsts, ends, state.perplexities)
+    )
+    return CurveState(child, curves)
 
-  def measure(segments, program, params):
-    del segments, program, params
-    return {}
+  def measure_all(model, child, measured):
+    return {
+      name: jnp.where(
+        child.is_alive,
+        text_training.perplexity(model, child.params, split),
+        jnp.nan,
+      )
+      for name, split in measured.items()
+    }
 
-  return ProxyTask(
-    train=run_training,
-    measure=measure,
+  def train_metrics(state):
+    return text_training.train_metrics(state.child) | {
+      f'{name}_perplexity': curve for name, curve in state.perplexities.items()
+    }
+
+  return Task(
+    init=init,
+    train=train,
+    train_metrics=train_metrics,
+    measure=lambda split, program, state: {},
     train_data=(train_segments, dict(splits)),
     splits={},
+    assemble=assemble,
     program_axes=program_axes,
   )

@@ -8,7 +8,7 @@ Everything is a pure function of one child. An evaluator maps it over many.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 import math
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxnas.children import language_model
-from jaxnas.types import ProxyTask
+from jaxnas.types import Span, Task
 
 
 class Segments(NamedTuple):
@@ -154,7 +154,7 @@ def step(
   state: TrainState,
   inputs: jax.Array,
   targets: jax.Array,
-  learning_rate: jax.Array,
+  learning_rate: jax.typing.ArrayLike,
 ) -> tuple[TrainState, jax.Array]:
   """Trains a child on one segment.
 
@@ -203,9 +203,9 @@ def train(
   recipe: Recipe,
   state: TrainState,
   segments: Segments,
-  learning_rate: jax.Array,
-  num_steps: jax.Array,
-  first_step: jax.Array | int = 0,
+  learning_rate: jax.typing.ArrayLike,
+  num_steps: jax.typing.ArrayLike,
+  first_step: jax.typing.ArrayLike = 0,
 ) -> TrainState:
   """Trains a child for some steps, from the start of the text again if need be.
 
@@ -280,19 +280,20 @@ def make_task(
   make_cell: Callable[..., nn.RNNCellBase],
   train_segments: Segments,
   splits: Mapping[str, Segments],
+  assemble: Callable[[Sequence[Any]], Any] | None = None,
   program_axes: Any = None,
-) -> ProxyTask:
+) -> Task:
   """Makes the task of training a language model on a text.
 
   Args:
     recipe: how a child is built and trained.
     vocab_size: `V`.
-    make_cell: makes a cell from `program` (if `program_axes` is given),
+    make_cell: makes a cell from `program` (if `assemble` is given),
       `features`, `kernel_init` and `recurrent_kernel_init`.
     train_segments: the text to train on.
     splits: the texts to measure on, by name.
-    program_axes: `None` if the cell is fixed; else the axes of a batch of
-      programs.
+    assemble: makes a batch of programs of cells; `None` if the cell is fixed.
+    program_axes: the axes of such a batch.
 
   Returns:
     A task that measures the `perplexity`, and tells `num_trained` and
@@ -301,27 +302,45 @@ def make_task(
 
   def model_of(program):
     cell = make_cell
-    if program_axes is not None:
+    if assemble is not None:
       cell = functools.partial(make_cell, program=program)
     return make_model(recipe, vocab_size, cell)
 
-  def run_training(segments, program, key, learning_rate, num_steps):
-    model = model_of(program)
-    state = init(model, recipe, key, segments.inputs.shape[-1])
-    state = train(model, recipe, state, segments, learning_rate, num_steps)
-    metrics = {'num_trained': state.num_trained, 'is_alive': state.is_alive}
-    return state.params, metrics
+  def init_child(program, key, learning_rate):
+    del learning_rate
+    batch_size = train_segments.inputs.shape[-1]
+    return init(model_of(program), recipe, key, batch_size)
 
-  def measure(segments, program, params):
-    return {'perplexity': perplexity(model_of(program), params, segments)}
+  def train_child(segments, program, state, key, learning_rate, span: Span):
+    del key
+    return train(
+      model_of(program),
+      recipe,
+      state,
+      segments,
+      learning_rate,
+      span.stop,
+      span.start,
+    )
 
-  return ProxyTask(
-    train=run_training,
+  def measure(segments, program, state):
+    return {'perplexity': perplexity(model_of(program), state.params, segments)}
+
+  return Task(
+    init=init_child,
+    train=train_child,
+    train_metrics=train_metrics,
     measure=measure,
     train_data=train_segments,
     splits=_pad_alike(splits),
+    assemble=assemble,
     program_axes=program_axes,
   )
+
+
+def train_metrics(state: TrainState) -> dict[str, jax.Array]:
+  """Returns what a training tells: `num_trained` and `is_alive`."""
+  return {'num_trained': state.num_trained, 'is_alive': state.is_alive}
 
 
 def num_params(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import jax
 
-from jaxnas.evaluators import memory
+from jaxnas.trainers import memory
 
 
 def describe(error: Exception) -> str | None:

@@ -4,7 +4,7 @@
 """A whole run of a search of one's own: what the experiments do, by one call.
 
     own_search.run(
-      'runs/mine', space, arms, Trainer(runner, assemble), reward, measure,
+      'runs/mine', space, arms, trainer, reward, measure,
       learning_rates=lambda architecture: architecture['learning_rate'],
       num_steps=200, known={'usual': usual}, data=(inputs, targets),
     )
@@ -28,11 +28,11 @@ import numpy as np
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas import statistics
-from jaxnas.evaluators import batched, rewards
+from jaxnas.evaluators import trained as evaluators
 from jaxnas.records import trial_log, workdir
 from jaxnas.runs import search_run
 from jaxnas.spaces import hyperparameters
-from jaxnas.types import SearchSpace
+from jaxnas.types import Cost, Reward, SearchSpace, Trainer
 
 LearningRates = Sequence[float] | Callable[[Any], float]
 """A grid, or `architecture -> learning rate` where that is part of it."""
@@ -42,8 +42,8 @@ def run(
   folder: str | os.PathLike[str],
   space: SearchSpace,
   arms: Sequence[search_lib.Arm],
-  trainer: retraining_lib.Trainer,
-  reward: rewards.Reward,
+  trainer: Trainer,
+  reward: Reward,
   measure: statistics.Measure,
   *,
   learning_rates: LearningRates,
@@ -57,6 +57,7 @@ def run(
   num_seeds: int = 5,
   num_params: Callable[[Any], int] | None = None,
   redo_failed: bool = False,
+  costs: Mapping[str, Cost] | None = None,
 ) -> None:
   """Runs, resumes or shows a search and what is trained anew after it.
 
@@ -82,6 +83,8 @@ def run(
     num_seeds: how often the one that was chosen is trained with fresh seeds.
     num_params: `architecture -> parameters`, for the table.
     redo_failed: whether trials and trainings that failed are run again.
+    costs: of an architecture, by name; they stand among the metrics, for the
+      reward to see.
 
   Raises:
     ValueError: the folder holds another run, or an argument is out of range.
@@ -102,13 +105,13 @@ def run(
   search = search_lib.Search(
     space,
     tuple(arms),
-    batched.make_evaluator(
+    evaluators.make_evaluator(
       space,
-      trainer.assemble or list,
-      trainer.runner,
+      trainer,
       reward,
       learning_rates if callable(learning_rates) else grid[0],
       num_steps,
+      costs=costs,
     ),
     jax.random.key(seed),
   )
@@ -141,6 +144,7 @@ def run(
       key=search.key,
       reward=reward,
       measure=measure,
+      costs=costs or {},
     )
 
   # What is wrong with it is said before the search, not after.
@@ -152,7 +156,7 @@ def run(
       search=search,
       make_retraining=lambda log: make_retraining(log.trials),
       num_retrainings=num_choices + contestants.num_entries * num_seeds,
-      runners=[trainer.runner],
+      trainers=[trainer],
       estimate=None,
       facts={'seed': seed, 'data_hash': hash_arrays(data)},
       measure=measure,

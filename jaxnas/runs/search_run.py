@@ -18,7 +18,7 @@ from jaxnas.export import architecture as architecture_file
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import round_log, trial_log, workdir
 from jaxnas.runs import search_report
-from jaxnas.types import Runner
+from jaxnas.types import Trainer
 from jaxnas.visualize import curves, pictures, progress
 
 # What may change when a run is resumed.
@@ -35,7 +35,7 @@ class Experiment:
     search: what to search with.
     make_retraining: makes what is retrained after the search, of its log.
     num_retrainings: how many trainings that will be.
-    runners: all that train children, for the account of time; may grow while
+    trainers: all that train children, for the account of time; may grow while
       contestants are made.
     estimate: measures a few steps and returns the seconds that so many search
       trials and retrainings will take; `None` says nothing before.
@@ -56,7 +56,7 @@ class Experiment:
   search: search_lib.Search
   make_retraining: Callable[[trial_log.TrialLog], retraining_lib.Retraining]
   num_retrainings: int
-  runners: Sequence[Runner]
+  trainers: Sequence[Trainer]
   estimate: Callable[[int, int], float] | None
   facts: Mapping[str, Any]
   measure: statistics.Measure
@@ -105,7 +105,7 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
     if log.trials:
       print(f'Resuming the run in {path} after {len(log.trials)} trials.')
     workdir.write_manifest(path, **experiment.facts)
-    clock = _Clock(experiment.runners, timings)
+    clock = _Clock(experiment.trainers, timings)
     if experiment.estimate is not None:
       seconds = experiment.estimate(max(0, search_left), left)
       print(
@@ -129,8 +129,8 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
 class _Clock:
   """Writes what each stretch of work took, by compiling and by running."""
 
-  def __init__(self, runners, timings: trial_log.JsonLines):
-    self._runners = runners
+  def __init__(self, trainers, timings: trial_log.JsonLines):
+    self._trainers = trainers
     self._timings = timings
     self._started = self._last = time.perf_counter()
     self._compiled, self._ran = self._sums()
@@ -141,8 +141,8 @@ class _Clock:
 
   def _sums(self) -> tuple[float, float]:
     return (
-      sum(runner.compile_seconds for runner in self._runners),
-      sum(runner.run_seconds for runner in self._runners),
+      sum(each.compile_seconds for each in self._trainers),
+      sum(each.run_seconds for each in self._trainers),
     )
 
   def lap(self, phase: str, trials: Sequence[trial_log.Trial] = ()) -> None:

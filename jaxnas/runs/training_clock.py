@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnas.evaluators import memory
 from jaxnas.records import trial_log
+from jaxnas.trainers import memory
 
 
 class Clock:

@@ -10,6 +10,7 @@ import pytest
 
 from jaxnas.children import conv_masked, conv_net, image_training
 from jaxnas.spaces.conv_net import ConvLayer, ConvNet
+from jaxnas.types import Span
 
 L, B, K = 3, 6, 3
 IMAGE_SHAPE = (5, 6, 2)
@@ -187,15 +188,23 @@ def test_children_learn():
     masked.make_network,
     image_training.TrainData(*make_batch(1, 8 * B), *examples),
     {'validation': examples},
+    masked.assemble,
     conv_masked.BATCH_AXES,
   )
   program = masked.assemble(
     [ConvNet((ConvLayer(height, 1, 4),)) for height in (1, 3)]
   )
   axes = task.program_axes
-  children, metrics = jax.jit(
-    jax.vmap(task.train, (None, axes, 0, None, None))
-  )(task.train_data, program, jax.random.split(jax.random.key(4)), 0.2, 40)
+
+  @jax.jit
+  @functools.partial(jax.vmap, in_axes=(axes, 0))
+  def train(program, key):
+    state = task.init(program, key, 0.2)
+    span = Span(0, 40, 40)
+    return task.train(task.train_data, program, state, key, 0.2, span)
+
+  children = train(program, jax.random.split(jax.random.key(4)))
+  metrics = jax.vmap(task.train_metrics)(children)
   assert metrics['is_alive'].all()
   assert metrics['best_accuracy'].min() > 0.8
   measured = jax.jit(jax.vmap(task.measure, (None, axes, 0)))(

@@ -11,6 +11,7 @@ import pytest
 
 from jaxnas.children import image_training
 from jaxnas.children.image_training import Examples, Network, TrainData
+from jaxnas.types import Span
 
 K = 3
 SHAPE = (2, 3, 2)
@@ -240,12 +241,17 @@ def run_task():
   task = image_training.make_task(
     recipe, lambda program: linear_network(), data, splits
   )
-  train = jax.jit(jax.vmap(task.train, (None, None, 0, 0, None)))
+
+  def train_one(data, key, learning_rate, num_steps):
+    state = task.init(None, key, learning_rate)
+    span = Span(0, num_steps, num_steps)
+    state = task.train(data, None, state, key, learning_rate, span)
+    return state, task.train_metrics(state)
+
+  train = jax.jit(jax.vmap(train_one, (None, 0, 0, None)))
   keys = jax.random.split(jax.random.key(0), 3)
   results = [
-    train(
-      task.train_data, None, keys, np.float32([0.1, middle, 0.05]), num_steps
-    )
+    train(task.train_data, keys, np.float32([0.1, middle, 0.05]), num_steps)
     for middle, num_steps in ((0.1, 40), (3e38, 40), (3e38, 1))
   ]
   return task, splits, results
@@ -273,7 +279,9 @@ def test_children_learn_and_are_measured():
   for name, (images, labels) in splits.items():
     measured = measure(task.splits[name], None, children)
     for index in range(3):
-      params = jax.tree.map(lambda x, index=index: x[index], children.params)
+      params = jax.tree.map(
+        lambda x, index=index: x[index], children.child.params
+      )
       logits = linear_network().predict(params, None, images)
       np.testing.assert_allclose(
         measured['accuracy'][index], np.mean(logits.argmax(-1) == labels)
@@ -349,8 +357,8 @@ def test_a_child_that_diverged_stays_as_it_was():
   # The first step leaves parameters whose loss is not finite.
   assert early[1]['is_alive'][1]
   for first, second in zip(
-    jax.tree.leaves((late[0], late[1]['train_loss'])),
-    jax.tree.leaves((early[0], early[1]['train_loss'])),
+    jax.tree.leaves((late[0].child, late[1]['train_loss'])),
+    jax.tree.leaves((early[0].child, early[1]['train_loss'])),
     strict=True,
   ):
     np.testing.assert_array_equal(first[1], second[1])

@@ -10,6 +10,7 @@ import pytest
 
 from jaxnas.children import recurrent_interpreter, text_curve, text_training
 from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.types import Span
 
 V, T, B = 17, 4, 3
 RECIPE = text_training.Recipe(features=5)
@@ -39,11 +40,19 @@ def run(name, num_steps, learning_rate=0.05):
   """Trains both cells; returns the metrics and the measures afterwards."""
   task = MAKERS[name](
     RECIPE, V, recurrent_interpreter.InterpretedCell, TRAIN, SPLITS,
+    assemble=recurrent_interpreter.assemble,
     program_axes=recurrent_interpreter.BATCH_AXES,
   )  # fmt: skip
   programs = recurrent_interpreter.assemble(CELLS)
   axes = (None, recurrent_interpreter.BATCH_AXES, 0, None, None)
-  children, metrics = jax.jit(jax.vmap(task.train, axes))(
+
+  def train(data, program, key, learning_rate, num_steps):
+    state = task.init(program, key, learning_rate)
+    span = Span(0, num_steps, num_steps)
+    state = task.train(data, program, state, key, learning_rate, span)
+    return state, task.train_metrics(state)
+
+  children, metrics = jax.jit(jax.vmap(train, axes))(
     task.train_data, programs, jax.random.split(jax.random.key(0), 2),
     learning_rate, num_steps,
   )  # fmt: skip

@@ -12,6 +12,7 @@ import pytest
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import text_training
 from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.types import Span
 
 V, D, T, B, S = 17, 5, 4, 3, 2
 RECIPE = text_training.Recipe(features=D)
@@ -234,7 +235,7 @@ def test_a_task_measures_the_perplexity_of_tokens_with_weight():
     return task.measure(*arguments)
 
   for name, segments in splits.items():
-    result = measure(task.splits[name], None, params)
+    result = measure(task.splits[name], None, state._replace(params=params))
     expected = numpy_perplexity(model, params, segments)
     assert set(result) == {'perplexity'}
     np.testing.assert_allclose(result['perplexity'], expected, rtol=1e-5)
@@ -246,10 +247,12 @@ def test_a_task_trains_as_its_parts_do():
     RECIPE, V, cells.LSTMCell, SEGMENTS, {'validation': SEGMENTS}
   )
   _, state, train, _ = make_child()
-  params, metrics = jax.jit(task.train)(
-    task.train_data, None, jax.random.key(0), 0.01, 3
+  key = jax.random.key(0)
+  child = jax.jit(task.train)(
+    task.train_data, None, task.init(None, key, 0.01), key, 0.01, Span(0, 3, 3)
   )
-  assert_close(params, train(state, SEGMENTS, 0.01, 3).params, atol=1e-5)
+  metrics = task.train_metrics(child)
+  assert_close(child.params, train(state, SEGMENTS, 0.01, 3).params, atol=1e-5)
   assert set(metrics) == {'num_trained', 'is_alive'}
   assert metrics['num_trained'] == 3
   assert metrics['is_alive']

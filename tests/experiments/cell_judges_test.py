@@ -17,7 +17,7 @@ SPACE = spaces.make_space(2)
 class Trainer:
   """Gives every cell a perplexity by its rank; notes what it is asked for."""
 
-  runner = types.SimpleNamespace(block_size=2)
+  trainer = types.SimpleNamespace(block_size=2)
 
   def __init__(self):
     self.calls = []

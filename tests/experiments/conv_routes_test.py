@@ -53,7 +53,7 @@ def places():
   }
 
 
-def test_runners_share_the_data_on_each_device():
+def test_trainers_share_the_data_on_each_device():
   makers = make_routes()
   before = places()
   kept = [makers.make(name) for name in ('interpreted', 'vmapped')]
@@ -61,7 +61,7 @@ def test_runners_share_the_data_on_each_device():
     makers.make_baseline(known_conv_nets.make_chain(2, filters))
     for filters in (1, 2, 3)
   ]
-  assert len(makers.runners) == len(kept)
+  assert len(makers.trainers) == len(kept)
   assert places() == before
 
 
@@ -70,7 +70,7 @@ def test_unknown_route_is_refused():
     make_routes().make('fast')
 
 
-def test_what_no_runner_could_be_made_of_is_refused_at_once():
+def test_what_no_trainer_could_be_made_of_is_refused_at_once():
   with pytest.raises(ValueError, match='from 1 to 2, the devices there are'):
     make_routes(num_devices=3)
   with pytest.raises(ValueError, match='only 23 images to train on'):

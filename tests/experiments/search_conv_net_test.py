@@ -19,10 +19,10 @@ from experiments import conv_routes, search_conv_net, train_conv_net
 from jaxnas import search as search_lib
 from jaxnas.children import conv_net
 from jaxnas.datasets import image_builders, image_sources, images
-from jaxnas.evaluators import memory, routes
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import trial_log, workdir
 from jaxnas.spaces import conv_net as spaces
+from jaxnas.trainers import memory, routes
 
 OUTPUTS = ('best.json', 'best_net.svg', 'curve.png', 'trials.jsonl')
 
@@ -274,14 +274,14 @@ def test_auto_measures_says_why_and_is_kept(
 ):
   measured = []
 
-  def measure(route, architectures, learning_rate):
-    measured.append(type(route.runner).__name__)
+  def measure(trainer, architectures, learning_rate):
+    measured.append(type(trainer).__name__)
     return routes.Timing(1.0, 1.0, 0.1 if len(measured) == 1 else 0.01)
 
   monkeypatch.setattr(routes, 'measure', measure)
   config = small(data_file, route='auto', num_steps=2)
   experiment = search_conv_net.make_experiment(config)
-  assert measured == ['CompiledRunner', 'BlockRunner']
+  assert measured == ['CompiledTrainer', 'BlockTrainer']
   assert experiment.facts['route'] == 'interpreted'
   printed = capsys.readouterr().out
   assert 'Route interpreted: the least time for 16 children' in printed
@@ -299,18 +299,18 @@ def test_auto_measures_says_why_and_is_kept(
 
 
 def test_auto_leaves_out_what_does_not_fit(data_file, monkeypatch, capsys):
-  def measure(route, architectures, learning_rate):
-    if type(route.runner).__name__ in full:
+  def measure(trainer, architectures, learning_rate):
+    if type(trainer).__name__ in full:
       raise memory.NotEnoughMemoryError('It needs 9 GiB.')
     return routes.Timing(1.0, 1.0, 0.1)
 
   monkeypatch.setattr(routes, 'measure', measure)
   config = small(data_file, route='auto', num_steps=2)
-  full = ['CompiledRunner']
+  full = ['CompiledTrainer']
   experiment = search_conv_net.make_experiment(config)
   assert experiment.facts['route'] == 'interpreted'
   assert 'compiled does not fit: It needs 9 GiB' in capsys.readouterr().out
-  full.append('BlockRunner')
+  full.append('BlockTrainer')
   with pytest.raises(ValueError, match=r'No route .* It needs 9 GiB'):
     search_conv_net.make_experiment(config)
 

@@ -14,11 +14,11 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnas import retraining, search, statistics
+from jaxnas import retraining, rewards, search, statistics
 from jaxnas.datasets import base2_bench
-from jaxnas.evaluators import rewards
 from jaxnas.records import trial_log
 from jaxnas.runs import comparison
+from jaxnas.types import Trained
 
 LABELS = {
   'random': 'random search',
@@ -52,7 +52,7 @@ class Cells:
   Attributes:
     means: of every cell, on both splits, `[N, 2]`.
     deviation: of a training's validation log-perplexity.
-    block_size: of the runner.
+    block_size: trainings at a time.
   """
 
   block_size = 1000
@@ -77,17 +77,18 @@ class Cells:
     rows = generator.integers(0, len(self._residuals), len(cells))
     return self.means[cells] + self._residuals[rows]
 
-  def run(self, keys, programs, learning_rates, num_steps, splits):
+  def run(self, architectures, keys, learning_rates, num_steps, splits):
     del learning_rates, num_steps, splits
+    programs = [each.cell for each in architectures]
     data = np.asarray(jax.random.key_data(keys))[:, 0].astype(np.uint64)
     # Trainings of other cells with the same key have luck of their own.
     rows = (data + 2654435761 * np.array(programs, np.uint64)) % 2**32
     logs = self.means[programs] + self._residuals[rows % len(self._residuals)]
-    return {
-      'is_alive': np.ones(len(logs), bool),
+    metrics = {
       'validation_perplexity': np.exp(logs[:, 0]),
       'report_perplexity': np.exp(logs[:, 1]),
     }
+    return Trained(metrics, np.zeros(len(logs), np.int32))
 
 
 @pytest.fixture(scope='module', name='cells')
@@ -136,11 +137,7 @@ def simulate(
   ]
   config = retraining.Retraining(
     contestants=tuple(field),
-    trainers={
-      'space': retraining.Trainer(
-        cells, lambda architectures: [each.cell for each in architectures]
-      )
-    },
+    trainers={'space': cells},
     learning_rates=tuple(0.1 + np.arange(num_rates)),
     num_selection_seeds=2,
     num_seeds=5,
@@ -149,7 +146,9 @@ def simulate(
     reward=rewards.make_perplexity_reward(),
   )
   recorded: list = []
-  log = types.SimpleNamespace(trials=recorded, append=recorded.extend)
+  log = types.SimpleNamespace(
+    trials=recorded, earlier=[], append=recorded.extend
+  )
   retraining.run(config, log)
   return retraining.results(config, log)
 

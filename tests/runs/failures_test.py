@@ -4,8 +4,8 @@
 import jax
 import pytest
 
-from jaxnas.evaluators import memory
 from jaxnas.runs import failures
+from jaxnas.trainers import memory
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas import records, retraining, search, statistics
-from jaxnas.evaluators import batched, rewards
+from jaxnas import records, search, statistics
 from jaxnas.runs import own_search
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import random_search
-from jaxnas.types import ProxyTask
+from jaxnas.trainers import blocks
+from jaxnas.types import Reward, Task
 
 SPACE = hyperparameters.make_space(
   {'x': hyperparameters.Range(0, 1), 'y': hyperparameters.Choice((1, 2))}
 )
 LOSS = statistics.Measure('loss', False, False, spec='.3f')
-REWARD = rewards.Reward(lambda metrics: -metrics['validation_loss'], -100.0)
+REWARD = Reward(lambda _, metrics: -metrics['validation_loss'], -100.0)
 DATA = np.arange(3, dtype=np.float32)
 
 
@@ -30,21 +30,21 @@ DATA = np.arange(3, dtype=np.float32)
 def trainer():
   """A child's loss is its program's distance from a third, and some noise."""
 
-  def train(data, program, key, learning_rate, num_steps):
+  def init(program, key, learning_rate):
     loss = jnp.abs(program - 1 / 3) + 0.01 * jax.random.uniform(key)
-    return loss + learning_rate + data[0], {'is_alive': num_steps > 0}
+    return loss + learning_rate
 
-  task = ProxyTask(
-    train,
-    lambda split, program, child: {'loss': child + split},
+  task = Task(
+    init,
+    lambda data, program, state, key, learning_rate, span: state + data[0],
+    lambda state: {'is_alive': state < 100},
+    lambda split, program, state: {'loss': state + split},
     train_data=DATA,
     splits={'validation': jnp.zeros(()), 'report': jnp.zeros(())},
+    assemble=lambda values: np.array([each['x'] for each in values], 'f'),
     program_axes=0,
   )
-  return retraining.Trainer(
-    batched.BlockRunner(task, 4),
-    lambda values: np.array([each['x'] for each in values], np.float32),
-  )
+  return blocks.BlockTrainer(task, 4)
 
 
 def arms(num_trials=8, space=SPACE):

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnas.evaluators import batched, memory, rewards
-from jaxnas.types import Architecture, Evaluator, ProxyTask, SearchSpace
+from jaxnas.trainers import blocks, memory, outcomes
+from jaxnas.types import Kept, Span, Task, Trained
 
 # How many programs are kept for architectures that come again.
 _MAX_PROGRAMS = 16
@@ -55,14 +55,14 @@ def _known_cpu_options() -> Mapping[str, Any]:
   return _CPU_COMPILER_OPTIONS
 
 
-class CompiledRunner:
-  """Runs each child with a program of its own.
+class CompiledTrainer:
+  """Trains each child with a program of its own.
 
   A device trains one child after another; the next one's program is compiled in
   the meantime.
 
   Attributes:
-    block_size: how many children a caller should run at a time.
+    block_size: how many children a caller should train at a time.
     num_devices: over how many devices they are spread.
     compile_seconds: time spent compiling so far, all threads together.
     run_seconds: time spent running so far, all devices together.
@@ -70,22 +70,22 @@ class CompiledRunner:
 
   def __init__(
     self,
-    make_task: Callable[[Any], ProxyTask],
+    make_task: Callable[[Any], Task],
     block_size: int,
     num_devices: int | None = None,
   ):
-    """Makes a runner; nothing is compiled yet.
+    """Makes a trainer; nothing is compiled yet.
 
     Args:
       make_task: `architecture -> task`, whose program is `None`. Tasks must
         agree in their data.
-      block_size: how many children a caller should run at a time.
+      block_size: how many children a caller should train at a time.
       num_devices: how many local devices to use; all by default.
 
     Raises:
       ValueError: there are fewer devices, or `block_size` is not positive.
     """
-    self._devices = batched.choose_devices(num_devices)
+    self._devices = blocks.choose_devices(num_devices)
     if block_size < 1:
       raise ValueError(f'block_size must be at least 1, got {block_size}.')
     self.block_size = block_size
@@ -100,36 +100,46 @@ class CompiledRunner:
 
   def run(
     self,
+    architectures: Sequence[Any],
     keys: jax.Array,
-    programs: Sequence[Architecture],
     learning_rates: np.ndarray | Sequence[float],
     num_steps: int,
+    *,
     splits: Sequence[str] = ('validation',),
-    costs: Sequence[float] | None = None,
-  ) -> dict[str, np.ndarray]:
-    """Trains and measures `N` children; see `types.Runner`.
+    durations: Sequence[float] | None = None,
+    stop: int | None = None,
+    keep: bool = False,
+  ) -> Trained:
+    """Trains and measures `N` children; see `types.Trainer`.
 
-    A child that needs more memory than there is gets NaN for every metric, and
-    0 for those that are whole numbers, such as how many steps it trained.
-
-    Args:
-      keys: one random key a child, `[N]`.
-      programs: `N` architectures.
-      learning_rates: `[N]`.
-      num_steps: how long each child trains.
-      splits: what each child is measured on.
-      costs: of the children in relation to each other; not used: a device that
-        is free takes the next child, or the one that has the child's program.
-
-    Returns:
-      The metrics, each `[N]`; `is_out_of_memory` is among them.
+    A child that needs more memory than there is has that as its status.
+    `durations` are not used: a device that is free takes the next child, or the
+    one that has the child's program.
     """
-    del costs
-    if not len(keys):
-      raise ValueError('A runner needs at least one child to run.')
-    rates = np.asarray(learning_rates, np.float32)
-    jobs = list(zip(keys, programs, rates, strict=True))
-    steps = np.int32(num_steps)
+    del durations
+    rates = outcomes.check(architectures, keys, learning_rates)
+    return self._train_all(
+      Kept(architectures, keys, rates, num_steps, 0, [None] * len(rates)),
+      outcomes.span(0, stop, num_steps),
+      splits,
+      keep,
+    )
+
+  def resume(
+    self,
+    kept: Kept,
+    *,
+    splits: Sequence[str] = ('validation',),
+    stop: int | None = None,
+    keep: bool = False,
+  ) -> Trained:
+    """Trains children on that were kept; see `types.Trainer`."""
+    outcomes.check(kept.architectures, kept.keys, kept.learning_rates)
+    span = outcomes.span(kept.num_trained, stop, kept.num_steps)
+    return self._train_all(kept, span, splits, keep)
+
+  def _train_all(self, children, span, splits, keep) -> Trained:
+    """Trains children from the states that they have, `None` for new ones."""
     # Programs that wait for a device hold memory: not too many of them.
     free = threading.Semaphore(2 * self.num_devices)
     waiting = dict.fromkeys(self._devices, 0)
@@ -141,7 +151,13 @@ class CompiledRunner:
       free.release()
 
     with self._threads() as (compilers, trainers):
-      for key, architecture, rate in jobs:
+      for architecture, key, rate, state in zip(
+        children.architectures,
+        children.keys,
+        children.learning_rates,
+        children.states,
+        strict=True,
+      ):
         free.acquire()
         _raise_any(futures)
         if architecture not in self._compiled:
@@ -150,22 +166,24 @@ class CompiledRunner:
           self._keep(
             architecture,
             device,
-            compilers.submit(
-              self._compile, architecture, device, key, rate, steps
-            ),
+            compilers.submit(self._compile, architecture, device, key, rate),
           )
         device, compiled = self._compiled[architecture]
         with self._lock:
           waiting[device] += 1
-        future = trainers[device].submit(
-          self._train, compiled, device, key, rate, steps, splits
-        )
+        job = _Job(key, rate, state, span, splits, keep)
+        future = trainers[device].submit(self._train, compiled, device, job)
         future.add_done_callback(lambda _, device=device: finish(device))
         futures.append(future)
       concurrent.futures.wait(futures, return_when='FIRST_EXCEPTION')
       _raise_any(futures)
-      rows = [future.result() for future in futures]
-    return _stack(rows, self._metric_dtypes(splits))
+      parts = [([row], future.result()) for row, future in enumerate(futures)]
+    trained = outcomes.join(parts, len(parts), self._metric_dtypes(splits))
+    if trained.kept is None:
+      return trained
+    return trained._replace(
+      kept=children._replace(num_trained=span.stop, states=trained.kept.states)
+    )
 
   @contextlib.contextmanager
   def _threads(self) -> Iterator[tuple[Any, dict[jax.Device, Any]]]:
@@ -190,27 +208,31 @@ class CompiledRunner:
       del self._compiled[next(iter(self._compiled))]
     self._compiled[architecture] = device, compiled
 
-  def _compile(self, architecture, device, key, rate, steps):
+  def _compile(self, architecture, device, key, rate):
     """Returns the child's programs, or `None` if they do not fit."""
     started = time.perf_counter()
     try:
       with jax.default_device(device):
         task = self._make_task(architecture)
         train_data, splits = self._place(task, device)
-        arguments = (
-          train_data,
-          None,
-          *jax.device_put((key, rate, steps), device),
-        )
+        key, rate = jax.device_put((key, rate), device)
+        blank = jax.eval_shape(task.init, None, key, rate)
+        span = Span(*(np.int32(0),) * len(Span._fields))
         # Metrics are known before it is known whether the child fits.
-        train = jax.jit(task.train).trace(*arguments)
-        child, metrics = train.out_info
-        kinds = {batched.shapes_of(split): split for split in splits.values()}
+        train = jax.jit(outcomes.train_from(task), donate_argnums=2).trace(
+          train_data, None, blank, key, rate, span
+        )
+        state, metrics = train.out_info
+
+        def measure(split, state):
+          return dict(task.measure(split, None, state))
+
+        kinds = {blocks.shapes_of(split): split for split in splits.values()}
         measures = {
-          kind: jax.jit(task.measure).trace(split, None, child)
+          kind: jax.jit(measure).trace(split, state)
           for kind, split in kinds.items()
         }
-        measured = next(iter(measures.values())).out_info
+        measured: Any = next((m.out_info for m in measures.values()), {})
         self._metrics = dict(metrics), dict(measured)
         train = _compile(train, device)
         # Every device trains a child of its own at the same time.
@@ -230,16 +252,17 @@ class CompiledRunner:
     finally:
       with self._lock:
         self.compile_seconds += time.perf_counter() - started
-    return _Programs(train, compiled, train_data, splits)
+    return _Programs(blank, train, compiled, train_data, splits)
 
   def _metric_dtypes(self, splits) -> dict[str, np.dtype]:
-    """Returns the metrics that every child of this runner has."""
+    """Returns the metrics that every child of this trainer has."""
     if self._metrics is None:
       return {}
     trained, measured = self._metrics
     metrics = trained | {
       f'{split}_{name}': x for split in splits for name, x in measured.items()
     }
+    metrics.pop('is_alive', None)
     return {name: x.dtype for name, x in metrics.items()}
 
   def _place(self, task, device):
@@ -251,22 +274,37 @@ class CompiledRunner:
         )
       return self._data[device]
 
-  def _train(self, compiled, device, key, rate, steps, splits):
-    """Returns a child's metrics, or `None` if it does not fit."""
+  def _train(self, compiled, device, job) -> Trained | None:
+    """Returns what came of a child, or `None` if it does not fit."""
     programs = compiled.result()
     if programs is None:
       return None
     started = time.perf_counter()
     try:
-      arguments = jax.device_put((key, rate, steps), device)
-      child, metrics = programs.train(programs.train_data, None, *arguments)
+      key, rate = jax.device_put((job.key, job.rate), device)
+      state = job.state
+      if state is None:
+        state = outcomes.blank(programs.blank)
+      state, metrics = programs.train(
+        programs.train_data,
+        None,
+        jax.device_put(state, device),
+        key,
+        rate,
+        Span(*map(np.int32, job.span)),
+      )
       metrics = dict(metrics)
-      for split in splits:
+      for split in job.splits:
         data = programs.splits[split]
-        measure = programs.measures[batched.shapes_of(data)]
-        measured = measure(data, None, child)
+        measure = programs.measures[blocks.shapes_of(data)]
+        measured = measure(data, state)
         metrics |= {f'{split}_{name}': x for name, x in measured.items()}
-      return jax.tree.map(np.asarray, metrics)
+      metrics = {name: np.asarray(x)[None] for name, x in metrics.items()}
+      trained = outcomes.judge(metrics)
+      if not job.keep:
+        return trained
+      kept = Kept((), job.key, job.rate, 0, 0, [jax.device_get(state)])
+      return trained._replace(kept=kept)
     except Exception as error:
       if not memory.is_exhausted(error):
         raise
@@ -276,7 +314,19 @@ class CompiledRunner:
         self.run_seconds += time.perf_counter() - started
 
 
+class _Job(NamedTuple):
+  """A training of one child; `state` is `None` where it is to be made."""
+
+  key: jax.Array
+  rate: np.ndarray
+  state: Any
+  span: Span
+  splits: Sequence[str]
+  keep: bool
+
+
 class _Programs(NamedTuple):
+  blank: Any
   train: Any
   measures: Any
   train_data: Any
@@ -292,59 +342,3 @@ def _raise_any(futures: Sequence[concurrent.futures.Future[Any]]) -> None:
   for future in futures:
     if future.done():
       future.result()
-
-
-def _stack(
-  rows: Sequence[Mapping[str, np.ndarray] | None],
-  dtypes: Mapping[str, np.dtype],
-) -> dict[str, np.ndarray]:
-  """Joins the metrics of children, `None` for those that did not fit.
-
-  A child's own values must not depend on whether another one fits, so neither
-  the metrics nor their types do.
-  """
-
-  def value(row, name):
-    if row is not None:
-      return row[name]
-    is_real = jax.dtypes.issubdtype(dtypes[name], np.floating)
-    return np.array(np.nan if is_real else 0, dtypes[name])
-
-  metrics = {
-    name: np.stack([value(row, name) for row in rows])
-    for name in sorted(set(dtypes) - {'is_alive'})
-  }
-  return metrics | {
-    'is_alive': np.array([row is not None and row['is_alive'] for row in rows]),
-    rewards.OUT_OF_MEMORY: np.array([row is None for row in rows]),
-  }
-
-
-def make_evaluator(
-  space: SearchSpace,
-  make_task: Callable[[Any], ProxyTask],
-  reward: rewards.Reward,
-  learning_rate: float,
-  num_steps: int,
-  block_size: int = 1,
-  num_devices: int | None = None,
-) -> Evaluator:
-  """Makes an evaluator that compiles a program for each architecture.
-
-  Args:
-    space: what the tokens mean.
-    make_task: `architecture -> task`, whose program is `None`.
-    reward: what the task's metrics are worth.
-    learning_rate: of every child.
-    num_steps: how long every child trains.
-    block_size: how many children are recorded at a time.
-    num_devices: how many local devices to use; all by default.
-  """
-  return batched.make_evaluator(
-    space,
-    list,
-    CompiledRunner(make_task, block_size, num_devices),
-    reward,
-    learning_rate,
-    num_steps,
-  )

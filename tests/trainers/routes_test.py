@@ -7,11 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnas.evaluators import compiled, memory, routes
-from jaxnas.evaluators.routes import Timing
+from jaxnas.trainers import compiled, memory, routes
+from jaxnas.trainers.routes import Timing
+from jaxnas.types import Status, Trained
 
 
-class SlowRunner:
+class SlowTrainer:
   """Takes known times, and twice as long for a program it has not seen."""
 
   block_size = 2
@@ -19,36 +20,36 @@ class SlowRunner:
   def __init__(self):
     self.calls = []
 
-  def run(self, keys, programs, learning_rates, num_steps, **settings):
-    assert len(keys) == len(programs) == len(learning_rates)
+  def run(self, architectures, keys, learning_rates, num_steps, **settings):
+    assert len(keys) == len(architectures) == len(learning_rates)
     time.sleep(0.2 * (not self.calls) + 0.02 * len(keys) * (1 + num_steps))
-    self.calls.append((programs, num_steps))
-    return {'is_alive': np.ones(len(keys), bool)}
+    self.calls.append((architectures, num_steps))
+    return Trained({}, np.full(len(keys), Status.OK))
 
 
-class SlowCompiledRunner(SlowRunner, compiled.CompiledRunner):
+class SlowCompiledTrainer(SlowTrainer, compiled.CompiledTrainer):
   pass
 
 
 def test_times_are_told_apart():
-  runner = SlowRunner()
-  timing = routes.measure(routes.Route(runner, list), ('a', 'b'), 0.1)
+  trainer = SlowTrainer()
+  timing = routes.measure(trainer, ('a', 'b'), 0.1)
   assert timing.once == pytest.approx(0.2, abs=0.08)
   assert timing.step == pytest.approx(0.02, abs=0.008)
   assert timing.child == pytest.approx(0.02, abs=0.015)
-  assert runner.calls[0][0] == ['a', 'b']
+  assert trainer.calls[0][0] == ('a', 'b')
   # 8 steps more take 0.32 s more, which is enough to compare.
-  assert [num_steps for _, num_steps in runner.calls] == [1, 1, 5, 9]
+  assert [num_steps for _, num_steps in trainer.calls] == [1, 1, 5, 9]
 
 
 def test_compiling_counts_for_each_child_where_each_has_a_program():
-  runner = SlowCompiledRunner()
-  timing = routes.measure(routes.Route(runner, list), ('a', 'b'), 0.1)
+  trainer = SlowCompiledTrainer()
+  timing = routes.measure(trainer, ('a', 'b'), 0.1)
   assert timing.once == 0
   assert timing.child == pytest.approx(0.12, abs=0.05)
 
 
-class FullRunner:
+class FullTrainer:
   """Has no memory for what it is given."""
 
   block_size = 2
@@ -56,13 +57,10 @@ class FullRunner:
   def __init__(self, error=None):
     self.error = error
 
-  def run(self, keys, programs, learning_rates, num_steps, **settings):
+  def run(self, architectures, keys, learning_rates, num_steps, **settings):
     if self.error is not None:
       raise self.error
-    return {
-      'is_alive': np.array([True, False]),
-      'is_out_of_memory': np.array([False, True]),
-    }
+    return Trained({}, np.array([Status.OK, Status.OUT_OF_MEMORY]))
 
 
 @pytest.mark.parametrize(
@@ -78,15 +76,15 @@ class FullRunner:
   ],
 )
 def test_a_route_that_does_not_fit_says_so(error, message):
-  route = routes.Route(FullRunner(error), list)
+  trainer = FullTrainer(error)
   with pytest.raises(memory.NotEnoughMemoryError, match=message):
-    routes.measure(route, ('a', 'b'), 0.1)
+    routes.measure(trainer, ('a', 'b'), 0.1)
 
 
 def test_a_mistake_is_not_taken_for_a_lack_of_memory():
-  route = routes.Route(FullRunner(RuntimeError('a mistake')), list)
+  trainer = FullTrainer(RuntimeError('a mistake'))
   with pytest.raises(RuntimeError, match='a mistake'):
-    routes.measure(route, ('a', 'b'), 0.1)
+    routes.measure(trainer, ('a', 'b'), 0.1)
 
 
 TIMINGS = {

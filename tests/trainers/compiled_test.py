@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import threading
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.evaluators import compiled, memory, rewards
+from jaxnas.evaluators import trained as evaluators
 from jaxnas.spaces import recurrent_cell
-from jaxnas.types import ProxyTask, Status
+from jaxnas.trainers import compiled, memory
+from jaxnas.types import Reward, Status, Task
 
 SPACE = recurrent_cell.make_space(2)
 TOKENS = np.stack(
@@ -27,6 +29,12 @@ def num_names(architecture):
   return len(set(architecture.names))
 
 
+class State(NamedTuple):
+  value: jax.Array
+  num_trained: jax.Array
+  learning_rate: jax.Array
+
+
 class Tasks:
   """Makes tasks that cost nothing, and counts."""
 
@@ -38,24 +46,31 @@ class Tasks:
     self.made.append(architecture)
     size = num_names(architecture)
 
-    def train(train_data, program, key, learning_rate, num_steps):
+    def init(program, key, learning_rate):
+      assert program is None
+      return State(jax.random.uniform(key), jnp.int32(0), learning_rate)
+
+    def train(train_data, program, state, key, learning_rate, span):
       self.num_traces += 1
       assert program is None
-      child = train_data * size + jax.random.uniform(key)
-      metrics = {
-        'num_trained': num_steps,
-        'learning_rate': learning_rate,
+      steps = span.stop - span.start
+      value = state.value + train_data * size * steps / span.num_steps
+      return State(value, state.num_trained + steps, learning_rate)
+
+    def train_metrics(state):
+      return {
+        'num_trained': state.num_trained,
+        'learning_rate': state.learning_rate,
         # The cell of zeros has three different names.
         'is_alive': jnp.array(size > 3),
       }
-      return child, metrics
 
-    def measure(split, program, child):
+    def measure(split, program, state):
       assert program is None
-      return {'value': split + child}
+      return {'value': split + state.value}
 
     splits = {'validation': 100.0, 'report': -1.0}
-    return ProxyTask(train, measure, jnp.array(10.0), splits, None)
+    return Task(init, train, train_metrics, measure, jnp.array(10.0), splits)
 
 
 @pytest.fixture
@@ -65,10 +80,14 @@ def tasks():
 
 @pytest.fixture
 def evaluator(tasks):
-  return compiled.make_evaluator(
+  return make_evaluator(tasks.make, -3.0)
+
+
+def make_evaluator(make_task, floor=0.0):
+  return evaluators.make_evaluator(
     SPACE,
-    tasks.make,
-    rewards.Reward(lambda metrics: metrics['validation_value'], -3.0),
+    compiled.CompiledTrainer(make_task, block_size=1),
+    Reward(lambda _, metrics: metrics['validation_value'], floor),
     learning_rate=0.5,
     num_steps=7,
   )
@@ -104,23 +123,23 @@ def test_an_architecture_is_compiled_once(tasks, evaluator):
 
 
 def test_keys_and_tokens_go_together(evaluator):
-  with pytest.raises(ValueError, match='longer'):
+  with pytest.raises(ValueError, match='3 architectures, 2 keys'):
     evaluator.evaluate(KEYS[:2], TOKENS)
 
 
 def test_children_are_spread_over_devices(tasks):
-  runner = compiled.CompiledRunner(tasks.make, block_size=3)
+  trainer = compiled.CompiledTrainer(tasks.make, block_size=3)
   architectures = [SPACE.decode(row) for row in TOKENS]
-  alone = compiled.CompiledRunner(tasks.make, block_size=3, num_devices=1)
-  assert (runner.num_devices, alone.num_devices) == (2, 1)
+  alone = compiled.CompiledTrainer(tasks.make, block_size=3, num_devices=1)
+  assert (trainer.num_devices, alone.num_devices) == (2, 1)
   results = [
-    each.run(KEYS, architectures, [0.5] * 3, 7, splits=('validation', 'report'))
-    for each in (runner, alone)
+    each.run(architectures, KEYS, [0.5] * 3, 7, splits=('validation', 'report'))
+    for each in (trainer, alone)
   ]
   jax.tree.map(np.testing.assert_array_equal, *results)
-  assert results[0]['report_value'].shape == (3,)
-  assert not results[0]['is_out_of_memory'].any()
-  assert runner.compile_seconds > 0
+  assert results[0].metrics['report_value'].shape == (3,)
+  assert results[0].status.tolist() == [Status.OK, Status.DIVERGED, Status.OK]
+  assert trainer.compile_seconds > 0
 
 
 @pytest.mark.parametrize('when', ['compiling', 'training'])
@@ -138,11 +157,13 @@ def test_a_child_without_memory_costs_only_itself(tasks, when, monkeypatch):
       return task
 
     def train(train_data, *arguments):
-      child, metrics = task.train(train_data, *arguments)
+      state = task.train(train_data, *arguments)
       if when == 'compiling':
-        return child + jnp.ones(4096).cumsum()[-1] * train_data, metrics
-      shape = jax.ShapeDtypeStruct((), jnp.float32)
-      return child + jax.pure_callback(exhaust, shape, child), metrics
+        extra = jnp.ones(4096).cumsum()[-1] * train_data
+      else:
+        shape = jax.ShapeDtypeStruct((), jnp.float32)
+        extra = jax.pure_callback(exhaust, shape, state.value)
+      return state._replace(value=state.value + extra)
 
     return task._replace(train=train)
 
@@ -152,13 +173,7 @@ def test_a_child_without_memory_costs_only_itself(tasks, when, monkeypatch):
     'is_exhausted',
     lambda error: 'MemoryError' in repr(error),
   )
-  evaluator = compiled.make_evaluator(
-    SPACE,
-    make,
-    rewards.Reward(lambda metrics: metrics['validation_value'], 0.0),
-    learning_rate=0.5,
-    num_steps=7,
-  )
+  evaluator = make_evaluator(make)
   evaluation = evaluator.evaluate(KEYS, TOKENS)
   assert evaluation.status.tolist() == [
     Status.OK,
@@ -188,16 +203,18 @@ def test_children_that_train_at_once_share_the_memory_of_a_cpu(
   monkeypatch.setattr(memory, 'available', lambda device: 3 * 2**30)
   architectures = [SPACE.decode(TOKENS[0])]
   for num_devices, fits in ((1, True), (2, False)):
-    runner = compiled.CompiledRunner(tasks.make, 2, num_devices)
-    metrics = runner.run(KEYS[:1], architectures, [0.5], 7)
-    assert metrics['is_out_of_memory'].tolist() == [not fits]
+    trainer = compiled.CompiledTrainer(tasks.make, 2, num_devices)
+    trained = trainer.run(architectures, KEYS[:1], [0.5], 7)
+    assert trained.status.tolist() == [
+      Status.OK if fits else Status.OUT_OF_MEMORY
+    ]
 
 
 def test_keys_may_be_on_any_device(tasks):
-  runner = compiled.CompiledRunner(tasks.make, 3, 2)
+  trainer = compiled.CompiledTrainer(tasks.make, 3, 2)
   architectures = [SPACE.decode(row) for row in TOKENS]
   results = [
-    runner.run(keys, architectures, [0.5] * 3, 7)
+    trainer.run(architectures, keys, [0.5] * 3, 7)
     for keys in (jax.device_put(KEYS, jax.local_devices()[1]), KEYS)
   ]
   jax.tree.map(np.testing.assert_array_equal, *results)
@@ -217,18 +234,18 @@ class CallbackTasks:
       self.function(number)
       return np.float32(seed)
 
-    def train(train_data, program, key, learning_rate, num_steps):
+    def train(train_data, program, state, key, learning_rate, span):
       seed = jax.random.uniform(key)
       shape = jax.ShapeDtypeStruct((), jnp.float32)
-      child = train_data + jax.pure_callback(call, shape, seed)
-      return child, {'is_alive': child > -1}
+      return train_data + jax.pure_callback(call, shape, seed)
 
-    return ProxyTask(
+    return Task(
+      lambda program, key, learning_rate: jnp.array(0.0),
       train,
-      lambda split, program, child: {'value': split + child},
+      lambda state: {'is_alive': state > -1},
+      lambda split, program, state: {'value': split + state},
       jnp.array(10.0),
       {'validation': 100.0},
-      None,
     )
 
 
@@ -249,14 +266,19 @@ def test_a_device_that_is_free_takes_the_next_child(monkeypatch):
   device_put = jax.device_put
 
   def put_and_note(values, device=None, **settings):
-    if isinstance(values, tuple) and len(values) == 3:
+    # A key and a learning rate, the child's number, before it is trained.
+    if (
+      isinstance(values, tuple)
+      and len(values) == 2
+      and jax.dtypes.issubdtype(values[0].dtype, jax.dtypes.prng_key)
+    ):
       places[int(values[1])] = device
     return device_put(values, device, **settings)
 
   monkeypatch.setattr(jax, 'device_put', put_and_note)
-  runner = compiled.CompiledRunner(CallbackTasks(call).make, 6, 2)
-  metrics = runner.run(jax.random.split(KEYS[0], 6), range(6), range(6), 7)
-  assert metrics['is_alive'].all()
+  trainer = compiled.CompiledTrainer(CallbackTasks(call).make, 6, 2)
+  trained = trainer.run(range(6), jax.random.split(KEYS[0], 6), range(6), 7)
+  assert not trained.status.any()
   assert sorted(finished) == [1, 2, 3, 4, 5]
   assert set(places.values()) == set(jax.local_devices())
   assert list(places.values()).count(places[0]) <= 2
@@ -276,14 +298,14 @@ def test_nothing_more_is_begun_after_an_error(when):
     return tasks.make(number)
 
   tasks = CallbackTasks(call if when == 'training' else lambda number: None)
-  runner = compiled.CompiledRunner(make, 40, 2)
+  trainer = compiled.CompiledTrainer(make, 40, 2)
   keys = jax.random.split(KEYS[0], 40)
   with pytest.raises(Exception, match='a mistake'):
-    runner.run(keys, range(40), [0.5] * 40, 7)
+    trainer.run(range(40), keys, [0.5] * 40, 7)
   assert len(tasks.made) < 20
   # What was broken off is not taken for done.
   is_broken = False
-  assert runner.run(keys[:2], range(2), [0.5] * 2, 7)['is_alive'].all()
+  assert not trainer.run(range(2), keys[:2], [0.5] * 2, 7).status.any()
 
 
 @pytest.fixture
@@ -310,8 +332,8 @@ def test_programs_for_a_cpu_are_made_by_the_faster_compiler(
     jax.jit(lambda: 0).lower().compile(options)
   except jax.errors.JaxRuntimeError:
     options = {}  # Newer versions have the other compiler alone.
-  runner = compiled.CompiledRunner(tasks.make, block_size=1)
-  runner.run(KEYS[:1], [SPACE.decode(TOKENS[0])], [0.5], 7)
+  trainer = compiled.CompiledTrainer(tasks.make, block_size=1)
+  trainer.run([SPACE.decode(TOKENS[0])], KEYS[:1], [0.5], 7)
   assert compile_options[-2:] == [options] * 2
   assert not compiled.compiler_options('cuda')
 
@@ -322,10 +344,10 @@ def test_an_option_that_the_compiler_does_not_know_is_not_asked_for(
   monkeypatch.setattr(
     compiled, '_CPU_COMPILER_OPTIONS', {'xla_cpu_use_punched_cards': False}
   )
-  runner = compiled.CompiledRunner(tasks.make, block_size=1)
+  trainer = compiled.CompiledTrainer(tasks.make, block_size=1)
   for _ in range(2):
-    metrics = runner.run(KEYS[:1], [SPACE.decode(TOKENS[0])], [0.5], 7)
-    assert metrics['is_alive'].all()
+    trained = trainer.run([SPACE.decode(TOKENS[0])], KEYS[:1], [0.5], 7)
+    assert not trained.status.any()
   # It was asked once.
   assert [len(each) for each in compile_options] == [1, 0, 0]
 
@@ -334,15 +356,30 @@ def test_other_errors_are_not_swallowed(tasks):
   def make(architecture):
     raise RuntimeError('a mistake')
 
-  runner = compiled.CompiledRunner(make, block_size=1)
+  trainer = compiled.CompiledTrainer(make, block_size=1)
   with pytest.raises(RuntimeError, match='a mistake'):
-    runner.run(KEYS[:1], [SPACE.decode(TOKENS[0])], [0.5], 7)
+    trainer.run([SPACE.decode(TOKENS[0])], KEYS[:1], [0.5], 7)
 
 
 def test_arguments_are_checked(tasks):
   with pytest.raises(ValueError, match='block_size must be at least 1'):
-    compiled.CompiledRunner(tasks.make, block_size=0)
+    compiled.CompiledTrainer(tasks.make, block_size=0)
   with pytest.raises(ValueError, match='num_devices must be from 1 to 2'):
-    compiled.CompiledRunner(tasks.make, block_size=1, num_devices=3)
+    compiled.CompiledTrainer(tasks.make, block_size=1, num_devices=3)
   with pytest.raises(ValueError, match='at least one child'):
-    compiled.CompiledRunner(tasks.make, block_size=1).run(KEYS[:0], [], [], 7)
+    compiled.CompiledTrainer(tasks.make, block_size=1).run([], KEYS[:0], [], 7)
+
+
+def test_a_training_in_spans_is_the_training_in_one(tasks):
+  trainer = compiled.CompiledTrainer(tasks.make, block_size=3)
+  cells = [SPACE.decode(row) for row in TOKENS]
+  whole = trainer.run(cells, KEYS, [0.5] * 3, 8, keep=True)
+  first = trainer.run(cells, KEYS, [0.5] * 3, 8, stop=2, keep=True)
+  assert first.metrics['num_trained'].tolist() == [2, 2, 2]
+  second = trainer.resume(first.kept.select([2, 0]), keep=True)
+  for name, values in second.metrics.items():
+    np.testing.assert_array_equal(values, whole.metrics[name][[2, 0]])
+  assert second.kept.states[1] == whole.kept.states[0]
+  assert second.kept.num_trained == 8
+  # Both spans ran the programs that were there.
+  assert tasks.num_traces == 3

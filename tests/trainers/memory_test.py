@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxnas.evaluators import memory
+from jaxnas.trainers import memory
 
 
 @pytest.fixture(scope='module')

@@ -11,27 +11,15 @@ measured: each route trains a few children for a few steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import time
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxnas.evaluators import compiled, memory, rewards
-from jaxnas.types import Runner
-
-
-class Route(NamedTuple):
-  """A way to train children.
-
-  Attributes:
-    runner: trains them.
-    assemble: makes of architectures what the runner calls programs.
-  """
-
-  runner: Runner
-  assemble: Callable[[Sequence[Any]], Any]
+from jaxnas.trainers import compiled, memory
+from jaxnas.types import Status, Trainer
 
 
 class Timing(NamedTuple):
@@ -59,33 +47,33 @@ _ENOUGH_SECONDS = 0.3
 
 
 def measure(
-  route: Route, architectures: Sequence[Any], learning_rate: float
+  trainer: Trainer, architectures: Sequence[Any], learning_rate: float
 ) -> Timing:
   """Measures what a route costs.
 
   Args:
-    route: the route; its programs stay compiled.
-    architectures: typical ones, as many as fill the runner's devices.
+    trainer: trains by the route; its programs stay compiled.
+    architectures: typical ones, as many as fill the trainer's devices.
     learning_rate: of the short trainings.
 
   Raises:
     NotEnoughMemoryError: the route does not fit, or some child does not.
   """
   keys = jax.random.split(jax.random.key(0), len(architectures))
-  programs = route.assemble(architectures)
   rates = np.full(len(architectures), learning_rate)
 
   def seconds(num_steps):
     started = time.perf_counter()
     try:
-      metrics = route.runner.run(keys, programs, rates, num_steps)
+      trained = trainer.run(architectures, keys, rates, num_steps)
     except Exception as error:
       if not memory.is_exhausted(error):
         raise
       raise memory.NotEnoughMemoryError(_first_line(error)) from error
-    if metrics.get(rewards.OUT_OF_MEMORY, np.zeros(1)).any():
+    num_too_large = np.sum(trained.status == Status.OUT_OF_MEMORY)
+    if num_too_large:
       raise memory.NotEnoughMemoryError(
-        f'{metrics[rewards.OUT_OF_MEMORY].sum()} of {len(architectures)} '
+        f'{num_too_large} of {len(architectures)} '
         'children of the full size do not fit into memory; make them smaller.'
       )
     return time.perf_counter() - started
@@ -98,7 +86,7 @@ def measure(
   step = max(0.0, more) / added / len(architectures)
   child = max(0.0, warm / len(architectures) - _FEW * step)
   compiling = max(0.0, cold - warm)
-  if isinstance(route.runner, compiled.CompiledRunner):
+  if isinstance(trainer, compiled.CompiledTrainer):
     return Timing(0.0, child + compiling / len(architectures), step)
   return Timing(compiling, child, step)
 

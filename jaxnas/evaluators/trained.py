@@ -1,0 +1,136 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""A trainer and a reward become an evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from absl import logging
+import numpy as np
+
+from jaxnas.types import (
+  Cost,
+  Evaluation,
+  Evaluator,
+  Reward,
+  SearchSpace,
+  Status,
+  Trained,
+  Trainer,
+)
+
+
+def make_evaluator(
+  space: SearchSpace,
+  trainer: Trainer,
+  reward: Reward,
+  learning_rate: float | Callable[[Any], float],
+  num_steps: int,
+  *,
+  costs: Mapping[str, Cost] | None = None,
+  duration: Cost | None = None,
+) -> Evaluator:
+  """Makes an evaluator of who trains children, and of what they are worth.
+
+  Args:
+    space: what the tokens mean.
+    trainer: trains the children and measures them on `'validation'`.
+    reward: what architectures and metrics are worth.
+    learning_rate: of every child, or `architecture -> learning rate` where it
+      is part of the architecture.
+    num_steps: how long every child trains.
+    costs: of an architecture, by name; they stand among the metrics, for the
+      reward to see.
+    duration: how long an architecture's training takes in relation to others;
+      all alike by default.
+  """
+
+  def evaluate(keys, tokens):
+    architectures = [space.decode(row) for row in np.asarray(tokens)]
+    trained = trainer.run(
+      architectures,
+      keys,
+      [
+        learning_rate(each) if callable(learning_rate) else learning_rate
+        for each in architectures
+      ],
+      num_steps,
+      durations=(
+        None if duration is None else [duration(each) for each in architectures]
+      ),
+    )
+    trained = add_costs(trained, architectures, costs)
+    return judge(architectures, trained, reward)
+
+  return Evaluator(evaluate, trainer.block_size, reward.floor)
+
+
+def add_costs(
+  trained: Trained,
+  architectures: Sequence[Any],
+  costs: Mapping[str, Cost] | None,
+) -> Trained:
+  """Returns results whose metrics have the costs of the architectures too.
+
+  Raises:
+    ValueError: a cost has the name of a metric.
+  """
+  if not costs:
+    return trained
+  twice = sorted(set(costs) & set(trained.metrics))
+  if twice:
+    raise ValueError(f'A cost and a metric are both called {twice[0]!r}.')
+  values = {
+    name: np.array([cost(each) for each in architectures])
+    for name, cost in costs.items()
+  }
+  return trained._replace(metrics={**trained.metrics, **values})
+
+
+def judge(
+  architectures: Sequence[Any], trained: Trained, reward: Reward
+) -> Evaluation:
+  """Turns what came of a training into an evaluation.
+
+  A trial fails because its child did, or because its reward is not finite, and
+  never because its reward is low.
+
+  Args:
+    architectures: of the children, `N`.
+    trained: how their training went.
+    reward: what they are worth.
+  """
+  status = np.array(trained.status, np.int32)
+  rewards = np.full(status.shape, reward.floor, np.float32)
+  # Where no child was trained there may be no measures.
+  if (status == Status.OK).any():
+    with np.errstate(all='ignore'):
+      rewards = np.asarray(
+        reward.function(architectures, trained.metrics), np.float32
+      )
+  if rewards.shape != status.shape:
+    raise ValueError(
+      f'The reward must return one number for each of {len(status)} children, '
+      f'got the shape {rewards.shape}.'
+    )
+  status[(status == Status.OK) & ~np.isfinite(rewards)] = Status.DIVERGED
+  is_ok, floor = status == Status.OK, np.float32(reward.floor)
+  is_low = is_ok & (rewards < floor)
+  if is_low.any():
+    logging.warning(
+      '%d of %d rewards, the lowest %g, are below the floor of the reward, %g, '
+      'and count as that; give a floor that no child falls below.',
+      is_low.sum(),
+      is_ok.size,
+      rewards[is_low].min(),
+      floor,
+    )
+  return Evaluation(
+    rewards=np.where(is_ok & ~is_low, rewards, floor),
+    metrics=trained.metrics,
+    status=status,
+    reasons=trained.reasons,
+  )

@@ -1,0 +1,65 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Rewards: what a child's measures are worth to the controller."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxnas.types import Reward
+
+
+def make_perplexity_reward(
+  scale: float = 80.0, metric: str = 'validation_perplexity'
+) -> Reward:
+  """Makes the reward `scale / perplexity^2`.
+
+  Section 4.2 of "Neural Architecture Search with Reinforcement Learning", Zoph
+  and Le, 2017 (https://arxiv.org/abs/1611.01578), where `scale` is 80. A child
+  that failed gets the floor reward 0, which no perplexity reaches.
+
+  Args:
+    scale: the constant `c`, positive.
+    metric: which metric is the perplexity.
+
+  Raises:
+    ValueError: `scale` is not positive.
+  """
+  if not scale > 0:
+    raise ValueError(f'The reward scale must be positive, got {scale}.')
+
+  def reward(architectures, metrics):
+    del architectures
+    perplexity = np.asarray(metrics[metric], np.float64)
+    # An infinite one is a failure, and not merely worth nothing.
+    return np.where(np.isfinite(perplexity), scale / perplexity**2, np.nan)
+
+  return Reward(reward)
+
+
+def make_accuracy_reward(
+  power: float = 3.0, metric: str = 'best_accuracy'
+) -> Reward:
+  """Makes the reward `accuracy^power`.
+
+  Section 4.1 of "Neural Architecture Search with Reinforcement Learning", Zoph
+  and Le, 2017 (https://arxiv.org/abs/1611.01578), where `power` is 3 and the
+  accuracy is the best validation accuracy of the last five epochs. A child that
+  failed gets the floor reward 0, as one that is never right.
+
+  Args:
+    power: the exponent, positive.
+    metric: which metric is the accuracy, from 0 to 1.
+
+  Raises:
+    ValueError: `power` is not positive.
+  """
+  if not power > 0:
+    raise ValueError(f'The reward power must be positive, got {power}.')
+
+  def reward(architectures, metrics):
+    del architectures
+    return np.power(metrics[metric], power, dtype=np.float64)
+
+  return Reward(reward)

@@ -1,0 +1,345 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Many children in one program, in full blocks, over the local devices.
+
+Children are mapped with `vmap` where their operations are alike, and run one
+after another in a loop on each device where their programs branch: a branch
+under `vmap` would run every side for every child.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from typing import Any, Literal
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import numpy as np
+
+from jaxnas.trainers import memory, outcomes
+from jaxnas.types import Kept, Span, Task, Trained
+
+_CHILDREN = 'children'
+
+
+def default_block_size(num_devices: int) -> int:
+  """Returns how many children to train at once.
+
+  Args:
+    num_devices: over how many devices they are spread.
+  """
+  # A CPU is busy with a few, and more only cost cache; an accelerator needs
+  # many to hide the latency of a recurrence's small steps.
+  return num_devices * (4 if jax.default_backend() == 'cpu' else 128)
+
+
+def choose_devices(num_devices: int | None) -> list[jax.Device]:
+  """Returns the first so many local devices; all for `None`.
+
+  Raises:
+    ValueError: there are not so many.
+  """
+  devices = jax.local_devices()
+  if num_devices is None:
+    return devices
+  if not 1 <= num_devices <= len(devices):
+    raise ValueError(
+      f'num_devices must be from 1 to {len(devices)}, the devices there are, '
+      f'got {num_devices}.'
+    )
+  return devices[:num_devices]
+
+
+class BlockTrainer:
+  """Trains any number of children of a task with one compiled program.
+
+  Children are trained in blocks of one size, spread over the local devices; the
+  last block is filled up with repeats. So a child's result does not depend on
+  how many there are. The whole training is one call: parameters are made,
+  trained and, if nobody wants to keep them, dropped on the device.
+
+  Attributes:
+    block_size: how many children a block has.
+    num_devices: over how many devices a block is spread.
+    compile_seconds: time spent compiling so far.
+    run_seconds: time spent running so far.
+  """
+
+  def __init__(
+    self,
+    task: Task,
+    block_size: int,
+    num_devices: int | None = None,
+    *,
+    mapping: Literal['vmap', 'loop'] = 'vmap',
+    compiler_options: Mapping[str, Any] | None = None,
+  ):
+    """Makes a trainer; nothing is compiled yet.
+
+    Args:
+      task: what is done with each child.
+      block_size: how many children share a call; a multiple of `num_devices`.
+      num_devices: how many local devices to use; all by default.
+      mapping: how a device trains its part of a block: all at once by
+        `jax.vmap`, or one after another.
+      compiler_options: for XLA, by name.
+
+    Raises:
+      ValueError: there are fewer devices, or the block does not divide.
+    """
+    devices = choose_devices(num_devices)
+    num_devices = len(devices)
+    if block_size < 1 or block_size % num_devices:
+      raise ValueError(
+        f'block_size must be a multiple of num_devices ({num_devices}), got '
+        f'{block_size}.'
+      )
+    self.block_size = block_size
+    self.num_devices = num_devices
+    self.compile_seconds = 0.0
+    self.run_seconds = 0.0
+    self._assemble = task.assemble
+    self._program_axes = axes = task.program_axes
+    self._map = _MAPPINGS[mapping]
+    self._compiler_options = dict(compiler_options or {})
+    self._mesh = Mesh(np.array(devices), (_CHILDREN,))
+    everywhere = NamedSharding(self._mesh, PartitionSpec())
+    self._train_data = jax.device_put(task.train_data, everywhere)
+    self._splits = jax.device_put(dict(task.splits), everywhere)
+
+    def measure(split, program, state):
+      return dict(task.measure(split, program, state))
+
+    self._init = jax.vmap(task.init, (axes, 0, 0))
+    self._blank: Any = None
+    self._train = self._shard(
+      outcomes.train_from(task), (None, axes, 0, 0, 0, None), donated=(2,)
+    )
+    self._measure = self._shard(measure, (None, axes, 0))
+    self._compiled: dict[Any, Callable[..., Any]] = {}
+
+  def run(
+    self,
+    architectures: Sequence[Any],
+    keys: jax.Array,
+    learning_rates: np.ndarray | Sequence[float],
+    num_steps: int,
+    *,
+    splits: Sequence[str] = ('validation',),
+    durations: Sequence[float] | None = None,
+    stop: int | None = None,
+    keep: bool = False,
+  ) -> Trained:
+    """Trains and measures `N` children; see `types.Trainer`.
+
+    Another number of steps needs no new program.
+
+    Raises:
+      ValueError: there is no child; or children are of several architectures
+        and a block of them needs more memory than there is. Where there is one
+        architecture, that is the children's status.
+    """
+    rates = outcomes.check(architectures, keys, learning_rates)
+    return self._train_all(
+      Kept(architectures, keys, rates, num_steps, 0, ()),
+      outcomes.span(0, stop, num_steps),
+      splits,
+      durations,
+      keep,
+    )
+
+  def resume(
+    self,
+    kept: Kept,
+    *,
+    splits: Sequence[str] = ('validation',),
+    stop: int | None = None,
+    keep: bool = False,
+  ) -> Trained:
+    """Trains children on that were kept; see `types.Trainer`."""
+    outcomes.check(kept.architectures, kept.keys, kept.learning_rates)
+    span = outcomes.span(kept.num_trained, stop, kept.num_steps)
+    return self._train_all(kept, span, splits, None, keep)
+
+  def _train_all(self, children, span, splits, durations, keep) -> Trained:
+    """Trains children block by block, from the states that they have."""
+    num_children = len(children.keys)
+    programs = None
+    if self._assemble is not None:
+      programs = self._assemble(children.architectures)
+    try:
+      blocks = [
+        (rows, *self._train_block(children, programs, rows, span, splits, keep))
+        for rows in self._blocks(num_children, durations)
+      ]
+    except Exception as error:
+      # Where there is but one architecture, it is what does not fit.
+      if self._assemble is not None or not memory.is_exhausted(error):
+        raise
+      return outcomes.join([(range(num_children), None)], num_children)
+    places = np.concatenate([rows for rows, _, _ in blocks])
+    # Where a child stands more than once, its results are the same.
+    _, first = np.unique(places, return_index=True)
+    trained = outcomes.judge(
+      {
+        name: np.concatenate([metrics[name] for _, metrics, _ in blocks])[first]
+        for name in blocks[0][1]
+      }
+    )
+    if not keep:
+      return trained
+    states = [state for _, _, block in blocks for state in block]
+    kept = children._replace(
+      num_trained=span.stop, states=[states[place] for place in first]
+    )
+    return trained._replace(kept=kept)
+
+  def _blocks(self, num_children, durations) -> Iterator[np.ndarray]:
+    """Yields the rows of each block's children."""
+    order = np.arange(num_children)
+    if durations is not None:
+      order = np.argsort(-np.asarray(durations), kind='stable')
+    for start in range(0, num_children, self.block_size):
+      rows = np.arange(start, start + self.block_size)
+      rows = order[np.minimum(rows, num_children - 1)]
+      yield rows if durations is None else _share_out(rows, self.num_devices)
+
+  def _train_block(self, children, programs, rows, span, splits, keep):
+    """Returns metrics `[block_size]` and, where they are kept, all states."""
+    # An axis may stand for all arrays below it.
+    programs = _map_axes(
+      lambda axis, part: (
+        jax.tree.map(lambda leaf: leaf[rows], part) if axis == 0 else part
+      ),
+      self._program_axes,
+      programs,
+    )
+    given = children.keys[rows], children.learning_rates[rows]
+    if children.states:
+      states = _stack([children.states[row] for row in rows])
+    else:
+      if self._blank is None:
+        self._blank = jax.eval_shape(self._init, programs, *given)
+      states = outcomes.blank(self._blank)
+    states, metrics = self._call(
+      self._train,
+      self._train_data,
+      programs,
+      states,
+      *given,
+      Span(*map(np.int32, span)),
+    )
+    metrics = _to_numpy(metrics)
+    for split in splits:
+      measured = self._call(
+        self._measure, self._splits[split], programs, states
+      )
+      metrics |= {
+        f'{split}_{name}': values
+        for name, values in _to_numpy(measured).items()
+      }
+    return metrics, _unstack(states, len(rows)) if keep else []
+
+  def _shard(self, function, axes, donated=()):
+    specs = _map_axes(
+      lambda axis: PartitionSpec(_CHILDREN) if axis == 0 else PartitionSpec(),
+      axes,
+    )
+    return jax.jit(
+      jax.shard_map(
+        self._map(function, axes),
+        mesh=self._mesh,
+        in_specs=specs,
+        out_specs=PartitionSpec(_CHILDREN),
+        # The check of varying axes refuses loops whose state starts equal on
+        # all shards and ends different.
+        check_vma=False,
+      ),
+      in_shardings=jax.tree.map(
+        lambda spec: NamedSharding(self._mesh, spec), specs
+      ),
+      donate_argnums=donated,
+    )
+
+  def _call(self, function, *arguments):
+    """Compiles if it must, runs, and waits."""
+    # A measure has a program for each shape of a split.
+    key = function, *shapes_of(arguments[0])
+    if key not in self._compiled:
+      started = time.perf_counter()
+      program = function.lower(*arguments).compile(self._compiler_options)
+      memory.check(
+        program,
+        list(self._mesh.devices.flat),
+        f'A block of {self.block_size} children on {self.num_devices} devices',
+        'make the block or the children smaller',
+      )
+      self._compiled[key] = program
+      self.compile_seconds += time.perf_counter() - started
+    started = time.perf_counter()
+    result = jax.block_until_ready(self._compiled[key](*arguments))
+    self.run_seconds += time.perf_counter() - started
+    return result
+
+
+def shapes_of(data: Any) -> tuple[Any, ...]:
+  """Returns what decides which program data goes to, hashable."""
+  leaves, structure = jax.tree.flatten(data)
+  return (structure, *((leaf.shape, leaf.dtype) for leaf in leaves))
+
+
+def _loop(function, axes):
+  """Maps as `jax.vmap` does, but runs one child after another."""
+
+  def run(*arguments):
+    def choose(axis, argument, row):
+      return row if axis == 0 else argument
+
+    mapped = _map_axes(
+      lambda axis, argument: choose(axis, None, argument), axes, arguments
+    )
+    return lax.map(
+      lambda rows: function(*_map_axes(choose, axes, arguments, rows)), mapped
+    )
+
+  return run
+
+
+_MAPPINGS: Mapping[str, Callable[..., Any]] = {
+  'vmap': jax.vmap,
+  'loop': _loop,
+}
+
+
+def _share_out(rows: np.ndarray, num_devices: int) -> np.ndarray:
+  """Orders a block, costliest first, so that its equal parts cost the same."""
+  turns = rows.reshape(-1, num_devices).copy()
+  turns[1::2] = turns[1::2, ::-1]
+  return turns.T.reshape(-1)
+
+
+def _map_axes(function, axes, *trees):
+  return jax.tree.map(function, axes, *trees, is_leaf=lambda axis: axis is None)
+
+
+def _to_numpy(metrics: Mapping[str, jax.Array]) -> dict[str, np.ndarray]:
+  return {name: np.asarray(values) for name, values in metrics.items()}
+
+
+def _unstack(states: Any, count: int) -> list[Any]:
+  """Returns the state of each child of a block, in the memory of the host."""
+  states = jax.device_get(states)
+  return [jax.tree.map(lambda leaf: leaf[row], states) for row in range(count)]  # noqa: B023  # Called at once.
+
+
+def _stack(states: Sequence[Any]) -> Any:
+  def stack(*leaves):
+    # Keys have no form in numpy.
+    is_key = jax.dtypes.issubdtype(leaves[0].dtype, jax.dtypes.prng_key)
+    return jnp.stack(leaves) if is_key else np.stack(leaves)
+
+  return jax.tree.map(stack, *states)

@@ -1,0 +1,114 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Who trains children that are Flax modules of a user's own.
+
+trainer = flax_modules.FlaxTrainer(
+lambda architecture: MyModule(width=architecture['width']),
+{'train': (x, y), 'validation': (x2, y2), 'report': (x3, y3)},
+loss=optax.softmax_cross_entropy_with_integer_labels,
+metrics={'accuracy': lambda outputs, y: outputs.argmax(-1) == y},
+)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+from flax import linen as nn
+import jax
+import numpy as np
+import optax
+
+from jaxnas.trainers import blocks, groups
+from jaxnas.training import flax_module
+from jaxnas.types import Trainer
+
+
+class FlaxTrainer(groups.GroupTrainer):
+  """Trains Flax modules on arrays, those of one shape in one call.
+
+  Children whose modules are made of the same are trained side by side by one
+  compiled program, whatever their keys, learning rates and, if the module takes
+  one, programs; other modules have programs of their own.
+  """
+
+  def __init__(
+    self,
+    make_module: Callable[[Any], nn.Module],
+    data: Mapping[str, tuple[Any, Any]],
+    loss: flax_module.Score,
+    metrics: Mapping[str, flax_module.Score],
+    *,
+    optimizer: flax_module.Optimizer = optax.adam,
+    batch_size: int = 32,
+    shape_of: Callable[[Any], Hashable] | None = None,
+    program_of: Callable[[Any], Any] | None = None,
+    block_size: int | None = None,
+    num_devices: int | None = None,
+  ):
+    """Makes a trainer; nothing is compiled yet.
+
+    Args:
+      make_module: `shape -> module`; see `flax_module.make_task` for how it is
+        called.
+      data: inputs and targets of each split by name, `'train'`, `'validation'`,
+        and for retraining `'report'`.
+      loss: `(outputs, targets) -> [B]`, or its mean.
+      metrics: by name, `(outputs, targets) -> [B]`.
+      optimizer: makes one for a learning rate.
+      batch_size: examples of a step.
+      shape_of: `architecture -> shape`, what of it the module is made of;
+        hashable. The whole architecture by default.
+      program_of: `architecture -> program`, what of it the module gets as
+        `program=...`: a pytree of numbers or arrays, alike for all children of
+        a shape. None by default.
+      block_size: how many children share a call; by the device by default.
+      num_devices: how many local devices to use; all by default.
+
+    Raises:
+      ValueError: an argument is out of range.
+    """
+    devices = blocks.choose_devices(num_devices)
+    self._make_module, self._program_of = make_module, program_of
+    self._inputs = jax.tree.map(
+      lambda x: x[:1], dict(data).get('train', ((),))[0]
+    )
+    block_size = block_size or blocks.default_block_size(len(devices))
+
+    def make_trainer(shape: Any) -> Trainer:
+      task = flax_module.make_task(
+        make_module(shape),
+        data,
+        loss,
+        metrics,
+        optimizer=optimizer,
+        batch_size=batch_size,
+        assemble=None if program_of is None else self._assemble,
+      )
+      return blocks.BlockTrainer(task, block_size, len(devices))
+
+    super().__init__(
+      make_trainer,
+      shape_of or _whole,
+      block_size,
+      len(devices),
+    )
+
+  def num_params(self, architecture: Any) -> int:
+    """Returns how many parameters a child has."""
+    return flax_module.num_params(
+      self._make_module(self._shape_of(architecture)),
+      self._inputs,
+      None if self._program_of is None else self._program_of(architecture),
+    )
+
+  def _assemble(self, architectures: Sequence[Any]) -> Any:
+    assert self._program_of is not None
+    programs = [self._program_of(each) for each in architectures]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *programs)
+
+
+def _whole(architecture: Any) -> Any:
+  return architecture

@@ -1,0 +1,301 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The task of training a Flax module on arrays of any shape.
+
+    task = flax_module.make_task(
+      MyModule(width=64),
+      {'train': (x, y), 'validation': (x2, y2), 'report': (x3, y3)},
+      optax.softmax_cross_entropy_with_integer_labels,
+      {'accuracy': lambda outputs, labels: outputs.argmax(-1) == labels},
+    )
+
+Letters: `B` examples in a batch, `n` examples in a split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import inspect
+from typing import Any, NamedTuple
+
+from flax import linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxnas.training import epochs, guard
+from jaxnas.types import Span, Task
+
+Score = Callable[[Any, Any], jax.Array]
+"""`(outputs, targets) -> [B]`: what each example of a batch is worth."""
+
+Optimizer = Callable[[jax.typing.ArrayLike], optax.GradientTransformation]
+"""`learning_rate -> optimizer`, as `optax.adam`; the rate may be traced."""
+
+
+class State(NamedTuple):
+  """A child in training.
+
+  Attributes:
+    variables: the module's collections; `'params'` is what is trained.
+    opt_state: the optimiser's state.
+    is_alive: false from the first loss or gradient on that is not finite; all
+      else stays as it was then. `bool[]`.
+    num_trained: steps taken while alive, `int32[]`.
+    loss: of the last of these steps; NaN before the first.
+  """
+
+  variables: Any
+  opt_state: Any
+  is_alive: jax.Array
+  num_trained: jax.Array
+  loss: jax.Array
+
+
+class Split(NamedTuple):
+  """A split cut into batches, padded so that all splits have one shape.
+
+  Attributes:
+    inputs: `[batches, B, ...]`.
+    targets: likewise.
+    weights: 1 for an example, 0 for padding, `float32[batches, B]`.
+  """
+
+  inputs: Any
+  targets: Any
+  weights: jax.Array
+
+
+def make_task(
+  module: nn.Module,
+  data: Mapping[str, tuple[Any, Any]],
+  loss: Score,
+  metrics: Mapping[str, Score],
+  *,
+  optimizer: Optimizer = optax.adam,
+  batch_size: int = 32,
+  assemble: Callable[[Sequence[Any]], Any] | None = None,
+  program_axes: Any = 0,
+) -> Task:
+  """Makes the task of training a Flax module by gradient descent.
+
+  The module is called with a batch of inputs; with `train=True` or `False` if
+  its `__call__` has an argument of that name; and with `program=...` if there
+  are programs. In training it has the random stream `'dropout'`, and may change
+  its other collections, as `'batch_stats'`.
+
+  Args:
+    module: the child.
+    data: inputs and targets of each split by name, `'train'` and what children
+      are measured on, as `'validation'` and `'report'`. Each is a pytree of
+      arrays whose leading axis counts the examples.
+    loss: `(outputs, targets) -> [B]`, or its mean.
+    metrics: by name, `(outputs, targets) -> [B]`; averaged over a split's
+      examples.
+    optimizer: makes one for a learning rate.
+    batch_size: `B`; an epoch has as many whole batches as fit.
+    assemble: makes a batch of programs of architectures, where children of this
+      module differ in numbers that are data; none by default.
+    program_axes: the axes of such a batch.
+
+  Returns:
+    A task that measures the metrics and the `loss`, and tells of the training
+    `train_loss`, the last batch's, `num_trained` and `is_alive`.
+
+  Raises:
+    ValueError: a split is missing or empty, its arrays differ in length, or
+      there are fewer examples to train on than a batch has.
+  """
+  sizes = _check_data(data, metrics, batch_size)
+  train_inputs, train_targets = jax.tree.map(jnp.asarray, data['train'])
+  example = jax.tree.map(lambda x: x[:batch_size], train_inputs)
+  has_train = 'train' in inspect.signature(type(module).__call__).parameters
+
+  def settings(program, is_training):
+    named = {'train': is_training} if has_train else {}
+    return named if assemble is None else {**named, 'program': program}
+
+  def init(program, key, learning_rate):
+    params_key, dropout_key = jax.random.split(jax.random.fold_in(key, 0))
+    variables = module.init(
+      {'params': params_key, 'dropout': dropout_key},
+      example,
+      **settings(program, False),
+    )
+    return State(
+      variables=variables,
+      opt_state=optimizer(learning_rate).init(variables['params']),
+      is_alive=jnp.array(True),
+      num_trained=jnp.array(0, jnp.int32),
+      loss=jnp.array(jnp.nan, jnp.float32),
+    )
+
+  def train(data, program, state, key, learning_rate, span: Span):
+    order_key, dropout_key = jax.random.split(jax.random.fold_in(key, 1))
+
+    def step(index, rows, state):
+      inputs, targets = jax.tree.map(lambda x: x[rows], data)
+      *others, params = _split(state.variables)
+
+      def mean_loss(params):
+        outputs, changed = module.apply(
+          {'params': params, **others[0]},
+          inputs,
+          **settings(program, True),
+          rngs={'dropout': jax.random.fold_in(dropout_key, index)},
+          mutable=list(others[0]),
+        )
+        return jnp.mean(loss(outputs, targets)), changed
+
+      (value, changed), grads = jax.value_and_grad(mean_loss, has_aux=True)(
+        params
+      )
+      is_alive = state.is_alive & guard.is_finite(value, grads)
+      updates, opt_state = optimizer(learning_rate).update(
+        grads, state.opt_state, params
+      )
+      new = (
+        {
+          **others[0],
+          **changed,
+          'params': optax.apply_updates(params, updates),
+        },
+        opt_state,
+        value.astype(jnp.float32),
+      )
+      old = state.variables, state.opt_state, state.loss
+      variables, opt_state, value = guard.keep(is_alive, new, old)
+      return State(
+        variables, opt_state, is_alive, state.num_trained + is_alive, value
+      )
+
+    return epochs.run(
+      step,
+      state,
+      order_key,
+      sizes['train'],
+      batch_size,
+      span.start,
+      span.stop,
+    )
+
+  def measure(split, program, state):
+    scores = {'loss': loss, **metrics}
+
+    def add(totals, batch):
+      outputs = module.apply(
+        state.variables, batch.inputs, **settings(program, False)
+      )
+      return {
+        name: totals[name]
+        + jnp.sum(_each(score, outputs, batch) * batch.weights)
+        for name, score in scores.items()
+      }, None
+
+    totals, _ = lax.scan(add, dict.fromkeys(scores, jnp.zeros(())), split)
+    count = split.weights.sum()
+    return {name: total / count for name, total in totals.items()}
+
+  largest = max(size for name, size in sizes.items() if name != 'train')
+  return Task(
+    init=init,
+    train=train,
+    train_metrics=_train_metrics,
+    measure=measure,
+    train_data=(train_inputs, train_targets),
+    splits={
+      name: _cut(split, sizes[name], largest, batch_size)
+      for name, split in data.items()
+      if name != 'train'
+    },
+    assemble=assemble,
+    program_axes=program_axes if assemble is not None else None,
+  )
+
+
+def num_params(module: nn.Module, inputs: Any, program: Any = None) -> int:
+  """Returns how many parameters a module has.
+
+  Args:
+    module: the child.
+    inputs: a batch of its inputs.
+    program: its program, if it has one.
+  """
+  has_train = 'train' in inspect.signature(type(module).__call__).parameters
+  named: dict[str, Any] = {'train': False} if has_train else {}
+  if program is not None:
+    named['program'] = program
+  keys = {'params': jax.random.key(0), 'dropout': jax.random.key(0)}
+  shapes = jax.eval_shape(lambda x: module.init(keys, x, **named), inputs)
+  return sum(leaf.size for leaf in jax.tree.leaves(shapes['params']))
+
+
+def _train_metrics(state: State) -> dict[str, jax.Array]:
+  return {
+    'train_loss': state.loss,
+    'num_trained': state.num_trained,
+    'is_alive': state.is_alive,
+  }
+
+
+def _split(variables):
+  """Returns the collections that are not trained, and the parameters."""
+  others = {name: x for name, x in variables.items() if name != 'params'}
+  return others, variables['params']
+
+
+def _each(score: Score, outputs: Any, batch: Split) -> jax.Array:
+  """Returns the score of each example, `[B]`; a mean stands for all."""
+  values = jnp.asarray(score(outputs, batch.targets), jnp.float32)
+  if values.ndim > 1:
+    raise ValueError(
+      'A loss or metric returns one number for each example, got the shape '
+      f'{values.shape}.'
+    )
+  return jnp.broadcast_to(values, batch.weights.shape)
+
+
+def _check_data(data, metrics, batch_size) -> dict[str, int]:
+  """Returns how many examples each split has."""
+  if 'train' not in data or len(data) < 2:
+    raise ValueError(
+      "The data needs 'train' and what children are measured on, as "
+      f"'validation'; got {', '.join(data) or 'nothing'}."
+    )
+  if 'loss' in metrics:
+    raise ValueError("The metric 'loss' is there already; take another name.")
+  sizes = {}
+  for name, split in data.items():
+    lengths = {len(leaf) for leaf in jax.tree.leaves(split)}
+    if len(lengths) != 1:
+      raise ValueError(
+        f'The arrays of {name!r} must have as many examples, one at least; got '
+        f'{", ".join(map(str, sorted(lengths))) or "no array"}.'
+      )
+    (sizes[name],) = lengths
+    if not sizes[name]:
+      raise ValueError(f'There are no examples in {name!r}.')
+  if not 1 <= batch_size <= sizes['train']:
+    raise ValueError(
+      f'batch_size must be from 1 to {sizes["train"]}, the examples to train '
+      f'on; got {batch_size}.'
+    )
+  return sizes
+
+
+def _cut(split, size: int, largest: int, batch_size: int) -> Split:
+  """Pads a split to the size of the largest, and on to whole batches."""
+  total = -(-largest // batch_size) * batch_size
+
+  def cut(values):
+    values = jnp.asarray(values)
+    # Repeats of the last example, for any module can read them.
+    rows = np.minimum(np.arange(total), size - 1)
+    return values[rows].reshape(-1, batch_size, *values.shape[1:])
+
+  inputs, targets = jax.tree.map(cut, split)
+  weights = (np.arange(total) < size).astype(np.float32)
+  return Split(inputs, targets, jnp.asarray(weights.reshape(-1, batch_size)))

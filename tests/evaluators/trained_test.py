@@ -1,0 +1,110 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import numpy as np
+import pytest
+
+from jaxnas import rewards
+from jaxnas.evaluators import trained as evaluators
+from jaxnas.types import Reward, Status, Trained
+
+OK, DIVERGED, FULL = Status.OK, Status.DIVERGED, Status.OUT_OF_MEMORY
+
+
+def judge(values, status=None, floor=0.0):
+  values = np.array(values, np.float32)
+  status = np.zeros(len(values)) if status is None else status
+  return evaluators.judge(
+    range(len(values)),
+    Trained({'value': values}, np.array(status, np.int32)),
+    Reward(lambda architectures, metrics: metrics['value'], floor),
+  )
+
+
+def test_a_reward_that_is_not_finite_is_a_failure_and_a_low_one_is_none():
+  values = [0.5, np.nan, np.inf, -np.inf, 0.0, -1.0, 0.125]
+  evaluation = judge(values)
+  np.testing.assert_array_equal(evaluation.rewards, [0.5, 0, 0, 0, 0, 0, 0.125])
+  assert evaluation.status.tolist() == [
+    OK, DIVERGED, DIVERGED, DIVERGED, OK, OK, OK
+  ]  # fmt: skip
+  assert evaluation.rewards.dtype == np.float32
+  assert evaluation.status.dtype == np.int32
+  # What was measured is kept as it is.
+  np.testing.assert_array_equal(evaluation.metrics['value'], values)
+  assert set(evaluation.metrics) == {'value'}
+
+
+def test_a_child_that_failed_gets_the_floor_whatever_it_measures():
+  evaluation = judge([0.5, 0.25, 9.0], [DIVERGED, OK, FULL], floor=-2.0)
+  assert evaluation.rewards.tolist() == [-2.0, 0.25, -2.0]
+  assert evaluation.status.tolist() == [DIVERGED, OK, FULL]
+
+
+def test_no_failure_is_worth_more_than_a_child(caplog):
+  with caplog.at_level('WARNING', logger='absl'):
+    evaluation = judge([-1.0, -2.0, -3.0, np.nan], floor=-2.0)
+  assert evaluation.rewards.tolist() == [-1.0, -2.0, -2.0, -2.0]
+  assert evaluation.status.tolist() == [OK, OK, OK, DIVERGED]
+  assert '1 of 4 rewards, the lowest -3, are below the floor' in caplog.text
+  assert 'the reward, -2' in caplog.text
+
+
+@pytest.mark.parametrize('floor', [np.nan, -np.inf, -1e300])
+def test_a_floor_that_is_not_finite_is_refused(floor):
+  with pytest.raises(ValueError, match='must be finite as a float32, got'):
+    Reward(lambda architectures, metrics: metrics['value'], floor)
+
+
+def test_perplexities_that_are_not_numbers_are_judged_in_silence(recwarn):
+  perplexities = np.array([0.0, np.inf, np.nan], np.float32)
+  evaluation = evaluators.judge(
+    range(3),
+    Trained({'validation_perplexity': perplexities}, np.zeros(3, np.int32)),
+    rewards.make_perplexity_reward(),
+  )
+  assert evaluation.status.tolist() == [DIVERGED] * 3
+  assert evaluation.rewards.tolist() == [0, 0, 0]
+  assert not recwarn.list
+
+
+def test_where_no_child_was_trained_no_measure_is_asked_for():
+  evaluation = evaluators.judge(
+    range(2),
+    Trained({}, np.full(2, FULL, np.int32), ('too large', 'too large')),
+    Reward(lambda architectures, metrics: metrics['value'], -1.0),
+  )
+  assert evaluation.rewards.tolist() == [-1, -1]
+  assert evaluation.status.tolist() == [FULL] * 2
+  assert evaluation.reasons == ('too large', 'too large')
+
+
+def test_a_reward_sees_architectures_and_costs():
+  trained = evaluators.add_costs(
+    Trained({'value': np.array([1.0, 1.0])}, np.zeros(2, np.int32)),
+    ['small', 'very large'],
+    {'size': len},
+  )
+  assert trained.metrics['size'].tolist() == [5, 10]
+  evaluation = evaluators.judge(
+    ['small', 'very large'],
+    trained,
+    Reward(
+      lambda architectures, metrics: (
+        metrics['value'] / metrics['size']
+        + [each.startswith('very') for each in architectures]
+      )
+    ),
+  )
+  np.testing.assert_allclose(evaluation.rewards, [0.2, 1.1])
+  with pytest.raises(ValueError, match="both called 'value'"):
+    evaluators.add_costs(trained, ['a', 'b'], {'value': len})
+
+
+def test_a_reward_of_another_shape_is_refused():
+  with pytest.raises(ValueError, match='one number for each of 2 children'):
+    evaluators.judge(
+      range(2),
+      Trained({}, np.zeros(2, np.int32)),
+      Reward(lambda architectures, metrics: np.zeros((2, 3))),
+    )
