@@ -80,10 +80,9 @@ class ConvLayer:
   def __post_init__(self):
     for name in ('height', 'width', 'filters', 'stride_height', 'stride_width'):
       value = getattr(self, name)
-      most = MAX_FILTERS if name == 'filters' else MAX_SIZE
-      if type(value) is not int or not 1 <= value <= most:
+      if type(value) is not int or value < 1:
         raise ValueError(
-          f'{name} of a layer must be an integer from 1 to {most}, got '
+          f'{name} of a layer must be an integer from 1 on, got '
           f'{reprlib.repr(value)}.'
         )
     for name in ('height', 'width'):
@@ -267,6 +266,8 @@ class ConvNet:
       layers.append(
         ConvLayer(**(dict(layer) | {'inputs': tuple(layer['inputs'])}))
       )
+    for number, layer in enumerate(layers):
+      _check_sizes(number, layer)
     net = cls(tuple(layers), fields['merge'], tuple(fields['pool_after']))
     # Of a grey image and two classes: the least that it can have.
     if (num_params := net.num_params(1, 2)) > MAX_PARAMS:
@@ -411,6 +412,17 @@ def check_num_layers(num_layers: int) -> None:
       f'A network may have {MAX_LAYERS} layers, beyond which it takes minutes '
       f'to compile; got {num_layers}.'
     )
+
+
+def _check_sizes(number: int, layer: ConvLayer) -> None:
+  """Checks what a layer in a file asks for."""
+  for name in ('height', 'width', 'filters', 'stride_height', 'stride_width'):
+    value = getattr(layer, name)
+    most = MAX_FILTERS if name == 'filters' else MAX_SIZE
+    if value > most:
+      raise ValueError(
+        f'{name} of layer {number} may be {most} in a file, got {value}.'
+      )
 
 
 def _layers_of(

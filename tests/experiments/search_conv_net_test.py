@@ -497,7 +497,7 @@ def test_other_data_is_refused(finished, data_file, tmp_path):
   shutil.copytree(finished, folder)
   manifest = json.loads((folder / 'manifest.json').read_text())
   (folder / 'manifest.json').write_text(
-    json.dumps(manifest | {'data_hash': 'another'})
+    json.dumps(manifest | {'data_hash': 'another', 'seen_hash': 'another'})
   )
   with pytest.raises(ValueError, match='other data, of hash another; now'):
     search_conv_net.run(small(data_file), str(folder))

@@ -134,9 +134,9 @@ def grown_cell(base):
   ('kind', 'fields', 'message'),
   [
     ('recurrent_cell', grown_cell(2**20), 'may be 256, got 1048576'),
-    ('conv_net', grown_net(filters=10**12), 'from 1 to 16384, got 1000'),
-    ('conv_net', grown_net(height=10**9 + 1), 'height .* to 255, got 10'),
-    ('conv_net', grown_net(stride_width=10**9), 'stride_width of a layer'),
+    ('conv_net', grown_net(filters=10**12), 'may be 16384 in a file, got 10'),
+    ('conv_net', grown_net(height=10**9 + 1), 'height of .* be 255 in'),
+    ('conv_net', grown_net(stride_width=10**9), 'stride_width of layer 1'),
     (
       'conv_net',
       grown_net() | {'layers': 1500 * grown_net(inputs=[])['layers'][:1]},
