@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from jaxnas.types import Reward
@@ -31,7 +33,7 @@ def make_perplexity_reward(
 
   def reward(architectures, metrics):
     del architectures
-    perplexity = np.asarray(metrics[metric], np.float64)
+    perplexity = np.asarray(_measured(metrics, metric), np.float64)
     # An infinite one is a failure, and not merely worth nothing.
     return np.where(np.isfinite(perplexity), scale / perplexity**2, np.nan)
 
@@ -60,6 +62,16 @@ def make_accuracy_reward(
 
   def reward(architectures, metrics):
     del architectures
-    return np.power(metrics[metric], power, dtype=np.float64)
+    accuracy = _measured(metrics, metric)
+    return np.power(accuracy, power, dtype=np.float64)
 
   return Reward(reward)
+
+
+def _measured(metrics: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+  if name not in metrics:
+    raise ValueError(
+      f'The reward is of the metric {name!r}, which children do not have; they '
+      f'have {", ".join(sorted(metrics)) or "none"}.'
+    )
+  return metrics[name]

@@ -52,3 +52,14 @@ def test_the_accuracy_reward_is_the_papers():
 def test_the_power_must_be_positive(power):
   with pytest.raises(ValueError, match=f'must be positive, got {power}'):
     rewards.make_accuracy_reward(power)
+
+
+@pytest.mark.parametrize(
+  'make', [rewards.make_perplexity_reward, rewards.make_accuracy_reward]
+)
+def test_a_metric_that_children_do_not_have_is_told(make):
+  reward = make(metric='validation_loss')
+  with pytest.raises(
+    ValueError, match=r"'validation_loss', .*; they have steps"
+  ):
+    reward.function((), {'steps': np.ones(3)})

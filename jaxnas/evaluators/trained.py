@@ -108,9 +108,7 @@ def judge(
   # Where no child was trained there may be no measures.
   if (status == Status.OK).any():
     with np.errstate(all='ignore'):
-      rewards = np.asarray(
-        reward.function(architectures, trained.metrics), np.float32
-      )
+      rewards = _to_float32(reward.function(architectures, trained.metrics))
   if rewards.shape != status.shape:
     raise ValueError(
       f'The reward must return one number for each of {len(status)} children, '
@@ -134,3 +132,13 @@ def judge(
     status=status,
     reasons=trained.reasons,
   )
+
+
+def _to_float32(rewards: Any) -> np.ndarray:
+  try:
+    return np.asarray(rewards, np.float32)
+  except OverflowError:  # An integer of more digits than a float can have.
+    bound = float(np.finfo(np.float32).max)
+    return np.array(
+      [np.nan if abs(each) > bound else each for each in rewards], np.float32
+    )

@@ -111,15 +111,12 @@ class BlockTrainer:
     self._train_data = jax.device_put(task.train_data, everywhere)
     self._splits = jax.device_put(dict(task.splits), everywhere)
 
-    def measure(split, program, state):
-      return dict(task.measure(split, program, state))
-
     self._init = jax.vmap(task.init, (axes, 0, 0))
     self._blank: Any = None
     self._train = self._shard(
       outcomes.train_from(task), (None, axes, 0, 0, 0, None), donated=(2,)
     )
-    self._measure = self._shard(measure, (None, axes, 0))
+    self._measure = self._shard(outcomes.measure_of(task), (None, axes, 0))
     self._compiled: dict[Any, Callable[..., Any]] = {}
 
   def run(
@@ -235,9 +232,8 @@ class BlockTrainer:
     )
     metrics = _to_numpy(metrics)
     for split in splits:
-      measured = self._call(
-        self._measure, self._splits[split], programs, states
-      )
+      data = outcomes.split_of(self._splits, split)
+      measured = self._call(self._measure, data, programs, states)
       metrics |= {
         f'{split}_{name}': values
         for name, values in _to_numpy(measured).items()

@@ -224,8 +224,10 @@ class CompiledTrainer:
         )
         state, metrics = train.out_info
 
+        measure_of = outcomes.measure_of(task)
+
         def measure(split, state):
-          return dict(task.measure(split, None, state))
+          return measure_of(split, None, state)
 
         kinds = {blocks.shapes_of(split): split for split in splits.values()}
         measures = {
@@ -295,7 +297,7 @@ class CompiledTrainer:
       )
       metrics = dict(metrics)
       for split in job.splits:
-        data = programs.splits[split]
+        data = outcomes.split_of(programs.splits, split)
         measure = programs.measures[blocks.shapes_of(data)]
         measured = measure(data, state)
         metrics |= {f'{split}_{name}': x for name, x in measured.items()}

@@ -71,7 +71,7 @@ def train_from(task: Task) -> Callable[..., tuple[Any, dict[str, jax.Array]]]:
   Returns:
     A function that returns the state after the span, and the metrics of the
     training; it raises `ValueError` where the task does not tell which children
-    are alive.
+    are alive, or a metric is no scalar.
   """
 
   def train(data, program, state, key, learning_rate, span):
@@ -81,7 +81,7 @@ def train_from(task: Task) -> Callable[..., tuple[Any, dict[str, jax.Array]]]:
       lambda: task.init(program, key, learning_rate),
     )
     state = task.train(data, program, state, key, learning_rate, span)
-    metrics = dict(task.train_metrics(state))
+    metrics = _scalars(task.train_metrics(state))
     if 'is_alive' not in metrics:
       raise ValueError(
         "The task's train_metrics must have 'is_alive' among them, false where "
@@ -90,6 +90,33 @@ def train_from(task: Task) -> Callable[..., tuple[Any, dict[str, jax.Array]]]:
     return state, metrics
 
   return train
+
+
+def measure_of(task: Task) -> Callable[..., dict[str, jax.Array]]:
+  """Returns `(split, program, state) -> metrics`; raises as `train_from`."""
+  return lambda split, program, state: _scalars(
+    task.measure(split, program, state)
+  )
+
+
+def split_of(splits: Mapping[str, Any], name: str) -> Any:
+  """Returns a split by its name; raises `ValueError` where there is none."""
+  if name not in splits:
+    raise ValueError(
+      f'The task has no split {name!r} to measure on; it has '
+      f'{", ".join(sorted(splits)) or "none"}.'
+    )
+  return splits[name]
+
+
+def _scalars(metrics: Mapping[str, Any]) -> dict[str, jax.Array]:
+  for name, value in metrics.items():
+    if jnp.shape(value):
+      raise ValueError(
+        f'The metric {name!r} of a child must be a scalar, got the shape '
+        f'{jnp.shape(value)}.'
+      )
+  return dict(metrics)
 
 
 def blank(state: Any) -> Any:

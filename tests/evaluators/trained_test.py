@@ -108,3 +108,13 @@ def test_a_reward_of_another_shape_is_refused():
       Trained({}, np.zeros(2, np.int32)),
       Reward(lambda architectures, metrics: np.zeros((2, 3))),
     )
+
+
+def test_a_reward_of_400_digits_is_a_failure():
+  evaluation = evaluators.judge(
+    'abc',
+    Trained({}, np.zeros(3, np.int32)),
+    Reward(lambda architectures, metrics: [1, 10**400, -(10**400)], -1.0),
+  )
+  assert evaluation.rewards.tolist() == [1, -1, -1]
+  assert evaluation.status.tolist() == [OK, DIVERGED, DIVERGED]

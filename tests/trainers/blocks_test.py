@@ -392,6 +392,22 @@ def test_children_that_do_not_go_together_are_refused():
     blocks.BlockTrainer(silent, 2).run([None], KEYS[:1], [0.1], 3)
 
 
+def test_a_split_or_a_metric_that_can_not_be_is_told():
+  task = make_toy()
+  one = [None], KEYS[:1], [0.1], 3
+  with pytest.raises(ValueError, match=r"no split 'report' to .* validation"):
+    blocks.BlockTrainer(task, 2).run(*one, splits=('report',))
+  with pytest.raises(ValueError, match=r"no split 'report' to .* validation"):
+    compiled.CompiledTrainer(lambda _: task, 1).run(*one, splits=('report',))
+  many = task._replace(measure=lambda *_: {'losses': jnp.ones(3)})
+  for trainer in (
+    blocks.BlockTrainer(many, 2),
+    compiled.CompiledTrainer(lambda _: many, 1),
+  ):
+    with pytest.raises(ValueError, match=r"'losses' of a child .* \(3,\)"):
+      trainer.run(*one)
+
+
 def test_splits_may_have_different_sizes():
   splits = {'validation': np.arange(3.0), 'report': np.arange(5.0)}
   task = Task(
