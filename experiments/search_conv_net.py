@@ -31,6 +31,7 @@ from experiments import (
   launch,
   search_settings,
 )
+from jaxnas import contestants as contestants_lib
 from jaxnas import retraining as retraining_lib
 from jaxnas import rewards, statistics
 from jaxnas import search as search_lib
@@ -522,7 +523,7 @@ class _Field:
     total = config.num_layers * max(config.filters)
     if num_params is not None:
       # A filter has more than one parameter, so there are not more of them.
-      total = config.num_layers + retraining_lib.equal_features(
+      total = config.num_layers + contestants_lib.equal_features(
         count, num_params, max_features=num_params
       )
     return self._contestant(make(total), label=label, group=label)
@@ -531,7 +532,7 @@ class _Field:
     dataset = self._makers.dataset
     if label not in self.trainers:
       self.trainers[label] = self._makers.make_baseline(net)
-    return retraining_lib.Contestant(
+    return contestants_lib.Contestant(
       label=label,
       trainer=label,
       num_params=net.num_params(dataset.image_shape[2], dataset.num_classes),

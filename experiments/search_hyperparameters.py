@@ -30,6 +30,7 @@ import jax
 import numpy as np
 
 from experiments import bounds, image_tasks, launch, search_settings
+from jaxnas import contestants as contestants_lib
 from jaxnas import retraining as retraining_lib
 from jaxnas import rewards, statistics
 from jaxnas import search as search_lib
@@ -414,7 +415,7 @@ class _Field:
     )
 
   def _contestant(self, values, **fields):
-    return retraining_lib.Contestant(
+    return contestants_lib.Contestant(
       trainer='perceptron',
       num_params=self._children.num_params(values),
       architecture=spaces.Hyperparameters.from_json(values),

@@ -23,6 +23,7 @@ import jax
 import numpy as np
 
 from experiments import bounds, launch, search_settings, text_tasks
+from jaxnas import contestants as contestants_lib
 from jaxnas import retraining as retraining_lib
 from jaxnas import rewards, statistics
 from jaxnas import search as search_lib
@@ -314,7 +315,7 @@ class _Field:
 
   def _add_baseline(self, name, make_cell, num_jobs):
     """Adds a trainer of its own for a cell outside the space."""
-    features = retraining_lib.equal_features(
+    features = contestants_lib.equal_features(
       functools.partial(self._count, make_cell), self._num_params
     )
     num_devices = self.trainers['space'].num_devices
@@ -325,7 +326,7 @@ class _Field:
       num_devices,
     )
     num_params = self._count(make_cell, features)
-    return retraining_lib.Contestant(name, name, name, num_params, features)
+    return contestants_lib.Contestant(name, name, name, num_params, features)
 
   def _add_nascell(self, num_jobs):
     nascell = spaces.KNOWN_CELLS['nascell']
@@ -334,7 +335,7 @@ class _Field:
     except ValueError:
       make_cell = functools.partial(cells.GrammarCell, architecture=nascell)
       return self._add_baseline('NASCell', make_cell, num_jobs)
-    return retraining_lib.Contestant(
+    return contestants_lib.Contestant(
       label='NASCell',
       group='NASCell',
       trainer='space',
@@ -346,7 +347,7 @@ class _Field:
   def contestants(self, trials):
     """Returns the known cells, and the best of each search."""
     found = [
-      retraining_lib.Contestant(
+      contestants_lib.Contestant(
         trainer='space',
         features=self._recipe.features,
         num_params=self._num_params,

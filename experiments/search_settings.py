@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from experiments import bounds, launch, strategy_settings
-from jaxnas import retraining
+from jaxnas import contestants as contestants_lib
 from jaxnas import search as search_lib
 from jaxnas.records import trial_log
 from jaxnas.strategies import fixed
@@ -219,11 +219,11 @@ def winners(
     canonical: makes the tokens of equal architectures equal.
 
   Yields:
-    What the trial decides of a `retraining.Contestant`, and the trial.
+    What the trial decides of a `contestants.Contestant`, and the trial.
   """
   for name in reversed(config.strategies):
     for repeat in range(config.num_repeats):
-      for trial in retraining.top(
+      for trial in contestants_lib.top(
         trials, name, config.num_winners, canonical, repeat
       ):
         fields = {

@@ -16,7 +16,7 @@ data that no reward and no choice came from.
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import itertools
@@ -26,54 +26,18 @@ import zlib
 import jax
 import numpy as np
 
+from jaxnas import contestants as contestants_lib
 from jaxnas import search as search_lib
 from jaxnas import statistics
 from jaxnas.evaluators import trained as evaluators
 from jaxnas.records import trial_log, workdir
 from jaxnas.types import (
-  Architecture,
   Cost,
   Reward,
   Status,
   Trained,
   Trainer,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Contestant:
-  """An architecture that is retrained.
-
-  Attributes:
-    label: names the contestant in the log, as `'reinforce #12'`.
-    group: what it stands for in the comparison, as `'reinforce'`.
-    trainer: which trainer trains it.
-    num_params: how many parameters it has, where that is told.
-    features: its hidden units, where that is a choice of the comparison.
-    num_multiply_adds: of one example forward, where that is told.
-    architecture: what the trainer trains; `None` where it knows no other.
-    tokens: its tokens, if it comes from the search.
-    learning_rates: its own grid, where the learning rate is part of what was
-      found; that of the retraining by default.
-    repeat: which search of the group found it. Of one group and repeat one is
-      chosen.
-  """
-
-  label: str
-  group: str
-  trainer: str
-  num_params: int | None = None
-  features: int | None = None
-  num_multiply_adds: int | None = None
-  architecture: Architecture | None = None
-  tokens: tuple[int, ...] | None = None
-  learning_rates: tuple[float, ...] | None = None
-  repeat: int = 0
-
-  @property
-  def entry(self) -> tuple[str, int]:
-    """What it is one candidate of: a group, and a repeat of it."""
-    return self.group, self.repeat
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +58,7 @@ class Retraining:
     costs: of an architecture, by name; they stand among the metrics.
   """
 
-  contestants: tuple[Contestant, ...]
+  contestants: tuple[contestants_lib.Contestant, ...]
   trainers: Mapping[str, Trainer]
   learning_rates: tuple[float, ...]
   num_selection_seeds: int
@@ -124,7 +88,7 @@ class Retraining:
         f'{self.num_seeds}.'
       )
 
-  def grid(self, contestant: Contestant) -> tuple[float, ...]:
+  def grid(self, contestant: contestants_lib.Contestant) -> tuple[float, ...]:
     """Returns the learning rates at which a contestant is trained."""
     if contestant.learning_rates is None:
       return self.learning_rates
@@ -136,7 +100,7 @@ _SELECTION, _REPORT = 'selection', 'report'
 
 class _Job(NamedTuple):
   stage: str
-  contestant: Contestant
+  contestant: contestants_lib.Contestant
   learning_rate: float
   seed: int
 
@@ -150,36 +114,6 @@ class _Job(NamedTuple):
       self.learning_rate,
       self.seed,
     )
-
-
-def top(
-  trials: Sequence[trial_log.Trial],
-  arm: str,
-  count: int,
-  canonical: Callable[[np.ndarray], np.ndarray] = np.asarray,
-  repeat: int = 0,
-) -> list[trial_log.Trial]:
-  """Returns the best distinct trials of one search.
-
-  Args:
-    trials: the log.
-    arm: the arm's name.
-    count: how many at most; trials that failed are not among them.
-    canonical: makes the tokens of equal architectures equal.
-    repeat: which repeat of the arm.
-  """
-  best: dict[bytes, trial_log.Trial] = {}
-  candidates = [
-    trial
-    for trial in trials
-    if (trial.arm, trial.repeat) == (arm, repeat)
-    and trial.duplicate_of is None
-    and trial.status == 'ok'
-  ]
-  for trial in sorted(candidates, key=lambda trial: -trial.reward):
-    tokens = canonical(np.array(trial.tokens, np.int32))
-    best.setdefault(tokens.tobytes(), trial)
-  return list(best.values())[:count]
 
 
 def num_left(retraining: Retraining, log: trial_log.TrialLog) -> int:
@@ -229,7 +163,7 @@ class Result(NamedTuple):
     report: the report measure of each fresh training, likewise.
   """
 
-  contestant: Contestant
+  contestant: contestants_lib.Contestant
   learning_rate: float
   num_contestants: int
   selection: np.ndarray
@@ -273,28 +207,6 @@ def results(retraining: Retraining, log: trial_log.TrialLog) -> list[Result]:
     )
     for job in _chosen(retraining, recorded)
   ]
-
-
-def equal_features(
-  count: Callable[[int], int], num_params: int, max_features: int = 4096
-) -> int:
-  """Returns the width at which a network has about so many parameters.
-
-  Args:
-    count: `features -> number of parameters`, growing.
-    num_params: the number wanted.
-    max_features: the largest width tried.
-  """
-  low, high = 1, max_features
-  while low < high:
-    middle = (low + high) // 2
-    if count(middle) < num_params:
-      low = middle + 1
-    else:
-      high = middle
-  return min(
-    (max(1, low - 1), low), key=lambda width: abs(count(width) - num_params)
-  )
 
 
 def _selection_jobs(retraining: Retraining) -> list[_Job]:
@@ -427,7 +339,7 @@ def _earlier(retraining, jobs, log) -> dict[tuple[Any, ...], trial_log.Trial]:
   }
 
 
-def _to_json(contestant: Contestant) -> dict[str, Any]:
+def _to_json(contestant: contestants_lib.Contestant) -> dict[str, Any]:
   if contestant.architecture is None:
     return {'name': contestant.label}
   return contestant.architecture.to_json()

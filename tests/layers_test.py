@@ -18,7 +18,7 @@ FLOORS = (
   ('controllers',),
   ('strategies', 'trainers'),
   ('evaluators',),
-  ('arms', 'history', 'pure_search'),
+  ('arms', 'contestants', 'history', 'pure_search'),
   ('search',),
   ('retraining', 'succession'),
   ('export', 'visualize'),

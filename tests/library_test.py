@@ -34,7 +34,7 @@ USER = """
 import jax
 import numpy as np
 
-from jaxnas import records, retraining, search, statistics
+from jaxnas import contestants, records, search, statistics
 from jaxnas.controllers import recurrent
 from jaxnas.evaluators import python
 from jaxnas.records.trial_log import Trial, TrialLog
@@ -70,7 +70,7 @@ def main() -> Trial:
       state = search.run(
         search.Search(space, arms, judge, jax.random.key(0)), log
       )
-  print(int(state.round), retraining.top(log.trials, 'mine', 3))
+  print(int(state.round), contestants.top(log.trials, 'mine', 3))
   return max(log.trials, key=lambda trial: trial.reward)
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxnas import contestants as contestants_lib
 from jaxnas import retraining as retraining_lib
 from jaxnas import rewards
 from jaxnas.records import trial_log
@@ -62,9 +63,9 @@ def assemble(architectures):
 @pytest.fixture(scope='module')
 def retraining():
   contestants = (
-    retraining_lib.Contestant('LSTM', 'LSTM', 'lstm', 100, 5),
+    contestants_lib.Contestant('LSTM', 'LSTM', 'lstm', 100, 5),
     *(
-      retraining_lib.Contestant(
+      contestants_lib.Contestant(
         f'random #{number}',
         'random',
         'space',
@@ -293,52 +294,6 @@ def test_a_contestant_that_does_not_fit_fails_alone(retraining, log):
     ('ok', ''),
     ('out_of_memory', 'too large'),
   }
-
-
-def test_top_are_of_one_search_and_distinct():
-  def trial(number, repeat, tokens, reward):
-    return trial_log.Trial(
-      number, 'random', repeat, tokens, {}, reward, {}, 'ok'
-    )
-
-  trials = [
-    trial(0, 0, (1, 2), 0.5),
-    trial(1, 1, (2, 1), 0.6),
-    trial(2, 1, (3, 3), 0.4),
-    trial(3, 1, (1, 2), 0.5),
-  ]
-  for repeat, numbers in ((0, [0]), (1, [1, 2]), (2, [])):
-    found = retraining_lib.top(trials, 'random', 2, np.sort, repeat)
-    assert [trial.number for trial in found] == numbers
-
-
-def test_top_are_distinct_and_trained(log):
-  def trial(number, reward, **fields):
-    return trial_log.Trial(
-      number, 'random', 0, (number,), {}, reward, {}, 'ok', **fields
-    )
-
-  trials = [
-    trial(0, 0.2),
-    trial(1, 0.5),
-    trial(2, 0.5, duplicate_of=1),
-    dataclasses.replace(trial(3, 0.0), status='diverged'),
-    dataclasses.replace(trial(4, 0.9), arm='reinforce'),
-    trial(5, 0.3),
-  ]
-  chosen = retraining_lib.top(trials, 'random', 2)
-  assert [trial.number for trial in chosen] == [1, 5]
-  assert len(retraining_lib.top(trials, 'random', 9)) == 3
-
-
-@pytest.mark.parametrize('wanted', [1, 50, 1234, 99999])
-def test_equal_features_is_nearest(wanted):
-  def count(features):
-    return 3 * features * features + 7
-
-  found = retraining_lib.equal_features(count, wanted)
-  distances = [abs(count(width) - wanted) for width in range(1, 400)]
-  assert abs(count(found) - wanted) == min(distances)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxnas import contestants as contestants_lib
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas import statistics
@@ -223,13 +224,13 @@ class _Contestants:
 
   def of(
     self, trials: Sequence[trial_log.Trial]
-  ) -> Iterator[retraining_lib.Contestant]:
+  ) -> Iterator[contestants_lib.Contestant]:
     """Yields the known ones, and the best of each search."""
     for label, architecture in self.known.items():
       yield self._make(architecture, label=label, group=label)
     space = self._search.space
     for arm in self._searched:
-      for trial in retraining_lib.top(
+      for trial in contestants_lib.top(
         trials, arm.name, self._num_winners, space.canonical, arm.repeat
       ):
         yield self._make(
@@ -240,9 +241,9 @@ class _Contestants:
           tokens=trial.tokens,
         )
 
-  def _make(self, architecture, **fields) -> retraining_lib.Contestant:
+  def _make(self, architecture, **fields) -> contestants_lib.Contestant:
     rates, count = self._learning_rates, self._num_params
-    return retraining_lib.Contestant(
+    return contestants_lib.Contestant(
       trainer=_TRAINER,
       architecture=architecture,
       num_params=None if count is None else count(architecture),

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxnas import contestants as contestants_lib
 from jaxnas import retraining, rewards, search, statistics
 from jaxnas.datasets import base2_bench
 from jaxnas.records import trial_log
@@ -121,7 +122,7 @@ def simulate(
       )
     )
   field = [
-    retraining.Contestant(
+    contestants_lib.Contestant(
       f'{arm.name} #{trial.number}',
       arm.name,
       'space',
@@ -131,7 +132,7 @@ def simulate(
       repeat=arm.repeat,
     )
     for arm in make_arms(num_repeats)
-    for trial in retraining.top(
+    for trial in contestants_lib.top(
       trials, arm.name, num_winners, repeat=arm.repeat
     )
   ]
@@ -281,7 +282,7 @@ def test_what_can_not_be_compared_says_why(values, unit, message):
 def test_a_search_that_found_nothing_is_not_left_out():
   def result(name, repeat):
     return retraining.Result(
-      retraining.Contestant(f'{name} #1', name, 's', 1, repeat=repeat),
+      contestants_lib.Contestant(f'{name} #1', name, 's', 1, repeat=repeat),
       0.1, 1, np.ones(2), np.ones(2), np.array(GOOD),
     )  # fmt: skip
 

@@ -5,12 +5,13 @@
 
 import numpy as np
 
+from jaxnas import contestants as contestants_lib
 from jaxnas import retraining, statistics
 from jaxnas.runs import search_run
 
 
 def result(name, tokens, selection, fresh):
-  contestant = retraining.Contestant(name, name, 'space', 1, tokens=tokens)
+  contestant = contestants_lib.Contestant(name, name, 'space', 1, tokens=tokens)
   fresh = np.array(fresh)
   return retraining.Result(
     contestant, 0.1, 1, np.array(selection), fresh, fresh
