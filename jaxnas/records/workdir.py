@@ -12,22 +12,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 import contextlib
 import datetime
-import importlib.metadata
 import json
 import math
 import os
 import pathlib
-import platform
 import shlex
-import subprocess
 import sys
 from typing import Any
-
-import jax
+import zlib
 
 from jaxnas import files
+from jaxnas.records import conditions
 
-_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'jaxnas')
+_SEAL = 'crc32'
 _MISSING = object()
 
 
@@ -73,6 +70,7 @@ def check_config(
   workdir: str | os.PathLike,
   config: Mapping[str, Any],
   free: Collection[str] = ('num_trials',),
+  defaults: Mapping[str, Any] | None = None,
 ) -> None:
   """Writes `config.json`, or compares it with the one that is there.
 
@@ -81,10 +79,13 @@ def check_config(
     config: its settings, values that JSON can hold.
     free: the settings that may change when the run is resumed; the file then
       takes the new value.
+    defaults: of the settings that are flags. A setting that the file lacks, for
+      an older version had none, counts as one with its default.
 
   Raises:
     ValueError: a setting is not what the folder was started with, or is not a
-      finite number, or the file is damaged. Nothing is written then.
+      finite number, or the file is damaged, or is missing beside records of a
+      run. Nothing is written then.
   """
   path = pathlib.Path(workdir, 'config.json')
   for name, value in config.items():
@@ -95,17 +96,39 @@ def check_config(
         f'Config field {name!r} is {value!r}, which JSON cannot hold: {error}.'
       ) from None
   new = json.loads(json.dumps(dict(config)))
-  old = read_json(path) if path.exists() else None
+  flags = json.loads(json.dumps(dict(defaults or {})))
+  if path.exists():
+    old = read_json(path)
+  else:
+    old = None
+    _check_is_new(path)
   if old is not None:
     for name in (*new, *old):
-      was, now = old.get(name, _MISSING), new.get(name, _MISSING)
+      was = old.get(name, flags.get(name, _MISSING))
+      now = new.get(name, _MISSING)
       if was != now and name not in free:
+        remedy = (
+          f'give --{name}={_as_flag(was)}, as it was, or another --workdir'
+          if name in flags and was is not _MISSING
+          else 'start with another --workdir or with the same flags'
+        )
         raise ValueError(
           f'Config field {name!r} is {_show(was)} in {path} and {_show(now)} '
-          'now; start with another --workdir or with the same flags.'
+          f'now; {remedy}.'
         )
   if old != new:
     write_json(path, new)
+
+
+def _check_is_new(path: pathlib.Path) -> None:
+  """Refuses records without the settings that they were made with."""
+  for record in (path.with_name('manifest.json'), *path.parent.glob('*.jsonl')):
+    if record.exists() and record.stat().st_size:
+      raise ValueError(
+        f'{path} is missing, and {record.name} beside it is of a run whose '
+        'settings nobody knows; restore it from a copy, or start with another '
+        '--workdir.'
+      )
 
 
 def write_manifest(
@@ -124,37 +147,31 @@ def write_manifest(
     The manifest, as `read_manifest` reads it.
 
   Raises:
-    ValueError: there is a manifest and it is damaged.
+    ValueError: there is a manifest and it is damaged, or the run cannot go on
+      as it was started, see `conditions.check`.
   """
   path = pathlib.Path(workdir, 'manifest.json')
   now = plain_json(
     {
       'time_started': datetime.datetime.now(datetime.UTC).isoformat(),
       'command': shlex.join(sys.orig_argv),
-      'versions': _versions(),
-      'git': _git_state(),
-      'device': {
-        'kind': jax.devices()[0].device_kind,
-        'count': jax.device_count(),
-        'platform': jax.default_backend(),
-      },
-      'system': platform.platform(),
-      'xla_flags': os.environ.get('XLA_FLAGS'),
+      **conditions.now(),
       **facts,
       'resumed': [],
     }
   )
   if path.exists():
     manifest = dict(read_json(path))
+    conditions.check(manifest, now)
     changes = {
       name: value
       for name, value in now.items()
       if name != 'resumed' and manifest.get(name, _MISSING) != value
     }
-    manifest['resumed'] = [*manifest.get('resumed', ()), changes]
+    manifest['resumed'] = [*_list(manifest.get('resumed')), changes]
   else:
     manifest = now
-  write_json(path, manifest)
+  write_json(path, manifest, sealed=True)
   return manifest
 
 
@@ -190,20 +207,35 @@ def check_data(
     )
 
 
-def write_json(path: str | os.PathLike, value: Any) -> None:
+def write_json(
+  path: str | os.PathLike, value: Any, sealed: bool = False
+) -> None:
   """Writes a JSON file: a reader sees the old one or the new one, whole.
 
   Args:
     path: the file.
     value: what `plain_json` accepts.
+    sealed: whether a checksum, `crc32`, is added, which `read_json` compares:
+      for files that nobody edits.
   """
-  text = json.dumps(plain_json(value), indent=2, allow_nan=False)
+  plain = plain_json(value)
+  if sealed:
+    plain = {**plain, _SEAL: _checksum(plain)}
+  text = json.dumps(plain, indent=2, allow_nan=False)
   with files.replacing(path) as file:
     file.write(f'{text}\n'.encode())
 
 
 def read_json(path: str | os.PathLike) -> Mapping[str, Any]:
-  """Returns the JSON object in a file; raises `ValueError` if there is none."""
+  """Returns the JSON object in a file, without a checksum.
+
+  Args:
+    path: the file.
+
+  Raises:
+    ValueError: there is none in it, or it is not the one that was sealed.
+    OSError: it cannot be read.
+  """
   try:
     value = json.loads(pathlib.Path(path).read_bytes())
   except (ValueError, RecursionError) as error:
@@ -215,7 +247,15 @@ def read_json(path: str | os.PathLike) -> Mapping[str, Any]:
       f'{path} is damaged: expected a JSON object, got a '
       f'{type(value).__name__}; restore it from a copy.'
     )
+  if _SEAL in value and value.pop(_SEAL) != _checksum(value):
+    raise ValueError(
+      f'{path} is damaged: it is not what was written; restore it from a copy.'
+    )
   return value
+
+
+def _checksum(value: Mapping[str, Any]) -> str:
+  return f'{zlib.crc32(json.dumps(value, sort_keys=True).encode()):08x}'
 
 
 def plain_json(value: Any) -> Any:
@@ -237,43 +277,18 @@ def plain_json(value: Any) -> Any:
   return value
 
 
+def _list(value: Any) -> list[Any]:
+  return value if isinstance(value, list) else []
+
+
+def _as_flag(value: Any) -> str:
+  """Returns a value as the command line spells it."""
+  if isinstance(value, list):
+    return ','.join(map(_as_flag, value))
+  if isinstance(value, bool) or value is None:
+    return str(value).lower()
+  return str(value)
+
+
 def _show(value: Any) -> str:
   return 'missing' if value is _MISSING else json.dumps(value)
-
-
-def _versions() -> dict[str, str | None]:
-  """Returns the versions of all that a result may depend on."""
-  versions: dict[str, str | None] = {'python': platform.python_version()}
-  for name in _PACKAGES:
-    try:
-      versions[name] = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-      versions[name] = None
-  return versions
-
-
-def _git_state() -> dict[str, Any] | None:
-  """Returns commit and cleanness of the checkout this package runs from."""
-  this_file = pathlib.Path(__file__)
-  # An installed package may lie inside a checkout of something else.
-  if _git('ls-files', '--error-unmatch', this_file.name) is None:
-    return None
-  commit = _git('rev-parse', 'HEAD')
-  # Untracked files do not count: runs are often kept inside the checkout.
-  changes = _git('status', '--porcelain', '--untracked-files=no')
-  return {'commit': commit, 'dirty': None if changes is None else bool(changes)}
-
-
-def _git(*arguments: str) -> str | None:
-  """Returns what git prints, `None` where it fails or is missing."""
-  try:
-    return subprocess.run(
-      ['git', '--no-optional-locks', *arguments],
-      cwd=pathlib.Path(__file__).parent,
-      capture_output=True,
-      check=True,
-      text=True,
-      timeout=10,
-    ).stdout.strip()
-  except (OSError, subprocess.SubprocessError):
-    return None

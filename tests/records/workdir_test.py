@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from jaxnas import files
-from jaxnas.records import workdir
+from jaxnas.records import conditions, workdir
 
 HOLDER = """
 import sys, time
-from jaxnas.records import workdir
+from jaxnas.records import conditions, workdir
 with workdir.lock(sys.argv[1]):
   print('locked', flush=True)
   time.sleep(60)
@@ -103,6 +103,52 @@ def test_a_file_system_without_locks_is_a_warning(
   with workdir.lock(tmp_path):
     pass
   assert 'Operation not supported); do not start a second run' in warnings[0]
+
+
+def test_records_without_their_config_are_refused(tmp_path):
+  (tmp_path / 'trials.jsonl').touch()
+  (tmp_path / 'notes.txt').write_text('mine')
+  workdir.check_config(tmp_path, CONFIG)
+  (tmp_path / 'config.json').unlink()
+  (tmp_path / 'trials.jsonl').write_text('{}\n')
+  with pytest.raises(ValueError, match=r'config\.json is missing, and trials'):
+    workdir.check_config(tmp_path, CONFIG)
+  assert not (tmp_path / 'config.json').exists()
+
+
+def test_a_setting_that_an_older_version_lacks_counts_as_its_default(tmp_path):
+  workdir.check_config(tmp_path, CONFIG)
+  defaults = {**CONFIG, 'new': 8}
+  with pytest.raises(ValueError, match=r"'new' is 8 .* give --new=8, as it"):
+    workdir.check_config(tmp_path, {**CONFIG, 'new': 7}, defaults=defaults)
+  workdir.check_config(tmp_path, {**CONFIG, 'new': 8}, defaults=defaults)
+  assert workdir.read_json(tmp_path / 'config.json')['new'] == 8
+
+
+def test_the_flag_to_give_is_told(tmp_path):
+  workdir.check_config(tmp_path, CONFIG)
+  with pytest.raises(ValueError, match='give --sizes=1,2, as it was, or anoth'):
+    workdir.check_config(tmp_path, {**CONFIG, 'sizes': ()}, defaults=CONFIG)
+
+
+def test_what_is_sealed_is_read_only_as_it_was_written(tmp_path):
+  path = tmp_path / 'result.json'
+  result = {'epoch': 3, 'perplexity': 61.25, 'missing': float('nan')}
+  workdir.write_json(path, result, sealed=True)
+  assert workdir.read_json(path) == {**result, 'missing': None}
+  sound = path.read_text()
+  path.write_text(sound.replace('61.25', '61.15'))
+  with pytest.raises(ValueError, match='it is not what was written'):
+    workdir.read_json(path)
+  # As older versions wrote it.
+  path.write_text(json.dumps(result | {'missing': None}))
+  assert workdir.read_json(path)['epoch'] == 3
+
+
+def test_json_without_end_is_damage(tmp_path):
+  (tmp_path / 'a.json').write_text('[' * 200_000)
+  with pytest.raises(ValueError, match=r'a\.json is damaged: not JSON'):
+    workdir.read_json(tmp_path / 'a.json')
 
 
 def test_the_same_config_is_accepted_and_left_alone(tmp_path):
@@ -214,7 +260,7 @@ def test_a_resumed_run_keeps_the_first_manifest(tmp_path, monkeypatch):
   assert {**second, 'resumed': []} == first
   assert [set(entry) for entry in second['resumed']] == [{'time_started'}]
   versions = {**first['versions'], 'jax': '99.0'}
-  monkeypatch.setattr(workdir, '_versions', lambda: versions)
+  monkeypatch.setattr(conditions, '_versions', lambda: versions)
   third = workdir.write_manifest(tmp_path, seed=3, route='batched')
   assert third['versions'] == first['versions']
   assert third['route'] == 'compiled'
@@ -222,40 +268,6 @@ def test_a_resumed_run_keeps_the_first_manifest(tmp_path, monkeypatch):
   assert set(third['resumed'][1]) == {'time_started', 'versions', 'route'}
   assert third['resumed'][1]['versions']['jax'] == '99.0'
   assert workdir.read_manifest(tmp_path) == third
-
-
-def git(folder, *arguments):
-  subprocess.run(
-    [
-      *('git', '-c', 'user.name=a', '-c', 'user.email=a@b'),
-      *('-c', 'commit.gpgsign=false', *arguments),
-    ],
-    cwd=folder,
-    check=True,
-    capture_output=True,
-  )
-
-
-def test_git_state_is_that_of_the_packages_own_checkout(tmp_path, monkeypatch):
-  module = tmp_path / 'workdir.py'
-  module.write_text('a = 1\n')
-  monkeypatch.setattr(workdir, '__file__', str(module))
-  monkeypatch.setenv('GIT_CEILING_DIRECTORIES', str(tmp_path.parent))
-  assert workdir._git_state() is None
-  git(tmp_path, 'init')
-  # Installed into an environment inside somebody else's checkout.
-  assert workdir._git_state() is None
-  git(tmp_path, 'add', 'workdir.py')
-  git(tmp_path, 'commit', '-m', 'first')
-  (tmp_path / 'trials.jsonl').write_text('')
-  state = workdir._git_state()
-  assert state
-  assert len(state['commit']) == 40
-  assert state['dirty'] is False
-  module.write_text('a = 2\n')
-  assert workdir._git_state() == {**state, 'dirty': True}
-  monkeypatch.setenv('PATH', str(tmp_path))
-  assert workdir._git_state() is None
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
