@@ -113,6 +113,7 @@ def run(config: Config, workdir: str) -> None:
       path,
       dataclasses.asdict(config),
       free=('num_shards', 'num_host_devices'),
+      defaults=dataclasses.asdict(Config()),
     )
     missing = [
       index

@@ -70,7 +70,7 @@ class Config(strategy_settings.StrategySettings):
   num_host_devices: int | None = setting(
     None, 'Devices that a CPU is split in', low=1, high=bounds.MAX_DEVICES
   )
-  seed: int = setting(0, 'Decides everything.', low=0, high=bounds.MAX_SEED)
+  seed: int = setting(0, launch.SEED_HELP, low=0, high=bounds.MAX_SEED)
 
 
 def run(config: Config, folder: str) -> None:
@@ -102,6 +102,7 @@ def run(config: Config, folder: str) -> None:
       },
       # One of them more or less changes nothing in the others.
       free=('strategies', 'table'),
+      defaults=dataclasses.asdict(Config()),
     )
     found = _find(config, path, searches)
     report = regret_report.Report(named, found)

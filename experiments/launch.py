@@ -18,6 +18,7 @@ import dataclasses
 import logging as standard_logging
 import math
 import os
+import pathlib
 import sys
 import traceback
 import types
@@ -28,7 +29,14 @@ from absl import app, flags
 
 from experiments import bounds
 from jaxnas.datasets import prepared
+from jaxnas.records import workdir
 from jaxnas.runs import failures, host, interruption, streams
+
+SEED_HELP = (
+  'Decides every random draw. Versions, the kind and number of devices, '
+  'block_size and a chosen route decide the last bits too; the manifest has '
+  'them, and a resumed run keeps those it can choose.'
+)
 
 # The flags made here are listed by `--help` as those of the module that calls.
 flags.disclaim_key_flags()
@@ -162,6 +170,31 @@ def launch(
     return code
 
   app.run(main)
+
+
+def as_started(config: Any, folder: str) -> Any:
+  """Returns a config with what it leaves to the machine as a run has it.
+
+  Another machine would choose otherwise, and the last bits would differ.
+
+  Args:
+    config: read from the flags.
+    folder: the run's folder, with or without a run.
+  """
+  path = pathlib.Path(folder, 'config.json')
+  if not path.exists():
+    return config
+  settings = workdir.read_json(path)
+  return dataclasses.replace(
+    config,
+    **{
+      name: settings[name]
+      for name, left_open in (('num_host_devices', None), ('block_size', 0))
+      if getattr(config, name, -1) == left_open
+      and type(settings.get(name)) is int
+      and settings[name] > 0
+    },
+  )
 
 
 def define_flags(config_cls: type, flag_values: flags.FlagValues) -> None:

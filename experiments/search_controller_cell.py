@@ -113,7 +113,7 @@ class Config(bounds.Bounded):
   num_host_devices: int | None = setting(
     None, 'Devices that a CPU is split in', low=1, high=bounds.MAX_DEVICES
   )
-  seed: int = setting(0, 'Decides everything.', low=0, high=bounds.MAX_SEED)
+  seed: int = setting(0, launch.SEED_HELP, low=0, high=bounds.MAX_SEED)
 
 
 def run(config: Config, workdir: str) -> None:
@@ -141,7 +141,8 @@ def run(config: Config, workdir: str) -> None:
         'num_host_devices': trainer.trainer.num_devices,
         'table_fingerprint': table and table.fingerprint,
       },
-      free=(),
+      free=('num_seeds',),
+      defaults=dataclasses.asdict(Config()),
     )
     workdirs.check_data(path, dataset.content_hash)
     judge = table or stack.enter_context(

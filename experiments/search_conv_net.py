@@ -224,9 +224,7 @@ def run(config: Config, workdir: str) -> None:
     config: the settings.
     workdir: the run's folder. A route that was chosen by time stays chosen.
   """
-  route = None
-  if pathlib.Path(workdir, 'manifest.json').exists():
-    route = workdir_lib.read_manifest(workdir).get('route')
+  config, route = _as_started(config, pathlib.Path(workdir))
   search_run.run(make_experiment(config, route), workdir)
 
 
@@ -294,6 +292,8 @@ def make_experiment(
   field = _Field(config, space, makers)
   return search_run.Experiment(
     config=dataclasses.asdict(config),
+    free=search_settings.FREE,
+    defaults=dataclasses.asdict(Config()),
     search=search_lib.Search(
       space=space,
       arms=arms,
@@ -330,6 +330,8 @@ def make_experiment(
       'num_classes': dataset.num_classes,
       'known': list(known),
       'route': route,
+      'block_size': config.block_size,
+      'num_devices': makers.num_devices,
     },
     measure=statistics.ACCURACY,
     search_metric='best_accuracy',
@@ -412,6 +414,31 @@ def _known_nets(config, space) -> dict[str, spaces.ConvNet]:
   return found
 
 
+def _as_started(
+  config: Config, folder: pathlib.Path
+) -> tuple[Config, str | None]:
+  """Returns the config and the route of the run that is in a folder.
+
+  What `auto` chose there stays chosen, and is accepted under its own name.
+  """
+  if not (folder / 'config.json').exists():
+    return config, None
+  asked = workdir_lib.read_json(folder / 'config.json').get('route')
+  chosen = None
+  if (folder / 'manifest.json').exists():
+    chosen = workdir_lib.read_manifest(folder).get('route')
+    if chosen not in (None, *conv_routes.ROUTES):
+      raise ValueError(
+        f'{folder / "manifest.json"} is damaged: its route is {chosen!r}; '
+        'restore it from a copy.'
+      )
+  if asked != 'auto' and asked in conv_routes.ROUTES and config.route == 'auto':
+    config = dataclasses.replace(config, route=asked)
+  elif asked == 'auto' and config.route == chosen:
+    config = dataclasses.replace(config, route='auto')
+  return config, chosen
+
+
 def _choose_route(config, space, makers, route):
   """Returns the route's name, and what it costs if that was measured."""
   is_plain = config.strides == (1,) and not config.pool_after
@@ -435,7 +462,11 @@ def _choose_route(config, space, makers, route):
     except memory.NotEnoughMemoryError as error:
       measured[name] = error
   name, reason = routes.choose(measured, config.num_trials, config.num_steps)
-  print(f'Route {name}: {reason}', flush=True)
+  print(
+    f'Route {name}: {reason} It is kept when the run is resumed; to repeat the '
+    f'run give --route={name}.',
+    flush=True,
+  )
   return name, measured[name]
 
 

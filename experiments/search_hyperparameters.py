@@ -169,6 +169,8 @@ def make_experiment(config: Config) -> search_run.Experiment:
   field = _Field(config, space, children)
   return search_run.Experiment(
     config=dataclasses.asdict(config),
+    free=search_settings.FREE,
+    defaults=dataclasses.asdict(Config()),
     search=search_lib.Search(
       space=space,
       arms=arms,

@@ -206,6 +206,8 @@ def make_experiment(config: Config) -> search_run.Experiment:
 
   return search_run.Experiment(
     config=dataclasses.asdict(config),
+    free=search_settings.FREE,
+    defaults=dataclasses.asdict(Config()),
     search=search,
     make_retraining=make_retraining,
     num_retrainings=field.num_retrainings,

@@ -21,6 +21,17 @@ from jaxnas.types import Controller, SearchSpace
 
 setting = launch.setting
 
+FREE = (
+  'num_trials',
+  'num_winners',
+  'num_seeds',
+  'checkpoint_every',
+  'redo_failed',
+  # The hash of the data decides.
+  'data_dir',
+)
+"""Settings that may change when a search is resumed."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings(strategy_settings.StrategySettings):
@@ -80,7 +91,7 @@ class Settings(strategy_settings.StrategySettings):
   checkpoint_every: int = setting(
     4, 'Rounds between two checkpoints.', low=1, high=bounds.MAX_COUNT
   )
-  seed: int = setting(0, 'Decides everything.', low=0, high=bounds.MAX_SEED)
+  seed: int = setting(0, launch.SEED_HELP, low=0, high=bounds.MAX_SEED)
 
   @property
   def round_size(self) -> int:

@@ -217,6 +217,7 @@ def make_training(config: Config) -> training_run.Training:
       'net': architecture.to_json(),
     },
     # Elsewhere the length decides about the rates.
+    defaults=dataclasses.asdict(Config()),
     free=_FREE if config.schedule == 'constant' else _FREE[1:],
     num_epochs=config.num_epochs,
     epoch_steps=epoch_steps,

@@ -143,7 +143,7 @@ class Config(bounds.Bounded):
     low=1,
     high=bounds.MAX_DEVICES,
   )
-  seed: int = setting(0, 'Decides everything.', low=0, high=2**31 - 1)
+  seed: int = setting(0, launch.SEED_HELP, low=0, high=2**31 - 1)
 
 
 _FREE = (
@@ -256,6 +256,7 @@ def make_training(config: Config) -> training_run.Training:
       'cell': architecture if is_lstm else architecture.to_json(),
     },
     # With a cosine, the length decides about every rate.
+    defaults=dataclasses.asdict(Config()),
     free=_FREE[1:] if config.schedule == 'cosine' else _FREE,
     num_epochs=config.num_epochs,
     epoch_steps=num_segments,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 import dataclasses
 import pathlib
 import time
@@ -20,9 +20,6 @@ from jaxnas.records import round_log, trial_log, workdir
 from jaxnas.runs import search_report
 from jaxnas.types import Trainer
 from jaxnas.visualize import curves, pictures, progress
-
-# What may change when a run is resumed.
-_FREE = ('num_trials', 'redo_failed')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +47,8 @@ class Experiment:
     describe: spells an architecture on a line, where that says something.
     has_report: whether the report split is other data than the validation
       split.
+    free: the settings that may change when the run is resumed.
+    defaults: of the settings; one that an older version had not has its own.
   """
 
   config: Mapping[str, Any]
@@ -67,6 +66,8 @@ class Experiment:
   unit: str = 'steps'
   describe: Callable[[Any], str] | None = None
   has_report: bool = True
+  free: Collection[str] = ('num_trials', 'redo_failed')
+  defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def run(experiment: Experiment, folder: str) -> None:
@@ -77,7 +78,9 @@ def run(experiment: Experiment, folder: str) -> None:
     folder: the run's folder, its `--workdir`.
   """
   with workdir.lock(folder) as path:
-    workdir.check_config(path, experiment.config, free=_FREE)
+    workdir.check_config(
+      path, experiment.config, experiment.free, experiment.defaults
+    )
     facts = experiment.facts
     workdir.check_data(path, facts['data_hash'], facts.get('seen_hash'))
     checkpoints = checkpoints_lib.Checkpoints(path / 'checkpoints')

@@ -57,6 +57,7 @@ class Training:
     checkpoint_seconds: at most about so long between two checkpoints.
     facts: what the manifest should say besides; with a `seen_hash`, a run that
       was started without a test split goes on with one.
+    defaults: of the settings; one that an older version had not has its own.
   """
 
   label: str
@@ -77,6 +78,7 @@ class Training:
   evaluate_test: bool
   checkpoint_seconds: float
   facts: Mapping[str, Any]
+  defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def run(training: Training, folder: str) -> None:
@@ -88,7 +90,12 @@ def run(training: Training, folder: str) -> None:
   """
   with workdir.lock(folder) as path:
     _check_num_epochs(training.num_epochs, path)
-    workdir.check_config(path, _known_settings(training, path), training.free)
+    workdir.check_config(
+      path,
+      _known_settings(training, path),
+      training.free,
+      training.defaults,
+    )
     with (
       checkpoints_lib.Checkpoints(path / 'checkpoints') as checkpoints,
       trial_log.JsonLines(path / 'epochs.jsonl') as epochs,
@@ -318,7 +325,7 @@ class _Run:
       self._terms.field('report'): report,
     }
     training.write_weights(weights, self._best.model, **result)
-    workdir.write_json(path / 'result.json', result)
+    workdir.write_json(path / 'result.json', result, sealed=True)
     return result
 
   def _test(self):
@@ -335,6 +342,7 @@ class _Run:
         terms.field('validation'): float(self._best.value),
         'data_hash': self._training.facts['data_hash'],
       },
+      sealed=True,
     )
 
   def _show(self, result):

@@ -477,3 +477,20 @@ def test_presets_make_a_flag(tmp_path):
   unknown = start('--workdir=other', '--preset=short')
   assert unknown.returncode == 1
   assert 'quick|long' in unknown.stderr
+
+
+@dataclasses.dataclass(frozen=True)
+class _Machine:
+  block_size: int = launch.setting(0, 'Children in one call.')
+  num_host_devices: int | None = launch.setting(None, 'Devices.')
+
+
+def test_what_is_left_to_the_machine_is_as_the_run_was_started(tmp_path):
+  left = _Machine()
+  assert launch.as_started(left, str(tmp_path)) == left
+  (tmp_path / 'config.json').write_text(
+    '{"block_size": 8, "num_host_devices": 2, "other": 1}'
+  )
+  assert launch.as_started(left, str(tmp_path)) == _Machine(8, 2)
+  given = _Machine(4, 1)
+  assert launch.as_started(given, str(tmp_path)) == given
