@@ -207,6 +207,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
   return search_run.Experiment(
     config=dataclasses.asdict(config),
     free=search_settings.FREE,
+    same_task=config.same_task,
     defaults=dataclasses.asdict(Config()),
     search=search,
     make_retraining=make_retraining,

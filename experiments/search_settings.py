@@ -29,6 +29,7 @@ FREE = (
   'redo_failed',
   # The hash of the data decides.
   'data_dir',
+  'same_task',
 )
 """Settings that may change when a search is resumed."""
 
@@ -90,6 +91,9 @@ class Settings(strategy_settings.StrategySettings):
   )
   checkpoint_every: int = setting(
     4, 'Rounds between two checkpoints.', low=1, high=bounds.MAX_COUNT
+  )
+  same_task: bool = setting(
+    False, 'Go on though the code that trains has changed since the start.'
   )
   seed: int = setting(0, launch.SEED_HELP, low=0, high=bounds.MAX_SEED)
 

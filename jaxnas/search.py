@@ -27,7 +27,7 @@ from jaxnas import arms as arms_lib
 from jaxnas import history as history_lib
 from jaxnas import pure_search
 from jaxnas.records import checkpoints as checkpoints_lib
-from jaxnas.records import round_log, trial_log
+from jaxnas.records import fingerprint, round_log, trial_log
 from jaxnas.types import Evaluator, Proposals, SearchSpace, Status
 
 Arm = arms_lib.Arm
@@ -197,6 +197,7 @@ def run(
   on_trials: Progress | None = None,
   rounds: round_log.RoundLog | None = None,
   redo_failed: bool = False,
+  same_task: bool = False,
 ) -> SearchState:
   """Runs all rounds, or those that are left.
 
@@ -210,14 +211,18 @@ def run(
     rounds: gets what the strategies say of their rewards.
     redo_failed: whether trials that failed are run again, such as those of a
       function that has been mended; see `history.redo_failed`.
+    same_task: whether what judges trials gives the same results as what the log
+      was written with, though it has changed.
 
   Returns:
     The state after the last round.
 
   Raises:
-    ValueError: the log belongs to another search, or trials fail for one reason
-      from the start on.
+    ValueError: the log belongs to another search, or what judges trials has
+      changed, or trials fail for one reason from the start on.
   """
+  # Who runs failed trials again has mended what judges them.
+  check_task(search, log, same_task or redo_failed)
   if redo_failed:
     history_lib.redo_failed(log, checkpoints, rounds)
   history = History(search.space, log)
@@ -242,6 +247,29 @@ def run(
       checkpoints.save(int(state.round), state)
   history.warn_of_failures()
   return state
+
+
+def check_task(
+  search: Search, log: trial_log.TrialLog, same_task: bool = False
+) -> None:
+  """Checks that trials are judged as those in the log were.
+
+  What judges them is recorded in a file beside the log, `trials.task.json`.
+
+  Args:
+    search: what is searched with.
+    log: the run's trial log.
+    same_task: as for `run`.
+
+  Raises:
+    ValueError: they are not.
+  """
+  task = search.evaluator.task
+  fingerprint.check(
+    log.path.with_suffix('.task.json'),
+    search.evaluator.evaluate if task is None else task,
+    same_task or not log.trials,
+  )
 
 
 def arm_key(search: Search, arm: Arm) -> jax.Array:

@@ -590,8 +590,12 @@ class Evaluator(NamedTuple):
     block_size: how many children share one call of the program; a caller that
       records results as they come evaluates this many at a time.
     floor_reward: what a child that failed is given.
+    task: what decides a trial's result, as the function that is called; a
+      resumed search compares its fingerprint, see `records.fingerprint`.
+      `evaluate` itself by default.
   """
 
   evaluate: Callable[[jax.Array, np.ndarray], Evaluation]
   block_size: int
   floor_reward: float
+  task: Any = None

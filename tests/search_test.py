@@ -556,3 +556,31 @@ def test_a_scan_with_a_reward_that_is_not_finite_is_an_error(name):
   result = jax.jit(scan)(jax.random.key(0))
   assert np.isnan(result.rewards).any()
   chex.assert_tree_all_finite(result.state)
+
+
+def test_a_log_is_continued_by_the_task_that_it_was_written_with(tmp_path):
+  def evaluator_of(scale):
+    def evaluate(keys, tokens):
+      rewards = np.mean(tokens, 1, dtype=np.float32) * np.float32(scale)
+      return Evaluation(rewards, {}, np.full(len(tokens), Status.OK))
+
+    return Evaluator(evaluate, 4, 0.0)
+
+  arm = search_lib.Arm('random', STRATEGIES['random'], 4, 4)
+
+  def run(scale, num_trials, **settings):
+    longer = dataclasses.replace(arm, num_trials=num_trials)
+    search = search_lib.Search(
+      SPACE, (longer,), evaluator_of(scale), jax.random.key(0)
+    )
+    with trial_log.TrialLog(tmp_path / 'trials.jsonl') as log:
+      search_lib.run(search, log, **settings)
+
+  run(1.0, 4)
+  before = content(tmp_path)
+  with pytest.raises(ValueError, match=r'has changed since .*scale.*same_task'):
+    run(2.0, 8)
+  assert content(tmp_path) == before
+  run(1.0, 8)
+  run(2.0, 12, same_task=True)
+  run(2.0, 16)

@@ -126,7 +126,7 @@ def make_evaluator(
     return _to_evaluation(workers.run(calls, num_retries), floor_reward)
 
   try:
-    yield Evaluator(evaluate, block_size, floor_reward)
+    yield Evaluator(evaluate, block_size, floor_reward, function)
   finally:
     workers.close()
 

@@ -201,7 +201,12 @@ def make_evaluator(table: Table) -> Evaluator:
       status=np.full(len(tokens), Status.OK, np.int32),
     )
 
-  return Evaluator(evaluate, _BLOCK_SIZE, float(table.rewards.min()))
+  return Evaluator(
+    evaluate,
+    _BLOCK_SIZE,
+    float(table.rewards.min()),
+    (table.cardinalities, table.rewards),
+  )
 
 
 def _strides(cardinalities: tuple[int, ...]) -> np.ndarray:

@@ -65,7 +65,14 @@ def make_evaluator(
     trained = add_costs(trained, architectures, costs)
     return judge(architectures, trained, reward)
 
-  return Evaluator(evaluate, trainer.block_size, reward.floor)
+  task = {
+    'task': getattr(trainer, 'task', trainer),
+    'reward': reward,
+    'learning_rate': learning_rate,
+    'num_steps': num_steps,
+    'costs': costs,
+  }
+  return Evaluator(evaluate, trainer.block_size, reward.floor, task)
 
 
 def add_costs(

@@ -59,6 +59,7 @@ def run(
   num_params: Callable[[Any], int] | None = None,
   redo_failed: bool = False,
   costs: Mapping[str, Cost] | None = None,
+  same_task: bool = False,
 ) -> None:
   """Runs, resumes or shows a search and what is trained anew after it.
 
@@ -86,6 +87,8 @@ def run(
     redo_failed: whether trials and trainings that failed are run again.
     costs: of an architecture, by name; they stand among the metrics, for the
       reward to see.
+    same_task: whether the trainer and the reward give the same results as when
+      the run was started, though they have changed.
 
   Raises:
     ValueError: the folder holds another run, or an argument is out of range.
@@ -158,6 +161,8 @@ def run(
       make_retraining=lambda log: make_retraining(log.trials),
       num_retrainings=num_choices + contestants.num_entries * num_seeds,
       trainers=[trainer],
+      same_task=same_task,
+      free=_FREE,
       estimate=None,
       facts={'seed': seed, 'data_hash': hash_arrays(data)},
       measure=measure,
@@ -185,6 +190,7 @@ def hash_arrays(arrays: Any) -> str:
 
 
 _TRAINER = 'own'
+_FREE = ('num_trials', 'num_winners', 'num_seeds', 'redo_failed')
 
 
 class _Contestants:

@@ -49,6 +49,7 @@ class Experiment:
       split.
     free: the settings that may change when the run is resumed.
     defaults: of the settings; one that an older version had not has its own.
+    same_task: as for `search.run`.
   """
 
   config: Mapping[str, Any]
@@ -68,6 +69,7 @@ class Experiment:
   has_report: bool = True
   free: Collection[str] = ('num_trials', 'redo_failed')
   defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  same_task: bool = False
 
 
 def run(experiment: Experiment, folder: str) -> None:
@@ -169,6 +171,8 @@ def _search(experiment, checkpoints, log, rounds, clock):
   search = experiment.search
   best: dict[str, float] = {}
   metric, measure = experiment.search_metric, experiment.measure
+  # Who runs failed trials again has mended what judges them.
+  same_task = experiment.same_task or bool(experiment.config.get('redo_failed'))
   note = metric.removeprefix('best_').replace('_', ' ')
   done = 0
 
@@ -185,6 +189,7 @@ def _search(experiment, checkpoints, log, rounds, clock):
   if done >= search.num_trials and all(
     identity in rounds for identity in search_lib.expected_rounds(search)
   ):
+    search_lib.check_task(search, log, same_task)
     return
   with progress.Progress(search.num_trials) as bar:
     bar.update(done, best, note)
@@ -195,7 +200,13 @@ def _search(experiment, checkpoints, log, rounds, clock):
       clock.lap('search', trials)
 
     search_lib.run(
-      search, log, checkpoints, experiment.checkpoint_every, on_trials, rounds
+      search,
+      log,
+      checkpoints,
+      experiment.checkpoint_every,
+      on_trials,
+      rounds,
+      same_task=same_task,
     )
 
 

@@ -110,6 +110,7 @@ class BlockTrainer:
     everywhere = NamedSharding(self._mesh, PartitionSpec())
     self._train_data = jax.device_put(task.train_data, everywhere)
     self._splits = jax.device_put(dict(task.splits), everywhere)
+    self.task = task._replace(train_data=self._train_data, splits=self._splits)
 
     self._init = jax.vmap(task.init, (axes, 0, 0))
     self._blank: Any = None

@@ -92,7 +92,7 @@ class CompiledTrainer:
     self.num_devices = len(self._devices)
     self.compile_seconds = 0.0
     self.run_seconds = 0.0
-    self._make_task = make_task
+    self.task = self._make_task = make_task
     self._data: dict[Any, tuple[Any, Any]] = {}
     self._compiled: dict[Any, tuple[jax.Device, Any]] = {}
     self._metrics: tuple[Any, Any] | None = None

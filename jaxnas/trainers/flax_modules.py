@@ -95,6 +95,10 @@ class FlaxTrainer(groups.GroupTrainer):
       block_size,
       len(devices),
     )
+    self.task = (
+      (make_module, program_of, loss, dict(metrics)),
+      (optimizer, batch_size, dict(data)),
+    )
 
   def num_params(self, architecture: Any) -> int:
     """Returns how many parameters a child has."""

@@ -57,6 +57,7 @@ class GroupTrainer:
       raise ValueError(f'block_size must be at least 1, got {block_size}.')
     self.block_size = block_size
     self.num_devices = num_devices
+    self.task: Any = make_trainer
     self._make_trainer = make_trainer
     self._shape_of = shape_of
     self._trainers: dict[Hashable, Trainer] = {}

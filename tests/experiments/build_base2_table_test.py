@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 
 from experiments import build_base2_table, cell_trainer
 from jaxnas.datasets import base2_bench
+from jaxnas.records import workdir
 from jaxnas.spaces import recurrent_cell as spaces
 
 CONFIG = build_base2_table.Config()
@@ -81,8 +81,10 @@ def test_shards_are_kept_and_joined(tmp_path, capsys):
   with pytest.raises(ValueError, match="Config field 'features' is 2"):
     build_base2_table.run(dataclasses.replace(config, features=3), tmp_path)
   manifest = (tmp_path / 'manifest.json').read_text()
-  (tmp_path / 'manifest.json').write_text(
-    json.dumps({**json.loads(manifest), 'data_hash': 'other'})
+  workdir.write_json(
+    tmp_path / 'manifest.json',
+    {**workdir.read_manifest(tmp_path), 'data_hash': 'other'},
+    sealed=True,
   )
   with pytest.raises(ValueError, match='other data, of hash other'):
     build_base2_table.run(config, tmp_path)

@@ -11,6 +11,7 @@ from experiments import search_controller_cell as experiment
 from jaxnas import statistics, succession
 from jaxnas.datasets import base2_bench
 from jaxnas.export import architecture
+from jaxnas.records import workdir
 
 CONFIG = experiment.Config(
   num_lineages=2, num_generations=2, num_trials=8, trials_per_update=4,
@@ -96,7 +97,8 @@ def test_a_run_goes_on_with_the_data_that_it_started_with(tmp_path, table):
   experiment.run(config, tmp_path)
   manifest = tmp_path / 'manifest.json'
   written = manifest.read_text()
-  manifest.write_text(json.dumps({**json.loads(written), 'data_hash': 'other'}))
+  changed = {**workdir.read_manifest(tmp_path), 'data_hash': 'other'}
+  workdir.write_json(manifest, changed, sealed=True)
   with pytest.raises(ValueError, match='other data, of hash other'):
     experiment.run(config, tmp_path)
   manifest.write_text(written)

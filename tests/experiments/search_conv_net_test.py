@@ -286,6 +286,7 @@ def test_auto_measures_says_why_and_is_kept(
   printed = capsys.readouterr().out
   assert 'Route interpreted: the least time for 16 children' in printed
   # What a run has chosen once, it does not choose again.
+  workdir.write_json(tmp_path / 'config.json', {'route': 'auto'})
   workdir.write_json(tmp_path / 'manifest.json', {'route': 'compiled'})
   made = []
   monkeypatch.setattr(
@@ -495,9 +496,11 @@ def test_strides_that_leave_no_pixel_are_refused_before_the_search(data_file):
 def test_other_data_is_refused(finished, data_file, tmp_path):
   folder = tmp_path / 'run'
   shutil.copytree(finished, folder)
-  manifest = json.loads((folder / 'manifest.json').read_text())
-  (folder / 'manifest.json').write_text(
-    json.dumps(manifest | {'data_hash': 'another', 'seen_hash': 'another'})
+  manifest = dict(workdir.read_manifest(folder))
+  workdir.write_json(
+    folder / 'manifest.json',
+    manifest | {'data_hash': 'another', 'seen_hash': 'another'},
+    sealed=True,
   )
   with pytest.raises(ValueError, match='other data, of hash another; now'):
     search_conv_net.run(small(data_file), str(folder))

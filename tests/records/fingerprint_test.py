@@ -1,0 +1,167 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+import functools
+import importlib
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnas.records import fingerprint
+
+MODULE = '''
+import helper_of_judge
+from helper_of_judge import double
+
+SCALE = {'a': 2.0}
+
+
+def judge(value, seed, rate=0.5):
+  """Says something."""
+  # Why.
+  return inner(value) * SCALE['a'] * double(rate) + helper_of_judge.OFFSET
+
+
+def inner(value):
+  return value + 1
+
+
+def other():
+  return 3
+
+
+if __name__ == '__main__':
+  SCALE = 5
+'''
+HELPER = """
+OFFSET = 1.0
+
+
+def double(value):
+  return 2 * value
+
+
+def unused():
+  pass
+"""
+
+
+@pytest.fixture
+def parts(tmp_path, monkeypatch):
+  """Returns the parts of `judge` in two modules, as they are then."""
+  monkeypatch.syspath_prepend(tmp_path)
+  monkeypatch.setattr(sys, 'dont_write_bytecode', True)
+
+  def make(module=MODULE, helper=HELPER):
+    (tmp_path / 'judge_of_test.py').write_text(module)
+    (tmp_path / 'helper_of_judge.py').write_text(helper)
+    for name in ('judge_of_test', 'helper_of_judge'):
+      sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    fingerprint._read_module.cache_clear()
+    return fingerprint.of(importlib.import_module('judge_of_test').judge)
+
+  yield make
+  fingerprint._read_module.cache_clear()
+
+
+def test_comments_docstrings_and_what_is_not_used_do_not_count(parts):
+  before = parts()
+  assert {name for name in before if 'judge' in name} == {
+    'judge_of_test.judge',
+    'judge_of_test.inner',
+    'judge_of_test.SCALE',
+    'helper_of_judge.double',
+    'helper_of_judge.OFFSET',
+  }
+  changed = MODULE.replace('Says something', 'Says').replace('# Why.', '#')
+  changed = changed.replace('return 3', 'return 4').replace('= 5', '= 6')
+  assert parts(changed, HELPER.replace('pass', 'return 1')) == before
+
+
+@pytest.mark.parametrize(
+  ('old', 'new', 'name'),
+  [
+    ('* SCALE', '+ SCALE', 'judge_of_test.judge'),
+    ('value + 1', 'value + 2', 'judge_of_test.inner'),
+    ("'a': 2.0", "'a': 2.5", 'judge_of_test.SCALE'),
+    ('2 * value', '3 * value', 'helper_of_judge.double'),
+    ('OFFSET = 1.0', 'OFFSET = 1.5', 'helper_of_judge.OFFSET'),
+  ],
+)
+def test_what_a_function_uses_counts(parts, old, new, name):
+  before = parts()
+  after = parts(MODULE.replace(old, new), HELPER.replace(old, new))
+  assert {each for each in before if before[each] != after.get(each)} == {name}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  rate: float = 0.1
+  data: object = None
+
+
+def make_task(recipe, calls):
+  def train(x):
+    calls.append(x)
+    return recipe.rate * x
+
+  return jax.jit(train)
+
+
+def test_values_that_are_bound_count_but_not_what_may_grow():
+  calls = []
+  task = make_task(Recipe(), calls)
+  before = fingerprint.of(task)
+  task(1.0)
+  assert calls
+  assert fingerprint.of(task) == before
+  assert fingerprint.of(make_task(Recipe(), [])) == before
+  assert fingerprint.of(make_task(Recipe(0.2), [])) != before
+  data = np.arange(4.0)
+  with_data = fingerprint.of(make_task(Recipe(data=data), []))
+  assert with_data != before
+  assert fingerprint.of(make_task(Recipe(data=data.copy()), [])) == with_data
+  assert fingerprint.of(make_task(Recipe(data=data + 1), [])) != with_data
+  assert fingerprint.of(
+    functools.partial(max, jnp.arange(3))
+  ) != fingerprint.of(functools.partial(max, jnp.arange(4)))
+
+
+def test_another_task_is_refused_and_named(tmp_path):
+  path = tmp_path / 'trials.task.json'
+  fingerprint.check(path, make_task(Recipe(), []), same_task=False)
+  fingerprint.check(path, make_task(Recipe(), []), same_task=False)
+  recorded = path.read_bytes()
+  changed = make_task(Recipe(0.2), [])
+  with pytest.raises(ValueError, match=r'changed since .*rate.*--same_task'):
+    fingerprint.check(path, changed, same_task=False)
+  assert path.read_bytes() == recorded
+  fingerprint.check(path, changed, same_task=True)
+  fingerprint.check(path, changed, same_task=False)
+
+
+def test_it_is_the_same_in_another_process():
+  code = (
+    'import json\n'
+    'from jaxnas.children import text_training\n'
+    'from jaxnas.records import fingerprint\n'
+    'task = text_training.Recipe(features=3), text_training.num_params\n'
+    'print(json.dumps(fingerprint.of(task)))\n'
+  )
+  printed = [
+    subprocess.run(
+      [sys.executable, '-c', code], capture_output=True, text=True, check=True
+    ).stdout
+    for _ in range(2)
+  ]
+  assert printed[0] == printed[1]
+  assert 'jaxnas.children.language_model.LanguageModel' in json.loads(
+    printed[0]
+  )
