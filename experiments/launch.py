@@ -19,6 +19,7 @@ import logging as standard_logging
 import math
 import os
 import pathlib
+import signal
 import sys
 import traceback
 import types
@@ -157,6 +158,9 @@ def launch(
 
   def main(argv: Sequence[str]) -> int:
     debug = flags.FLAGS.debug
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+      # As `experiments/__init__.py` leaves it.
+      signal.signal(signal.SIGINT, signal.default_int_handler)
     with interruption.watched(f'error: interrupted{_hint(has_workdir)}.'):
       try:
         code = report_errors(

@@ -352,6 +352,28 @@ def test_an_interruption_ends_it_whatever_xla_does(
   assert seconds < (5 if num_signals == 1 else 2)
 
 
+def test_an_interrupted_import_is_no_traceback():
+  process = subprocess.Popen(
+    [sys.executable, '-X', 'importtime', '-m', 'experiments.search_conv_net'],
+    cwd=ROOT,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+    # So that the handler is Python's, whatever this one's parent has ignored.
+    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+  )
+  try:
+    while 'jaxlib' not in process.stderr.readline():
+      assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    said = process.stderr.read()
+  finally:
+    process.kill()
+  assert process.wait() == -signal.SIGINT
+  assert 'Traceback' not in said
+  assert 'Error' not in said
+
+
 @pytest.mark.parametrize('platform', ['cuda', 'cpux'])
 def test_a_platform_that_is_not_there_is_one_line(home, platform):
   result = run_toy(
