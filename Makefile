@@ -6,13 +6,14 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 ARGS ?=
 
-VENV := .venv
+# Another folder for another Python: make test-fast VENV=.venv-newest
+VENV ?= .venv
 BIN := $(VENV)/bin
 # Twice quiet: errors only.
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 
 .PHONY: search search-conv search-hyperparameters search-controller compare \
-  base2-table test bench-recurrent bench-conv bench-strategies clean
+  base2-table test test-fast bench-recurrent bench-conv bench-strategies clean
 .DELETE_ON_ERROR:
 
 search: $(VENV)/.installed
@@ -44,6 +45,22 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy jaxnas experiments
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+
+# Both commands of the README at toy size, and all tests but those of the
+# experiments, which are half of the time.
+test-fast: $(VENV)/.installed-dev
+	rm -rf runs/toy
+	$(BIN)/python -m experiments.search_recurrent_cell \
+	  --workdir=runs/toy/recurrent_cell --num_trials=16 --trials_per_update=4 \
+	  --base=2 --features=16 --num_steps=20 --num_winners=1 --num_seeds=2 \
+	  --num_selection_seeds=1 --retrain_learning_rates=0.01
+	$(BIN)/python -m experiments.search_conv_net \
+	  --workdir=runs/toy/conv_net --num_trials=8 --trials_per_update=2 \
+	  --route=compiled --num_layers=2 --filters=4,8 --num_epochs=1 \
+	  --num_winners=1 --num_seeds=2 --num_selection_seeds=1 \
+	  --retrain_learning_rates=0.1
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 \
+	  --dist=loadfile --ignore=tests/experiments --ignore=tests/readme_test.py
 
 bench-recurrent: $(VENV)/.installed-bench
 	$(BIN)/python -m experiments.benchmark_recurrent $(ARGS)
