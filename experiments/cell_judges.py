@@ -65,10 +65,11 @@ class TrainJudge:
     self._num_steps = num_steps
     self._lines = trial_log.JsonLines(path)
     try:
+      trial_log.check_fields(path, self._lines.lines, tokens=list, reward=float)
       self._known = {
         tuple(line['tokens']): line['reward'] for line in self._lines.lines
       }
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
       self._lines.close()
       raise ValueError(
         f'{path} holds other lines than the rewards of cells; remove it, and '

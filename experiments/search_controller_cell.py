@@ -156,6 +156,13 @@ def run(config: Config, workdir: str) -> None:
       stack.enter_context(trial_log.JsonLines(path / f'{name}.jsonl'))
       for name in ('generations', 'retrainings')
     )
+    trial_log.check_fields(
+      retrained.path,
+      retrained.lines,
+      tokens=list,
+      seed=int,
+      **{name: (float, type(None)) for name in cell_trainer.SPLITS},
+    )
     generations = [
       succession_lib.Generation.from_json(line) for line in log.lines
     ]

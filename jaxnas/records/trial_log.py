@@ -330,6 +330,32 @@ class TrialLog:
     self.close()
 
 
+def check_fields(
+  path: str | os.PathLike,
+  lines: Sequence[Mapping[str, Any]],
+  **kinds: type | tuple[type, ...],
+) -> None:
+  """Checks that all lines of a file have some fields.
+
+  Args:
+    path: the file, for messages.
+    lines: of it.
+    **kinds: the type of each field, or its types; `float` takes integers too.
+
+  Raises:
+    ValueError: a line lacks one, or has another type there.
+  """
+  for number, line in enumerate(lines, start=1):
+    for name, kind in kinds.items():
+      value = line.get(name)
+      accepted = kind if isinstance(kind, tuple) else (kind,)
+      if float in accepted:
+        accepted = (*accepted, int)
+      if name not in line or type(value) not in accepted:
+        told = repr(value) if name in line else 'missing'
+        raise _damaged(path, number, f'its {name} is {told}')
+
+
 def read_json_lines(path: str | os.PathLike) -> list[dict[str, Any]]:
   """Returns the objects in a file of JSON lines, which stays as it is.
 

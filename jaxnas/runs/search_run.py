@@ -11,6 +11,8 @@ import pathlib
 import time
 from typing import Any
 
+import numpy as np
+
 from jaxnas import history, statistics
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
@@ -92,7 +94,42 @@ def run(experiment: Experiment, folder: str) -> None:
     with checkpoints, log, timings, rounds:
       if experiment.config.get('redo_failed'):
         history.redo_failed(log, checkpoints, rounds)
+      _check_records(experiment, log, timings)
       _run(experiment, path, checkpoints, log, timings, rounds)
+
+
+_RETRAINED = {
+  'label': str,
+  'features': (int, type(None)),
+  'num_params': int,
+  'learning_rate': float,
+  'seed': int,
+  'num_steps': int,
+}
+
+
+def _check_records(experiment, log, timings):
+  """Checks what is shown of a log without being trained or replayed."""
+  seconds = {f'{name}_seconds': float for name in ('wall', 'compile', 'train')}
+  trial_log.check_fields(timings.path, timings.lines, **seconds)
+  for number, trial in enumerate(log.trials):
+    is_retrained = trial.arm == search_lib.RETRAIN
+    split = 'validation_' if is_retrained else ''
+    metric = experiment.measure.name if split else experiment.search_metric
+    try:
+      if is_retrained:
+        trial_log.check_fields(log.path, [trial.settings], **_RETRAINED)
+      else:
+        decoded = experiment.search.space.decode(np.array(trial.tokens))
+        if workdir.plain_json(decoded.to_json()) != trial.architecture:
+          raise ValueError('its tokens are not those of its architecture')
+      if trial.status == 'ok' and f'{split}{metric}' not in trial.metrics:
+        raise ValueError(f'it has no {split}{metric}')
+    except (ValueError, TypeError, KeyError) as error:
+      raise ValueError(
+        f'{log.path}: trial {number} is damaged ({error}); restore the file '
+        f'from a copy or cut it before line {number + 1} and resume.'
+      ) from None
 
 
 def _run(experiment, path, checkpoints, log, timings, rounds):

@@ -25,6 +25,8 @@ from jaxnas.records import trial_log, workdir
 from jaxnas.runs import training_clock, training_terms
 from jaxnas.visualize import progress
 
+_SHOWN = ('validation', 'report')
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Training:
@@ -166,6 +168,13 @@ class _Run:
     self._clock = training_clock.Clock(timings, training.checkpoint_seconds)
     self._num_saved = 0
     self._state, self._best = self._restore()
+    trial_log.check_fields(
+      epochs.path,
+      epochs.lines,
+      **{'epoch': int, 'learning_rate': float},
+      **{self._terms.train_field: (float, type(None))},
+      **{self._terms.field('validation'): float},
+    )
 
   def run(self) -> None:
     training, path = self._training, self._path
@@ -316,6 +325,7 @@ class _Run:
     if (path / 'result.json').exists() and weights.exists():
       result = workdir.read_json(path / 'result.json')
       if result.get('num_epochs') == self._training.num_epochs:
+        self._check_result(path / 'result.json', result)
         return result
     report, _ = training.measure(self._best.model, 'report')
     result = {
@@ -327,6 +337,27 @@ class _Run:
     training.write_weights(weights, self._best.model, **result)
     workdir.write_json(path / 'result.json', result, sealed=True)
     return result
+
+  def _check_result(self, path, result) -> None:
+    """Checks what is shown against the lines of the epochs."""
+    fields = {self._terms.field(split): float for split in _SHOWN}
+    trial_log.check_fields(path, [result], epoch=int, **fields)
+    best = [
+      line
+      for line in self._epochs.lines
+      if line['epoch'] == result['epoch']
+      # What is kept beside it is in single precision.
+      and math.isclose(
+        line[self._terms.field('validation')],
+        result[self._terms.field('validation')],
+        rel_tol=1e-6,
+      )
+    ]
+    if not best:
+      raise ValueError(
+        f'{path} does not agree with {self._epochs.path}; remove it, and it is '
+        'made again.'
+      )
 
   def _test(self):
     terms = self._terms
@@ -350,7 +381,10 @@ class _Run:
     terms.show_epochs(self._epochs.lines, result['epoch'])
     print(terms.result_line(result))
     if (path / 'test.json').exists():
-      print(terms.test_line(workdir.read_json(path / 'test.json')))
+      test = workdir.read_json(path / 'test.json')
+      counts = {terms.field('test'): float, f'num_{terms.counted}': int}
+      trial_log.check_fields(path / 'test.json', [test], **counts)
+      print(terms.test_line(test))
     weights = str(path / 'weights.npz')
     print(f'Wrote {weights}; these lines of Python load it:\n')
     print(self._training.load_lines.format(path=weights))

@@ -221,3 +221,28 @@ def test_every_setting_is_a_field_of_the_file(finished):
   assert set(saved) == {
     field.name for field in dataclasses.fields(search_hyperparameters.Config)
   }
+
+
+@pytest.mark.parametrize(
+  ('arm', 'part', 'name', 'message'),
+  [
+    ('retrain', 'settings', 'label', 'its label is missing'),
+    ('random', 'metrics', 'accuracy', 'it has no'),
+    ('random', 'architecture', 'width', 'its tokens are not those of'),
+  ],
+)
+def test_a_finished_run_is_checked_before_it_is_shown(
+  finished, data_file, tmp_path, arm, part, name, message
+):
+  folder = tmp_path / 'run'
+  shutil.copytree(finished, folder)
+  path = folder / 'trials.jsonl'
+  lines = trial_log.read_json_lines(path)
+  line = next(each for each in lines if each['arm'] == arm)
+  line[part] = {
+    key: each for key, each in line[part].items() if name not in key
+  }
+  # As older versions wrote them, without checksums.
+  path.write_text(''.join(f'{json.dumps(each)}\n' for each in lines))
+  with pytest.raises(ValueError, match=rf'trial \d+ is damaged \(.*{message}'):
+    search_hyperparameters.run(small(data_file), str(folder))

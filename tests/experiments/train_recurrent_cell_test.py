@@ -470,6 +470,29 @@ def test_an_epoch_that_comes_out_another_way_is_told(copy, config):
     run(config, copy)
 
 
+def test_records_without_a_key_are_one_line(copy, config):
+  path = copy / 'epochs.jsonl'
+  lines = trial_log.read_json_lines(path)
+  del lines[1]['learning_rate']
+  # As older versions wrote them, without checksums.
+  path.write_text(''.join(f'{json.dumps(line)}\n' for line in lines))
+  with pytest.raises(ValueError, match=r'line 2 is damaged .*rate is missing'):
+    run(config, copy)
+
+
+def test_a_result_that_was_changed_is_not_shown(copy, config):
+  path = copy / 'result.json'
+  written = dict(workdir.read_json(path))
+  path.write_text(path.read_text().replace('"epoch": ', '"epoch": 1'))
+  with pytest.raises(ValueError, match='it is not what was written'):
+    run(config, copy)
+  # As older versions wrote it, without a checksum.
+  name = 'validation_perplexity'
+  workdir.write_json(path, written | {name: written[name] * 1.1})
+  with pytest.raises(ValueError, match='does not agree with'):
+    run(config, copy)
+
+
 def test_architectures_are_read_by_name_and_from_files(tmp_path):
   read = train_recurrent_cell.read_architecture
   assert read('lstm') == 'lstm'
