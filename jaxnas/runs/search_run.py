@@ -98,7 +98,7 @@ def run(experiment: Experiment, folder: str) -> None:
       _run(experiment, path, checkpoints, log, timings, rounds)
 
 
-_RETRAINED = {
+_RETRAINED: dict[str, Any] = {
   'label': str,
   'features': (int, type(None)),
   'num_params': int,
