@@ -13,7 +13,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 
 .PHONY: search search-conv search-hyperparameters search-controller compare \
-  base2-table test test-fast bench-recurrent bench-conv bench-strategies clean
+  base2-table test test-fast fuzz bench-recurrent bench-conv \
+  bench-strategies clean
 .DELETE_ON_ERROR:
 
 search: $(VENV)/.installed
@@ -61,6 +62,10 @@ test-fast: $(VENV)/.installed-dev
 	  --retrain_learning_rates=0.1
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 \
 	  --dist=loadfile --ignore=tests/experiments --ignore=tests/readme_test.py
+
+# The fuzzers of `make test` at their full size: about an hour.
+fuzz: $(VENV)/.installed-dev
+	FUZZ_COMMAND_LINES=300 FUZZ_DAMAGES=200 $(BIN)/python -m pytest tests/fuzz
 
 bench-recurrent: $(VENV)/.installed-bench
 	$(BIN)/python -m experiments.benchmark_recurrent $(ARGS)

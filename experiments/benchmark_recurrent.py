@@ -73,7 +73,7 @@ class Config(bounds.Bounded):
     64, 'Different cells trained at once.', low=1, high=bounds.MAX_ITEMS
   )
   base: int = setting(
-    8, 'Leaves of their trees, a power of two.', low=2, high=bounds.MAX_BASE
+    8, 'Leaves of their trees, a power of two.', low=2, high=spaces.MAX_BASE
   )
   features: int = setting(64, 'Hidden units.', low=1, high=bounds.MAX_FEATURES)
   num_unrolled: int = setting(
@@ -110,7 +110,7 @@ class Config(bounds.Bounded):
     20, 'Calls of an LSTM in a burst.', low=1, high=bounds.MAX_ITEMS
   )
   controller_bases: tuple[int, ...] = setting(
-    (8, 2), 'Bases of proposals.', low=2, high=bounds.MAX_BASE
+    (8, 2), 'Bases of proposals.', low=2, high=spaces.MAX_BASE
   )
   controller_batches: int = setting(
     64, 'Batches of proposals in a burst.', low=1, high=bounds.MAX_ITEMS

@@ -173,7 +173,25 @@ def launch(
         interruption.leave()
     return code
 
-  app.run(main)
+  app.run(main, flags_parser=parse_flags)
+
+
+def parse_flags(argv: Sequence[str]) -> list[str]:
+  """Reads the flags; a mistake ends the program with one line.
+
+  Args:
+    argv: the program's name and what follows it.
+
+  Returns:
+    What is no flag; the program's name first.
+  """
+  try:
+    return flags.FLAGS(argv)
+  # Of some mistakes absl tells by a plain ValueError.
+  except (flags.Error, ValueError) as error:
+    line = ' '.join(str(error).split()).removesuffix('.')
+    _print_error(f'{line} (--help shows all flags).')
+    sys.exit(1)
 
 
 def as_started(config: Any, folder: str) -> Any:

@@ -89,7 +89,7 @@ class Config(bounds.Bounded):
     3, 'Retrainings of a found cell; 0: none.', low=0, high=bounds.MAX_ITEMS
   )
   base: int = setting(
-    2, 'Leaves of a cell; the table has 2.', low=2, high=bounds.MAX_BASE
+    2, 'Leaves of a cell; the table has 2.', low=2, high=spaces.MAX_BASE
   )
   features: int = setting(
     16, 'Hidden units of a child.', low=1, high=bounds.MAX_FEATURES

@@ -15,6 +15,7 @@ paper's section 4.2.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from typing import Any
@@ -52,7 +53,7 @@ class Config(search_settings.Settings):
     None, 'Tokens to tell apart; none: default.', low=1, high=bounds.MAX_COUNT
   )
   base: int = setting(
-    8, 'Leaves of the tree, a power of two.', low=2, high=bounds.MAX_BASE
+    8, 'Leaves of the tree, a power of two.', low=2, high=spaces.MAX_BASE
   )
   combiners: tuple[str, ...] = setting(spaces.COMBINERS, 'Of add,elem_mult,max')
   activations: tuple[str, ...] = setting(
@@ -174,7 +175,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
     arms=search_settings.make_arms(
       config,
       space,
-      [spaces.KNOWN_CELLS[name] for name in _fitting(config)],
+      [spaces.KNOWN_CELLS[name] for name in _fitting(config, space)],
       lambda: controllers.make_controller(
         space.decisions,
         num_layers=config.controller_layers,
@@ -219,7 +220,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
       'data_hash': tasks.dataset.content_hash,
       'seen_hash': tasks.dataset.seen_hash,
       'vocab_size': tasks.dataset.vocab_size,
-      'known': _fitting(config),
+      'known': _fitting(config, space),
     },
     measure=statistics.PERPLEXITY,
     search_metric='validation_perplexity',
@@ -249,13 +250,14 @@ def _complete(config: Config, tasks: text_tasks.TextTasks) -> Config:
   )
 
 
-def _fitting(config: Config) -> list[str]:
+def _fitting(config: Config, space: SearchSpace) -> list[str]:
   """Returns the known cells that the space has."""
-  return [
-    name
-    for name in config.known_cells
-    if spaces.KNOWN_CELLS[name].base == config.base
-  ]
+  found = []
+  for name in config.known_cells:
+    with contextlib.suppress(ValueError):
+      space.encode(spaces.KNOWN_CELLS[name])
+      found.append(name)
+  return found
 
 
 class _Field:

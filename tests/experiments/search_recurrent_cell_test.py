@@ -263,6 +263,13 @@ def test_bad_settings_leave_no_trace(tmp_path, data_dir, changes, message):
   assert not (tmp_path / 'x').exists()
 
 
+def test_a_known_cell_that_the_space_lacks_is_left_out(data_dir):
+  config = small(data_dir, activations=('sigmoid', 'identity'))
+  experiment = search_recurrent_cell.make_experiment(config)
+  assert [arm.name for arm in experiment.search.arms] == ['reinforce', 'random']
+  assert experiment.facts['known'] == []
+
+
 def test_changed_config_is_refused(finished, data_dir):
   before = contents(finished)
   with pytest.raises(ValueError, match="'seed'"):
