@@ -136,6 +136,8 @@ def check(settings: Settings, num_steps: int) -> None:
   Raises:
     ValueError: a setting is out of range.
   """
+  if not settings.strategies:
+    raise ValueError('--strategies is empty; name at least one.')
   if not 1 <= num_steps <= bounds.MAX_COUNT:
     raise ValueError(
       f'A child would be trained for {num_steps:,} steps; 1 to '
@@ -176,8 +178,6 @@ def make_arms(
     ValueError: the trials can not be shared evenly, or are too few for the
       population of evolution, or a name is not known.
   """
-  if not config.strategies:
-    raise ValueError('strategies is empty; name at least one.')
   if config.num_trials % config.round_size:
     raise ValueError(
       f'num_trials must be a multiple of {config.round_size} '

@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MEMORY = 6 * 2**30
 # How long a start may compute without a word about what it will cost.
 LIMIT = 30.0
+_WALL = 300.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Programs:
       module: its name.
       arguments: its command line.
       patience: seconds before it is stopped that has said what it costs.
-      limit: seconds of computing before it must have said so.
+      limit: seconds of computing without a word before it has begun.
       memory: its address space, bytes.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -120,6 +121,7 @@ class Programs:
         'arguments': list(arguments),
         'patience': patience,
         'limit': limit,
+        'wall': _WALL,
         'memory': memory,
         'folder': folder,
       }

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import resource
 import runpy
 import signal
@@ -30,6 +31,8 @@ MODULES = (
   'compare_strategies',
   'build_base2_table',
 )
+# What a run says that has checked everything and is at work.
+_BEGUN = re.compile(rb'^(Estimated cost|round \d)', re.MULTILINE)
 
 
 def become(request, folder: pathlib.Path) -> None:
@@ -44,6 +47,7 @@ def become(request, folder: pathlib.Path) -> None:
   signal.signal(signal.SIGINT, signal.default_int_handler)
   code = 0
   try:
+    sys.modules.pop(f'experiments.{request["module"]}')
     sys.argv = [request['module'], *request['arguments']]
     runpy.run_module(
       f'experiments.{request["module"]}', run_name='__main__', alter_sys=True
@@ -63,20 +67,22 @@ def become(request, folder: pathlib.Path) -> None:
 def follow(pid: int, request, folder: pathlib.Path):
   """Waits for a child; ends it when its time is over."""
   started = time.monotonic()
-  began = None
+  began, num_bytes, heard = None, 0, 0.0
   is_hanging = False
   while True:
     done, status, usage = os.wait4(pid, os.WNOHANG)
     if done:
       break
     time.sleep(0.02)
-    now = time.monotonic()
-    if began is None and b'Estimated cost' in (folder / 'stdout').read_bytes():
+    now, computed = time.monotonic(), _cpu_seconds(pid)
+    output = (folder / 'stdout').read_bytes()
+    if len(output) > num_bytes:
+      num_bytes, heard = len(output), computed
+    if began is None and _BEGUN.search(output):
       began = now
     is_over = began is not None and now - began > request['patience']
     is_hanging = began is None and (
-      _cpu_seconds(pid) > request['limit']
-      or now - started > 5 * request['limit']
+      computed - heard > request['limit'] or now - started > request['wall']
     )
     if is_over or is_hanging:
       os.killpg(pid, signal.SIGKILL)
