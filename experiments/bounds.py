@@ -11,17 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from jaxnas.spaces import conv_net, recurrent_cell
+from jaxnas.spaces import conv_net
 
 # Twice as many still fit into the 32 bits in which jax counts.
 MAX_COUNT = 10**9
 MAX_SEED = 2**32 - 1
 # Of lists that a run makes for every unit, such as the jobs of its seeds.
 MAX_ITEMS = 100_000
-MAX_FEATURES = 65_536
+MAX_FEATURES = 16_384
 MAX_LAYERS = conv_net.MAX_LAYERS
 MAX_DEVICES = 256
-MAX_BASE = recurrent_cell.MAX_BASE
 MAX_MARGIN = 1024
 
 _LEAST, _GREATEST = (

@@ -167,6 +167,8 @@ class _Run:
     self._checkpoints, self._epochs = checkpoints, epochs
     self._clock = training_clock.Clock(timings, training.checkpoint_seconds)
     self._num_saved = 0
+    # Large networks take a while to start.
+    print(training.label, flush=True)
     self._state, self._best = self._restore()
     trial_log.check_fields(
       epochs.path,
@@ -182,7 +184,6 @@ class _Run:
     must_test = training.evaluate_test and not (path / 'test.json').exists()
     if must_train or must_test:
       workdir.write_manifest(path, **training.facts)
-    print(training.label)
     if must_train:
       if self._num_saved:
         print(

@@ -252,7 +252,7 @@ def test_epochs_become_steps(data_dir):
     ({'num_seeds': 1}, 'num_seeds must be from 2 to 100,000, got 1'),
     ({'num_selection_seeds': 0}, 'num_selection_seeds must be from 1'),
     ({'seed': -1}, 'seed must be'),
-    ({'features': 0}, 'features must be from 1 to 65,536, got 0'),
+    ({'features': 0}, 'features must be from 1 to 16,384, got 0'),
     ({'learning_rate': 0.0}, 'learning_rate must be above 0, got 0.0'),
     ({'retrain_learning_rates': ()}, 'retrain_learning_rates must be some'),
   ],

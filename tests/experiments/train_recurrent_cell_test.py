@@ -519,7 +519,7 @@ def test_architectures_are_read_by_name_and_from_files(tmp_path):
       {'dropout_rate': 1.0},
       'dropout_rate must be at least 0 and below 1, got 1.0',
     ),
-    ({'features': -1}, 'features must be from 1 to 65,536, got -1'),
+    ({'features': -1}, 'features must be from 1 to 16,384, got -1'),
     (
       {'checkpoint_minutes': 0.0},
       'checkpoint_minutes must be above 0, got 0.0',

@@ -17,7 +17,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # An experiment's address space, most of it never touched.
-MEMORY = 6 * 2**30
+MEMORY = 4 * 2**30
 # How long a start may compute without a word about what it will cost.
 LIMIT = 30.0
 _WALL = 300.0

@@ -32,7 +32,9 @@ MODULES = (
   'build_base2_table',
 )
 # What a run says that has checked everything and is at work.
-_BEGUN = re.compile(rb'^(Estimated cost|round \d)', re.MULTILINE)
+_BEGUN = re.compile(
+  rb'^(Estimated cost|round \d|.*, parameters [\d,]+, )', re.MULTILINE
+)
 
 
 def become(request, folder: pathlib.Path) -> None:
