@@ -63,7 +63,6 @@ test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 \
 	  --dist=loadfile --ignore=tests/experiments --ignore=tests/readme_test.py
 
-
 # The fuzzers of `make test` at their full size: about half an hour.
 fuzz: $(VENV)/.installed-dev
 	FUZZ_COMMAND_LINES=300 $(BIN)/python -m pytest tests/fuzz
