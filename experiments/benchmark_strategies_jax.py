@@ -20,7 +20,7 @@ from experiments import (
   compare_strategies,
   many_searches,
 )
-from jaxnas.evaluators import table as tables
+from jaxnas.datasets import reward_table as tables
 
 Facts = benchmark_worker.Facts
 

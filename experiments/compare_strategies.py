@@ -40,7 +40,7 @@ from experiments import (
   tables,
 )
 from jaxnas.controllers import recurrent
-from jaxnas.evaluators import table as table_evaluator
+from jaxnas.datasets import reward_table as table_evaluator
 from jaxnas.records import workdir
 from jaxnas.visualize import progress
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxnas import npz
 from jaxnas import search as search_lib
-from jaxnas.evaluators import table as tables
+from jaxnas.datasets import reward_table as tables
 from jaxnas.trainers import blocks
 from jaxnas.types import Strategy
 

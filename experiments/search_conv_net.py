@@ -32,13 +32,12 @@ from experiments import (
   search_settings,
 )
 from jaxnas import contestants as contestants_lib
+from jaxnas import evaluators, rewards, statistics
 from jaxnas import retraining as retraining_lib
-from jaxnas import rewards, statistics
 from jaxnas import search as search_lib
 from jaxnas.children import augmentation, image_training
 from jaxnas.controllers import anchors, recurrent
 from jaxnas.datasets import images
-from jaxnas.evaluators import trained as evaluators
 from jaxnas.records import workdir as workdir_lib
 from jaxnas.runs import search_run
 from jaxnas.spaces import conv_net as spaces

@@ -14,7 +14,7 @@ largest width, with the learning rate chosen from a small grid.
 
 Perceptrons of equal width and batch size train in one call, whatever their
 other hyperparameters. Any function of your own can be searched too, see
-`jaxnas.evaluators.python`.
+`jaxnas.trainers.functions`.
 """
 
 from __future__ import annotations
@@ -31,13 +31,12 @@ import numpy as np
 
 from experiments import bounds, image_tasks, launch, search_settings
 from jaxnas import contestants as contestants_lib
+from jaxnas import evaluators, rewards, statistics
 from jaxnas import retraining as retraining_lib
-from jaxnas import rewards, statistics
 from jaxnas import search as search_lib
 from jaxnas.children import image_training, perceptron
 from jaxnas.controllers import recurrent
 from jaxnas.datasets import images
-from jaxnas.evaluators import trained as evaluators
 from jaxnas.runs import search_run
 from jaxnas.spaces import hyperparameters as spaces
 from jaxnas.trainers import blocks, compiled, groups

@@ -25,14 +25,13 @@ import numpy as np
 
 from experiments import bounds, launch, search_settings, text_tasks
 from jaxnas import contestants as contestants_lib
+from jaxnas import evaluators, rewards, statistics
 from jaxnas import retraining as retraining_lib
-from jaxnas import rewards, statistics
 from jaxnas import search as search_lib
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import recurrent_interpreter, text_training
 from jaxnas.controllers import recurrent as controllers
 from jaxnas.datasets import text
-from jaxnas.evaluators import trained as evaluators
 from jaxnas.runs import search_run
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.trainers import blocks

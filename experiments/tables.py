@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxnas.datasets import base2_bench
-from jaxnas.evaluators import table as tables
+from jaxnas.datasets import reward_table as tables
 
 BASE2 = 'base2'
 

@@ -18,10 +18,10 @@ from typing import Any
 from absl import logging
 import numpy as np
 
-from jaxnas.evaluators import worker
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import round_log, trial_log, workdir
 from jaxnas.types import SearchSpace, Status
+from jaxnas.workers import process
 
 RETRAIN = 'retrain'
 """The arm of trials that compare winners; no strategy learns from them."""
@@ -119,7 +119,7 @@ class History:
         start.append(trial)
     if not max_failures or len(start) < max_failures:
       return
-    kinds = {(each.status, worker.kind_of(each.reason)) for each in start}
+    kinds = {(each.status, process.kind_of(each.reason)) for each in start}
     status, reason = start[0].status, start[0].reason
     if len(kinds) > 1 or status not in _BY_FUNCTIONS or not reason:
       return

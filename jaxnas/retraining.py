@@ -27,9 +27,8 @@ import jax
 import numpy as np
 
 from jaxnas import contestants as contestants_lib
+from jaxnas import evaluators, statistics
 from jaxnas import search as search_lib
-from jaxnas import statistics
-from jaxnas.evaluators import trained as evaluators
 from jaxnas.records import trial_log, workdir
 from jaxnas.types import (
   Cost,
@@ -238,6 +237,12 @@ def _ordered(retraining: Retraining, jobs: list[_Job]) -> list[_Job]:
   return sorted(jobs, key=lambda job: names.index(job.contestant.trainer))
 
 
+def has_report(retraining: Retraining, log: trial_log.TrialLog) -> bool:
+  """Returns whether trainings were measured on data of their own for this."""
+  name = f'report_{retraining.measure.name}'
+  return any(name in trial.metrics for trial in log.trials)
+
+
 def _chosen(retraining: Retraining, recorded: _Recorded) -> list[_Job]:
   """Returns one selection job of each entry: the one that was best."""
   entries: dict[tuple[str, int], list[_Job]] = {}
@@ -267,7 +272,10 @@ def _measured(
 ) -> float:
   if trial.status != 'ok':
     return retraining.measure.worst
-  return trial.metrics[f'{split}_{retraining.measure.name}']
+  name = retraining.measure.name
+  # A Python function may have nothing else to report than its reward.
+  validation = trial.metrics[f'validation_{name}']
+  return trial.metrics.get(f'{split}_{name}', validation)
 
 
 _Recorded = Mapping[tuple[Any, ...], trial_log.Trial]

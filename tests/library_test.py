@@ -34,9 +34,8 @@ USER = """
 import jax
 import numpy as np
 
-from jaxnas import contestants, records, search, statistics
+from jaxnas import contestants, evaluators, records, search, statistics
 from jaxnas.controllers import recurrent
-from jaxnas.evaluators import python
 from jaxnas.records.trial_log import Trial, TrialLog
 from jaxnas.runs import host, own_search
 from jaxnas.spaces import conv_net, recurrent_cell
@@ -65,7 +64,7 @@ def main() -> Trial:
   arms = tuple(
     search.Arm(name, each, 64, 8) for name, each in strategies.items()
   )
-  with python.make_evaluator(space, accuracy, floor_reward=0) as judge:
+  with evaluators.of_function(space, accuracy, floor=0) as judge:
     with TrialLog('trials.jsonl') as log:
       state = search.run(
         search.Search(space, arms, judge, jax.random.key(0)), log

@@ -56,7 +56,7 @@ def test_library_code_is_short():
 
 
 def test_a_space_of_ones_own_is_searched_by_a_script(tmp_path):
-  (program,) = (text for text in snippets() if 'python.make_evaluator' in text)
+  (program,) = (text for text in snippets() if 'evaluators.of_function' in text)
   lines = [line for line in program.splitlines() if line.strip()]
   assert len(lines) <= 20
   (tmp_path / 'my_search.py').write_text(program.replace('64, 8)', '8, 4)'))

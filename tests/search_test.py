@@ -16,7 +16,7 @@ import pytest
 
 from jaxnas import search as search_lib
 from jaxnas.controllers import recurrent
-from jaxnas.evaluators import table as tables
+from jaxnas.datasets import reward_table as tables
 from jaxnas.records import checkpoints, round_log, trial_log
 from jaxnas.spaces import conv_net, hyperparameters, recurrent_cell
 from jaxnas.strategies import fixed, random_search, reinforce

@@ -26,10 +26,9 @@ import jax
 import numpy as np
 
 from jaxnas import contestants as contestants_lib
+from jaxnas import evaluators, statistics
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
-from jaxnas import statistics
-from jaxnas.evaluators import trained as evaluators
 from jaxnas.records import trial_log, workdir
 from jaxnas.runs import search_run
 from jaxnas.spaces import hyperparameters
@@ -47,8 +46,8 @@ def run(
   reward: Reward,
   measure: statistics.Measure,
   *,
-  learning_rates: LearningRates,
-  num_steps: int,
+  learning_rates: LearningRates | None = None,
+  num_steps: int = 1,
   retrain_steps: int | None = None,
   known: Mapping[str, Any] | None = None,
   data: Any = (),
@@ -73,7 +72,8 @@ def run(
     reward: what a training is worth.
     measure: what architectures are compared by.
     learning_rates: the grid at which each architecture is trained anew; the
-      search trains at its first.
+      search trains at its first. None where they are no business of the
+      trainer, as with a Python function.
     num_steps: how long a child of the search trains.
     retrain_steps: how long the others train; twice as long by default.
     known: architectures that people would have taken, by what they are called.
@@ -103,6 +103,9 @@ def run(
   ):
     if value < 1:
       raise ValueError(f'{name} must be at least 1, got {value}.')
+  has_rates = learning_rates is not None
+  if learning_rates is None:
+    learning_rates = (1.0,)
   grid = () if callable(learning_rates) else tuple(learning_rates)
   if not callable(learning_rates) and not grid:
     raise ValueError('learning_rates must be at least one, or a function.')
@@ -167,9 +170,8 @@ def run(
       facts={'seed': seed, 'data_hash': hash_arrays(data)},
       measure=measure,
       search_metric=f'validation_{measure.name}',
-      draw=lambda *arguments: None,
-      picture='best.svg',
       describe=_describe,
+      has_learning_rates=has_rates,
     ),
     os.fspath(folder),
   )

@@ -162,11 +162,14 @@ def _show_comparison(experiment, log, retraining):
     columns['multiply-adds'] = lambda row: (
       f'{row.contestant.num_multiply_adds:,}'
     )
-  columns['learning rate'] = lambda row: f'{row.learning_rate:g}'
+  if experiment.has_learning_rates:
+    columns['learning rate'] = lambda row: f'{row.learning_rate:g}'
   progress.table(
     f'Retrained, {retraining.num_steps} {experiment.unit}: mean {measure.name} '
     f'of {retraining.num_seeds} fresh trainings and their standard deviation'
-    + _splits_note(experiment),
+    + _splits_note(
+      experiment.has_report and retraining_lib.has_report(retraining, log)
+    ),
     ['architecture', *columns],
     [
       [name, *(spell(row) for spell in columns.values())]
@@ -198,8 +201,8 @@ def _show_comparison(experiment, log, retraining):
     print(line)
 
 
-def _splits_note(experiment):
-  if experiment.has_report:
+def _splits_note(has_report):
+  if has_report:
     return (
       ', on report data, which no reward and no choice came from, and on '
       'validation data'

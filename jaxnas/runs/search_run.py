@@ -42,13 +42,15 @@ class Experiment:
       `seen_hash`, if there is one, see `workdir.check_data`.
     measure: what the children are compared by.
     search_metric: the metric of a search trial that its reward is made of.
-    draw: writes the picture of an architecture.
+    draw: writes the picture of an architecture; none by default.
     picture: the picture's file name.
     checkpoint_every: rounds between two checkpoints.
     unit: what the length of a training is counted in.
     describe: spells an architecture on a line, where that says something.
     has_report: whether the report split is other data than the validation
       split.
+    has_learning_rates: whether children are trained at rates of the search's
+      choice.
     free: the settings that may change when the run is resumed.
     defaults: of the settings; one that an older version had not has its own.
     same_task: as for `search.run`.
@@ -63,12 +65,13 @@ class Experiment:
   facts: Mapping[str, Any]
   measure: statistics.Measure
   search_metric: str
-  draw: Callable[[pathlib.Path, Any, str], None]
-  picture: str
+  draw: Callable[[pathlib.Path, Any, str], None] | None = None
+  picture: str = ''
   checkpoint_every: int = 4
   unit: str = 'steps'
   describe: Callable[[Any], str] | None = None
   has_report: bool = True
+  has_learning_rates: bool = True
   free: Collection[str] = ('num_trials', 'redo_failed')
   defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   same_task: bool = False
@@ -101,7 +104,7 @@ def run(experiment: Experiment, folder: str) -> None:
 _RETRAINED: dict[str, Any] = {
   'label': str,
   'features': (int, type(None)),
-  'num_params': int,
+  'num_params': (int, type(None)),
   'learning_rate': float,
   'seed': int,
   'num_steps': int,
@@ -302,7 +305,7 @@ def _write(experiment, path, log, retraining):
 
 def _draw(experiment, path, log, retraining):
   best = _found(experiment.measure, retraining_lib.results(retraining, log))
-  if best is not None:
+  if best is not None and experiment.draw is not None:
     contestant = best.contestant
     pictures.draw(
       experiment.draw,

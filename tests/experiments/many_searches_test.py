@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import many_searches
-from jaxnas.evaluators import table as tables
+from jaxnas.datasets import reward_table as tables
 from jaxnas.strategies import random_search
 
 REWARDS = np.random.default_rng(0).normal(size=24).astype(np.float32)

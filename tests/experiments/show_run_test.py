@@ -13,7 +13,7 @@ import pytest
 
 from experiments import show_run
 from jaxnas import search as search_lib
-from jaxnas.evaluators import table as tables
+from jaxnas.datasets import reward_table as tables
 from jaxnas.records import round_log, trial_log, workdir
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import random_search

@@ -15,7 +15,7 @@ from jaxnas import records, search, statistics
 from jaxnas.runs import own_search
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import random_search
-from jaxnas.trainers import blocks
+from jaxnas.trainers import blocks, functions
 from jaxnas.types import Reward, Task
 
 SPACE = hyperparameters.make_space(
@@ -45,6 +45,15 @@ def trainer():
     program_axes=0,
   )
   return blocks.BlockTrainer(task, 4)
+
+
+def return_a_number(value, seed):
+  return -abs(value['x'] - 1 / 3) - seed / 2**40
+
+
+def report_a_number(value, seed):
+  reward = return_a_number(value, seed)
+  return {'reward': reward, 'report': 10 * reward}
 
 
 def arms(num_trials=8, space=SPACE):
@@ -176,3 +185,33 @@ def test_equal_arrays_have_one_hash():
   )
   for other in (DATA[::-1], DATA[:, None], DATA.astype(np.float64)):
     assert one != own_search.hash_arrays((other, {'y': jnp.ones(2)}))
+
+
+@pytest.mark.parametrize('has_report', [True, False])
+def test_a_python_function_gets_all_of_it(tmp_path, capsys, has_report):
+  with functions.FunctionTrainer(
+    report_a_number if has_report else return_a_number, num_workers=2
+  ) as trainer:
+    own_search.run(
+      tmp_path,
+      SPACE,
+      arms(4),
+      trainer,
+      Reward(lambda _, metrics: metrics['validation_reward'], -9.0),
+      statistics.Measure('reward', True, False, spec='.3f'),
+      known={'usual': {'x': 0.123, 'y': 2}},
+      num_winners=1,
+      num_selection_seeds=1,
+      num_seeds=2,
+    )
+  shown = capsys.readouterr().out
+  assert ('there is no report data' in shown) == (not has_report)
+  assert 'learning rate' not in shown
+  trials = records.read(tmp_path)
+  assert {trial.status for trial in trials} == {'ok'}
+  assert max(trial.reward for trial in trials) < 0
+  best = json.loads((tmp_path / 'best.json').read_text())
+  factor = 10 if has_report else 1
+  np.testing.assert_allclose(
+    best['report_reward'], factor * np.array(best['validation_reward'])
+  )

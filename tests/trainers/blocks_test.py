@@ -10,9 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas import rewards
+from jaxnas import evaluators, rewards
 from jaxnas.children import recurrent_cell, recurrent_interpreter, text_training
-from jaxnas.evaluators import trained as evaluators
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.trainers import blocks, compiled
 from jaxnas.types import Status, Task

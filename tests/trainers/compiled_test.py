@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.evaluators import trained as evaluators
+from jaxnas import evaluators
 from jaxnas.spaces import recurrent_cell
 from jaxnas.trainers import compiled, memory
 from jaxnas.types import Reward, Status, Task

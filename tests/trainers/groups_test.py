@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.evaluators import trained as evaluators
+from jaxnas import evaluators
 from jaxnas.spaces import hyperparameters
 from jaxnas.trainers import blocks, groups, memory
 from jaxnas.types import Reward, Status, Task

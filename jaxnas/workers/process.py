@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a worker process does; see `worker_pool`.
+"""What a worker process does; see `pool`.
 
 This module imports no jax, so that a worker starts in a fraction of a second
 and has no device, unless the function that it runs asks for one.
@@ -9,7 +9,7 @@ and has no device, unless the function that it runs asks for one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import contextlib
 import math
 import multiprocessing
@@ -24,7 +24,7 @@ import threading
 import traceback
 from typing import Any, NamedTuple, NoReturn
 
-from jaxnas.evaluators import process_tree
+from jaxnas.workers import process_tree
 
 _MAX_LENGTH = 500
 
@@ -34,7 +34,7 @@ class Call(NamedTuple):
 
   Attributes:
     number: tells calls of a worker apart.
-    arguments: `(value, seed)`, pickled.
+    arguments: `(value, seed, named arguments)`, pickled.
   """
 
   number: int
@@ -46,13 +46,14 @@ class Answer(NamedTuple):
 
   Attributes:
     number: the call's.
-    error: why there is no value, a line; empty where there is one.
-    value: what the function returned, as a number.
+    error: why there are no values, a line; empty where there are.
+    values: what the function returned, as numbers by name; a lone number is the
+      `'reward'`.
   """
 
   number: int
   error: str
-  value: float = 0.0
+  values: Mapping[str, float] = {}
 
 
 def serve(pipe: connection.Connection, function: bytes) -> None:
@@ -64,7 +65,7 @@ def serve(pipe: connection.Connection, function: bytes) -> None:
 
   Args:
     pipe: gets calls, and sends an `Answer` for each.
-    function: `(value, seed) -> reward`, pickled.
+    function: `(value, seed) -> reward`, a number or a mapping, pickled.
   """
   parent = multiprocessing.parent_process()
   if parent is not None and parent.pid != os.getppid():
@@ -157,23 +158,41 @@ def _is_installed(path: str) -> bool:
 
 
 def _answer(
-  function: Callable[[Any, int], Any], call: Call
+  function: Callable[..., Any], call: Call
 ) -> tuple[Answer, BaseException | None]:
   # Whatever the function does, even `sys.exit()`, is told and not done; and
-  # nothing that it returned leaves the process but a number.
+  # nothing that it returned leaves the process but numbers.
   try:
-    result = function(*pickle.loads(call.arguments))
+    value, seed, settings = pickle.loads(call.arguments)
+    result = function(value, seed, **settings)
   except BaseException as error:
     return Answer(call.number, describe(error)), error
   try:
-    if isinstance(result, str | bytes | bytearray):
+    named = dict(result) if isinstance(result, Mapping) else {'reward': result}
+    if 'reward' not in named:
+      names = ', '.join(map(str, named)) or 'nothing'
+      return Answer(
+        call.number, shorten(f"the mapping needs a 'reward', got {names}")
+      ), None
+    values = {str(name): _number(name, each) for name, each in named.items()}
+    return Answer(call.number, '', values), None
+  except TypeError as error:
+    return Answer(call.number, shorten(str(error))), None
+  except BaseException as error:
+    return Answer(call.number, describe(error)), None
+
+
+def _number(name: object, value: object) -> float:
+  """Returns a value that a function returned as a number."""
+  try:
+    if isinstance(value, str | bytes | bytearray):
       raise TypeError
-    return Answer(call.number, '', float(result)), None
+    return float(value)  # type: ignore[arg-type]  # Any other is found out.
   except OverflowError:
-    return Answer(call.number, '', math.inf), None
+    return math.inf
   except BaseException:
-    kind = type(result).__name__
-    return Answer(call.number, f'expected a number, got a {kind}'), None
+    what = 'a number' if name == 'reward' else f'a number as {name!r}'
+    raise TypeError(f'expected {what}, got a {type(value).__name__}') from None
 
 
 def _leave_fork(who: str, error: BaseException | None = None) -> NoReturn:

@@ -16,12 +16,14 @@ import jax
 import numpy as np
 import pytest
 
+from jaxnas import evaluators
 from jaxnas import search as search_lib
-from jaxnas.evaluators import python, worker_pool
 from jaxnas.records import trial_log
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import random_search
+from jaxnas.trainers import functions
 from jaxnas.types import Status
+from jaxnas.workers import pool
 
 FOLDER = str(pathlib.Path(__file__).parent)
 sys.path.append(FOLDER)
@@ -49,10 +51,10 @@ CASES = tuple(reward_functions.BEHAVIOURS)
 
 @pytest.fixture(scope='module')
 def evaluator():
-  with python.make_evaluator(
+  with evaluators.of_function(
     space_of(*CASES),
     reward_functions.behave,
-    floor_reward=-1.0,
+    floor=-1.0,
     num_workers=2,
     timeout_seconds=2.0,
     num_retries=0,
@@ -81,7 +83,7 @@ def test_every_end_is_a_status_and_a_line(evaluator, caplog):
     'text': (Status.FAILED, 'expected a number, got a str'),
     'complex': (Status.FAILED, 'expected a number, got a complex'),
     'large': (Status.FAILED, 'expected a number, got a list'),
-    'low': (Status.OK, 'below floor_reward'),
+    'low': (Status.OK, 'below the floor'),
     'number': (Status.OK, ''),
   }
   with caplog.at_level('WARNING'):
@@ -105,6 +107,43 @@ def test_every_end_is_a_status_and_a_line(evaluator, caplog):
     assert len(line) < 700
 
 
+def test_a_mapping_has_more_than_a_reward():
+  children = [
+    {'case': case} for case in ('mapping', 'number', 'mapping', 'more')
+  ]
+  keys = jax.random.split(KEY, 4)
+  with functions.FunctionTrainer(
+    reward_functions.behave, num_workers=2, num_retries=0
+  ) as trainer:
+    trained = trainer.run(children, keys)
+    assert trained.status.tolist() == [0, 0, 0, Status.FAILED]
+    assert trained.reasons[3] == "the mapping needs a 'reward', got report"
+    assert trained.metrics.keys() == {
+      'validation_reward', 'report_reward', 'size',
+    }  # fmt: skip
+    np.testing.assert_array_equal(
+      trained.metrics['validation_reward'], [-2.0, 0.5, -2.0, np.nan]
+    )
+    np.testing.assert_array_equal(
+      trained.metrics['report_reward'], [-3.0, np.nan, -3.0, np.nan]
+    )
+    assert trained.metrics['size'][0] == 7
+    with pytest.raises(ValueError, match='nothing can be kept'):
+      trainer.run(children, keys, keep=True)
+  with evaluators.of_function(
+    space_of('mapping', 'number'), reward_functions.behave, -9.0
+  ) as evaluator:
+    evaluation = evaluate(evaluator, [0, 1])
+  assert evaluation.rewards.tolist() == [-2.0, 0.5]
+  assert set(evaluation.metrics) == {'report_reward', 'size'}
+
+
+def test_a_function_may_ask_how_long_to_train():
+  with functions.FunctionTrainer(reward_functions.train_long) as trainer:
+    trained = trainer.run([{'case': 'x'}], KEY[None], num_steps=12)
+  assert trained.metrics['validation_reward'] == [12.0]
+
+
 def test_results_are_in_order_and_of_their_own_keys(evaluator):
   alone = [
     evaluate(evaluator, [CASES.index('seed')], keys=keys[None]).rewards[0]
@@ -116,7 +155,7 @@ def test_results_are_in_order_and_of_their_own_keys(evaluator):
   assert rewards[0] == alone[0]
   assert rewards[1] == -1
   assert len(set(rewards)) == 6
-  with python.make_evaluator(
+  with evaluators.of_function(
     space_of(*CASES), reward_functions.behave, -1.0, num_retries=0
   ) as other:
     assert other.block_size == 1
@@ -149,7 +188,7 @@ def test_a_module_that_forks_is_served_by_one_process(
   module = __import__(path.stem)
   path.write_text(f'import os\nos.fork()\n{function}')
   keys = jax.random.split(KEY, 6)
-  with python.make_evaluator(
+  with evaluators.of_function(
     space_of('a'), module.f, -1.0, timeout_seconds=10.0
   ) as forking:
     rewards = evaluate(forking, [0] * 6, keys).rewards
@@ -179,7 +218,7 @@ def test_a_trial_is_tried_again_with_its_seed(tmp_path, caplog):
     (reward_functions.crash_at_first, 7.0),
   ):
     with (
-      python.make_evaluator(space_of(folder), function, 0.0) as evaluator,
+      evaluators.of_function(space_of(folder), function, 0.0) as evaluator,
       caplog.at_level('WARNING'),
     ):
       evaluation = evaluate(evaluator, [0])
@@ -210,7 +249,7 @@ def wait_for_the_end_of(pids):
 
 @pytest.mark.skipif(not pathlib.Path('/proc/self').exists(), reason='no /proc')
 def test_nothing_outlives_a_timeout(tmp_path):
-  with python.make_evaluator(
+  with evaluators.of_function(
     space_of(str(tmp_path)),
     reward_functions.leave_children,
     0.0,
@@ -232,7 +271,7 @@ def test_nothing_outlives_a_timeout(tmp_path):
 def test_a_session_of_its_own_does_not_outlive_its_call(
   tmp_path, function, status
 ):
-  with python.make_evaluator(
+  with evaluators.of_function(
     space_of(str(tmp_path)),
     function,
     0.0,
@@ -256,13 +295,13 @@ if __name__ == '__main__':
   signal.signal(signal.SIGINT, signal.default_int_handler)
   import jax
   import numpy as np
-  from jaxnas.evaluators import python
+  from jaxnas import evaluators
   from jaxnas.spaces import hyperparameters
 
   space = hyperparameters.make_space(
     {{'case': hyperparameters.Choice(({place!r},))}}
   )
-  with python.make_evaluator(
+  with evaluators.of_function(
     space, reward_functions.{function}, 0.0, num_workers=2
   ) as evaluator:
     keys = jax.random.split(jax.random.key(0), 1)
@@ -305,7 +344,7 @@ def test_an_interruption_while_calls_are_handed_out_ends_them():
     yield {'case': 'hangs'}, 0
     raise KeyboardInterrupt
 
-  workers = worker_pool.Workers(
+  workers = pool.Workers(
     pickle.dumps(reward_functions.behave), 'behave', 1, None
   )
   started = time.monotonic()
@@ -317,7 +356,7 @@ def test_an_interruption_while_calls_are_handed_out_ends_them():
 
 def test_the_context_ends_its_workers():
   before = set(multiprocessing.active_children())
-  with python.make_evaluator(
+  with evaluators.of_function(
     space_of(*CASES), reward_functions.behave, 0.0
   ) as evaluator:
     run(evaluator, 'seed')
@@ -343,7 +382,7 @@ def test_a_search_with_failures_is_resumed_to_the_same_log(tmp_path):
   cases = ('seed', 'raises', 'killed', 'none')
   space = space_of(*cases)
   path, again = tmp_path / 'one.jsonl', tmp_path / 'two.jsonl'
-  with python.make_evaluator(
+  with evaluators.of_function(
     space, reward_functions.behave, 0.0, num_retries=0
   ) as evaluator:
     search = make_search(evaluator, space)
@@ -367,7 +406,7 @@ def test_a_daemonic_process_is_told_that_it_may_not_have_workers(monkeypatch):
   monkeypatch.setattr(multiprocessing, 'current_process', lambda: process)
   with (
     pytest.raises(ValueError, match=r'daemonic, as .* multiprocessing\.Pool'),
-    python.make_evaluator(space_of('a'), reward_functions.behave, 0.0),
+    evaluators.of_function(space_of('a'), reward_functions.behave, 0.0),
   ):
     pass
 
@@ -387,7 +426,7 @@ def test_a_broken_function_is_stopped_repaired_and_run_again(
 
   def run(name, **settings):
     with (
-      python.make_evaluator(space, module.f, -1.0, num_retries=0) as evaluator,
+      evaluators.of_function(space, module.f, -1.0, num_retries=0) as evaluator,
       trial_log.TrialLog(tmp_path / name) as log,
     ):
       search = search_lib.Search(space, (arm,), evaluator, KEY)
@@ -421,7 +460,7 @@ def local_function():
 def test_a_function_that_can_not_be_pickled_is_refused(function):
   with (
     pytest.raises(ValueError, match='`def` at the top of a file') as error,
-    python.make_evaluator(space_of('a'), function, 0.0),
+    evaluators.of_function(space_of('a'), function, 0.0),
   ):
     pass
   assert '\n' not in str(error.value)
@@ -440,7 +479,7 @@ def test_whatever_keeps_a_function_from_being_pickled_is_told():
     pytest.raises(
       ValueError, match=r'NotImplementedError at .*: no copies.*`def`'
     ),
-    python.make_evaluator(space_of('a'), Unwilling(), 0.0),
+    evaluators.of_function(space_of('a'), Unwilling(), 0.0),
   ):
     pass
 
@@ -448,7 +487,7 @@ def test_whatever_keeps_a_function_from_being_pickled_is_told():
 def test_what_can_not_be_called_is_refused():
   with (
     pytest.raises(ValueError, match=r'called with a value and .* got 0\.5'),
-    python.make_evaluator(space_of('a'), 0.5, 0.0),
+    evaluators.of_function(space_of('a'), 0.5, 0.0),
   ):
     pass
 
@@ -459,7 +498,7 @@ def test_a_program_of_the_standard_input_is_refused(monkeypatch):
   monkeypatch.setitem(sys.modules, '__main__', main)
   with (
     pytest.raises(ValueError, match=r'standard input.* my_search\.py'),
-    python.make_evaluator(space_of('a'), reward_functions.behave, 0.0),
+    evaluators.of_function(space_of('a'), reward_functions.behave, 0.0),
   ):
     pass
 
@@ -477,7 +516,7 @@ def test_a_function_of_a_notebook_is_refused(monkeypatch):
   monkeypatch.setitem(sys.modules, '__main__', main)
   with (
     pytest.raises(ValueError, match=r'notebook .* my_function\.py'),
-    python.make_evaluator(space_of('a'), in_notebook, 0.0),
+    evaluators.of_function(space_of('a'), in_notebook, 0.0),
   ):
     pass
 
@@ -502,7 +541,7 @@ def test_a_module_that_workers_can_not_import_is_told(
   module = __import__(name)
   path.write_text(source)
   with (
-    python.make_evaluator(space_of('a'), module.f, 0.0) as evaluator,
+    evaluators.of_function(space_of('a'), module.f, 0.0) as evaluator,
     pytest.raises(ValueError, match=message),
   ):
     evaluate(evaluator, [0, 0])
@@ -513,7 +552,7 @@ def test_a_worker_that_can_not_start_again_is_a_crash(tmp_path, monkeypatch):
   path = tmp_path / 'module_that_changes.py'
   path.write_text('import os\ndef f(value, seed):\n  os._exit(0)\n')
   module = __import__(path.stem)
-  with python.make_evaluator(
+  with evaluators.of_function(
     space_of('a'), module.f, -1.0, num_retries=0
   ) as evaluator:
     assert evaluate(evaluator, [0]).status.tolist() == [Status.CRASHED]
@@ -526,9 +565,9 @@ def test_a_worker_that_can_not_start_again_is_a_crash(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
   ('settings', 'message'),
   [
-    ({'floor_reward': float('nan')}, 'floor_reward must be finite .* got nan'),
-    ({'floor_reward': -(10**400)}, 'finite as a float32, got -1000'),
-    ({'floor_reward': -1e300}, 'finite as a float32, got -1e[+]300'),
+    ({'floor': float('nan')}, 'floor of a reward must be finite .* got nan'),
+    ({'floor': -(10**400)}, 'finite as a float32, got -1000'),
+    ({'floor': -1e300}, 'finite as a float32, got -1e[+]300'),
     ({'num_workers': 0}, 'num_workers must be at least 1, got 0'),
     ({'num_retries': -1}, 'num_retries must be at least 0, got -1'),
     ({'block_size': 0}, 'block_size must be at least 1, got 0'),
@@ -536,9 +575,9 @@ def test_a_worker_that_can_not_start_again_is_a_crash(tmp_path, monkeypatch):
   ],
 )
 def test_bad_settings_are_refused(settings, message):
-  arguments = {'floor_reward': 0.0} | settings
+  arguments = {'floor': 0.0} | settings
   with (
     pytest.raises(ValueError, match=message),
-    python.make_evaluator(space_of('a'), reward_functions.behave, **arguments),
+    evaluators.of_function(space_of('a'), reward_functions.behave, **arguments),
   ):
     pass

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.evaluators import table as tables
+from jaxnas.datasets import reward_table as tables
 from jaxnas.spaces import recurrent_cell
 from jaxnas.types import Status
 

@@ -1,16 +1,24 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""A trainer and a reward become an evaluator."""
+"""A trainer and a reward become an evaluator.
+
+    with evaluators.of_function(space, train, floor=0.0) as evaluator:
+      ...
+
+is the shortest way to one, by a Python function `(value, seed) -> reward`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
 from typing import Any
 
 from absl import logging
 import numpy as np
 
+from jaxnas.trainers import functions
 from jaxnas.types import (
   Cost,
   Evaluation,
@@ -27,8 +35,8 @@ def make_evaluator(
   space: SearchSpace,
   trainer: Trainer,
   reward: Reward,
-  learning_rate: float | Callable[[Any], float],
-  num_steps: int,
+  learning_rate: float | Callable[[Any], float] = 1.0,
+  num_steps: int = 1,
   *,
   costs: Mapping[str, Cost] | None = None,
   duration: Cost | None = None,
@@ -73,6 +81,42 @@ def make_evaluator(
     'costs': costs,
   }
   return Evaluator(evaluate, trainer.block_size, reward.floor, task)
+
+
+@contextlib.contextmanager
+def of_function(
+  space: SearchSpace,
+  function: Callable[..., Any],
+  floor: float,
+  **settings: Any,
+) -> Iterator[Evaluator]:
+  """Makes an evaluator that calls a Python function in worker processes.
+
+  Args:
+    space: what the tokens mean.
+    function: `(value, seed) -> reward`; see `functions.FunctionTrainer`.
+    floor: what a trial that failed is given; what the worst choice would get. A
+      lower reward counts as this one.
+    **settings: of the trainer, as `num_workers` and `timeout_seconds`.
+
+  Yields:
+    The evaluator. The metrics of its trials are what else the function gives.
+
+  Raises:
+    ValueError: an argument is out of range, or the function can not be called
+      in another process.
+  """
+  reward = Reward(lambda _, metrics: metrics['validation_reward'], floor)
+  with functions.FunctionTrainer(function, **settings) as trainer:
+    judged = make_evaluator(space, trainer, reward)
+
+    def evaluate(keys, tokens):
+      evaluation = judged.evaluate(keys, tokens)
+      metrics = dict(evaluation.metrics)
+      metrics.pop('validation_reward', None)  # It is the reward itself.
+      return evaluation._replace(metrics=metrics)
+
+    yield judged._replace(evaluate=evaluate, task=function)
 
 
 def add_costs(

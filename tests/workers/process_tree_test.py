@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from jaxnas.evaluators import process_tree
+from jaxnas.workers import process_tree
 
 on_linux = pytest.mark.skipif(sys.platform != 'linux', reason='no /proc')
 

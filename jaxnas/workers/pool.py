@@ -9,7 +9,7 @@ takes nothing with it: no lock, no queue, no other call.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import concurrent.futures
 import contextlib
 import math
@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 from absl import logging
 import numpy as np
 
-from jaxnas.evaluators import process_tree
-from jaxnas.evaluators import worker as worker_lib
 from jaxnas.types import Status
+from jaxnas.workers import process as worker_lib
+from jaxnas.workers import process_tree
 
 
 class Outcome(NamedTuple):
@@ -36,12 +36,13 @@ class Outcome(NamedTuple):
 
   Attributes:
     status: `OK` where there is a reward.
-    reward: what the function returned; NaN where there is none.
-    reason: a line that says why there is none.
+    values: what the function returned, by name, the `'reward'` among them;
+      nothing where it failed.
+    reason: a line that says why it failed.
   """
 
   status: Status
-  reward: float
+  values: Mapping[str, float]
   reason: str
 
 
@@ -63,7 +64,7 @@ class Workers:
     """Makes the workers; no process is started yet.
 
     Args:
-      function: `(value, seed) -> reward`, pickled.
+      function: `(value, seed) -> reward`, a number or a mapping, pickled.
       name: the function's, for errors.
       num_workers: how many calls run at a time.
       timeout_seconds: how long a call may take; any time for `None`.
@@ -79,12 +80,12 @@ class Workers:
       self._idle.put(None)
 
   def run(
-    self, calls: Sequence[tuple[Any, int]], num_retries: int
+    self, calls: Sequence[tuple[Any, int, Mapping[str, Any]]], num_retries: int
   ) -> list[Outcome]:
     """Returns the outcomes of calls, in their order.
 
     Args:
-      calls: the arguments of each, a value and a seed.
+      calls: the arguments of each: a value, a seed and named ones.
       num_retries: how often a call that failed is tried again.
 
     Raises:
@@ -190,12 +191,13 @@ class _Worker:
       return _failure(answer, f'its process ended with {self._exit()}')
     if answer.error:
       return _failure(Status.FAILED, answer.error)
-    if not is_finite(answer.value):
+    reward = answer.values['reward']
+    if not is_finite(reward):
       return _failure(
         Status.NOT_FINITE,
-        f'the reward is {answer.value}, which is not finite as a float32',
+        f'the reward is {reward}, which is not finite as a float32',
       )
-    return Outcome(Status.OK, answer.value, '')
+    return Outcome(Status.OK, answer.values, '')
 
   @property
   def is_alive(self) -> bool:
@@ -279,7 +281,7 @@ def is_finite(value: float) -> bool:
 
 
 def _failure(status: Status, reason: str) -> Outcome:
-  return Outcome(status, math.nan, reason)
+  return Outcome(status, {}, reason)
 
 
 def _warn(call, outcome, attempt, num_retries):

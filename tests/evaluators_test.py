@@ -4,8 +4,7 @@
 import numpy as np
 import pytest
 
-from jaxnas import rewards
-from jaxnas.evaluators import trained as evaluators
+from jaxnas import evaluators, rewards
 from jaxnas.types import Reward, Status, Trained
 
 OK, DIVERGED, FULL = Status.OK, Status.DIVERGED, Status.OUT_OF_MEMORY

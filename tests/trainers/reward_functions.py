@@ -77,10 +77,10 @@ def fork(leave):
 def answer_for_another(value, seed):
   """Says on all pipes that another call is worth 1."""
   # In a worker it is there under this name.
-  worker = sys.modules['jaxnas.evaluators.worker']
+  worker = sys.modules['jaxnas.workers.process']
   for each in gc.get_objects():
     if isinstance(each, connection.Connection) and each.writable:
-      each.send(worker.Answer(10_000, '', 1.0))
+      each.send(worker.Answer(10_000, '', {'reward': 1.0}))
       each.send('nonsense')
   return seed / 2**31
 
@@ -92,7 +92,13 @@ class Number:
     return 0.5
 
 
+def train_long(value, seed, num_steps):
+  return num_steps
+
+
 BEHAVIOURS = {
+  'mapping': lambda value, seed: {'reward': -2, 'report': -3, 'size': 7},
+  'more': lambda value, seed: {'report': 1},
   'seed': lambda value, seed: seed / 2**31,
   'slow': lambda value, seed: time.sleep(0.3) or seed / 2**31,
   'modules': lambda value, seed: 'jax' in sys.modules,
