@@ -20,11 +20,12 @@ import numpy as np
 import optax
 
 from experiments import benchmark_device, benchmark_worker, conv_routes
-from jaxnas.children import conv_masked, conv_net, convolution, image_training
-from jaxnas.children.image_training import Network
+from jaxnas.children import conv_masked, conv_net, convolution
+from jaxnas.children.network import Network
 from jaxnas.datasets import image_preprocessing, images
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.trainers import blocks
+from jaxnas.training import image_task
 from jaxnas.types import Task, Trainer
 
 Facts = benchmark_worker.Facts
@@ -243,7 +244,7 @@ def make_search(
   return conv_routes.ConvRoutes(
     _make_dataset(tuple(image_shape), batch_size),
     # There is one evaluation, at the end, of one batch.
-    image_training.Recipe(
+    image_task.Recipe(
       batch_size=batch_size,
       schedule='constant',
       evaluate_every=_NEVER,

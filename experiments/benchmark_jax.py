@@ -23,11 +23,12 @@ import numpy as np
 
 from experiments import benchmark_device, benchmark_worker
 from jaxnas.children import recurrent_cell as cells
-from jaxnas.children import recurrent_interpreter, text_training
+from jaxnas.children import recurrent_interpreter
 from jaxnas.controllers import recurrent as controllers
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.strategies import reinforce
 from jaxnas.trainers import blocks
+from jaxnas.training import text_task
 from jaxnas.types import Span, Status, Task
 
 Facts = benchmark_worker.Facts
@@ -387,13 +388,11 @@ def _make_task(
   shape = (num_segments + 1, num_unrolled, batch_size)
   generator = np.random.default_rng(0)
   tokens = jnp.asarray(generator.integers(vocab_size, size=shape), jnp.int32)
-  segments = text_training.Segments(
+  segments = text_task.Segments(
     tokens[:-1], tokens[1:], jnp.ones(tokens[1:].shape)
   )
-  return text_training.make_task(
-    text_training.Recipe(
-      features=features, optimizer='sgd', max_grad_norm=0.25
-    ),
+  return text_task.make_task(
+    text_task.Recipe(features=features, optimizer='sgd', max_grad_norm=0.25),
     vocab_size,
     make_cell,
     segments,

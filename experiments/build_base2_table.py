@@ -27,10 +27,10 @@ import numpy as np
 
 from experiments import bounds, cell_trainer, launch, text_tasks
 from jaxnas import npz
-from jaxnas.children import text_training
 from jaxnas.datasets import base2_bench, text
 from jaxnas.records import workdir as workdirs
 from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.training import text_task
 from jaxnas.visualize import progress
 
 setting = launch.setting
@@ -163,7 +163,7 @@ class Builder:
     self.trainer = cell_trainer.CellTrainer(
       space,
       tasks,
-      text_training.Recipe(features=config.features),
+      text_task.Recipe(features=config.features),
       learning_rate=config.learning_rate,
       fractions=config.fractions,
       block_size=config.block_size,

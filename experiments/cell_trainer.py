@@ -14,12 +14,9 @@ import jax
 import numpy as np
 
 from experiments import text_tasks
-from jaxnas.children import (
-  recurrent_cell,
-  recurrent_interpreter,
-  text_training,
-)
+from jaxnas.children import recurrent_cell, recurrent_interpreter
 from jaxnas.trainers import blocks
+from jaxnas.training import text_task
 from jaxnas.types import SearchSpace
 
 SPLITS = ('validation', 'report')
@@ -41,7 +38,7 @@ class CellTrainer:
     self,
     space: SearchSpace,
     tasks: text_tasks.TextTasks,
-    recipe: text_training.Recipe,
+    recipe: text_task.Recipe,
     *,
     learning_rate: float,
     fractions: Sequence[float],
@@ -80,7 +77,7 @@ class CellTrainer:
       num_devices,
     )
     any_cell: Any = space.decode(np.zeros(space.num_tokens, np.int32))
-    self.num_params = text_training.num_params(
+    self.num_params = text_task.num_params(
       recipe,
       tasks.dataset.vocab_size,
       functools.partial(recurrent_cell.GrammarCell, architecture=any_cell),

@@ -29,10 +29,10 @@ from jaxnas.children import (
   conv_masked,
   conv_net,
   conv_program,
-  image_training,
 )
 from jaxnas.datasets import images
 from jaxnas.trainers import blocks, compiled, routes
+from jaxnas.training import image_task
 from jaxnas.types import SearchSpace, Task, Trainer
 
 ROUTES = ('compiled', 'interpreted', 'vmapped')
@@ -64,7 +64,7 @@ class ConvRoutes:
   def __init__(
     self,
     dataset: images.ImageDataset,
-    recipe: image_training.Recipe,
+    recipe: image_task.Recipe,
     layout: dict[str, Any],
     num_devices: int,
     block_size: int,

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 import difflib
 from typing import Any
 
-from jaxnas.children import image_training
-from jaxnas.children.image_evaluation import Examples
+from jaxnas.children.network import Network
 from jaxnas.datasets import images
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
+from jaxnas.training import image_task
+from jaxnas.training.image_evaluation import Examples
 from jaxnas.types import Task
 
 KNOWN_NETS = ('chain', 'dense', 'resnet', 'figure_7')
@@ -21,16 +22,16 @@ KNOWN_NETS = ('chain', 'dense', 'resnet', 'figure_7')
 
 def make_task(
   dataset: images.ImageDataset,
-  recipe: image_training.Recipe,
-  make_network: Callable[[Any], image_training.Network],
+  recipe: image_task.Recipe,
+  make_network: Callable[[Any], Network],
   assemble: Callable[[Sequence[Any]], Any] | None = None,
   program_axes: Any = None,
 ) -> Task:
-  """Makes the task of training a child; see `image_training.make_task`."""
-  return image_training.make_task(
+  """Makes the task of training a child; see `image_task.make_task`."""
+  return image_task.make_task(
     recipe,
     make_network,
-    image_training.TrainData(
+    image_task.TrainData(
       dataset.train_images,
       dataset.train_labels,
       dataset.validation_images,

@@ -35,7 +35,6 @@ from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
-from jaxnas.children import augmentation, image_training
 from jaxnas.controllers import anchors, recurrent
 from jaxnas.datasets import images
 from jaxnas.records import workdir as workdir_lib
@@ -43,6 +42,7 @@ from jaxnas.runs import search_run
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
 from jaxnas.trainers import memory, routes
+from jaxnas.training import augmentation, image_task
 from jaxnas.types import SearchSpace, Trainer
 from jaxnas.visualize import conv_net as pictures
 
@@ -134,7 +134,7 @@ class Config(search_settings.Settings):
   schedule: str = setting(
     'cosine',
     'Of the learning rate.',
-    choices=tuple(image_training.SCHEDULES),
+    choices=tuple(image_task.SCHEDULES),
   )
   augmentation: str = setting(
     'none', 'Of training images.', choices=augmentation.KINDS
@@ -354,8 +354,8 @@ def _make_space(config: Config) -> SearchSpace:
   )
 
 
-def _make_recipe(config: Config) -> image_training.Recipe:
-  return image_training.Recipe(
+def _make_recipe(config: Config) -> image_task.Recipe:
+  return image_task.Recipe(
     batch_size=config.batch_size,
     momentum=config.momentum,
     weight_decay=config.weight_decay,

@@ -34,12 +34,13 @@ from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
-from jaxnas.children import image_training, perceptron
+from jaxnas.children import perceptron
 from jaxnas.controllers import recurrent
 from jaxnas.datasets import images
 from jaxnas.runs import search_run
 from jaxnas.spaces import hyperparameters as spaces
 from jaxnas.trainers import blocks, compiled, groups
+from jaxnas.training import image_task
 from jaxnas.types import SearchSpace, Span, Trainer
 from jaxnas.visualize import hyperparameters as pictures
 
@@ -88,7 +89,7 @@ class Config(search_settings.Settings):
   schedule: str = setting(
     'cosine',
     'Of the learning rate.',
-    choices=tuple(image_training.SCHEDULES),
+    choices=tuple(image_task.SCHEDULES),
   )
   num_epochs: int = setting(
     5, 'Of a child in the search.', low=1, high=bounds.MAX_COUNT
@@ -324,7 +325,7 @@ class _Children:
     config, dataset = self._config, self.dataset
     task = image_tasks.make_task(
       dataset,
-      image_training.Recipe(
+      image_task.Recipe(
         batch_size=batch_size,
         schedule=config.schedule,
         evaluate_every=_NEVER,

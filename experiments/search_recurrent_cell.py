@@ -29,12 +29,13 @@ from jaxnas import evaluators, rewards, statistics
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.children import recurrent_cell as cells
-from jaxnas.children import recurrent_interpreter, text_training
+from jaxnas.children import recurrent_interpreter
 from jaxnas.controllers import recurrent as controllers
 from jaxnas.datasets import text
 from jaxnas.runs import search_run
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.trainers import blocks
+from jaxnas.training import text_task
 from jaxnas.types import SearchSpace
 from jaxnas.visualize import recurrent_cell as pictures
 
@@ -158,7 +159,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
     config.num_unrolled,
   )
   config = _complete(config, tasks)
-  recipe = text_training.Recipe(
+  recipe = text_task.Recipe(
     features=config.features,
     num_layers=config.num_layers,
     tie_embeddings=config.tie_embeddings,
@@ -272,7 +273,7 @@ class _Field:
     config: Config,
     space: SearchSpace,
     tasks: text_tasks.TextTasks,
-    recipe: text_training.Recipe,
+    recipe: text_task.Recipe,
   ):
     self._config, self._space = config, space
     self._tasks, self._recipe = tasks, recipe
@@ -313,7 +314,7 @@ class _Field:
 
   def _count(self, make_cell, features):
     recipe = dataclasses.replace(self._recipe, features=features)
-    return text_training.num_params(
+    return text_task.num_params(
       recipe, self._tasks.dataset.vocab_size, make_cell
     )
 

@@ -13,9 +13,9 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxnas.children import text_curve, text_training
 from jaxnas.datasets import text
 from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.training import text_curve, text_task
 from jaxnas.types import Task
 
 
@@ -45,7 +45,7 @@ class TextTasks:
       dataset.train, batch_size, num_unrolled
     )
     self.num_segments = inputs.shape[0]
-    self._train = text_training.Segments(
+    self._train = text_task.Segments(
       jnp.asarray(inputs), jnp.asarray(targets), jnp.ones(inputs.shape)
     )
     self._splits = {
@@ -58,13 +58,13 @@ class TextTasks:
 
   def make(
     self,
-    recipe: text_training.Recipe,
+    recipe: text_task.Recipe,
     make_cell: Callable[..., nn.RNNCellBase],
     assemble: Callable[[Sequence[Any]], Any] | None = None,
     program_axes: Any = None,
   ) -> Task:
-    """Makes the task of training a child; see `text_training.make_task`."""
-    return text_training.make_task(
+    """Makes the task of training a child; see `text_task.make_task`."""
+    return text_task.make_task(
       recipe,
       self.dataset.vocab_size,
       make_cell,
@@ -76,7 +76,7 @@ class TextTasks:
 
   def make_curve(
     self,
-    recipe: text_training.Recipe,
+    recipe: text_task.Recipe,
     make_cell: Callable[..., nn.RNNCellBase],
     fractions: Sequence[float],
     assemble: Callable[[Sequence[Any]], Any] | None,
@@ -97,10 +97,10 @@ class TextTasks:
 
 def to_segments(
   tokens: jax.Array, batch_size: int, num_unrolled: int
-) -> text_training.Segments:
+) -> text_task.Segments:
   """Cuts a text for evaluation: each token but the first is counted once."""
   segments = text.evaluation_segments(tokens, batch_size, num_unrolled)
-  return text_training.Segments(*map(jnp.asarray, segments))
+  return text_task.Segments(*map(jnp.asarray, segments))
 
 
 def known_cell(name: str) -> spaces.RecurrentCell:

@@ -32,19 +32,15 @@ from experiments import (
   launch,
 )
 from jaxnas import statistics
-from jaxnas.children import (
-  augmentation,
-  conv_net,
-  image_training,
-  long_image_training,
-)
-from jaxnas.children.image_evaluation import Examples
-from jaxnas.children.image_training import Recipe
+from jaxnas.children import conv_net
 from jaxnas.datasets import held_out, image_preprocessing, images, prepared
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
 from jaxnas.runs import training_run, training_terms
 from jaxnas.spaces import conv_net as spaces
+from jaxnas.training import augmentation, image_task, long_images
+from jaxnas.training.image_evaluation import Examples
+from jaxnas.training.image_task import Recipe
 
 setting = launch.setting
 
@@ -108,7 +104,7 @@ class Config(bounds.Bounded):
   schedule: str = setting(
     Recipe.schedule,
     'Step: a tenth of the rate after a half, and after three quarters.',
-    choices=tuple(image_training.SCHEDULES),
+    choices=tuple(image_task.SCHEDULES),
   )
   num_epochs: int = setting(
     300,
@@ -224,7 +220,7 @@ def make_training(config: Config) -> training_run.Training:
     init=child.init,
     train=jax.jit(child.train, donate_argnums=0),
     data=(
-      image_training.TrainData(
+      image_task.TrainData(
         dataset.train_images,
         dataset.train_labels,
         dataset.validation_images,
@@ -233,9 +229,9 @@ def make_training(config: Config) -> training_run.Training:
       # As data, so that another length is the same program.
       jnp.int32(config.num_epochs),
     ),
-    model=long_image_training.finished_child,
+    model=long_images.finished_child,
     train_value=child.train_loss,
-    learning_rate=long_image_training.make_schedule(
+    learning_rate=long_images.make_schedule(
       recipe, config.learning_rate, config.num_epochs * epoch_steps
     ),
     measure=child.measure,
@@ -300,15 +296,15 @@ class _Child:
     )
     self._epoch_steps = len(dataset.train_labels) // recipe.batch_size
     self._accuracy = jax.jit(
-      functools.partial(long_image_training.accuracy, self._network, recipe)
+      functools.partial(long_images.accuracy, self._network, recipe)
     )
 
   def init(self):
-    return long_image_training.init(self._network, self._recipe, self._init_key)
+    return long_images.init(self._network, self._recipe, self._init_key)
 
   def train(self, state, data, num_steps):
     train_data, num_epochs = data
-    return long_image_training.train(
+    return long_images.train(
       self._network,
       self._recipe,
       state,

@@ -31,12 +31,12 @@ from experiments import (
   text_tasks,
 )
 from jaxnas import statistics
-from jaxnas.children import long_training, text_training
-from jaxnas.children.long_training import Recipe
 from jaxnas.datasets import held_out, prepared, text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights
 from jaxnas.runs import training_run, training_terms
+from jaxnas.training import long_text, text_task
+from jaxnas.training.long_text import Recipe
 
 setting = launch.setting
 
@@ -94,7 +94,7 @@ class Config(bounds.Bounded):
   optimizer: str = setting(
     Recipe.optimizer,
     'For adam take a learning rate of about 0.001.',
-    choices=long_training.OPTIMIZERS,
+    choices=long_text.OPTIMIZERS,
   )
   learning_rate: float = setting(
     Recipe.learning_rate, 'Of the first epochs.', above=0.0
@@ -102,7 +102,7 @@ class Config(bounds.Bounded):
   schedule: str = setting(
     Recipe.schedule,
     'The rate falls once an epoch, as much in equal steps, or to zero.',
-    choices=long_training.SCHEDULES,
+    choices=long_text.SCHEDULES,
   )
   constant_epochs: int = setting(
     Recipe.constant_epochs,
@@ -200,16 +200,16 @@ def make_training(config: Config) -> training_run.Training:
     dataset.train, config.batch_size, config.num_unrolled
   )
   num_segments = inputs.shape[0]
-  model = long_training.make_model(recipe, dataset.vocab_size, architecture)
-  optimizer = long_training.make_optimizer(recipe, num_segments)
+  model = long_text.make_model(recipe, dataset.vocab_size, architecture)
+  optimizer = long_text.make_optimizer(recipe, num_segments)
   init_key, dropout_key = jax.random.split(jax.random.key(config.seed))
-  perplexity = jax.jit(functools.partial(text_training.perplexity, model))
+  perplexity = jax.jit(functools.partial(text_task.perplexity, model))
 
   def init():
-    return long_training.init(model, optimizer, init_key, config.batch_size)
+    return long_text.init(model, optimizer, init_key, config.batch_size)
 
   def train(state, segments, num_steps):
-    return long_training.train(
+    return long_text.train(
       model, optimizer, state, segments, dropout_key, num_steps
     )
 
@@ -262,10 +262,10 @@ def make_training(config: Config) -> training_run.Training:
     epoch_steps=num_segments,
     init=init,
     train=jax.jit(train, donate_argnums=0),
-    data=text_training.Segments(inputs, targets, jnp.ones(inputs.shape)),
+    data=text_task.Segments(inputs, targets, jnp.ones(inputs.shape)),
     model=lambda state: state.params,
     train_value=train_perplexity,
-    learning_rate=long_training.make_schedule(recipe, num_segments),
+    learning_rate=long_text.make_schedule(recipe, num_segments),
     measure=measure,
     write_weights=write_weights,
     load_lines=_LOAD_LINES,
@@ -301,14 +301,14 @@ def read_architecture(name: str) -> Any:
 
 
 _LOAD_LINES = """\
-from jaxnas.children import long_training
+from jaxnas.training import long_text
 from jaxnas.export import weights
 
 params, vocabulary, architecture, facts = weights.load_weights(
   {path!r}
 )
-recipe = long_training.Recipe(**facts['recipe'])
-model = long_training.make_model(recipe, len(vocabulary), architecture)
+recipe = long_text.Recipe(**facts['recipe'])
+model = long_text.make_model(recipe, len(vocabulary), architecture)
 carry = model.initialize_carry(batch_size=1)
 """
 

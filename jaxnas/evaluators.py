@@ -155,6 +155,12 @@ def judge(
     reward: what they are worth.
   """
   status = np.array(trained.status, np.int32)
+  for name, values in trained.metrics.items():
+    if np.shape(values) != status.shape:
+      raise ValueError(
+        f'The metric {name!r} of a child must be a scalar, got the shape '
+        f'{np.shape(values)[1:]}.'
+      )
   rewards = np.full(status.shape, reward.floor, np.float32)
   # Where no child was trained there may be no measures.
   if (status == Status.OK).any():

@@ -369,9 +369,10 @@ class Task(NamedTuple):
     init: `(program, key, learning_rate) -> state`, an untrained child; a pytree
       of arrays.
     train: `(data, program, state, key, learning_rate, span) -> state`.
-    train_metrics: `state -> metrics`, what the training itself tells: a dict of
-      scalars, with `is_alive` among them, false where the child failed.
-    measure: `(split, program, state) -> metrics`, a dict of scalars.
+    train_metrics: `state -> metrics`, what the training itself tells: a dict
+      with `is_alive` among them, false where the child failed. Metrics are
+      scalars; who only trains may have arrays too, as a learning curve.
+    measure: `(split, program, state) -> metrics`, a dict likewise.
     train_data: what `train` gets first; the same for all children.
     splits: what `measure` can get, by name, as `'validation'`; those of one
       shape share a program.

@@ -100,6 +100,12 @@ def test_a_reward_sees_architectures_and_costs():
     evaluators.add_costs(trained, ['a', 'b'], {'value': len})
 
 
+def test_a_metric_of_a_trial_is_a_scalar():
+  trained = Trained({'losses': np.ones((2, 3))}, np.zeros(2, np.int32))
+  with pytest.raises(ValueError, match=r"'losses' of a child .* \(3,\)"):
+    evaluators.judge(range(2), trained, rewards.make_accuracy_reward())
+
+
 def test_a_reward_of_another_shape_is_refused():
   with pytest.raises(ValueError, match='one number for each of 2 children'):
     evaluators.judge(

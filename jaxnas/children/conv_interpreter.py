@@ -28,7 +28,8 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.children import conv_net, conv_program, convolution, image_training
+from jaxnas.children import conv_net, conv_program, convolution
+from jaxnas.children import network as network_lib
 from jaxnas.children.conv_program import ConvProgram
 
 
@@ -59,14 +60,14 @@ class ConvInterpreter(conv_program.ConvLayout):
       network = interpreter.make_network(jax.tree.map(lambda x: x[0], programs))
   """
 
-  def make_network(self, program: ConvProgram) -> image_training.Network:
+  def make_network(self, program: ConvProgram) -> network_lib.Network:
     """Makes the network of one architecture.
 
     Args:
       program: of one architecture; its arrays may be traced.
     """
     program = jax.tree.map(jnp.asarray, program)
-    return image_training.Network(
+    return network_lib.Network(
       init=functools.partial(self.init, program=program),
       loss_and_grad=functools.partial(self._loss_and_grad, program),
       predict=functools.partial(self._predict, program),

@@ -27,8 +27,8 @@ import numpy as np
 import optax
 
 from jaxnas.children import block_convolution, conv_net
-from jaxnas.children.image_training import Network
 from jaxnas.children.masked_layout import MaskedLayout, MaskedProgram
+from jaxnas.children.network import Network
 from jaxnas.spaces.conv_net import ConvNet
 
 BATCH_AXES = MaskedProgram(*[0] * len(MaskedProgram._fields))

@@ -20,7 +20,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.children import convolution, image_training, maxima
+from jaxnas.children import convolution, maxima
+from jaxnas.children import network as network_lib
 from jaxnas.spaces import conv_net as space
 
 EPSILON = 1e-5
@@ -268,7 +269,7 @@ def make_network(
   architecture: space.ConvNet,
   image_shape: tuple[int, int, int],
   num_classes: int,
-) -> image_training.Network:
+) -> network_lib.Network:
   """Makes the network of an architecture, to be compiled for it alone.
 
   Args:
@@ -303,4 +304,4 @@ def make_network(
   def predict(params, batch_stats, images):
     return module.apply({'params': params, 'batch_stats': batch_stats}, images)
 
-  return image_training.Network(initialize, loss_and_grad, predict)
+  return network_lib.Network(initialize, loss_and_grad, predict)

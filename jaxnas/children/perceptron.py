@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.children import image_training
+from jaxnas.children import network as network_lib
 
 ACTIVATIONS: Mapping[str, Any] = {
   'relu': jax.nn.relu,
@@ -76,7 +76,7 @@ def make_network(
   widths: Sequence[int],
   image_shape: tuple[int, int, int],
   num_classes: int,
-) -> image_training.Network:
+) -> network_lib.Network:
   """Makes a perceptron.
 
   Weights are normal with variance `2 / fan_in` ("Delving Deep into Rectifiers",
@@ -125,11 +125,11 @@ def make_network(
     value, grads = jax.value_and_grad(loss)(params)
     return value, batch_stats, grads
 
-  return image_training.Network(
+  return network_lib.Network(
     init,
     loss_and_grad,
     predict,
-    image_training.make_optimizer(program.momentum, program.weight_decay),
+    network_lib.make_optimizer(program.momentum, program.weight_decay),
   )
 
 

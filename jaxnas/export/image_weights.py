@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnas.children import augmentation, conv_net, image_training
+from jaxnas.children import conv_net
 from jaxnas.datasets import image_preprocessing
 from jaxnas.export import weights_file
 from jaxnas.spaces import conv_net as space
+from jaxnas.training import augmentation, image_task
 
 _FORMAT = 'jaxnas image weights 1'
 
@@ -46,7 +47,7 @@ class ImageWeights(NamedTuple):
   image_shape: tuple[int, int, int]
   num_classes: int
   statistics: image_preprocessing.Statistics
-  recipe: image_training.Recipe
+  recipe: image_task.Recipe
   facts: Mapping[str, Any]
 
 
@@ -151,6 +152,6 @@ def _parse(variables: dict[str, Any], about: Mapping[str, Any]) -> ImageWeights:
     image_shape=(height, width, channels),
     num_classes=about['num_classes'],
     statistics=image_preprocessing.Statistics(**statistics),
-    recipe=image_training.Recipe(**about['recipe']),
+    recipe=image_task.Recipe(**about['recipe']),
     facts=about['facts'],
   )

@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 from jaxnas import statistics
-from jaxnas.children import text_training
+from jaxnas.training import text_task
 from jaxnas.visualize import progress
 
 _NUM_SHOWN = 10
@@ -137,7 +137,7 @@ class Terms:
   def _spell_in_bits(self, value: float) -> str:
     if not self.is_by_character:
       return self.spell(value)
-    bits = text_training.bits_of(value)
+    bits = text_task.bits_of(value)
     return f'{self.spell(value)} ({bits:.3f} bits per character)'
 
   def _spell_training(self, line) -> str:

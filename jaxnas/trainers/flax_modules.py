@@ -22,7 +22,7 @@ import numpy as np
 import optax
 
 from jaxnas.trainers import blocks, groups
-from jaxnas.training import flax_module
+from jaxnas.training import flax_task
 from jaxnas.types import Trainer
 
 
@@ -38,10 +38,10 @@ class FlaxTrainer(groups.GroupTrainer):
     self,
     make_module: Callable[[Any], nn.Module],
     data: Mapping[str, tuple[Any, Any]],
-    loss: flax_module.Score,
-    metrics: Mapping[str, flax_module.Score],
+    loss: flax_task.Score,
+    metrics: Mapping[str, flax_task.Score],
     *,
-    optimizer: flax_module.Optimizer = optax.adam,
+    optimizer: flax_task.Optimizer = optax.adam,
     batch_size: int = 32,
     shape_of: Callable[[Any], Hashable] | None = None,
     program_of: Callable[[Any], Any] | None = None,
@@ -51,7 +51,7 @@ class FlaxTrainer(groups.GroupTrainer):
     """Makes a trainer; nothing is compiled yet.
 
     Args:
-      make_module: `shape -> module`; see `flax_module.make_task` for how it is
+      make_module: `shape -> module`; see `flax_task.make_task` for how it is
         called.
       data: inputs and targets of each split by name, `'train'`, `'validation'`,
         and for retraining `'report'`.
@@ -78,7 +78,7 @@ class FlaxTrainer(groups.GroupTrainer):
     block_size = block_size or blocks.default_block_size(len(devices))
 
     def make_trainer(shape: Any) -> Trainer:
-      task = flax_module.make_task(
+      task = flax_task.make_task(
         make_module(shape),
         data,
         loss,
@@ -102,7 +102,7 @@ class FlaxTrainer(groups.GroupTrainer):
 
   def num_params(self, architecture: Any) -> int:
     """Returns how many parameters a child has."""
-    return flax_module.num_params(
+    return flax_task.num_params(
       self._make_module(self._shape_of(architecture)),
       self._inputs,
       None if self._program_of is None else self._program_of(architecture),

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnas.children import conv_masked, conv_net, image_training
+from jaxnas.children import conv_masked, conv_net
 from jaxnas.spaces.conv_net import ConvLayer, ConvNet
+from jaxnas.training import image_task
 from jaxnas.types import Span
 
 L, B, K = 3, 6, 3
@@ -181,12 +182,12 @@ def test_an_image_may_have_more_channels_than_layers_have_filters(merge):
 
 def test_children_learn():
   masked = conv_masked.ConvMasked(1, IMAGE_SHAPE, K, (1, 3), (1,), (3, 4))
-  recipe = image_training.Recipe(batch_size=B, schedule='cosine')
-  examples = image_training.Examples(*make_batch(2, 20))
-  task = image_training.make_task(
+  recipe = image_task.Recipe(batch_size=B, schedule='cosine')
+  examples = image_task.Examples(*make_batch(2, 20))
+  task = image_task.make_task(
     recipe,
     masked.make_network,
-    image_training.TrainData(*make_batch(1, 8 * B), *examples),
+    image_task.TrainData(*make_batch(1, 8 * B), *examples),
     {'validation': examples},
     masked.assemble,
     conv_masked.BATCH_AXES,

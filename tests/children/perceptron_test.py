@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.children import image_training, perceptron
+from jaxnas.children import perceptron
+from jaxnas.training import image_task
 
 SHAPE, WIDTHS, K = (2, 3, 1), (5, 4), 3
 NAMES = list(perceptron.ACTIVATIONS)
@@ -72,16 +73,16 @@ def test_parameters_are_counted():
 
 
 def train(network, recipe, batch, rate):
-  state = image_training.init(network, recipe, jax.random.key(1))
+  state = image_task.init(network, recipe, jax.random.key(1))
   for _ in range(2):
-    state = image_training.step(network, recipe, state, *batch, rate)
+    state = image_task.step(network, recipe, state, *batch, rate)
   return state.child.params[0]['kernel'], state.is_alive
 
 
 @pytest.fixture(scope='module')
 def train_all(batch):
   """Trains four at a time, by a recipe whose own settings must not matter."""
-  recipe = image_training.Recipe(momentum=0.3, weight_decay=0.2)
+  recipe = image_task.Recipe(momentum=0.3, weight_decay=0.2)
   return jax.jit(
     jax.vmap(
       lambda program, rate: train(make_network(program), recipe, batch, rate)
@@ -101,7 +102,7 @@ RATES = jnp.full(4, 0.1)
 def test_momentum_and_decay_as_data_are_the_recipes(batch, train_all):
   programs = perceptron.assemble(ARCHITECTURES)
   assert all(leaf.shape == (4,) for leaf in programs)
-  recipe = image_training.Recipe(momentum=0.9, weight_decay=0.1)
+  recipe = image_task.Recipe(momentum=0.9, weight_decay=0.1)
   network = make_network(program())._replace(optimizer=None)
   kernel, _ = jax.jit(lambda rate: train(network, recipe, batch, rate))(0.1)
   np.testing.assert_allclose(

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.children import conv_net, image_training
+from jaxnas.children import conv_net
 from jaxnas.spaces.conv_net import ConvLayer, ConvNet
+from jaxnas.training import image_task
 
 HAS_TORCH = importlib.util.find_spec('torch') is not None
 NET = ConvNet(
@@ -38,8 +39,8 @@ def test_the_child_of_pytorch_is_that_of_jaxnas():
   image_shape, num_classes, batch_size = (5, 6, 2), 3, 4
   network = conv_net.make_network(NET, image_shape, num_classes)
   # With the learning rate of the benchmark, and all of its recipe.
-  recipe = image_training.Recipe(batch_size=batch_size)
-  state = image_training.init(network, recipe, jax.random.key(0))
+  recipe = image_task.Recipe(batch_size=batch_size)
+  state = image_task.init(network, recipe, jax.random.key(0))
   model = worker.ConvNetwork(NET, image_shape[2], num_classes)
   model = model.to(memory_format=torch.channels_last)
 
@@ -67,7 +68,7 @@ def test_the_child_of_pytorch_is_that_of_jaxnas():
   assert all('running_' in name or 'num_batches' in name for name in missing)
   step = worker.make_step(model)
   jax_step = jax.jit(
-    lambda state, images, labels: image_training.step(
+    lambda state, images, labels: image_task.step(
       network, recipe, state, images, labels, worker._LEARNING_RATE
     )
   )

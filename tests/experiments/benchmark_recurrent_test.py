@@ -16,8 +16,8 @@ from experiments import benchmark_frameworks, benchmark_jax, benchmark_worker
 from experiments import benchmark_recurrent as benchmark
 from experiments import benchmark_table as table
 from jaxnas.children import recurrent_cell as cells
-from jaxnas.children import text_training
 from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.training import text_task
 
 TINY = {
   'num_children': 2,
@@ -267,21 +267,21 @@ def test_the_child_of_pytorch_is_that_of_jaxnas(architecture):
   from experiments import benchmark_torch
 
   vocab_size, features, length, batch_size = 20, 8, 5, 3
-  recipe = text_training.Recipe(
+  recipe = text_task.Recipe(
     features=features,
     optimizer='sgd',
     max_grad_norm=0.25,
     cell_scale=1.0,
     embedding_scale=1.0,
   )
-  child = text_training.make_model(
+  child = text_task.make_model(
     recipe,
     vocab_size,
     lambda width, **inits: cells.GrammarCell(
       width, architecture=architecture, **inits
     ),
   )
-  state = text_training.init(child, recipe, jax.random.key(0), batch_size)
+  state = text_task.init(child, recipe, jax.random.key(0), batch_size)
   model = benchmark_torch.LanguageModel(architecture, vocab_size, features)
   base, order = architecture.base, cells.leaf_order(architecture)
 
@@ -314,7 +314,7 @@ def test_the_child_of_pytorch_is_that_of_jaxnas(architecture):
   hidden = memory = torch.zeros(batch_size, features)
   # With the learning rate of the benchmark.
   jax_step = jax.jit(
-    lambda *arguments: text_training.step(child, recipe, *arguments, 1.0)
+    lambda *arguments: text_task.step(child, recipe, *arguments, 1.0)
   )
   for inputs, targets in itertools.pairwise(tokens):
     state, loss = jax_step(state, jnp.asarray(inputs), jnp.asarray(targets))

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from experiments import cell_trainer, text_tasks
-from jaxnas.children import text_training
 from jaxnas.datasets import text
 from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.training import text_task
 
 SPACE = spaces.make_space(2)
 
@@ -19,7 +19,7 @@ def make_trainer(**changes):
   return cell_trainer.CellTrainer(
     SPACE,
     text_tasks.TextTasks(text.load('pydoc', vocab_size=20), 20, 35),
-    text_training.Recipe(features=2),
+    text_task.Recipe(features=2),
     **settings,
   )
 

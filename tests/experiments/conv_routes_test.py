@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from experiments import conv_routes
-from jaxnas.children import image_training
 from jaxnas.datasets import image_preprocessing, images
 from jaxnas.spaces import known_conv_nets
+from jaxnas.training import image_task
 
 # Of a shape that no other test has.
 SHAPE = (23, 2, 3, 1)
@@ -36,7 +36,7 @@ def make_routes(num_devices=2, **recipe):
   }
   return conv_routes.ConvRoutes(
     dataset,
-    image_training.Recipe(**{'batch_size': 4} | recipe),
+    image_task.Recipe(**{'batch_size': 4} | recipe),
     layout,
     num_devices,
     block_size=0,

@@ -22,10 +22,10 @@ import pytest
 
 from experiments import search_recurrent_cell
 from jaxnas.children import recurrent_cell as cells
-from jaxnas.children import text_training
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import checkpoints, trial_log, workdir
 from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.training import text_task
 
 ROOT = pathlib.Path(__file__).parents[2]
 OUTPUTS = (
@@ -222,10 +222,10 @@ def test_the_papers_preset():
   cell = functools.partial(
     cells.GrammarCell, architecture=spaces.KNOWN_CELLS['nascell']
   )
-  recipe = text_training.Recipe(
+  recipe = text_task.Recipe(
     features=paper.features, num_layers=paper.num_layers
   )
-  num_params = text_training.num_params(recipe, 10_000, cell)
+  num_params = text_task.num_params(recipe, 10_000, cell)
   assert round(num_params / 1e6) == 20
 
 

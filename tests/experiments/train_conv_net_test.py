@@ -17,7 +17,7 @@ from experiments import (
   launch,
   train_conv_net,
 )
-from jaxnas.children import conv_net, image_training
+from jaxnas.children import conv_net
 from jaxnas.datasets import held_out
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
@@ -25,6 +25,7 @@ from jaxnas.records import checkpoints, workdir
 from jaxnas.runs import training_clock, training_run
 from jaxnas.spaces import known_conv_nets as known
 from jaxnas.spaces import recurrent_cell
+from jaxnas.training import image_task
 
 EPOCH_STEPS = 10
 
@@ -362,7 +363,7 @@ def test_a_bad_setting_is_refused_and_nothing_written(
 def test_the_defaults_are_the_published_ones():
   config = train_conv_net.Config()
   assert train_conv_net.PRESETS['densenet'] == config
-  for field in dataclasses.fields(image_training.Recipe):
+  for field in dataclasses.fields(image_task.Recipe):
     if hasattr(config, field.name):
       assert getattr(config, field.name) == field.default
   assert (config.learning_rate, config.num_epochs) == (0.1, 300)

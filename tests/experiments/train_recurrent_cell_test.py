@@ -25,13 +25,13 @@ from experiments import (
   text_tasks,
   train_recurrent_cell,
 )
-from jaxnas.children import text_training
 from jaxnas.datasets import held_out, text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights as weights_file
 from jaxnas.records import checkpoints, trial_log, workdir
 from jaxnas.runs import training_clock, training_run
 from jaxnas.spaces import recurrent_cell as space
+from jaxnas.training import text_task
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NUM_SEGMENTS = 12
@@ -190,9 +190,7 @@ def test_the_printed_lines_load_what_was_measured(finished, config, capsys):
   dataset = text.load('text', config.data_dir)
   assert names['vocabulary'] == dataset.vocabulary
   segments = text_tasks.to_segments(dataset.validation, 4, 5)
-  perplexity = text_training.perplexity(
-    names['model'], names['params'], segments
-  )
+  perplexity = text_task.perplexity(names['model'], names['params'], segments)
   facts = names['facts']
   np.testing.assert_allclose(
     perplexity, facts['validation_perplexity'], rtol=1e-6
@@ -323,7 +321,7 @@ def test_the_test_split_is_read_once(
   dataset = text.load('text', config.data_dir)
   tokens = held_out.load_text(dataset, config.data_dir)
   assert len(tokens) == 9 * 6 == test['num_tokens'] + 1
-  model = train_recurrent_cell.long_training.make_model(
+  model = train_recurrent_cell.long_text.make_model(
     train_recurrent_cell.Recipe(**weights.facts['recipe']),
     len(weights.vocabulary),
     weights.architecture,

@@ -5,10 +5,11 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnas.children import augmentation, conv_net, image_training
+from jaxnas.children import conv_net
 from jaxnas.datasets import image_preprocessing
 from jaxnas.export import image_weights, weights
 from jaxnas.spaces import known_conv_nets, recurrent_cell
+from jaxnas.training import augmentation, image_task
 
 NET = known_conv_nets.make_dense(2, 2, merge='add')
 SHAPE = (4, 5, 2)
@@ -27,7 +28,7 @@ def make(preprocessing):
     image_shape=SHAPE,
     num_classes=3,
     statistics=image_preprocessing.measure(pixels, preprocessing),
-    recipe=image_training.Recipe(
+    recipe=image_task.Recipe(
       augmentation='upsample_crop', margin=1, evaluation_batch_size=4
     ),
     facts={'epoch': 3, 'accuracy': 0.5},

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from jaxnas.trainers import blocks
-from jaxnas.training import flax_module
+from jaxnas.training import flax_task
 from jaxnas.types import Status
 
 KEYS = jax.random.split(jax.random.key(0), 3)
@@ -53,7 +53,7 @@ def make_task(module=Net(16), **changes):  # noqa: B008  # Frozen.
     'metrics': {'accuracy': accuracy},
     'batch_size': 20,
   } | changes
-  return flax_module.make_task(module, **settings)
+  return flax_task.make_task(module, **settings)
 
 
 @pytest.fixture(scope='module')
@@ -131,7 +131,7 @@ def test_programs_are_data():
   np.testing.assert_allclose(metrics['validation_error'][0], target, rtol=1e-5)
   assert metrics['validation_error'][1] < 1e-3 * target
   assert (
-    flax_module.num_params(Scaled(), inputs[:1], {'scale': np.float32(1)}) == 3
+    flax_task.num_params(Scaled(), inputs[:1], {'scale': np.float32(1)}) == 3
   )
 
 

@@ -3,7 +3,7 @@
 
 """A long training of one language model, epoch after epoch.
 
-Where `text_training` judges many children in a short while, this trains one to
+Where `text_task` judges many children in a short while, this trains one to
 its end: with dropout, a falling learning rate and an architecture that is
 compiled in. A step depends on the state and the key alone, so a training that
 is cut at any step, on whichever calls, ends in the same bits.
@@ -24,8 +24,9 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.children import language_model, recurrent_cell, text_training
+from jaxnas.children import language_model, recurrent_cell
 from jaxnas.spaces import recurrent_cell as space
+from jaxnas.training import text_task
 
 OPTIMIZERS = ('sgd', 'adam')
 SCHEDULES = ('epoch', 'step', 'cosine')
@@ -319,7 +320,7 @@ def train(
   model: language_model.LanguageModel,
   optimizer: optax.GradientTransformation,
   state: TrainState,
-  segments: text_training.Segments,
+  segments: text_task.Segments,
   key: jax.Array,
   num_steps: jax.Array,
 ) -> TrainState:

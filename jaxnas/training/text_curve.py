@@ -3,7 +3,7 @@
 
 """The proxy task with its learning curve: measured while it goes on.
 
-What `text_training` measures once, after the training, is measured here at
+What `text_task` measures once, after the training, is measured here at
 several points of one training, so that budgets can be compared afterwards.
 """
 
@@ -19,7 +19,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.children import text_training
+from jaxnas.training import text_task
 from jaxnas.types import Span, Task
 
 
@@ -32,16 +32,16 @@ class CurveState(NamedTuple):
       or the child was no longer alive there.
   """
 
-  child: text_training.TrainState
+  child: text_task.TrainState
   perplexities: Mapping[str, jax.Array]
 
 
 def make_task(
-  recipe: text_training.Recipe,
+  recipe: text_task.Recipe,
   vocab_size: int,
   make_cell: Callable[..., nn.RNNCellBase],
-  train_segments: text_training.Segments,
-  splits: Mapping[str, text_training.Segments],
+  train_segments: text_task.Segments,
+  splits: Mapping[str, text_task.Segments],
   fractions: Sequence[float],
   assemble: Callable[[Sequence[Any]], Any] | None = None,
   program_axes: Any = None,
@@ -79,12 +79,12 @@ def make_task(
     cell = make_cell
     if assemble is not None:
       cell = functools.partial(make_cell, program=program)
-    return text_training.make_model(recipe, vocab_size, cell)
+    return text_task.make_model(recipe, vocab_size, cell)
 
   def init(program, key, learning_rate):
     del learning_rate
     batch_size = train_segments.inputs.shape[-1]
-    child = text_training.init(model_of(program), recipe, key, batch_size)
+    child = text_task.init(model_of(program), recipe, key, batch_size)
     nothing = jnp.full(points.shape, jnp.nan, jnp.float32)
     return CurveState(child, dict.fromkeys(splits, nothing))
 
@@ -96,7 +96,7 @@ def make_task(
 
     def go_on(child, point):
       first, end, curve = point
-      child = text_training.train(
+      child = text_task.train(
         model,
         recipe,
         child,
@@ -122,14 +122,14 @@ def make_task(
     return {
       name: jnp.where(
         child.is_alive,
-        text_training.perplexity(model, child.params, split),
+        text_task.perplexity(model, child.params, split),
         jnp.nan,
       )
       for name, split in measured.items()
     }
 
   def train_metrics(state):
-    return text_training.train_metrics(state.child) | {
+    return text_task.train_metrics(state.child) | {
       f'{name}_perplexity': curve for name, curve in state.perplexities.items()
     }
 

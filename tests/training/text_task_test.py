@@ -10,12 +10,12 @@ import optax
 import pytest
 
 from jaxnas.children import recurrent_cell as cells
-from jaxnas.children import text_training
 from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.training import text_task
 from jaxnas.types import Span
 
 V, D, T, B, S = 17, 5, 4, 3, 2
-RECIPE = text_training.Recipe(features=D)
+RECIPE = text_task.Recipe(features=D)
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -32,7 +32,7 @@ def make_segments(tokens):
   inputs, targets = (
     jnp.asarray(x.reshape(-1, T, B)) for x in (tokens[:-1], tokens[1:])
   )
-  return text_training.Segments(inputs, targets, jnp.ones(inputs.shape))
+  return text_task.Segments(inputs, targets, jnp.ones(inputs.shape))
 
 
 # Every token is followed by one and the same, so a child can learn all.
@@ -44,11 +44,11 @@ SEGMENTS = make_segments(
 @functools.cache
 def make_child(optimizer='adam'):
   """Returns a model, a state and jitted `train` and `step`."""
-  recipe = text_training.Recipe(features=D, optimizer=optimizer)
-  model = text_training.make_model(recipe, V, cells.LSTMCell)
-  state = text_training.init(model, recipe, jax.random.key(0), B)
-  train = functools.partial(text_training.train, model, recipe)
-  step = functools.partial(text_training.step, model, recipe)
+  recipe = text_task.Recipe(features=D, optimizer=optimizer)
+  model = text_task.make_model(recipe, V, cells.LSTMCell)
+  state = text_task.init(model, recipe, jax.random.key(0), B)
+  train = functools.partial(text_task.train, model, recipe)
+  step = functools.partial(text_task.step, model, recipe)
   return model, state, jax.jit(train), jax.jit(step)
 
 
@@ -66,7 +66,7 @@ def assert_close(first, second, atol=1e-6):
 
 def test_a_child_learns_a_repetitive_text():
   model, state, train, _ = make_child()
-  perplexity = jax.jit(functools.partial(text_training.perplexity, model))
+  perplexity = jax.jit(functools.partial(text_task.perplexity, model))
   untrained = perplexity(state.params, SEGMENTS)
   np.testing.assert_allclose(untrained, V, rtol=0.05)
   state = train(state, SEGMENTS, 0.05, 150)
@@ -114,11 +114,11 @@ def test_what_a_live_child_remembers_is_never_repaired():
     'add,identity, add,identity, add,tanh, add,identity, 2,0'
   )
   make_cell = functools.partial(cells.GrammarCell, architecture=architecture)
-  model = text_training.make_model(RECIPE, V, make_cell)
-  state = text_training.init(model, RECIPE, jax.random.key(0), B)
+  model = text_task.make_model(RECIPE, V, make_cell)
+  state = text_task.init(model, RECIPE, jax.random.key(0), B)
   ((memory, hidden),) = state.carry
   memory = memory.at[1].set(np.inf)
-  result, loss = jax.jit(functools.partial(text_training.step, model, RECIPE))(
+  result, loss = jax.jit(functools.partial(text_task.step, model, RECIPE))(
     state._replace(carry=[(memory, hidden)]),
     SEGMENTS.inputs[0],
     SEGMENTS.targets[0],
@@ -196,7 +196,7 @@ def test_initial_weights_have_the_scales_of_the_recipe():
   ):
     assert 0.8 * scale < np.abs(leaf).max() <= scale
   assert not params['output_bias'].any()
-  other = text_training.init(model, RECIPE, jax.random.key(1), B)
+  other = text_task.init(model, RECIPE, jax.random.key(1), B)
   assert (other.params['params']['embedding'] != params['embedding']).any()
 
 
@@ -222,7 +222,7 @@ def test_a_task_measures_the_perplexity_of_tokens_with_weight():
     # Shorter: padded, so that one program measures both.
     'report': make_segments(rng.integers(0, V, (T + 1, B))),
   }
-  task = text_training.make_task(RECIPE, V, cells.LSTMCell, SEGMENTS, splits)
+  task = text_task.make_task(RECIPE, V, cells.LSTMCell, SEGMENTS, splits)
   model, state, *_ = make_child()
   # Far from uniform, so that every token and what precedes it matters.
   params = jax.tree.map(lambda x: 20 * x, state.params)
@@ -243,7 +243,7 @@ def test_a_task_measures_the_perplexity_of_tokens_with_weight():
 
 
 def test_a_task_trains_as_its_parts_do():
-  task = text_training.make_task(
+  task = text_task.make_task(
     RECIPE, V, cells.LSTMCell, SEGMENTS, {'validation': SEGMENTS}
   )
   _, state, train, _ = make_child()
@@ -262,10 +262,10 @@ def test_a_task_trains_as_its_parts_do():
   ('tie_embeddings', 'expected'), [(False, 987), (True, 902)]
 )
 def test_golden_parameter_counts(tie_embeddings, expected):
-  recipe = text_training.Recipe(
+  recipe = text_task.Recipe(
     features=D, num_layers=2, tie_embeddings=tie_embeddings
   )
-  assert text_training.num_params(recipe, V, cells.GrammarCell) == expected
+  assert text_task.num_params(recipe, V, cells.GrammarCell) == expected
 
 
 @pytest.mark.parametrize(
@@ -281,4 +281,4 @@ def test_golden_parameter_counts(tie_embeddings, expected):
 )
 def test_a_bad_recipe_is_refused(settings, message):
   with pytest.raises(ValueError, match=message):
-    text_training.Recipe(**settings)
+    text_task.Recipe(**settings)

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.children import recurrent_interpreter, text_curve, text_training
+from jaxnas.children import recurrent_interpreter
 from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.training import text_curve, text_task
 from jaxnas.types import Span
 
 V, T, B = 17, 4, 3
-RECIPE = text_training.Recipe(features=5)
+RECIPE = text_task.Recipe(features=5)
 CELLS = [
   spaces.parse('add,tanh,add,tanh,add,tanh,add,tanh,1,0'),
   spaces.parse('elem_mult,relu,add,sigmoid,add,identity,add,tanh,0,2'),
@@ -22,7 +23,7 @@ CELLS = [
 
 def make_segments(num_segments, seed):
   tokens = np.random.default_rng(seed).integers(V, size=(2, num_segments, T, B))
-  return text_training.Segments(
+  return text_task.Segments(
     *map(jnp.asarray, tokens), jnp.ones(tokens[0].shape)
   )
 
@@ -31,7 +32,7 @@ TRAIN = make_segments(3, 0)
 SPLITS = {'validation': make_segments(2, 1), 'report': make_segments(1, 2)}
 MAKERS = {
   'curve': functools.partial(text_curve.make_task, fractions=(0.2, 0.5, 1.0)),
-  'plain': text_training.make_task,
+  'plain': text_task.make_task,
 }
 
 

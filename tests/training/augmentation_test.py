@@ -6,7 +6,7 @@ import functools
 import jax
 import numpy as np
 
-from jaxnas.children import augmentation
+from jaxnas.training import augmentation
 
 B, H, W, C = 400, 4, 5, 2
 MARGIN = 2

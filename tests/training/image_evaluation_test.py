@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.children import image_evaluation
+from jaxnas.training import image_evaluation
 
 K = 3
 RNG = np.random.default_rng(0)

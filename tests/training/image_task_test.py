@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.children import image_training
-from jaxnas.children.image_training import Examples, Network, TrainData
+from jaxnas.children.network import Network
+from jaxnas.training import image_task
+from jaxnas.training.image_task import Examples, TrainData
 from jaxnas.types import Span
 
 K = 3
 SHAPE = (2, 3, 2)
-PLAIN = image_training.Recipe(
+PLAIN = image_task.Recipe(
   batch_size=4, momentum=0.0, weight_decay=0.0, schedule='constant'
 )
 
@@ -88,8 +89,8 @@ def trainer(network, recipe):
 
   @jax.jit
   def run(data, key, learning_rate, num_steps, stop):
-    state = image_training.init(network, recipe, key)
-    return image_training.train(
+    state = image_task.init(network, recipe, key)
+    return image_task.train(
       network, recipe, state, data, key, learning_rate, num_steps, 0, stop
     )
 
@@ -125,7 +126,7 @@ def test_an_epoch_has_every_image_once_and_an_order_of_its_own(
 def test_orders_are_permutations_that_differ():
   key = jax.random.key(0)
   orders = [
-    image_training.epoch_order(key, epoch, 20).tolist() for epoch in range(2)
+    image_task.epoch_order(key, epoch, 20).tolist() for epoch in range(2)
   ]
   assert sorted(orders[0]) == sorted(orders[1]) == list(range(20))
   assert orders[0] != orders[1]
@@ -200,9 +201,9 @@ def test_the_last_evaluations_are_kept(every, number, num_steps, expected):
     validation_images=np.arange(10, dtype=np.float32).reshape(10, 1, 1, 1),
     validation_labels=np.zeros(10, np.int32),
   )
-  state = image_training.init(FORGETFUL_NETWORK, recipe, jax.random.key(0))
+  state = image_task.init(FORGETFUL_NETWORK, recipe, jax.random.key(0))
   state = jax.jit(
-    functools.partial(image_training.train, FORGETFUL_NETWORK, recipe)
+    functools.partial(image_task.train, FORGETFUL_NETWORK, recipe)
   )(state, data, jax.random.key(0), 1.0, num_steps)
   np.testing.assert_allclose(
     state.accuracies, np.array(expected) / 10, rtol=1e-6
@@ -213,12 +214,12 @@ FORGETFUL_NETWORK = forgetful_network()
 
 
 def test_a_training_in_pieces_is_the_training_in_one():
-  recipe = image_training.Recipe(
+  recipe = image_task.Recipe(
     batch_size=4, augmentation='pad_crop', margin=1, flip=True
   )
   network, data, key = linear_network(), make_data(14), jax.random.key(5)
-  train = jax.jit(functools.partial(image_training.train, network, recipe))
-  start = image_training.init(network, recipe, key)
+  train = jax.jit(functools.partial(image_task.train, network, recipe))
+  start = image_task.init(network, recipe, key)
   whole = train(start, data, key, 0.1, 9, 0, 9)
   state = start
   for begin, end in ((0, 2), (2, 7), (7, 9)):
@@ -237,8 +238,8 @@ def run_task():
     'validation': Examples(data.validation_images, data.validation_labels),
     'report': Examples(*make_data(7, seed=1)[:2]),
   }
-  recipe = image_training.Recipe(batch_size=8, evaluation_batch_size=8)
-  task = image_training.make_task(
+  recipe = image_task.Recipe(batch_size=8, evaluation_batch_size=8)
+  task = image_task.make_task(
     recipe, lambda program: linear_network(), data, splits
   )
 
@@ -302,15 +303,22 @@ def test_children_train_where_jax_has_64_bits():
     recipe = dataclasses.replace(
       PLAIN, schedule='cosine', augmentation='pad_crop', margin=1, flip=True
     )
-    task = image_training.make_task(
+    task = image_task.make_task(
       recipe,
       lambda program: linear_network(),
       data,
       {'report': Examples(data.validation_images, data.validation_labels)},
     )
-    _, metrics = jax.jit(task.train)(
-      task.train_data, None, jax.random.key(0), 0.5, 40
+    key = jax.random.key(0)
+    state = jax.jit(task.train)(
+      task.train_data,
+      None,
+      task.init(None, key, 0.5),
+      key,
+      0.5,
+      Span(0, 40, 40),
     )
+    metrics = task.train_metrics(state)
   assert metrics['is_alive']
   assert metrics['best_accuracy'].dtype == np.float32
 
@@ -324,14 +332,17 @@ def test_the_best_of_the_last_evaluations_counts():
   split = {
     'validation': Examples(data.validation_images, data.validation_labels)
   }
-  task = image_training.make_task(
+  task = image_task.make_task(
     recipe, lambda program: linear_network(), data, split
   )
   key, rate = jax.random.key(0), 2.0
   train = jax.jit(task.train)
   ends = []
   for num_steps in range(1, 13):
-    child, metrics = train(task.train_data, None, key, rate, num_steps)
+    span = Span(0, num_steps, num_steps)
+    start = task.init(None, key, rate)
+    child = train(task.train_data, None, start, key, rate, span)
+    metrics = task.train_metrics(child)
     measured = task.measure(task.splits['validation'], None, child)
     ends.append(float(measured['accuracy']))
     assert metrics['best_accuracy'] == max(ends[-3:])
@@ -368,7 +379,7 @@ def test_what_is_evaluated_is_enlarged_as_in_training():
   data = make_data(6)
   recipe = dataclasses.replace(PLAIN, augmentation='upsample_crop', margin=1)
   splits = {'validation': Examples(data.images, data.labels)}
-  task = image_training.make_task(recipe, linear_network, data, splits)
+  task = image_task.make_task(recipe, linear_network, data, splits)
   images = task.splits['validation'].images
   assert images.shape == data.images.shape
   assert np.abs(images - data.images).max() > 0.1
@@ -399,14 +410,14 @@ def test_what_is_evaluated_is_enlarged_as_in_training():
 )
 def test_a_bad_recipe_is_refused(settings, message):
   with pytest.raises(ValueError, match=message):
-    image_training.Recipe(**settings)
+    image_task.Recipe(**settings)
 
 
 def test_too_few_images_are_refused():
   data = make_data(3)
   splits = {'report': Examples(data.images[:0], data.labels[:0])}
   with pytest.raises(ValueError, match='batch_size is 4, but there are only 3'):
-    image_training.make_task(PLAIN, linear_network, data, splits)
+    image_task.make_task(PLAIN, linear_network, data, splits)
   data = make_data(4)
   with pytest.raises(ValueError, match='There are no images in report'):
-    image_training.make_task(PLAIN, linear_network, data, splits)
+    image_task.make_task(PLAIN, linear_network, data, splits)

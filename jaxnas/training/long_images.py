@@ -3,7 +3,7 @@
 
 """A long training of one classifier of images, epoch after epoch.
 
-A training of `image_training` in pieces, each within an epoch, that tells the
+A training of `image_task` in pieces, each within an epoch, that tells the
 mean loss of an epoch. What is evaluated between the pieces is left to others. A
 step depends on the state and the key alone, so a training that is cut at any
 step, on whichever calls, ends in the same bits.
@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnas.children import augmentation, image_evaluation, image_training
-from jaxnas.children.image_evaluation import Examples
+from jaxnas.children.network import Network
+from jaxnas.training import augmentation, image_evaluation, image_task
+from jaxnas.training.image_evaluation import Examples
 
 _NEVER = 2**31 - 1
 
@@ -38,7 +39,7 @@ class Averages(NamedTuple):
 
 
 def make_schedule(
-  recipe: image_training.Recipe, learning_rate: float, num_steps: int
+  recipe: image_task.Recipe, learning_rate: float, num_steps: int
 ) -> Callable[[int], float]:
   """Makes the schedule of the learning rate: steps taken to rate.
 
@@ -47,7 +48,7 @@ def make_schedule(
     learning_rate: before the schedule.
     num_steps: how long the whole training is.
   """
-  schedule = image_training.SCHEDULES[recipe.schedule]
+  schedule = image_task.SCHEDULES[recipe.schedule]
 
   def rate(step):
     # In the precision of the training, where a drop is at one certain step.
@@ -58,10 +59,10 @@ def make_schedule(
 
 
 def init(
-  network: image_training.Network,
-  recipe: image_training.Recipe,
+  network: Network,
+  recipe: image_task.Recipe,
   key: jax.Array,
-) -> image_training.TrainState:
+) -> image_task.TrainState:
   """Returns an untrained child, whose `batch_stats` are `Averages`.
 
   Args:
@@ -69,19 +70,19 @@ def init(
     recipe: how it is trained.
     key: decides the parameters.
   """
-  return image_training.init(_add_loss(network), _silent(recipe), key)
+  return image_task.init(_add_loss(network), _silent(recipe), key)
 
 
 def train(
-  network: image_training.Network,
-  recipe: image_training.Recipe,
-  state: image_training.TrainState,
-  data: image_training.TrainData,
+  network: Network,
+  recipe: image_task.Recipe,
+  state: image_task.TrainState,
+  data: image_task.TrainData,
   key: jax.Array,
   learning_rate: jax.typing.ArrayLike,
   num_epochs: jax.typing.ArrayLike,
   num_steps: jax.typing.ArrayLike,
-) -> image_training.TrainState:
+) -> image_task.TrainState:
   """Trains for some steps of one epoch.
 
   Args:
@@ -99,7 +100,7 @@ def train(
   start, averages = state.num_trained, state.child.batch_stats
   loss = jnp.where(start % epoch_steps == 0, 0, averages.loss)
   child = state.child._replace(batch_stats=averages._replace(loss=loss))
-  return image_training.train(
+  return image_task.train(
     _add_loss(network),
     _silent(recipe),
     state._replace(child=child),
@@ -112,16 +113,16 @@ def train(
   )
 
 
-def finished_child(state: image_training.TrainState) -> image_training.Child:
+def finished_child(state: image_task.TrainState) -> image_task.Child:
   """Returns a state's child with the running averages of batch norm alone."""
   params, averages = state.child
-  return image_training.Child(params, averages.batch_stats)
+  return image_task.Child(params, averages.batch_stats)
 
 
 def accuracy(
-  network: image_training.Network,
-  recipe: image_training.Recipe,
-  child: image_training.Child,
+  network: Network,
+  recipe: image_task.Recipe,
+  child: image_task.Child,
   examples: Examples,
 ) -> jax.Array:
   """Returns the accuracy of a child, as it is to see images.
@@ -142,12 +143,12 @@ def accuracy(
   )['accuracy']
 
 
-def _silent(recipe: image_training.Recipe) -> image_training.Recipe:
+def _silent(recipe: image_task.Recipe) -> image_task.Recipe:
   """Returns the recipe without evaluations but one at the end."""
   return dataclasses.replace(recipe, evaluate_every=_NEVER, num_evaluations=1)
 
 
-def _add_loss(network: image_training.Network) -> image_training.Network:
+def _add_loss(network: Network) -> Network:
   """Returns the network whose running averages are `Averages`."""
 
   def init(key):

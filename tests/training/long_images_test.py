@@ -7,8 +7,9 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnas.children import image_training, long_image_training
-from jaxnas.children.image_evaluation import Examples
+from jaxnas.children.network import Network
+from jaxnas.training import image_task, long_images
+from jaxnas.training.image_evaluation import Examples
 
 NUM_EPOCHS = 4
 EPOCH_STEPS = 5
@@ -32,7 +33,7 @@ def make_linear():
     value, grads = jax.value_and_grad(loss)(params)
     return value, count + 1, grads
 
-  return image_training.Network(init, loss_and_grad, predict)
+  return Network(init, loss_and_grad, predict)
 
 
 @pytest.fixture(scope='module')
@@ -40,33 +41,31 @@ def setup():
   key = jax.random.key(0)
   images = jax.random.normal(key, (22, 2, 2, 1))
   labels = images.reshape(22, 4).argmax(1) % 3
-  data = image_training.TrainData(images, labels, images[:6], labels[:6])
-  recipe = image_training.Recipe(batch_size=4, flip=True)
+  data = image_task.TrainData(images, labels, images[:6], labels[:6])
+  recipe = image_task.Recipe(batch_size=4, flip=True)
   return make_linear(), recipe, data, key
 
 
 def rates(setup):
   _, recipe, _, _ = setup
-  schedule = long_image_training.make_schedule(
-    recipe, 0.5, NUM_EPOCHS * EPOCH_STEPS
-  )
+  schedule = long_images.make_schedule(recipe, 0.5, NUM_EPOCHS * EPOCH_STEPS)
   return [schedule(step) for step in range(NUM_EPOCHS * EPOCH_STEPS)]
 
 
 def test_pieces_are_the_training_and_tell_the_loss_of_an_epoch(setup):
   network, recipe, data, key = setup
-  state = long_image_training.init(network, recipe, key)
-  whole = image_training.init(network, recipe, key)
+  state = long_images.init(network, recipe, key)
+  whole = image_task.init(network, recipe, key)
 
   @jax.jit
   def train(state, num_steps):
-    return long_image_training.train(
+    return long_images.train(
       network, recipe, state, data, key, 0.5, NUM_EPOCHS, num_steps
     )
 
   @jax.jit
   def train_one(state, start):
-    return image_training.train(
+    return image_task.train(
       network, recipe, state, data, key, 0.5, 20, start, start + 1
     )
 
@@ -82,17 +81,17 @@ def test_pieces_are_the_training_and_tell_the_loss_of_an_epoch(setup):
       )
   assert int(state.num_trained) == 15
   # Cut elsewhere, it is the same to the bit.
-  other = long_image_training.init(network, recipe, key)
+  other = long_images.init(network, recipe, key)
   for num_steps in (1, 4, 3, 2, 5):
     other = train(other, num_steps)
   jax.tree.map(np.testing.assert_array_equal, other, state)
-  child = long_image_training.finished_child(state)
+  child = long_images.finished_child(state)
   np.testing.assert_allclose(child.params, whole.child.params, rtol=1e-5)
   assert child.batch_stats == whole.child.batch_stats == 15
   examples = Examples(data.images, data.labels)
   logits = data.images.reshape(22, 4) @ child.params
   np.testing.assert_allclose(
-    long_image_training.accuracy(network, recipe, child, examples),
+    long_images.accuracy(network, recipe, child, examples),
     (logits.argmax(1) == data.labels).mean(),
     rtol=1e-6,
   )
@@ -101,7 +100,7 @@ def test_pieces_are_the_training_and_tell_the_loss_of_an_epoch(setup):
 def test_the_rate_that_is_told_is_the_one_of_the_training(setup):
   # A step without momentum moves the parameters by the rate times the gradient.
   network, _, data, key = setup
-  recipe = image_training.Recipe(batch_size=4, momentum=0.0, weight_decay=0.0)
+  recipe = image_task.Recipe(batch_size=4, momentum=0.0, weight_decay=0.0)
   ones = network._replace(
     loss_and_grad=lambda params, count, images, labels: (
       jnp.zeros(()),
@@ -109,9 +108,9 @@ def test_the_rate_that_is_told_is_the_one_of_the_training(setup):
       jnp.ones_like(params),
     )
   )
-  state = long_image_training.init(ones, recipe, key)
+  state = long_images.init(ones, recipe, key)
   train = jax.jit(
-    lambda state: long_image_training.train(
+    lambda state: long_images.train(
       ones, recipe, state, data, key, 0.5, NUM_EPOCHS, 1
     )
   )

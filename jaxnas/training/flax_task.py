@@ -3,7 +3,7 @@
 
 """The task of training a Flax module on arrays of any shape.
 
-    task = flax_module.make_task(
+    task = flax_task.make_task(
       MyModule(width=64),
       {'train': (x, y), 'validation': (x2, y2), 'report': (x3, y3)},
       optax.softmax_cross_entropy_with_integer_labels,

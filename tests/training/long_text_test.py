@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.children import long_training, text_training
 from jaxnas.spaces import recurrent_cell as space
+from jaxnas.training import long_text, text_task
 
 V, T, B, S = 5, 4, 3, 6
 CELL = space.KNOWN_CELLS['paper_example']
 KEY = jax.random.key(1)
-PLAIN = long_training.Recipe(
+PLAIN = long_text.Recipe(
   features=6,
   num_layers=1,
   init_scale=0.3,
@@ -55,7 +55,7 @@ def segments():
   tokens = jnp.asarray(
     (np.arange(S * T + 1)[:, None] * steps % V).astype(np.int32)
   )
-  return text_training.Segments(
+  return text_task.Segments(
     tokens[:-1].reshape(S, T, B),
     tokens[1:].reshape(S, T, B),
     jnp.ones((S, T, B)),
@@ -65,14 +65,14 @@ def segments():
 @functools.cache
 def build(recipe, architecture=CELL):
   """Returns a model, an untrained state and the jitted training."""
-  model = long_training.make_model(recipe, V, architecture)
-  optimizer = long_training.make_optimizer(recipe, S)
-  init = functools.partial(long_training.init, model, optimizer, batch_size=B)
+  model = long_text.make_model(recipe, V, architecture)
+  optimizer = long_text.make_optimizer(recipe, S)
+  init = functools.partial(long_text.init, model, optimizer, batch_size=B)
   state = jax.jit(init)(jax.random.key(0))
   return (
     model,
     state,
-    jax.jit(functools.partial(long_training.train, model, optimizer)),
+    jax.jit(functools.partial(long_text.train, model, optimizer)),
   )
 
 
@@ -81,8 +81,8 @@ def assert_same_bits(first, second):
 
 
 def rates(steps, num_segments=10, **changes):
-  recipe = long_training.Recipe(**changes)
-  schedule = long_training.make_schedule(recipe, num_segments)
+  recipe = long_text.Recipe(**changes)
+  schedule = long_text.make_schedule(recipe, num_segments)
   return [float(schedule(jnp.int32(step))) for step in steps]
 
 
@@ -122,7 +122,7 @@ def test_parameters_are_counted_by_hand(architecture, is_tied, use_bias):
   recipe = dataclasses.replace(
     PLAIN, num_layers=2, tie_embeddings=is_tied, use_bias=use_bias
   )
-  model = long_training.make_model(recipe, V, architecture)
+  model = long_text.make_model(recipe, V, architecture)
   tokens = jnp.zeros((1, B), jnp.int32)
   params = jax.eval_shape(
     lambda: model.init(
@@ -148,18 +148,18 @@ def test_a_recipe_reaches_the_model(architecture):
     'embedding_dropout_rate',
   )
   for recipe in (
-    long_training.Recipe(
+    long_text.Recipe(
       features=7,
       num_layers=3,
       dropout_rate=0.1,
       recurrent_dropout_rate=0.2,
       embedding_dropout_rate=0.3,
     ),
-    long_training.Recipe(
+    long_text.Recipe(
       tie_embeddings=True, variational=True, dropout_rate=0.4, use_bias=True
     ),
   ):
-    model = long_training.make_model(recipe, V, architecture)
+    model = long_text.make_model(recipe, V, architecture)
     assert model.vocab_size == V
     assert {name: getattr(model, name) for name in names} == {
       name: getattr(recipe, name) for name in names
@@ -183,7 +183,7 @@ def test_weights_start_in_the_scale_and_a_forget_gate_open():
 
 def test_an_unknown_architecture_is_refused():
   with pytest.raises(ValueError, match="a RecurrentCell or 'lstm', got 'gru'"):
-    long_training.make_model(PLAIN, V, 'gru')
+    long_text.make_model(PLAIN, V, 'gru')
 
 
 def test_a_step_of_sgd_follows_the_clipped_sum_over_time(segments):
@@ -279,7 +279,7 @@ def test_a_training_that_diverges_stays_where_it_was(segments, value):
 
 def test_a_text_is_learnt(segments):
   model, state, train = build(ADAM, 'lstm')
-  perplexity = jax.jit(functools.partial(text_training.perplexity, model))
+  perplexity = jax.jit(functools.partial(text_task.perplexity, model))
   before = perplexity(state.params, segments)
   after = perplexity(train(state, segments, KEY, 60 * S).params, segments)
   assert before > 4.5
@@ -313,4 +313,4 @@ def test_a_text_is_learnt(segments):
 )
 def test_a_bad_recipe_is_refused(changes, message):
   with pytest.raises(ValueError, match=message):
-    long_training.Recipe(**changes)
+    long_text.Recipe(**changes)
