@@ -3,14 +3,20 @@
 
 """What a program of a library user needs of the package as a whole."""
 
+import ast
 import importlib.resources
 import importlib.util
+import inspect
 import os
 import pathlib
+import re
 import subprocess
 import sys
+import time
 
 import pytest
+
+import jaxnas
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -100,6 +106,93 @@ if __name__ == '__main__':
   print(main().metrics['mine'] + 1)
 """
 
+# The same, and all else that a search of one's own needs, by the public face.
+USER_OF_THE_FACE = """
+from collections.abc import Sequence
+
+from flax import linen as nn
+import jax
+import numpy as np
+
+import jaxnas
+
+
+class Child(nn.Module):
+  width: int
+
+  @nn.compact
+  def __call__(self, inputs: jax.Array) -> jax.Array:
+    outputs: jax.Array = nn.Dense(self.width)(inputs)
+    return outputs
+
+
+def squared_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+  return (outputs - targets) ** 2
+
+
+def accuracy(value: dict[str, float | str], seed: int) -> dict[str, float]:
+  return {'reward': float(len(value)) + seed}
+
+
+def size(architecture: dict[str, int]) -> float:
+  return architecture['width'] ** 2
+
+
+def arms(space: jaxnas.SearchSpace) -> Sequence[jaxnas.Arm]:
+  decisions: tuple[jaxnas.Decision, ...] = space.decisions
+  controller: jaxnas.Controller = jaxnas.make_controller(decisions)
+  strategies: dict[str, jaxnas.Strategy] = {
+    'reinforce': jaxnas.make_reinforce(controller, learning_rate=0.01),
+    'ppo': jaxnas.make_ppo(controller),
+    'evolution': jaxnas.make_evolution(decisions),
+  }
+  chance = jaxnas.make_random_search(decisions)
+  return [
+    *(jaxnas.Arm(name, each, 64, 8) for name, each in strategies.items()),
+    jaxnas.Arm('random', chance, 64, 8, role=jaxnas.Role.BASELINE),
+  ]
+
+
+def trainers(task: jaxnas.Task) -> list[jaxnas.Trainer]:
+  x = np.zeros((8, 2))
+  data = {'train': (x, x), 'validation': (x, x)}
+  return [
+    jaxnas.FlaxTrainer(
+      lambda shape: Child(shape),
+      data,
+      loss=squared_error,
+      metrics={},
+      shape_of=lambda each: int(each['width']),
+    ),
+    jaxnas.FunctionTrainer(accuracy, num_workers=2),
+    jaxnas.BlockTrainer(task, block_size=8),
+  ]
+
+
+def search(task: jaxnas.Task) -> jaxnas.Trial:
+  jaxnas.prepare(num_devices=2)
+  rate = jaxnas.Range(1e-3, 1, log=True)
+  space = jaxnas.make_space({'width': jaxnas.Choice((2, 4)), 'rate': rate})
+  cost: jaxnas.Cost = size
+  reward = jaxnas.Reward(lambda _, metrics: -metrics['validation_loss'], -9)
+  for trainer in trainers(task):
+    jaxnas.run(
+      'runs/mine',
+      space,
+      arms(space),
+      trainer,
+      reward,
+      jaxnas.Measure('loss', is_higher_better=False, is_ratio=True),
+      learning_rates=lambda each: float(each['rate']),
+      num_steps=100,
+      known={'usual': {'width': 4, 'rate': 0.1}},
+      costs={'size': cost},
+    )
+    evaluator: jaxnas.Evaluator = jaxnas.make_evaluator(space, trainer, reward)
+    jaxnas.Search(space, tuple(arms(space)), evaluator, jax.random.key(0))
+  return max(jaxnas.read('runs/mine'), key=lambda trial: trial.reward)
+"""
+
 
 def run_without(names, source):
   """Runs a program in which no module of these names can be imported."""
@@ -132,8 +225,60 @@ def test_an_architecture_is_decoded_without_jax():
 
 
 def test_importing_the_package_costs_nothing():
-  result = run_without({*HEAVY, 'numpy'}, 'import jaxnas')
+  result = run_without(
+    {*HEAVY, 'numpy'}, 'import jaxnas; help(jaxnas); print(dir(jaxnas))'
+  )
   assert not result.returncode, result.stderr
+  # What `help` shows, and what an interactive session completes.
+  assert 'make_reinforce      policy gradients' in result.stdout
+  assert "'make_reinforce'" in result.stdout
+
+
+def test_the_package_is_imported_at_once():
+  times = []
+  for source in ('', 'import jaxnas; help(jaxnas)') * 4:
+    started = time.perf_counter()
+    subprocess.run(
+      [sys.executable, '-c', source], cwd=ROOT, check=True, capture_output=True
+    )
+    times.append(time.perf_counter() - started)
+  # Beside an interpreter that does nothing, for the machine may be at work.
+  assert min(times[1::2]) < min(times[::2]) + 0.2
+
+
+def test_every_public_name_is_there_and_documented():
+  assert list(jaxnas.__all__) == sorted(jaxnas.__all__)
+  assert set(jaxnas.__all__) <= set(dir(jaxnas))
+  # The map has columns of names, and what they are beside them.
+  names = re.findall(r'^  (\S+(?:, \S+)?)  +\S', jaxnas.__doc__, re.MULTILINE)
+  assert sorted(', '.join(names).split(', ')) == list(jaxnas.__all__)
+  for name in jaxnas.__all__:
+    value = getattr(jaxnas, name)
+    if inspect.isclass(value) or inspect.isfunction(value):
+      assert len(inspect.getdoc(value)) > 20, name
+      assert value.__name__ == name
+      assert value.__module__.startswith('jaxnas.')
+
+
+def test_no_public_name_is_that_of_a_module():
+  folder = pathlib.Path(jaxnas.__file__).parent
+  modules = {path.stem for path in folder.iterdir()}
+  assert not modules & set(jaxnas.__all__)
+
+
+def test_type_checkers_see_what_there_is():
+  seen = {}
+  for node in ast.walk(ast.parse(pathlib.Path(jaxnas.__file__).read_text())):
+    if isinstance(node, ast.ImportFrom) and node.module.startswith('jaxnas.'):
+      seen |= {alias.name: node.module for alias in node.names}
+  assert sorted(seen) == list(jaxnas.__all__)
+  for name, module in seen.items():
+    assert getattr(sys.modules[module], name) is getattr(jaxnas, name)
+
+
+def test_a_name_that_is_not_public_is_no_attribute():
+  with pytest.raises(AttributeError, match="no attribute 'make_nothing'"):
+    _ = jaxnas.make_nothing
 
 
 def test_what_is_forbidden_is_not_imported():
@@ -147,8 +292,9 @@ def test_the_package_says_that_it_has_types():
 @pytest.mark.skipif(
   importlib.util.find_spec('mypy') is None, reason='mypy is not installed'
 )
-def test_a_users_file_is_clean_for_a_strict_type_checker(tmp_path):
-  (tmp_path / 'user.py').write_text(USER)
+@pytest.mark.parametrize('source', [USER, USER_OF_THE_FACE], ids=len)
+def test_a_users_file_is_clean_for_a_strict_type_checker(tmp_path, source):
+  (tmp_path / 'user.py').write_text(source)
   result = subprocess.run(
     [
       sys.executable,
