@@ -3,9 +3,13 @@
 
 """The nouns of jaxnas: what a search is made of, and what flows between.
 
-A `SearchSpace` turns integer *tokens* into an *architecture* and back. A
-`Controller` is a distribution over tokens. A `Strategy` proposes tokens and
-learns from rewards; an `Evaluator` turns tokens into rewards.
+- A `SearchSpace` translates between integer *tokens* and *architectures*.
+- A `Strategy` proposes tokens and learns from their rewards. Some strategies
+  train a `Controller`, a distribution over tokens.
+- A `Task` defines how one child network is made, trained and measured. A
+  `Trainer` does so for many architectures.
+- A `Reward` says what a trained child is worth. An `Evaluator` combines a
+  trainer and a reward: tokens in, rewards out.
 
 Shape letters, used in every docstring of the package: `N` architectures, `T`
 tokens of one architecture (or time steps of a sequence), `B` batch, `D`
@@ -17,232 +21,67 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 import dataclasses
 import enum
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-# Spaces need numpy alone, and whoever decodes an architecture need not wait.
+from jaxnas.decisions import AnchorPoint, Choice, Decision, Range
+
+# Only annotations need JAX: a search space alone runs with NumPy.
 if TYPE_CHECKING:
   import jax
 
+__all__ = (
+  'AnchorPoint',
+  'Architecture',
+  'Choice',
+  'Controller',
+  'Cost',
+  'Decision',
+  'Evaluation',
+  'Evaluator',
+  'Kept',
+  'Params',
+  'Proposals',
+  'Range',
+  'Reward',
+  'SearchSpace',
+  'Span',
+  'Status',
+  'Strategy',
+  'Task',
+  'Trained',
+  'Trainer',
+)
+
 
 class Architecture(Hashable, Protocol):
-  """A frozen dataclass that describes a network; holds no arrays."""
+  """A description of a network: a frozen dataclass without arrays."""
 
   def to_json(self) -> dict[str, Any]:
-    """Returns it as a dict that `json.dumps` accepts."""
+    """Returns the description as a dict that `json.dumps` accepts."""
 
 
 Params = Any
 """A pytree of arrays."""
 
 
-@dataclasses.dataclass(frozen=True, init=False)
-class Choice:
-  """A decision between a few values: one token, the index of the value.
-
-  Attributes:
-    values: what can be chosen, in the order of the tokens.
-    name: names the decision in errors and logs, as `'node_1/combiner'`; empty
-      where a mapping of names to decisions says it.
-  """
-
-  values: tuple[Any, ...]
-  name: str
-
-  def __init__(self, values: Sequence[Any] | np.ndarray, name: str = ''):
-    """Makes the decision.
-
-    Args:
-      values: distinct hashable values. NumPy's scalars become Python's, and
-        lists tuples.
-      name: the decision's name.
-
-    Raises:
-      ValueError: there are no values, equal ones, ones that cannot be hashed,
-        or no order of them.
-    """
-    object.__setattr__(self, 'name', name)
-    given = values.tolist() if isinstance(values, np.ndarray) else values
-    # The order of a set of strings is another one in every process.
-    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-      raise ValueError(
-        f'{_spell(self)} needs a tuple or a list of values, got {given!r}.'
-      )
-    object.__setattr__(self, 'values', tuple(map(_plain, given)))
-    if not self.values:
-      raise ValueError(f'{_spell(self)} needs at least one value.')
-    try:
-      num_distinct = len(set(self.values))
-    except TypeError:
-      # The arrays of many libraries spell themselves on several lines.
-      shown = ' '.join(repr(self.values).split())
-      raise ValueError(
-        f'{_spell(self)} needs values that can be hashed, got {shown}.'
-      ) from None
-    if num_distinct != len(self.values):
-      raise ValueError(
-        f'{_spell(self)} needs distinct values, got {self.values}.'
-      )
-
-  @property
-  def num_tokens(self) -> int:
-    """How many tokens the decision takes."""
-    return 1
-
-  @property
-  def num_choices(self) -> int:
-    """How many values each of its tokens can take."""
-    return len(self.values)
-
-
-@dataclasses.dataclass(frozen=True)
-class AnchorPoint:
-  """Which earlier layers feed a layer: one 0/1 token for each of them.
-
-  Attributes:
-    num_previous: how many earlier layers there are; any subset may be chosen.
-    name: names the decision in errors and logs.
-  """
-
-  num_previous: int
-  name: str = ''
-
-  def __post_init__(self):
-    if not isinstance(self.num_previous, int | np.integer):
-      raise ValueError(
-        f'{_spell(self)} needs a number of earlier layers, got '
-        f'{self.num_previous!r}.'
-      )
-    if self.num_previous < 0:
-      raise ValueError(
-        f'{_spell(self)} needs num_previous >= 0, got {self.num_previous}.'
-      )
-
-  @property
-  def num_tokens(self) -> int:
-    """How many tokens the decision takes."""
-    return self.num_previous
-
-  @property
-  def num_choices(self) -> int:
-    """How many values each of its tokens can take."""
-    return 2
-
-
-@dataclasses.dataclass(frozen=True)
-class Range:
-  """A number between two bounds: one token on an ordered grid.
-
-  A range of real numbers has `num_levels` values, evenly spaced or evenly
-  spaced in the logarithm. A range of integers has every integer, each by one
-  level, if it is linear and there are at most `num_levels` of them; otherwise
-  the levels' values are rounded to the nearest integer, so that a logarithmic
-  range gives a small integer several levels: its share of the logarithm.
-
-  Attributes:
-    low: the smallest value, that of token 0.
-    high: the largest value, that of the last token.
-    log: whether the levels are spaced evenly in the logarithm.
-    num_levels: how many levels the grid has, at most.
-    integer: whether the values are integers; otherwise they are floats.
-    name: names the decision in errors and logs; empty where a mapping of names
-      to decisions says it.
-  """
-
-  low: float
-  high: float
-  log: bool = False
-  num_levels: int = 256
-  integer: bool = False
-  name: str = ''
-
-  def __post_init__(self):
-    for field in ('low', 'high', 'num_levels'):
-      object.__setattr__(self, field, _plain(getattr(self, field)))
-    for bound in (self.low, self.high):
-      if isinstance(bound, bool) or not isinstance(bound, int | float):
-        raise ValueError(f'{_spell(self)} has numbers only, got {bound!r}.')
-    if not isinstance(self.num_levels, int):
-      raise ValueError(
-        f'num_levels of {_spell(self)} must be an integer, got '
-        f'{self.num_levels!r}.'
-      )
-    bounds = f'{self.low} and {self.high}'
-    if not self.low < self.high:
-      raise ValueError(f'{_spell(self)} needs low < high, got {bounds}.')
-    if not max(abs(self.low), abs(self.high)) <= sys.float_info.max:
-      raise ValueError(f'{_spell(self)} needs finite bounds, got {bounds}.')
-    if self.log and self.low <= 0:
-      raise ValueError(
-        f'{_spell(self)} is logarithmic and needs low > 0, got {self.low}.'
-      )
-    if self.num_levels < 2:
-      raise ValueError(
-        f'{_spell(self)} needs at least 2 levels, got {self.num_levels}.'
-      )
-    if self.integer and not (
-      self.low == int(self.low) and self.high == int(self.high)
-    ):
-      raise ValueError(
-        f'{_spell(self)} has integers and needs bounds that are, got {bounds}.'
-      )
-
-  @property
-  def num_tokens(self) -> int:
-    """How many tokens the decision takes."""
-    return 1
-
-  @property
-  def num_choices(self) -> int:
-    """How many values its token can take."""
-    if self.integer and not self.log:
-      return min(self.num_levels, int(self.high) - int(self.low) + 1)
-    return self.num_levels
-
-  def value(self, token: int) -> float:
-    """Returns the number that `token` stands for."""
-    fraction = token / (self.num_choices - 1)
-    # In a form that is exact at both ends.
-    if self.log:
-      value = self.low ** (1 - fraction) * self.high**fraction
-    else:
-      value = (1 - fraction) * self.low + fraction * self.high
-    return round(value) if self.integer else value
-
-
-def _spell(decision: Choice | AnchorPoint | Range) -> str:
-  """Returns what an error calls a decision, which may have no name yet."""
-  kind = type(decision).__name__
-  return f'{kind} {decision.name!r}' if decision.name else kind
-
-
-def _plain(value: Any) -> Any:
-  """Returns NumPy's scalars as Python's, and lists as tuples."""
-  if isinstance(value, np.generic):
-    return value.item()
-  if isinstance(value, list | tuple):
-    return tuple(map(_plain, value))
-  return value
-
-
-Decision = Choice | AnchorPoint | Range
-
-
 @dataclasses.dataclass(frozen=True)
 class SearchSpace:
-  """What can be searched: decisions, and what their tokens mean.
+  """The architectures that can be searched, as sequences of tokens.
+
+  A shallower network is a prefix: the tokens of decisions that were not made
+  are -1.
 
   Attributes:
     name: the space's name in configs and logs.
-    decisions: in the order in which a controller makes them.
-    decode: `tokens int32[T] -> architecture`; raises `ValueError`, naming the
-      decision, for tokens of the wrong length or out of range.
+    decisions: the decisions, in the order in which a controller makes them.
+    decode: `tokens int32[T] -> architecture`. Raises `ValueError` for tokens of
+      the wrong length or out of range; the message names the decision.
     encode: `architecture -> tokens int32[T]`, the inverse of `decode`.
-    canonical: `tokens int32[T] -> tokens int32[T]`, equal for architectures
-      that are equal as functions of freely chosen parameters.
-    size: the number of token sequences, exact.
+    canonical: `tokens int32[T] -> tokens int32[T]`, which maps architectures
+      that compute the same family of functions to the same tokens.
+    size: the exact number of token sequences.
   """
 
   name: str
@@ -258,42 +97,21 @@ class SearchSpace:
     return sum(decision.num_tokens for decision in self.decisions)
 
 
-def check_decisions(decisions: Sequence[Decision]) -> None:
-  """Checks that decisions were given, and not something that has them.
-
-  Args:
-    decisions: what a controller or a strategy was given as such.
-
-  Raises:
-    ValueError: it is no sequence of decisions.
-  """
-  if isinstance(decisions, SearchSpace):
-    raise ValueError(
-      f'Decisions were expected, got the SearchSpace {decisions.name!r}; give '
-      'its decisions, as space.decisions.'
-    )
-  if not isinstance(decisions, Sequence) or not all(
-    isinstance(each, Choice | AnchorPoint | Range) for each in decisions
-  ):
-    raise ValueError(
-      'Decisions must be a tuple of Choice, AnchorPoint and Range, got '
-      f'{decisions!r}.'
-    )
-
-
 class Controller(NamedTuple):
-  """A distribution over the tokens of some decisions.
+  """A distribution over the tokens of a sequence of decisions.
 
-  `num_active` counts decisions and may be traced; tokens of later decisions
-  are -1 and add nothing. `None` means all of them.
+  `num_active` is the number of decisions to make, an integer that may be traced
+  or `None` for all of them. Tokens of later decisions are -1, and their
+  log-probability and entropy are 0.
 
   Attributes:
     init: `key -> params`.
     sample_and_log_prob: `(params, key, num_active) -> (tokens int32[T],
-      log_prob[decisions])`: one architecture; many are a `jax.vmap` over keys.
+      log_prob[decisions])`, for one architecture; map it over keys with
+      `jax.vmap` to draw many.
     log_prob: `(params, tokens int32[..., T], num_active) -> (log_prob[...,
-      decisions], entropy[..., decisions])`, in nats: the log-probability of
-      each decision given the ones before it, and the entropy of the
+      decisions], entropy[..., decisions])`, both in nats: the log-probability
+      of each decision given the ones before it, and the entropy of the
       distribution it was drawn from.
   """
 
@@ -312,11 +130,12 @@ class Controller(NamedTuple):
 
 
 class Proposals(NamedTuple):
-  """Architectures that a strategy wants evaluated.
+  """`N` architectures that a strategy wants evaluated.
 
   Attributes:
-    tokens: `int32[N, T]`.
-    log_prob: log-probability of each under the proposing policy, `[N]`, nats.
+    tokens: the architectures, `int32[N, T]`.
+    log_prob: the log-probability of each under the policy that proposed it,
+      `[N]`, nats.
   """
 
   tokens: jax.Array
@@ -324,15 +143,16 @@ class Proposals(NamedTuple):
 
 
 class Strategy(NamedTuple):
-  """Who proposes: a search method behind ask and tell.
+  """A search method behind ask and tell.
 
-  Calls alternate, and `tell` gets the proposals of the last `ask` unchanged.
+  `ask` and `tell` alternate; `tell` gets the proposals of the last `ask`
+  unchanged.
 
   Attributes:
     init: `key -> state`, a pytree of arrays.
-    ask: `(state, key, num_trials, num_active) -> Proposals`; `num_trials` is
-      static, `num_active` as for a `Controller`.
-    tell: `(state, proposals, rewards[N]) -> (state, metrics)`; the metrics are
+    ask: `(state, key, num_trials, num_active) -> Proposals`, with `num_trials`
+      of them. `num_trials` is static; `num_active` is that of a `Controller`.
+    tell: `(state, proposals, rewards[N]) -> (state, metrics)`, where metrics is
       a dict of scalars. Raises `ValueError` for a reward that is not finite,
       unless it is traced.
   """
@@ -346,12 +166,13 @@ class Strategy(NamedTuple):
 
 
 class Span(NamedTuple):
-  """Which steps of a training are taken.
+  """The steps of a training that one call takes: `start` to `stop - 1`.
 
   Attributes:
-    start: how many steps the child has had.
-    stop: how many it has had afterwards.
-    num_steps: how long the whole training is, which a schedule may depend on.
+    start: the number of steps taken before.
+    stop: the number of steps taken afterwards.
+    num_steps: the length of the whole training, which a learning-rate schedule
+      may depend on.
   """
 
   start: jax.typing.ArrayLike
@@ -360,25 +181,29 @@ class Span(NamedTuple):
 
 
 class Task(NamedTuple):
-  """How one child is made, trained and measured: pure functions of one child.
+  """How one child is made, trained and measured, as pure functions.
 
-  A training that is cut into spans, each begun from the state in which the one
-  before it ended, is bit for bit the training in one.
+  All functions take one child; trainers map them over many. A training cut into
+  consecutive spans is bitwise the same as the uncut one.
 
   Attributes:
-    init: `(program, key, learning_rate) -> state`, an untrained child; a pytree
-      of arrays.
-    train: `(data, program, state, key, learning_rate, span) -> state`.
-    train_metrics: `state -> metrics`, what the training itself tells: a dict
-      with `is_alive` among them, false where the child failed. Metrics are
-      scalars; who only trains may have arrays too, as a learning curve.
-    measure: `(split, program, state) -> metrics`, a dict likewise.
-    train_data: what `train` gets first; the same for all children.
-    splits: what `measure` can get, by name, as `'validation'`; those of one
-      shape share a program.
-    assemble: makes a batch of `N` programs of `N` architectures, where an
-      architecture is data; `None` where it is fixed, and the program is `None`.
-    program_axes: the axes of a batch of programs for `jax.vmap`.
+    init: `(program, key, learning_rate) -> state`, an untrained child as a
+      pytree of arrays. `program` is the architecture as data, made by
+      `assemble`, or `None` where the architecture is static.
+    train: `(data, program, state, key, learning_rate, span) -> state`, with
+      `train_data` as `data`.
+    train_metrics: `state -> metrics`, a dict of what training itself tells.
+      Its `'is_alive'` is a boolean scalar, false where the child has failed;
+      the others must be scalars for a search, while a caller that only trains
+      may also get arrays, such as a learning curve.
+    measure: `(split, program, state) -> metrics`, a dict of scalars.
+    train_data: the data that every child trains on, a pytree of arrays.
+    splits: the data that children can be measured on, by name, such as
+      `'validation'`. Splits of equal shapes share a compiled program.
+    assemble: `architectures -> program`, which stacks `N` programs along
+      `program_axes`; `None` where the architecture is static.
+    program_axes: the batch axes of stacked programs, as `in_axes` of
+      `jax.vmap`.
   """
 
   init: Callable[[Any, jax.Array, jax.Array], Any]
@@ -392,15 +217,16 @@ class Task(NamedTuple):
 
 
 class Kept(NamedTuple):
-  """Children that a trainer kept, to be trained on by the same trainer.
+  """`N` children that a trainer kept, for the same trainer to train on.
 
   Attributes:
-    architectures: of the children, `N`.
-    keys: `[N]`.
-    learning_rates: `float32[N]`.
-    num_steps: how long their whole training is.
-    num_trained: how many steps of it they have had.
-    states: one for each child, in a form of the trainer's own.
+    architectures: the children's architectures, `N` of them.
+    keys: the children's random keys, `[N]`.
+    learning_rates: the children's learning rates, `float32[N]`.
+    num_steps: the length of their whole training.
+    num_trained: the number of steps taken so far.
+    states: the children's states, `N` of them, in a form private to the
+      trainer.
   """
 
   architectures: Sequence[Any]
@@ -411,7 +237,7 @@ class Kept(NamedTuple):
   states: Sequence[Any]
 
   def select(self, rows: Sequence[int]) -> Kept:
-    """Returns some of the children."""
+    """Returns the children at the given indices, in that order."""
     indices = np.asarray(rows, np.int32)
     return self._replace(
       architectures=[self.architectures[row] for row in rows],
@@ -422,16 +248,17 @@ class Kept(NamedTuple):
 
 
 class Trained(NamedTuple):
-  """What came of training `N` children.
+  """The outcome of training `N` children.
 
   Attributes:
-    metrics: a dict of arrays `[N]`; what was measured on a split is named after
-      it, as `'validation_perplexity'`. NaN, or 0 in whole numbers, where a
-      child was not trained.
+    metrics: a dict of arrays `[N]`. A measurement on a split is named after the
+      split, such as `'validation_perplexity'`. A child that was not trained has
+      NaN, or 0 in an integer array.
     status: how each training ended, `int32[N]`, values of `Status`.
-    reasons: of each a line that says why it failed, empty where it did not or
-      nobody knows; none at all where nobody knows of any.
-    kept: the children, where they were to be kept.
+    reasons: why each child failed, `N` lines, empty for a child that did not
+      fail or whose failure has no known reason; an empty sequence if no reason
+      is known at all.
+    kept: the children, if the caller asked to keep them.
   """
 
   metrics: Mapping[str, np.ndarray]
@@ -441,30 +268,30 @@ class Trained(NamedTuple):
 
 
 class Trainer(Protocol):
-  """Who trains many children and measures them.
+  """Trains and measures many children.
 
-  A child's result depends on its own architecture, key, learning rate and steps
-  alone, not on what is trained beside it nor on its place.
+  A child's result depends only on its own architecture, key, learning rate and
+  number of steps: neither on the children beside it nor on its position.
   """
 
   @property
   def block_size(self) -> int:
-    """How many children share a call.
+    """The number of children trained by one call of the program.
 
-    A caller that records results as they come trains this many at a time.
+    A caller that records results as they arrive trains this many at a time.
     """
 
   @property
   def num_devices(self) -> int:
-    """Over how many devices children are spread."""
+    """The number of devices over which children are spread."""
 
   @property
   def compile_seconds(self) -> float:
-    """Time spent compiling so far."""
+    """The time spent compiling so far, in seconds."""
 
   @property
   def run_seconds(self) -> float:
-    """Time spent running so far."""
+    """The time spent running so far, in seconds."""
 
   def run(
     self,
@@ -481,16 +308,15 @@ class Trainer(Protocol):
     """Trains and measures `N` children.
 
     Args:
-      architectures: `N` of them.
-      keys: one random key a child, `[N]`.
-      learning_rates: `[N]`.
-      num_steps: how long each child's training is.
-      splits: what each child is measured on.
-      durations: how long each child takes in relation to the others, so that
-        devices get equal shares; results do not depend on it.
-      stop: after how many of the steps the training is paused; not at all by
-        default.
-      keep: whether the children are kept, to be trained on.
+      architectures: the children's architectures, `N` of them.
+      keys: one random key per child, `[N]`.
+      learning_rates: one learning rate per child, `[N]`.
+      num_steps: the length of the whole training.
+      splits: the names of the splits that each child is measured on.
+      durations: the expected duration of each training relative to the others,
+        `[N]`, used to balance the devices' loads; results do not depend on it.
+      stop: the number of steps after which to pause; `num_steps` by default.
+      keep: whether to keep the children, to train them further.
     """
 
   def resume(
@@ -501,30 +327,30 @@ class Trainer(Protocol):
     stop: int | None = None,
     keep: bool = False,
   ) -> Trained:
-    """Trains children on that were kept by `run` or by `resume`.
+    """Trains children further that `run` or `resume` kept.
 
     Args:
       kept: the children.
-      splits: what each child is measured on.
-      stop: after how many steps of the whole training it is paused; at its end
-        by default.
-      keep: whether the children are kept again.
+      splits: the names of the splits that each child is measured on.
+      stop: the number of steps, counted from the start of the training, after
+        which to pause; the training's end by default.
+      keep: whether to keep the children again.
     """
 
 
 class Status(enum.IntEnum):
   """How the evaluation of one architecture ended.
 
-  The last four are of functions that run in processes of their own.
+  The last four occur only where functions run in processes of their own.
 
   Attributes:
-    OK: there is a reward.
-    DIVERGED: a child's training, or its reward, was not finite.
-    OUT_OF_MEMORY: a child did not fit into memory.
+    OK: the trial has a reward.
+    DIVERGED: the child's training, or its reward, was not finite.
+    OUT_OF_MEMORY: the child did not fit into memory.
     FAILED: the function raised an exception.
-    CRASHED: the function's process ended.
+    CRASHED: the function's process died.
     TIMED_OUT: the function took too long.
-    NOT_FINITE: what the function returned is not a finite number.
+    NOT_FINITE: the function did not return a finite number.
   """
 
   OK = 0
@@ -538,15 +364,15 @@ class Status(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Reward:
-  """What children are worth to a strategy, of either sign; more is better.
+  """What a child is worth to a strategy; higher is better, either sign is fine.
 
   Attributes:
     function: `(architectures, metrics) -> rewards [N]`, a pure function of `N`
-      children, the metrics arrays `[N]`; not finite where the metrics are of a
-      child that failed.
-    floor: what a child that failed is given, whatever it failed by: what the
-      worst child would get, negative where rewards are. A lower reward counts
-      as this one, so that no failure is worth more than a child.
+      children, where metrics are arrays `[N]`. Its value for a child that
+      failed is ignored; a value that is not finite makes a trial fail.
+    floor: the reward of a trial that failed, for whatever reason. Choose about
+      what the worst child would get, negative where rewards are: a reward below
+      the floor is raised to it, so that failing never pays.
   """
 
   function: Callable[[Sequence[Any], Mapping[str, np.ndarray]], Any]
@@ -560,18 +386,17 @@ class Reward:
 
 
 Cost = Callable[[Any], float]
-"""`architecture -> cost`, a pure function, as of the number of parameters."""
+"""`architecture -> cost`, a pure function such as the number of parameters."""
 
 
 class Evaluation(NamedTuple):
   """What an evaluator found out about `N` architectures.
 
   Attributes:
-    rewards: `float32[N]`, always finite; the floor reward where a child failed.
-    metrics: a dict of arrays `[N]`; may hold NaN where a child failed.
-    status: `int32[N]`, values of `Status`.
-    reasons: of each a line that says why it failed, empty where it did not or
-      nobody knows; none at all where nobody knows of any.
+    rewards: `float32[N]`, always finite; the floor reward where a trial failed.
+    metrics: a dict of arrays `[N]`, which may hold NaN where a trial failed.
+    status: how each trial ended, `int32[N]`, values of `Status`.
+    reasons: why each trial failed, as in `Trained`.
   """
 
   rewards: np.ndarray
@@ -581,19 +406,19 @@ class Evaluation(NamedTuple):
 
 
 class Evaluator(NamedTuple):
-  """Who judges: tokens in, rewards out.
+  """Judges architectures: tokens in, rewards out.
 
-  A trial's result depends on its own key and tokens alone, not on what is
-  evaluated beside it nor on its place.
+  A trial's result depends only on its own key and tokens: neither on the trials
+  beside it nor on its position.
 
   Attributes:
     evaluate: `(keys[N], tokens int32[N, T]) -> Evaluation`.
-    block_size: how many children share one call of the program; a caller that
-      records results as they come evaluates this many at a time.
-    floor_reward: what a child that failed is given.
-    task: what decides a trial's result, as the function that is called; a
-      resumed search compares its fingerprint, see `records.fingerprint`.
-      `evaluate` itself by default.
+    block_size: the number of children that share one call of the program; a
+      caller that records results as they arrive evaluates this many at a time.
+    floor_reward: the reward of a trial that failed.
+    task: whatever decides a trial's result, such as the function that is
+      called. A resumed search compares its fingerprint; see
+      `records.fingerprint`. `evaluate` itself by default.
   """
 
   evaluate: Callable[[jax.Array, np.ndarray], Evaluation]

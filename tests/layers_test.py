@@ -11,8 +11,8 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 FLOORS = (
-  ('types', 'statistics', 'files'),
-  ('npz',),
+  ('decisions', 'statistics', 'files'),
+  ('types', 'npz'),
   ('spaces', 'datasets', 'records', 'rewards'),
   ('children', 'workers'),
   ('training',),

@@ -1,163 +1,59 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-import dataclasses
 import math
-from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
-from jaxnas import types
-
-# For what a type checker refuses as well.
-any_choice: Any = types.Choice
-any_range: Any = types.Range
+from jaxnas import decisions, types
 
 
-def make_space(*decisions):
-  return types.SearchSpace(
-    name='space',
-    decisions=decisions,
-    decode=tuple,
-    encode=list,
-    canonical=lambda tokens: tokens,
-    size=math.prod(d.num_choices**d.num_tokens for d in decisions),
+def test_every_noun_is_exported():
+  assert sorted(types.__all__) == sorted(
+    name
+    for name, value in vars(types).items()
+    if name in types.__all__
+    or getattr(value, '__module__', '') == 'jaxnas.types'
   )
-
-
-def test_decisions_count_their_tokens_and_choices():
-  choice = types.Choice((24, 36, 48), 'filters')
-  anchor = types.AnchorPoint(4, 'skips')
-  rate = types.Range(0.1, 1.0, num_levels=11, name='rate')
-  assert (choice.num_tokens, choice.num_choices) == (1, 3)
-  assert (anchor.num_tokens, anchor.num_choices) == (4, 2)
-  assert (rate.num_tokens, rate.num_choices) == (1, 11)
-  assert make_space(choice, anchor, rate).num_tokens == 6
-  assert make_space().num_tokens == 0
-  # The first layer has no earlier layers: a decision without tokens.
-  assert types.AnchorPoint(0, 'skips').num_tokens == 0
-
-
-@pytest.mark.parametrize(
-  ('make', 'message'),
-  [
-    (
-      lambda: types.Choice((), 'filters'),
-      "Choice 'filters' needs at least one value",
-    ),
-    (
-      lambda: types.Choice((24, 36, 24), 'filters'),
-      r"Choice 'filters' needs distinct values, got \(24, 36, 24\)",
-    ),
-    (
-      lambda: types.AnchorPoint(-1, 'skips'),
-      "AnchorPoint 'skips' needs num_previous >= 0, got -1",
-    ),
-    (
-      lambda: types.Range(1.0, 1.0, name='rate'),
-      "Range 'rate' needs low < high, got 1.0 and 1.0",
-    ),
-    (
-      lambda: types.Range(math.nan, 1.0, name='rate'),
-      "Range 'rate' needs low < high, got nan and 1.0",
-    ),
-    (
-      lambda: types.Range(0.0, math.inf, name='rate'),
-      "Range 'rate' needs finite bounds, got 0.0 and inf",
-    ),
-    (
-      lambda: types.Range(0.0, 1.0, log=True, name='rate'),
-      "Range 'rate' is logarithmic and needs low > 0, got 0.0",
-    ),
-    (
-      lambda: types.Range(0.0, 1.0, num_levels=1, name='rate'),
-      "Range 'rate' needs at least 2 levels, got 1",
-    ),
-    (lambda: types.Choice(()), '^Choice needs at least one value'),
-    (lambda: any_choice('relu'), "a tuple or a list of values, got 'relu'"),
-    (lambda: any_choice('size', (1, 2)), "a list of values, got 'size'"),
-    (lambda: any_choice({'a'}), "a tuple or a list of values, got {'a'}"),
-    (lambda: any_choice(b'ab'), "a tuple or a list of values, got b'ab'"),
-    (lambda: types.Choice(np.asarray(4)), 'a list of values, got 4'),
-    (lambda: types.Choice((np.eye(2),)), r'hashed, got \(array\(\[\[1., 0'),
-    (lambda: types.Choice((1, {2})), r'hashed, got \(1, \{2\}\)'),
-    (lambda: any_range('rate', 1), "^Range has numbers only, got 'rate'"),
-    (lambda: types.Range(0, True), '^Range has numbers only, got True'),
-    (lambda: types.Range(-(10**400), 1), '^Range needs finite bounds, got -10'),
-    (
-      lambda: any_range(0, 1, num_levels=2.5),
-      'num_levels of Range must be an integer, got 2.5',
-    ),
-    (
-      lambda: types.Range(1, 2.5, integer=True),
-      'has integers and needs bounds that are, got 1 and 2.5',
-    ),
-  ],
-)
-def test_bad_decisions_are_named(make, message):
-  with pytest.raises(ValueError, match=message) as caught:
-    make()
-  assert '\n' not in str(caught.value)
-
-
-def test_values_are_pythons_own():
-  assert types.Choice(np.arange(3)).values == (0, 1, 2)
-  assert types.Choice([[1, 2], np.int64(3)]).values == ((1, 2), 3)
-  assert type(types.Choice(np.arange(3)).values[0]) is int
-  assert type(types.Range(np.float32(1), np.int64(3)).high) is int
-
-
-def test_names_may_be_left_to_a_mapping():
-  assert types.Choice((1, 2)).name == types.Range(0, 1).name == ''
-  assert types.AnchorPoint(2).name == ''
-
-
-def test_integers_have_a_level_each_where_there_are_enough():
-  few = types.Range(2, 5, integer=True)
-  assert [few.value(token) for token in range(few.num_choices)] == [2, 3, 4, 5]
-  many = types.Range(0, 1000, num_levels=5, integer=True)
-  assert [many.value(token) for token in range(5)] == [0, 250, 500, 750, 1000]
-  assert type(few.value(0)) is int
-
-
-def test_a_linear_range_has_even_steps():
-  levels = types.Range(-1.0, 3.0, num_levels=5, name='size')
-  assert [levels.value(token) for token in range(5)] == [-1, 0, 1, 2, 3]
-
-
-def test_a_logarithmic_range_has_even_ratios():
-  levels = types.Range(1e-4, 1.0, log=True, num_levels=5, name='rate')
-  values = [levels.value(token) for token in range(5)]
-  assert values == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1.0], rel=1e-12)
-
-
-@pytest.mark.parametrize('log', [False, True])
-@pytest.mark.parametrize(
-  ('low', 'high'), [(0.1, 0.3), (1e-5, 0.7), (3e-4, 5.1), (20.0, 1337.0)]
-)
-def test_the_ends_of_a_range_are_exact(low, high, log):
-  levels = types.Range(low, high, log, num_levels=7, name='rate')
-  assert levels.value(0) == low
-  assert levels.value(6) == high
-  values = [levels.value(token) for token in range(7)]
-  assert values == sorted(set(values))
-
-
-def test_decisions_are_frozen_and_hashable():
-  decisions = (
-    types.Choice((1, 2), 'a'),
-    types.AnchorPoint(2, 'b'),
-    types.Range(0.0, 1.0, name='c'),
-  )
-  for decision in decisions:
-    assert dataclasses.replace(decision) == decision
-    assert hash(dataclasses.replace(decision)) == hash(decision)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-      decision.name = 'other'
+  assert types.Choice is decisions.Choice
+  assert types.Range is decisions.Range
+  assert types.AnchorPoint is decisions.AnchorPoint
 
 
 def test_states_have_fixed_numbers():
   # They are written to logs and checkpoints.
-  assert types.Status.OK == 0
-  assert types.Status.DIVERGED == 1
+  assert [(each.name, each.value) for each in types.Status] == [
+    ('OK', 0),
+    ('DIVERGED', 1),
+    ('OUT_OF_MEMORY', 2),
+    ('FAILED', 3),
+    ('CRASHED', 4),
+    ('TIMED_OUT', 5),
+    ('NOT_FINITE', 6),
+  ]
+
+
+@pytest.mark.parametrize('floor', [math.nan, math.inf, -math.inf, 1e39])
+def test_a_floor_is_finite_as_float32(floor):
+  with pytest.raises(ValueError, match='must be finite as a float32, got'):
+    types.Reward(lambda architectures, metrics: metrics['loss'], floor)
+
+
+def test_kept_children_are_selected_in_the_order_asked_for():
+  kept = types.Kept(
+    architectures=['a', 'b', 'c'],
+    keys=jax.random.split(jax.random.key(0), 3),
+    learning_rates=np.array([0.1, 0.2, 0.3], np.float32),
+    num_steps=8,
+    num_trained=2,
+    states=[10, 11, 12],
+  )
+  some = kept.select([2, 0])
+  assert some.architectures == ['c', 'a']
+  assert some.states == [12, 10]
+  assert some.learning_rates.tolist() == kept.learning_rates[[2, 0]].tolist()
+  assert (some.keys == kept.keys[np.array([2, 0])]).all()
+  assert (some.num_steps, some.num_trained) == (8, 2)
+  assert not kept.select([]).architectures

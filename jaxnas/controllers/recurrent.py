@@ -26,13 +26,8 @@ from jaxnas.controllers import anchors as mechanisms
 from jaxnas.controllers import layout as layouts
 from jaxnas.controllers import ordered as ordered_heads
 from jaxnas.controllers import recurrent_network
-from jaxnas.types import (
-  AnchorPoint,
-  Controller,
-  Decision,
-  Params,
-  check_decisions,
-)
+from jaxnas.decisions import check_decisions
+from jaxnas.types import AnchorPoint, Controller, Decision, Params
 
 # Finite, so that neither a probability of zero times its logarithm nor a
 # gradient through it is NaN.

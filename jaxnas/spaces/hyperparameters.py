@@ -246,7 +246,7 @@ def _number(name: str, value: Any) -> float:
   """Returns a finite Python number; raises `ValueError` for others."""
   value = _plain(name, value)
   if isinstance(value, bool) or not isinstance(value, int | float):
-    raise ValueError(f'Range {name!r} has numbers only, got {value!r}.')
+    raise ValueError(f'Range {name!r} takes numbers, got {value!r}.')
   return value
 
 

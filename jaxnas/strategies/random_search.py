@@ -19,8 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.decisions import check_decisions
 from jaxnas.strategies import told
-from jaxnas.types import Decision, Proposals, Strategy, check_decisions
+from jaxnas.types import Decision, Proposals, Strategy
 
 
 class RandomSearchState(NamedTuple):

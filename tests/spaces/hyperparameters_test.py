@@ -222,7 +222,7 @@ def test_bad_tokens_are_named(space, tokens, message):
       "2.0 is out of range for decision 'learning_rate'",
     ),
     ({'momentum': -0.1}, "-0.1 is out of range for decision 'momentum', which"),
-    ({'num_layers': '3'}, "Range 'num_layers' has numbers only, got '3'"),
+    ({'num_layers': '3'}, "Range 'num_layers' takes numbers, got '3'"),
     ({'batch_size': 17}, "17 is not a value of decision 'batch_size', which"),
     ({'other': 1}, 'Expected a mapping with values for learning_rate, mom'),
   ],

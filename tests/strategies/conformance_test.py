@@ -266,9 +266,9 @@ def test_a_traced_reward_that_is_not_finite_teaches_nothing(strategy, reward):
 @of_those_that_draw
 def test_a_space_in_place_of_its_decisions_is_told(case):
   space = hyperparameters.make_space({'rate': Range(0.0, 1.0)})
-  with pytest.raises(ValueError, match=r'SearchSpace .* as space\.decisions'):
+  with pytest.raises(ValueError, match=r'SearchSpace .* pass space\.decisions'):
     case.make(space)
-  with pytest.raises(ValueError, match=r"tuple of Choice.* got \('rate',\)"):
+  with pytest.raises(ValueError, match=r"sequence of Choice.* got \('rate',\)"):
     case.make(('rate',))
 
 
