@@ -24,18 +24,15 @@ from typing import Any
 
 import numpy as np
 
-from experiments import benchmark_conv_costs as costs_lib
-from experiments import benchmark_conv_shapes as shapes_lib
-from experiments import (
-  benchmark_frameworks,
-  benchmark_table,
-  benchmark_worker,
-  bounds,
-  launch,
-)
-from experiments.benchmark_conv_costs import Cost
-from experiments.benchmark_conv_shapes import SHAPES
-from experiments.benchmark_table import Row
+from experiments import bounds, launch
+from experiments.benchmarks import conv_costs as costs_lib
+from experiments.benchmarks import conv_shapes as shapes_lib
+from experiments.benchmarks import frameworks as frameworks_lib
+from experiments.benchmarks import table as table_lib
+from experiments.benchmarks import worker as worker_lib
+from experiments.benchmarks.conv_costs import Cost
+from experiments.benchmarks.conv_shapes import SHAPES
+from experiments.benchmarks.table import Row
 from jaxnas.spaces import conv_net as spaces
 
 setting = launch.setting
@@ -142,19 +139,17 @@ class Config(bounds.Bounded):
 
 def run(config: Config) -> list[Row]:
   """Measures, prints the table and writes it; returns its rows."""
-  output = benchmark_table.prepare(config.output)
+  output = table_lib.prepare(config.output)
   started = time.perf_counter()
   with contextlib.ExitStack() as stack:
-    frameworks = benchmark_frameworks.Frameworks(
+    frameworks = frameworks_lib.Frameworks(
       stack, 'conv_', 'bench-conv', 'training in jax'
     )
     benchmark = _Benchmark(config, frameworks)
     rows = benchmark.measure()
   seconds = time.perf_counter() - started
   about = {**frameworks.about, **benchmark.about}
-  benchmark_table.publish(
-    output, config, rows, about, benchmark.left_out, seconds
-  )
+  table_lib.publish(output, config, rows, about, benchmark.left_out, seconds)
   return rows
 
 
@@ -165,9 +160,7 @@ class _Benchmark:
     left_out: why rows are missing, by name.
   """
 
-  def __init__(
-    self, config: Config, frameworks: benchmark_frameworks.Frameworks
-  ):
+  def __init__(self, config: Config, frameworks: frameworks_lib.Frameworks):
     self.left_out: dict[str, str] = {}
     self._config = config
     self._frameworks = frameworks
@@ -280,7 +273,7 @@ class _Benchmark:
   @contextlib.contextmanager
   def _made(
     self, name: str, route: str, xla_flags: str = ''
-  ) -> Iterator[tuple[benchmark_worker.Measurement, int]]:
+  ) -> Iterator[tuple[worker_lib.Measurement, int]]:
     """Yields a route in a worker of its own, and its number of networks."""
     with self._frameworks.search_jax(xla_flags) as worker:
       self._num_devices = worker.facts['num_devices']
@@ -325,7 +318,7 @@ class _Benchmark:
       ):
         side, counts['PyTorch'] = self._make_torch(name)
         bursts['PyTorch'] = functools.partial(side.burst, num_steps=num_steps)
-      results = benchmark_worker.alternate(bursts, self._config.num_repeats)
+      results = worker_lib.alternate(bursts, self._config.num_repeats)
       peaks = {
         key.split(',')[0]: value[-1]['peak_bytes'] / 1e9
         for key, value in results.items()
@@ -364,7 +357,7 @@ class _Benchmark:
       rows.append(self._grouped(name, costs['interpreted']))
     return [row for row in rows if self._has(row.row)]
 
-  def _make_torch(self, name: str) -> tuple[benchmark_worker.Measurement, int]:
+  def _make_torch(self, name: str) -> tuple[worker_lib.Measurement, int]:
     _say(f'{name}, PyTorch')
     # Of each shape another worker, whose memory is its own.
     worker = self._frameworks.torch(self._config.shapes.index(name))
@@ -496,7 +489,7 @@ class _Benchmark:
         kind: make(kind=kind, num_calls=config.convolution_calls)
         for kind in ('loop', 'plain')
       }
-      results = benchmark_worker.alternate(
+      results = worker_lib.alternate(
         {kind: side.burst for kind, side in sides.items()}, config.num_repeats
       )
       if size == min(config.convolution_sizes):

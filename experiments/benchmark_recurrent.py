@@ -22,14 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments import (
-  benchmark_frameworks,
-  benchmark_table,
-  benchmark_worker,
-  bounds,
-  launch,
-)
-from experiments.benchmark_table import Row
+from experiments import bounds, launch
+from experiments.benchmarks import frameworks as frameworks_lib
+from experiments.benchmarks import table as table_lib
+from experiments.benchmarks import worker as worker_lib
+from experiments.benchmarks.table import Row
 from jaxnas.spaces import recurrent_cell as spaces
 
 setting = launch.setting
@@ -142,17 +139,15 @@ class Config(bounds.Bounded):
 
 def run(config: Config) -> list[Row]:
   """Measures, prints the table and writes it; returns its rows."""
-  output = benchmark_table.prepare(config.output)
+  output = table_lib.prepare(config.output)
   started = time.perf_counter()
   with contextlib.ExitStack() as stack:
-    frameworks = benchmark_frameworks.Frameworks(stack)
+    frameworks = frameworks_lib.Frameworks(stack, 'recurrent_')
     benchmark = _Benchmark(config, frameworks)
     rows = benchmark.measure()
   seconds = time.perf_counter() - started
   about = {**frameworks.about, 'shapes': _describe_shapes(config)}
-  benchmark_table.publish(
-    output, config, rows, about, benchmark.left_out, seconds
-  )
+  table_lib.publish(output, config, rows, about, benchmark.left_out, seconds)
   return rows
 
 
@@ -163,9 +158,7 @@ class _Benchmark:
     left_out: why rows are missing, by name.
   """
 
-  def __init__(
-    self, config: Config, frameworks: benchmark_frameworks.Frameworks
-  ):
+  def __init__(self, config: Config, frameworks: frameworks_lib.Frameworks):
     self.left_out: dict[str, str] = {}
     self._config = config
     self._frameworks = frameworks
@@ -231,7 +224,7 @@ class _Benchmark:
         'short': lambda: ours.burst(num_steps=1),
         **self._other_bursts(worker, vocab_size),
       }
-      results = benchmark_worker.alternate(bursts, config.num_repeats)
+      results = worker_lib.alternate(bursts, config.num_repeats)
     long, short = _shortest(results['long']), _shortest(results['short'])
     # What a call costs besides its steps is in both, and cancels. Where tiny
     # shapes drown in noise it stays in, at our cost.
@@ -262,8 +255,8 @@ class _Benchmark:
     return [row for row in rows if self._has(row.row)]
 
   def _make_interpreted(
-    self, worker: benchmark_worker.Worker, vocab_size: int
-  ) -> benchmark_worker.Measurement:
+    self, worker: worker_lib.Worker, vocab_size: int
+  ) -> worker_lib.Measurement:
     return worker.make(
       'interpreted',
       architectures=self._cells,
@@ -273,7 +266,7 @@ class _Benchmark:
     )
 
   def _other_bursts(
-    self, worker: benchmark_worker.Worker, vocab_size: int
+    self, worker: worker_lib.Worker, vocab_size: int
   ) -> dict[str, Callable[[], Any]]:
     """Prepares what a step of training is compared with."""
     config = self._config
@@ -300,7 +293,7 @@ class _Benchmark:
       bursts['eager'] = lambda: eager.burst(num_steps=config.num_burst_steps)
     if self._has('processes'):
       processes = [torch(1 + index, 1) for index in range(_NUM_PROCESSES)]
-      bursts['processes'] = lambda: benchmark_worker.burst_together(
+      bursts['processes'] = lambda: worker_lib.burst_together(
         processes, num_steps=config.num_burst_steps
       )
     return bursts
@@ -464,7 +457,7 @@ class _Benchmark:
       num_trials=_CONTROLLER_TRIALS,
       num_batches=self._config.controller_batches,
     )
-    bursts = benchmark_worker.alternate(
+    bursts = worker_lib.alternate(
       {'both': measurement.burst}, self._config.num_repeats
     )['both']
     seconds, how = min(
@@ -485,9 +478,9 @@ class _Benchmark:
     )
 
   def _shortest_of(
-    self, measurements: Mapping[str, benchmark_worker.Measurement]
+    self, measurements: Mapping[str, worker_lib.Measurement]
   ) -> dict[str, float]:
-    results = benchmark_worker.alternate(
+    results = worker_lib.alternate(
       {name: one.burst for name, one in measurements.items()},
       self._config.num_repeats,
     )

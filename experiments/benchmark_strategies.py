@@ -23,15 +23,11 @@ import sys
 import time
 from typing import Any
 
-from experiments import (
-  benchmark_frameworks,
-  benchmark_table,
-  benchmark_worker,
-  bounds,
-  launch,
-  strategy_settings,
-)
-from experiments.benchmark_table import Row
+from experiments import bounds, launch, strategy_settings
+from experiments.benchmarks import frameworks as frameworks_lib
+from experiments.benchmarks import table as table_lib
+from experiments.benchmarks import worker as worker_lib
+from experiments.benchmarks.table import Row
 from jaxnas.datasets import base2_bench
 
 setting = launch.setting
@@ -123,26 +119,24 @@ def run(config: Config) -> list[Row]:
       'Optuna is missing: `make bench-strategies` installs it, or '
       "`pip install '.[bench]'`."
     )
-  output = benchmark_table.prepare(config.output)
+  output = table_lib.prepare(config.output)
   started = time.perf_counter()
   with contextlib.ExitStack() as stack:
     rows, about = _measure(config, stack)
   seconds = time.perf_counter() - started
-  benchmark_table.publish(output, config, rows, about, {}, seconds)
+  table_lib.publish(output, config, rows, about, {}, seconds)
   return rows
 
 
 def _measure(config, stack) -> tuple[list[Row], dict[str, Any]]:
-  frameworks = benchmark_frameworks.Frameworks(
+  frameworks = frameworks_lib.Frameworks(
     stack, 'strategies_', 'bench-strategies', 'searches'
   )
   worker = stack.enter_context(frameworks.search_jax())
   num_processes = config.num_processes or frameworks.about['machine']['cores']
   others = [
     stack.enter_context(
-      benchmark_worker.Worker(
-        'experiments.benchmark_strategies_optuna', os.environ
-      )
+      worker_lib.Worker('experiments.benchmarks.strategies_optuna', os.environ)
     )
     for _ in range(num_processes)
   ]
@@ -182,10 +176,10 @@ def _row(config, name, worker, others, is_cpu) -> Row:
     )
     for other in others
   ]
-  bursts = benchmark_worker.alternate(
+  bursts = worker_lib.alternate(
     {
       'ours': lambda: [ours.burst()],
-      'theirs': lambda: benchmark_worker.burst_together(theirs),
+      'theirs': lambda: worker_lib.burst_together(theirs),
     },
     config.num_repeats,
   )
@@ -209,7 +203,7 @@ def _row(config, name, worker, others, is_cpu) -> Row:
   )
 
 
-def _rate(burst: list[benchmark_worker.Facts]) -> float:
+def _rate(burst: list[worker_lib.Facts]) -> float:
   """Returns the trials a second of processes that ran together."""
   seconds = max(each['seconds'] for each in burst)
   return sum(each['num_trials'] for each in burst) / seconds

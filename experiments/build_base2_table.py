@@ -25,12 +25,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments import bounds, cell_trainer, launch, text_tasks
+from experiments import bounds, launch
 from jaxnas import npz
 from jaxnas.datasets import base2_bench, text
 from jaxnas.records import workdir as workdirs
 from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.training import text_task
+from jaxnas.trainers import cell_trainer
+from jaxnas.training import dataset_tasks, text_task
 from jaxnas.visualize import progress
 
 setting = launch.setting
@@ -155,7 +156,7 @@ class Builder:
     """
     self._config = config
     space = spaces.make_space(2)
-    tasks = text_tasks.TextTasks(
+    tasks = dataset_tasks.TextTasks(
       text.load('pydoc', vocab_size=config.vocab_size),
       config.batch_size,
       config.num_unrolled,

@@ -31,17 +31,12 @@ import time
 import jax
 import numpy as np
 
-from experiments import (
-  bounds,
-  launch,
-  many_searches,
-  regret_report,
-  strategy_settings,
-  tables,
-)
+from experiments import bounds, launch, strategy_settings
 from jaxnas.controllers import recurrent
+from jaxnas.datasets import named_tables
 from jaxnas.datasets import reward_table as table_evaluator
 from jaxnas.records import workdir
+from jaxnas.runs import many_searches, regret_report
 from jaxnas.visualize import progress
 
 setting = launch.setting
@@ -51,7 +46,7 @@ setting = launch.setting
 class Config(strategy_settings.StrategySettings):
   """Settings of the comparison."""
 
-  table: str = setting(tables.BASE2, 'base2, or an NPZ file.')
+  table: str = setting(named_tables.BASE2, 'base2, or an NPZ file.')
   strategies: tuple[str, ...] = setting(
     strategy_settings.STRATEGIES, 'What is compared.'
   )
@@ -85,7 +80,7 @@ def run(config: Config, folder: str) -> None:
     OSError: the table cannot be read.
   """
   _check(config)
-  named = tables.load(config.table)
+  named = named_tables.load(config.table)
   searches = {
     name: make_search(config, named.table, name) for name in config.strategies
   }
@@ -105,7 +100,9 @@ def run(config: Config, folder: str) -> None:
       defaults=dataclasses.asdict(Config()),
     )
     found = _find(config, path, searches)
-    report = regret_report.Report(named, found)
+    report = regret_report.Report(
+      named, found, strategy_settings.NAMES, strategy_settings.BASELINE
+    )
     report.write(path)
     report.show()
     report.draw(path)

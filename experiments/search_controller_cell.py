@@ -28,15 +28,17 @@ import pathlib
 import jax
 import numpy as np
 
-from experiments import bounds, cell_judges, cell_trainer, launch, text_tasks
+from experiments import bounds, launch
 from jaxnas import statistics
 from jaxnas import succession as succession_lib
 from jaxnas.datasets import base2_bench, text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import trial_log
 from jaxnas.records import workdir as workdirs
+from jaxnas.runs import cell_judges
 from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.training import text_task
+from jaxnas.trainers import cell_trainer
+from jaxnas.training import dataset_tasks, text_task
 from jaxnas.visualize import pictures, progress
 from jaxnas.visualize import recurrent_cell as cell_pictures
 from jaxnas.visualize import succession as curves
@@ -211,7 +213,7 @@ def _make_succession(config: Config) -> succession_lib.Succession:
 def _make_trainer(config, succession, dataset) -> cell_trainer.CellTrainer:
   return cell_trainer.CellTrainer(
     succession.space,
-    text_tasks.TextTasks(dataset, config.batch_size, config.num_unrolled),
+    dataset_tasks.TextTasks(dataset, config.batch_size, config.num_unrolled),
     text_task.Recipe(features=config.features),
     learning_rate=config.learning_rate,
     fractions=(1.0,),

@@ -24,13 +24,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import (
-  bounds,
-  conv_routes,
-  image_tasks,
-  launch,
-  search_settings,
-)
+from experiments import bounds, launch, search_settings
 from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import retraining as retraining_lib
@@ -41,7 +35,7 @@ from jaxnas.records import workdir as workdir_lib
 from jaxnas.runs import search_run
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
-from jaxnas.trainers import memory, routes
+from jaxnas.trainers import conv_routes, memory, routes
 from jaxnas.training import augmentation, image_task
 from jaxnas.types import SearchSpace, Trainer
 from jaxnas.visualize import conv_net as pictures
@@ -399,10 +393,10 @@ def _known_nets(config, space) -> dict[str, spaces.ConvNet]:
   """Returns the known networks that the space has."""
   found = {}
   for name in config.known_nets:
-    image_tasks.known_net(name, 4, 1, config.merge)
+    known_conv_nets.known_net(name, 4, 1, config.merge)
     filters = sorted(config.filters)[len(config.filters) // 2]
     try:
-      net = image_tasks.known_net(
+      net = known_conv_nets.known_net(
         name, config.num_layers, filters, config.merge
       )
       pools = tuple(n for n in config.pool_after if n < len(net.layers))

@@ -29,7 +29,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import bounds, image_tasks, launch, search_settings
+from experiments import bounds, launch, search_settings
 from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import retraining as retraining_lib
@@ -40,7 +40,7 @@ from jaxnas.datasets import images
 from jaxnas.runs import search_run
 from jaxnas.spaces import hyperparameters as spaces
 from jaxnas.trainers import blocks, compiled, groups
-from jaxnas.training import image_task
+from jaxnas.training import dataset_tasks, image_task
 from jaxnas.types import SearchSpace, Span, Trainer
 from jaxnas.visualize import hyperparameters as pictures
 
@@ -323,7 +323,7 @@ class _Children:
   def _make_trainer(self, shape: tuple[int, int]) -> Trainer:
     width, batch_size = shape
     config, dataset = self._config, self.dataset
-    task = image_tasks.make_task(
+    task = dataset_tasks.make_image_task(
       dataset,
       image_task.Recipe(
         batch_size=batch_size,

@@ -23,7 +23,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import bounds, launch, search_settings, text_tasks
+from experiments import bounds, launch, search_settings
 from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import retraining as retraining_lib
@@ -35,7 +35,7 @@ from jaxnas.datasets import text
 from jaxnas.runs import search_run
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.trainers import blocks
-from jaxnas.training import text_task
+from jaxnas.training import dataset_tasks, text_task
 from jaxnas.types import SearchSpace
 from jaxnas.visualize import recurrent_cell as pictures
 
@@ -147,8 +147,8 @@ def make_experiment(config: Config) -> search_run.Experiment:
   """
   space = spaces.make_space(config.base, config.combiners, config.activations)
   for name in config.known_cells:
-    text_tasks.known_cell(name)
-  tasks = text_tasks.TextTasks(
+    spaces.known_cell(name)
+  tasks = dataset_tasks.TextTasks(
     text.load(
       config.dataset,
       config.data_dir,
@@ -230,7 +230,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
   )
 
 
-def _complete(config: Config, tasks: text_tasks.TextTasks) -> Config:
+def _complete(config: Config, tasks: dataset_tasks.TextTasks) -> Config:
   """Returns the config with every setting decided."""
   num_devices = search_settings.choose_num_devices(config)
   num_steps = config.num_steps or config.num_epochs * tasks.num_segments
@@ -272,7 +272,7 @@ class _Field:
     self,
     config: Config,
     space: SearchSpace,
-    tasks: text_tasks.TextTasks,
+    tasks: dataset_tasks.TextTasks,
     recipe: text_task.Recipe,
   ):
     self._config, self._space = config, space

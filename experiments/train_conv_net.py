@@ -26,11 +26,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments import (
-  bounds,
-  image_tasks,
-  launch,
-)
+from experiments import bounds, launch
 from jaxnas import statistics
 from jaxnas.children import conv_net
 from jaxnas.datasets import held_out, image_preprocessing, images, prepared
@@ -38,6 +34,7 @@ from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
 from jaxnas.runs import training_run, training_terms
 from jaxnas.spaces import conv_net as spaces
+from jaxnas.spaces import known_conv_nets
 from jaxnas.training import augmentation, image_task, long_images
 from jaxnas.training.image_evaluation import Examples
 from jaxnas.training.image_task import Recipe
@@ -258,7 +255,7 @@ def read_architecture(
 
   Args:
     name: of a network, or of a file.
-    num_layers: as in `image_tasks.known_net`, like the rest; a file has its
+    num_layers: as in `known_conv_nets.known_net`, like the rest; a file has its
       own.
     filters: likewise.
     merge: likewise; `None` is `'add'` for a residual network, else `'concat'`.
@@ -275,9 +272,9 @@ def read_architecture(
   if merge is None:
     merge = 'add' if name == 'resnet' else 'concat'
   try:
-    return image_tasks.known_net(name, num_layers, filters, merge)
+    return known_conv_nets.known_net(name, num_layers, filters, merge)
   except ValueError as error:
-    if name in image_tasks.KNOWN_NETS:
+    if name in known_conv_nets.KNOWN_NETS:
       raise
     raise ValueError(f'{error} The name of a file ends in .json.') from None
 

@@ -25,17 +25,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments import (
-  bounds,
-  launch,
-  text_tasks,
-)
+from experiments import bounds, launch
 from jaxnas import statistics
 from jaxnas.datasets import held_out, prepared, text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights
 from jaxnas.runs import training_run, training_terms
-from jaxnas.training import long_text, text_task
+from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.training import dataset_tasks, long_text, text_task
 from jaxnas.training.long_text import Recipe
 
 setting = launch.setting
@@ -224,7 +221,9 @@ def make_training(config: Config) -> training_run.Training:
       tokens = held_out.load_text(dataset, config.data_dir)
     else:
       tokens = getattr(dataset, split)
-    segments = text_tasks.to_segments(tokens, batch_size, config.num_unrolled)
+    segments = dataset_tasks.to_segments(
+      tokens, batch_size, config.num_unrolled
+    )
     return float(perplexity(params, segments)), len(tokens) - 1
 
   def write_weights(path, params, **facts):
@@ -295,12 +294,13 @@ def read_architecture(name: str) -> Any:
       prepared.expand(name), 'recurrent_cell'
     )
   try:
-    return text_tasks.known_cell(name)
+    return spaces.known_cell(name)
   except ValueError as error:
     raise ValueError(f'{error} The name of a file ends in .json.') from None
 
 
 _LOAD_LINES = """\
+from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.training import long_text
 from jaxnas.export import weights
 

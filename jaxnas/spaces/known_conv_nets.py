@@ -11,9 +11,13 @@ Learning", Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578).
 from __future__ import annotations
 
 from collections.abc import Sequence
+import difflib
 
 from jaxnas.spaces import conv_net
 from jaxnas.spaces.conv_net import ConvLayer, ConvNet
+
+KNOWN_NETS = ('chain', 'dense', 'resnet', 'figure_7')
+"""The names that `known_net` knows."""
 
 
 def make_chain(
@@ -137,3 +141,36 @@ FIGURE_7 = ConvNet(
   )
 )
 """The network that the paper's search without strides and pooling found."""
+
+
+def known_net(name: str, num_layers: int, filters: int, merge: str) -> ConvNet:
+  """Returns a known network by name.
+
+  Args:
+    name: one of `KNOWN_NETS`.
+    num_layers: the network's depth.
+    filters: the number of filters of every layer.
+    merge: how a layer joins the outputs it reads, as in `ConvNet`.
+
+  Returns:
+    The network; `'figure_7'` has a depth, filters and a merge of its own.
+
+  Raises:
+    ValueError: no network has that name (similar names are listed), or none
+      has that depth.
+  """
+  if name == 'figure_7':
+    return FIGURE_7
+  makers = {
+    'chain': make_chain,
+    'dense': make_dense,
+    'resnet': make_resnet,
+  }
+  if name in makers:
+    return makers[name](num_layers, filters, merge=merge)
+  near = difflib.get_close_matches(name, KNOWN_NETS, cutoff=0.4)
+  raise ValueError(
+    f'Unknown network {name!r}; '
+    + (f'did you mean {" or ".join(near)}? ' if near else '')
+    + f'the known networks are {", ".join(KNOWN_NETS)}.'
+  )

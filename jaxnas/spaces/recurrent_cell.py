@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import difflib
 import math
 import reprlib
 from typing import Any
@@ -421,3 +422,19 @@ KNOWN_CELLS: Mapping[str, RecurrentCell] = {
     'elem_mult,identity, 30,28'
   ),
 }
+
+
+def known_cell(name: str) -> RecurrentCell:
+  """Returns a known cell by name.
+
+  Raises:
+    ValueError: no cell has that name; similar names are listed.
+  """
+  if name in KNOWN_CELLS:
+    return KNOWN_CELLS[name]
+  near = difflib.get_close_matches(name, KNOWN_CELLS, cutoff=0.4)
+  raise ValueError(
+    f'Unknown cell {name!r}; '
+    + (f'did you mean {" or ".join(near)}? ' if near else '')
+    + f'The known cells are {", ".join(KNOWN_CELLS)}.'
+  )

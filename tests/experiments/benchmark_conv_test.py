@@ -10,12 +10,14 @@ import jax
 import pytest
 
 from experiments import benchmark_conv as benchmark
-from experiments import benchmark_conv_costs as costs_lib
-from experiments import benchmark_conv_jax as worker_jax
-from experiments import benchmark_conv_shapes as shapes_lib
-from experiments import benchmark_device, benchmark_frameworks, conv_routes
+from experiments.benchmarks import conv_costs as costs_lib
+from experiments.benchmarks import conv_jax as worker_jax
+from experiments.benchmarks import conv_shapes as shapes_lib
+from experiments.benchmarks import device as device_lib
+from experiments.benchmarks import frameworks as frameworks_lib
 from jaxnas.records import workdir
 from jaxnas.spaces import known_conv_nets
+from jaxnas.trainers import conv_routes
 
 HAS_TORCH = importlib.util.find_spec('torch') is not None
 TINY_SHAPE = shapes_lib.Shape(
@@ -81,16 +83,16 @@ class HereFrameworks:
     return None if HAS_TORCH else 'it is missing'
 
   def jax(self):
-    return HereWorker(worker_jax.MAKERS, benchmark_device.describe())
+    return HereWorker(worker_jax.MAKERS, device_lib.describe())
 
   @contextlib.contextmanager
   def search_jax(self, xla_flags=''):
     yield self.jax()
 
   def torch(self, number):
-    from experiments import benchmark_conv_torch
+    from experiments.benchmarks import conv_torch
 
-    return HereWorker(benchmark_conv_torch.MAKERS, {})
+    return HereWorker(conv_torch.MAKERS, {})
 
 
 class FakeFrameworks:
@@ -155,7 +157,7 @@ def tiny(monkeypatch):
 
 
 def test_every_row_is_measured_and_written(tmp_path, capsys, monkeypatch, tiny):
-  monkeypatch.setattr(benchmark_frameworks, 'Frameworks', HereFrameworks)
+  monkeypatch.setattr(frameworks_lib, 'Frameworks', HereFrameworks)
   output = tmp_path / 'new' / 'table.json'
   # The vmapped route differs in its name alone, and takes long to compile.
   routes = ('compiled', 'interpreted')
@@ -404,9 +406,9 @@ def test_a_worker_of_its_own_measures(monkeypatch):
   flags = f'{os.environ["XLA_FLAGS"]} --xla_backend_optimization_level=0'
   monkeypatch.setenv('XLA_FLAGS', flags)
   with contextlib.ExitStack() as stack:
-    frameworks = benchmark_frameworks.Frameworks(stack, 'conv_', 'bench-conv')
+    frameworks = frameworks_lib.Frameworks(stack, 'conv_', 'bench-conv')
     worker = frameworks.jax()
-    assert worker.module == 'experiments.benchmark_conv_jax'
+    assert worker.module == 'experiments.benchmarks.conv_jax'
     assert worker.facts['num_devices'] == 1
     measurement = worker.make(
       'convolution',
@@ -417,7 +419,7 @@ def test_a_worker_of_its_own_measures(monkeypatch):
       kernel_size=1,
     )
     assert measurement.burst()['seconds'] > 0
-    with pytest.raises(ChildProcessError, match='benchmark_conv_jax failed'):
+    with pytest.raises(ChildProcessError, match='conv_jax failed'):
       worker.make('train', route='no', architectures=[])
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
   assert '`make bench-conv`' in frameworks.why_no_torch()

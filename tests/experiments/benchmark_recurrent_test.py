@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import benchmark_frameworks, benchmark_jax, benchmark_worker
 from experiments import benchmark_recurrent as benchmark
-from experiments import benchmark_table as table
+from experiments.benchmarks import frameworks as frameworks_lib
+from experiments.benchmarks import recurrent_jax
+from experiments.benchmarks import table as table
+from experiments.benchmarks import worker as worker_lib
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.training import text_task
@@ -203,9 +205,9 @@ def test_an_output_that_is_a_folder_is_refused_at_once(tmp_path):
 
 def test_an_error_of_a_worker_is_raised_and_leaves_it_usable():
   with contextlib.ExitStack() as stack:
-    worker = benchmark_frameworks.Frameworks(stack).jax()
+    worker = frameworks_lib.Frameworks(stack, 'recurrent_').jax()
     assert worker.facts['num_devices'] == 1
-    with pytest.raises(ChildProcessError, match=r'benchmark_jax failed: KeyEr'):
+    with pytest.raises(ChildProcessError, match=r'recurrent_jax failed: KeyEr'):
       worker.make('recurrence', kind='no', architectures=[], **{
         'features': 1, 'num_unrolled': 1, 'batch_size': 1
       })  # fmt: skip
@@ -218,7 +220,7 @@ def test_an_error_of_a_worker_is_raised_and_leaves_it_usable():
 
 def test_a_worker_that_cannot_start_is_an_error():
   with (
-    benchmark_worker.Worker('experiments.no_such', dict(os.environ)) as worker,
+    worker_lib.Worker('experiments.no_such', dict(os.environ)) as worker,
     pytest.raises(ChildProcessError, match='no_such failed: it ended with'),
   ):
     worker.make('peak', sizes=(8,))
@@ -226,7 +228,7 @@ def test_a_worker_that_cannot_start_is_an_error():
 
 def test_bursts_alternate():
   order = []
-  results = benchmark_worker.alternate(
+  results = worker_lib.alternate(
     {'a': lambda: order.append('a'), 'b': lambda: order.append('b') or 1}, 2
   )
   assert order == ['a', 'b', 'a', 'b']
@@ -234,19 +236,19 @@ def test_bursts_alternate():
 
 
 def test_the_plain_switch_equals_the_interpreter():
-  inputs = benchmark_jax.recurrence_inputs(
+  inputs = recurrent_jax.recurrence_inputs(
     random_cells(12, 4), 5, 3, 2, jax.random.key(1)
   )
   # Larger than the benchmark's, so that every node matters.
   inputs = inputs[0], *(8 * x for x in inputs[1:])
   ours, plain = (
     jax.jit(
-      benchmark_jax.recurrence_gradients(run),
+      recurrent_jax.recurrence_gradients(run),
       compiler_options={'xla_backend_optimization_level': 0},
     )(*inputs)
     for run in (
-      benchmark_jax.jaxnas_recurrence,
-      benchmark_jax.switch_recurrence,
+      recurrent_jax.jaxnas_recurrence,
+      recurrent_jax.switch_recurrence,
     )
   )
   assert float(jnp.abs(ours[1][0]).max()) > 0.1
@@ -264,7 +266,7 @@ def test_the_plain_switch_equals_the_interpreter():
 def test_the_child_of_pytorch_is_that_of_jaxnas(architecture):
   import torch
 
-  from experiments import benchmark_torch
+  from experiments.benchmarks import recurrent_torch
 
   vocab_size, features, length, batch_size = 20, 8, 5, 3
   recipe = text_task.Recipe(
@@ -282,7 +284,7 @@ def test_the_child_of_pytorch_is_that_of_jaxnas(architecture):
     ),
   )
   state = text_task.init(child, recipe, jax.random.key(0), batch_size)
-  model = benchmark_torch.LanguageModel(architecture, vocab_size, features)
+  model = recurrent_torch.LanguageModel(architecture, vocab_size, features)
   base, order = architecture.base, cells.leaf_order(architecture)
 
   def from_jax(params):
@@ -307,7 +309,7 @@ def test_the_child_of_pytorch_is_that_of_jaxnas(architecture):
   model.load_state_dict(
     {name: torch.tensor(x) for name, x in from_jax(state.params).items()}
   )
-  step = benchmark_torch.make_step(model)
+  step = recurrent_torch.make_step(model)
   tokens = np.random.default_rng(0).integers(
     vocab_size, size=(3, length, batch_size)
   )

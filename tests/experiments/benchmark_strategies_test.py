@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from experiments import benchmark_strategies as benchmark
-from experiments import benchmark_strategies_jax, launch, strategy_settings
+from experiments import launch, strategy_settings
+from experiments.benchmarks import strategies_jax
 
 HAS_OPTUNA = importlib.util.find_spec('optuna') is not None
 TINY = {
@@ -48,7 +49,7 @@ def test_rows_are_measured_and_written(tmp_path, capfd, monkeypatch):
 @pytest.mark.skipif(not HAS_OPTUNA, reason='Optuna is not installed.')
 @pytest.mark.parametrize('sampler', ['random', 'tpe', 'nsga2'])
 def test_optuna_searches_the_same_table(sampler):
-  optuna_side = pytest.importorskip('experiments.benchmark_strategies_optuna')
+  optuna_side = pytest.importorskip('experiments.benchmarks.strategies_optuna')
   _, burst = optuna_side.make_searches(sampler, (3, 2), 0, 2, 30)
   facts = burst()
   assert facts['num_trials'] == 60
@@ -60,7 +61,7 @@ def test_every_strategy_has_a_sampler_beside_it():
 
 
 def test_our_bursts_are_whole_searches():
-  facts, burst = benchmark_strategies_jax.make_searches(
+  facts, burst = strategies_jax.make_searches(
     'random',
     (3, 2),
     0,

@@ -6,10 +6,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments import build_base2_table, cell_trainer
+from experiments import build_base2_table
 from jaxnas.datasets import base2_bench
 from jaxnas.records import workdir
 from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.trainers import cell_trainer
 
 CONFIG = build_base2_table.Config()
 

@@ -15,14 +15,14 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import conv_routes, search_conv_net, train_conv_net
+from experiments import search_conv_net, train_conv_net
 from jaxnas import search as search_lib
 from jaxnas.children import conv_net
 from jaxnas.datasets import image_builders, image_sources, images
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import trial_log, workdir
 from jaxnas.spaces import conv_net as spaces
-from jaxnas.trainers import memory, routes
+from jaxnas.trainers import conv_routes, memory, routes
 
 OUTPUTS = ('best.json', 'best_net.svg', 'curve.png', 'trials.jsonl')
 

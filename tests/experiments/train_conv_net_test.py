@@ -13,10 +13,7 @@ from jax.experimental.compilation_cache import compilation_cache
 import numpy as np
 import pytest
 
-from experiments import (
-  launch,
-  train_conv_net,
-)
+from experiments import launch, train_conv_net
 from jaxnas.children import conv_net
 from jaxnas.datasets import held_out
 from jaxnas.export import architecture as architecture_file

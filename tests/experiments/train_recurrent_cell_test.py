@@ -20,18 +20,14 @@ from jax.experimental.compilation_cache import compilation_cache
 import numpy as np
 import pytest
 
-from experiments import (
-  launch,
-  text_tasks,
-  train_recurrent_cell,
-)
+from experiments import launch, train_recurrent_cell
 from jaxnas.datasets import held_out, text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights as weights_file
 from jaxnas.records import checkpoints, trial_log, workdir
 from jaxnas.runs import training_clock, training_run
 from jaxnas.spaces import recurrent_cell as space
-from jaxnas.training import text_task
+from jaxnas.training import dataset_tasks, text_task
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NUM_SEGMENTS = 12
@@ -189,7 +185,7 @@ def test_the_printed_lines_load_what_was_measured(finished, config, capsys):
   assert names['architecture'] == space.KNOWN_CELLS['paper_example']
   dataset = text.load('text', config.data_dir)
   assert names['vocabulary'] == dataset.vocabulary
-  segments = text_tasks.to_segments(dataset.validation, 4, 5)
+  segments = dataset_tasks.to_segments(dataset.validation, 4, 5)
   perplexity = text_task.perplexity(names['model'], names['params'], segments)
   facts = names['facts']
   np.testing.assert_allclose(

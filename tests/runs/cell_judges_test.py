@@ -7,8 +7,8 @@ import types
 import numpy as np
 import pytest
 
-from experiments import cell_judges
 from jaxnas.datasets import base2_bench
+from jaxnas.runs import cell_judges
 from jaxnas.spaces import recurrent_cell as spaces
 
 SPACE = spaces.make_space(2)

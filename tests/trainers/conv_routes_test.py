@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import conv_routes
 from jaxnas.datasets import image_preprocessing, images
 from jaxnas.spaces import known_conv_nets
+from jaxnas.trainers import conv_routes
 from jaxnas.training import image_task
 
 # Of a shape that no other test has.

@@ -19,10 +19,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from experiments import benchmark_worker
+from experiments.benchmarks import worker as worker_lib
 from jaxnas.spaces import recurrent_cell as spaces
 
-Facts = benchmark_worker.Facts
+Facts = worker_lib.Facts
 Burst = Callable[..., Facts]
 
 _COMBINERS: dict[str, Callable[..., torch.Tensor]] = {
@@ -221,11 +221,11 @@ def make_lstm(
   return {}, burst
 
 
-MAKERS: dict[str, benchmark_worker.Maker] = {
+MAKERS: dict[str, worker_lib.Maker] = {
   'train': make_train,
   'lstm': make_lstm,
 }
 
 
 if __name__ == '__main__':
-  benchmark_worker.serve(MAKERS, describe)
+  worker_lib.serve(MAKERS, describe)

@@ -10,10 +10,10 @@ import os
 
 import numpy as np
 
-from experiments import cell_trainer
 from jaxnas import rewards
 from jaxnas.datasets import base2_bench
 from jaxnas.records import trial_log
+from jaxnas.trainers import cell_trainer
 from jaxnas.types import SearchSpace
 
 _REWARD = rewards.make_perplexity_reward(metric='perplexity')

@@ -4,10 +4,10 @@
 import numpy as np
 import pytest
 
-from experiments import cell_trainer, text_tasks
 from jaxnas.datasets import text
 from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.training import text_task
+from jaxnas.trainers import cell_trainer
+from jaxnas.training import dataset_tasks, text_task
 
 SPACE = spaces.make_space(2)
 
@@ -18,7 +18,7 @@ def make_trainer(**changes):
   } | changes  # fmt: skip
   return cell_trainer.CellTrainer(
     SPACE,
-    text_tasks.TextTasks(text.load('pydoc', vocab_size=20), 20, 35),
+    dataset_tasks.TextTasks(text.load('pydoc', vocab_size=20), 20, 35),
     text_task.Recipe(features=2),
     **settings,
   )

@@ -1,22 +1,50 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Joins a text and a recipe to the task that a child is given."""
+"""Joins a data set and a recipe to the task that a child is given."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-import difflib
 from typing import Any
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxnas.datasets import text
-from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.training import text_curve, text_task
+from jaxnas.children.network import Network
+from jaxnas.datasets import images, text
+from jaxnas.training import image_task, text_curve, text_task
+from jaxnas.training.image_evaluation import Examples
 from jaxnas.types import Task
+
+
+def make_image_task(
+  dataset: images.ImageDataset,
+  recipe: image_task.Recipe,
+  make_network: Callable[[Any], Network],
+  assemble: Callable[[Sequence[Any]], Any] | None = None,
+  program_axes: Any = None,
+) -> Task:
+  """Makes the task of training a child; see `image_task.make_task`."""
+  return image_task.make_task(
+    recipe,
+    make_network,
+    image_task.TrainData(
+      dataset.train_images,
+      dataset.train_labels,
+      dataset.validation_images,
+      dataset.validation_labels,
+    ),
+    {
+      'validation': Examples(
+        dataset.validation_images, dataset.validation_labels
+      ),
+      'report': Examples(dataset.report_images, dataset.report_labels),
+    },
+    assemble,
+    program_axes,
+  )
 
 
 class TextTasks:
@@ -101,19 +129,3 @@ def to_segments(
   """Cuts a text for evaluation: each token but the first is counted once."""
   segments = text.evaluation_segments(tokens, batch_size, num_unrolled)
   return text_task.Segments(*map(jnp.asarray, segments))
-
-
-def known_cell(name: str) -> spaces.RecurrentCell:
-  """Returns a known cell by name.
-
-  Raises:
-    ValueError: there is none of that name; the near ones are listed.
-  """
-  if name in spaces.KNOWN_CELLS:
-    return spaces.KNOWN_CELLS[name]
-  near = difflib.get_close_matches(name, spaces.KNOWN_CELLS, cutoff=0.4)
-  raise ValueError(
-    f'Unknown cell {name!r}; '
-    + (f'did you mean {" or ".join(near)}? ' if near else '')
-    + f'The known cells are {", ".join(spaces.KNOWN_CELLS)}.'
-  )

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 import numpy as np
 
-from experiments import benchmark_device, benchmark_worker
+from experiments.benchmarks import device as device_lib
+from experiments.benchmarks import worker as worker_lib
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import recurrent_interpreter
 from jaxnas.controllers import recurrent as controllers
@@ -31,7 +32,7 @@ from jaxnas.trainers import blocks
 from jaxnas.training import text_task
 from jaxnas.types import Span, Status, Task
 
-Facts = benchmark_worker.Facts
+Facts = worker_lib.Facts
 Burst = Callable[..., Facts]
 
 _LEARNING_RATE = 1.0
@@ -72,7 +73,7 @@ def make_interpreted(
     return {
       'seconds': time.perf_counter() - started,
       'num_alive': np.sum(trained.status == Status.OK),
-      'peak_bytes': benchmark_device.peak_bytes(),
+      'peak_bytes': device_lib.peak_bytes(),
     }
 
   burst(1, 0, trainer.block_size)
@@ -363,7 +364,7 @@ def make_peak(sizes: Sequence[int]) -> tuple[Facts, Burst]:
   return {}, burst
 
 
-MAKERS: dict[str, benchmark_worker.Maker] = {
+MAKERS: dict[str, worker_lib.Maker] = {
   'interpreted': make_interpreted,
   'compiled': make_compiled,
   'recurrence': make_recurrence,
@@ -418,4 +419,4 @@ def _repeated(
 
 
 if __name__ == '__main__':
-  benchmark_worker.serve(MAKERS, benchmark_device.describe)
+  worker_lib.serve(MAKERS, device_lib.describe)

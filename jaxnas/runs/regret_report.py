@@ -11,16 +11,15 @@ import math
 import pathlib
 from typing import Any
 
-from experiments import many_searches, regret, strategy_settings, tables
 from jaxnas import statistics
+from jaxnas.datasets import named_tables
 from jaxnas.records import workdir
+from jaxnas.runs import many_searches, regret
 from jaxnas.visualize import pictures, progress
 from jaxnas.visualize import regret as regret_plot
 
 FRACTIONS = (0.01, 0.001)
 """The best parts of a table that searches are timed to reach."""
-
-_BASELINE = 'random'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +58,9 @@ class Result:
     }
 
 
-def _plotted(name: str, result: Result) -> regret_plot.RegretCurve:
+def _plotted(label: str, result: Result) -> regret_plot.RegretCurve:
   mean, low, high = (values.tolist() for values in result.curve)
-  return regret_plot.RegretCurve(strategy_settings.NAMES[name], mean, low, high)
+  return regret_plot.RegretCurve(label, mean, low, high)
 
 
 class Report:
@@ -76,15 +75,21 @@ class Report:
 
   def __init__(
     self,
-    named: tables.NamedTable,
+    named: named_tables.NamedTable,
     found: Mapping[str, many_searches.Searches],
+    labels: Mapping[str, str],
+    baseline: str,
   ):
     """Evaluates searches.
 
     Args:
       named: the table.
       found: what was tried, by strategy; equally many seeds and trials of each.
+      labels: what tables and the figure call each strategy, by its name.
+      baseline: the name of the strategy that the others are compared with,
+        which `found` may lack.
     """
+    self._labels, self._baseline = labels, baseline
     self.named = named
     self.num_seeds, self.num_trials = next(iter(found.values())).entries.shape
     rewards = named.table.rewards
@@ -93,14 +98,14 @@ class Report:
       for name, searches in found.items()
     }
     against = {}
-    if _BASELINE in found:
+    if baseline in found:
       against = regret.compare(
         {
           name: each[:, -1]
           for name, each in regrets.items()
-          if name != _BASELINE
+          if name != baseline
         },
-        regrets[_BASELINE][:, -1],
+        regrets[baseline][:, -1],
       )
     self.results = {
       name: Result(
@@ -152,7 +157,10 @@ class Report:
     pictures.draw(
       regret_plot.plot_regret,
       folder / 'regret.png',
-      [_plotted(name, result) for name, result in self.results.items()],
+      [
+        _plotted(self._labels[name], result)
+        for name, result in self.results.items()
+      ],
       {f'best {100 * part:g} %': at for part, at in self._levels().items()},
       f'{self.named.name}: mean of {self.num_seeds} searches, 95 % intervals',
     )
@@ -205,7 +213,7 @@ class Report:
       )
     ]
     return [
-      strategy_settings.NAMES[name],
+      self._labels[name],
       f'{mean:.4g}',
       f'{low:.4g} to {high:.4g}' if self.num_seeds > 1 else '-',
       *reaches,
@@ -214,8 +222,8 @@ class Report:
     ]
 
   def _verdict(self, name: str, comparison: regret.Comparison) -> str:
-    first = strategy_settings.NAMES[name]
-    second = strategy_settings.NAMES[_BASELINE]
+    first = self._labels[name]
+    second = self._labels[self._baseline]
     if self.num_seeds < 2:
       return f'{first} against {second}: one seed, so nothing can be told.'
     mean, low, high, p_value, _ = comparison.difference

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import functools
 from typing import Any, NamedTuple
 
-from experiments.benchmark_table import Row
+from experiments.benchmarks.table import Row
 
 _TOTAL_NOTE = (
   'the mean of the sample for each child; PyTorch is counted by its steps '

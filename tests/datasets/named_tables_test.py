@@ -4,8 +4,7 @@
 import numpy as np
 import pytest
 
-from experiments import tables
-from jaxnas.datasets import base2_bench
+from jaxnas.datasets import base2_bench, named_tables
 
 
 def write(path, rewards):
@@ -14,7 +13,7 @@ def write(path, rewards):
 
 
 def test_a_file_is_a_table(tmp_path):
-  named = tables.load(write(tmp_path / 'mine.npz', np.arange(6)))
+  named = named_tables.load(write(tmp_path / 'mine.npz', np.arange(6)))
   assert named.name == 'mine'
   assert named.table.cardinalities == (2, 3)
   np.testing.assert_array_equal(named.table.rewards, np.arange(6))
@@ -24,19 +23,19 @@ def test_a_file_is_a_table(tmp_path):
 
 
 def test_fingerprint_is_of_the_content(tmp_path):
-  first = tables.load(write(tmp_path / 'a.npz', np.arange(6)))
-  again = tables.load(write(tmp_path / 'b.npz', np.arange(6.0)))
-  other = tables.load(write(tmp_path / 'c.npz', np.arange(1, 7)))
+  first = named_tables.load(write(tmp_path / 'a.npz', np.arange(6)))
+  again = named_tables.load(write(tmp_path / 'b.npz', np.arange(6.0)))
+  other = named_tables.load(write(tmp_path / 'c.npz', np.arange(1, 7)))
   assert first.fingerprint == again.fingerprint != other.fingerprint
 
 
 def test_errors_name_the_file(tmp_path):
   with pytest.raises(FileNotFoundError, match='no such table'):
-    tables.load(str(tmp_path / 'missing.npz'))
+    named_tables.load(str(tmp_path / 'missing.npz'))
   with pytest.raises(
     ValueError, match=r'bad\.npz: rewards must have the shape'
   ):
-    tables.load(write(tmp_path / 'bad.npz', np.arange(5)))
+    named_tables.load(write(tmp_path / 'bad.npz', np.arange(5)))
 
 
 def make_bench(num_seeds):
@@ -57,7 +56,7 @@ def make_bench(num_seeds):
 
 def test_the_table_of_base_2_says_what_its_noise_is(monkeypatch):
   monkeypatch.setattr(base2_bench, 'load', lambda: make_bench(3))
-  named = tables.load('base2')
+  named = named_tables.load('base2')
   assert named.table.cardinalities == base2_bench.CARDINALITIES
   np.testing.assert_allclose(named.table.rewards[:3], [0.05, 0.2, 0.2])
   summary, noise = named.description
@@ -74,4 +73,4 @@ def test_the_table_of_base_2_says_what_its_noise_is(monkeypatch):
 
 def test_a_table_of_one_seed_says_nothing_of_noise(monkeypatch):
   monkeypatch.setattr(base2_bench, 'load', lambda: make_bench(1))
-  assert len(tables.load('base2').description) == 1
+  assert len(named_tables.load('base2').description) == 1

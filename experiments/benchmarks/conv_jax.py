@@ -19,16 +19,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import benchmark_device, benchmark_worker, conv_routes
+from experiments.benchmarks import device as device_lib
+from experiments.benchmarks import worker as worker_lib
 from jaxnas.children import conv_masked, conv_net, convolution
 from jaxnas.children.network import Network
 from jaxnas.datasets import image_preprocessing, images
 from jaxnas.spaces import conv_net as spaces
-from jaxnas.trainers import blocks
+from jaxnas.trainers import blocks, conv_routes
 from jaxnas.training import image_task
 from jaxnas.types import Task, Trainer
 
-Facts = benchmark_worker.Facts
+Facts = worker_lib.Facts
 Burst = Callable[..., Facts]
 
 _LEARNING_RATE = 0.1
@@ -64,7 +65,7 @@ def make_train(
   def burst(num_steps: int) -> Facts:
     return {
       'seconds': _train(makers, way, children, num_steps),
-      'peak_bytes': benchmark_device.peak_bytes(),
+      'peak_bytes': device_lib.peak_bytes(),
     }
 
   cold = burst(1)['seconds']
@@ -213,7 +214,7 @@ def make_convolution(
   return {}, burst
 
 
-MAKERS: dict[str, benchmark_worker.Maker] = {
+MAKERS: dict[str, worker_lib.Maker] = {
   'train': make_train,
   'full': make_full,
   'grouped': make_grouped,
@@ -412,4 +413,4 @@ def _make_dataset(
 
 
 if __name__ == '__main__':
-  benchmark_worker.serve(MAKERS, benchmark_device.describe)
+  worker_lib.serve(MAKERS, device_lib.describe)

@@ -23,7 +23,6 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
-from experiments import image_tasks
 from jaxnas.children import (
   conv_interpreter,
   conv_masked,
@@ -31,8 +30,9 @@ from jaxnas.children import (
   conv_program,
 )
 from jaxnas.datasets import images
+from jaxnas.spaces import known_conv_nets
 from jaxnas.trainers import blocks, compiled, routes
-from jaxnas.training import image_task
+from jaxnas.training import dataset_tasks, image_task
 from jaxnas.types import SearchSpace, Task, Trainer
 
 ROUTES = ('compiled', 'interpreted', 'vmapped')
@@ -86,8 +86,15 @@ class ConvRoutes:
     self.num_devices = num_devices
     self.trainers: list[Trainer] = []
     self._block_size = block_size
-    # The same for all tasks, and brought to the devices once for all trainers.
-    task = image_tasks.make_task(dataset, recipe, lambda _: None)  # type: ignore[arg-type, return-value]  # No child is made.
+    # Every task has the same data, so it is brought to the devices once. Which
+    # network the task is of does not matter: none is made before a training.
+    task = dataset_tasks.make_image_task(
+      dataset,
+      recipe,
+      lambda _: conv_net.make_network(
+        known_conv_nets.make_chain(1), dataset.image_shape, dataset.num_classes
+      ),
+    )
     self._data = jax.device_put(
       (task.train_data, dict(task.splits)),
       NamedSharding(
@@ -191,7 +198,7 @@ class ConvRoutes:
     return routes.measure(trainer, architectures, learning_rate)
 
   def _task(self, make_network, assemble=None, program_axes=None):
-    task = image_tasks.make_task(
+    task = dataset_tasks.make_image_task(
       self.dataset, self.recipe, make_network, assemble, program_axes
     )
     train_data, splits = self._data

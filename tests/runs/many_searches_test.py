@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import many_searches
 from jaxnas.datasets import reward_table as tables
+from jaxnas.runs import many_searches
 from jaxnas.strategies import random_search
 
 REWARDS = np.random.default_rng(0).normal(size=24).astype(np.float32)

@@ -5,8 +5,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import benchmark_conv_jax as worker
-from experiments import benchmark_conv_shapes as shapes_lib
+from experiments.benchmarks import conv_jax as worker
+from experiments.benchmarks import conv_shapes as shapes_lib
 from jaxnas.spaces.conv_net import ConvLayer, ConvNet
 
 SHAPE = shapes_lib.Shape((4, 5, 2), 3, (2, 3), heights=(1, 3), widths=(1, 3))

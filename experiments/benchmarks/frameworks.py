@@ -13,7 +13,7 @@ import pathlib
 import re
 from typing import Any
 
-from experiments import benchmark_worker
+from experiments.benchmarks import worker as worker_lib
 
 
 class Frameworks:
@@ -26,7 +26,7 @@ class Frameworks:
   def __init__(
     self,
     stack: contextlib.ExitStack,
-    prefix: str = '',
+    prefix: str,
     target: str = 'bench-recurrent',
     searching: str = 'interpreted training',
   ):
@@ -34,7 +34,7 @@ class Frameworks:
 
     Args:
       stack: what they end with.
-      prefix: of the workers' modules, after `benchmark_`.
+      prefix: the start of the names of the workers' modules, as `'conv_'`.
       target: what of the Makefile installs all that is compared.
       searching: what runs on the devices of a search.
     """
@@ -43,7 +43,7 @@ class Frameworks:
     self._prefix = prefix
     self._target = target
     self._searching = searching
-    self._workers: dict[str, benchmark_worker.Worker] = {}
+    self._workers: dict[str, worker_lib.Worker] = {}
 
   @property
   def is_cpu(self) -> bool:
@@ -66,7 +66,7 @@ class Frameworks:
       return 'this PyTorch cannot use the accelerator that jax uses'
     return None
 
-  def jax(self) -> benchmark_worker.Worker:
+  def jax(self) -> worker_lib.Worker:
     """Returns the worker with one device of all threads, jax's default."""
     if 'jax' not in self._workers:
       environment = _environment()
@@ -86,9 +86,7 @@ class Frameworks:
     return self._workers['jax']
 
   @contextlib.contextmanager
-  def search_jax(
-    self, xla_flags: str = ''
-  ) -> Iterator[benchmark_worker.Worker]:
+  def search_jax(self, xla_flags: str = '') -> Iterator[worker_lib.Worker]:
     """Yields a new worker with the devices of a search; nothing is compiled.
 
     Args:
@@ -98,14 +96,14 @@ class Frameworks:
     if xla_flags:
       given = environment.get('XLA_FLAGS', '')
       environment['XLA_FLAGS'] = f'{given} {xla_flags}'.strip()
-    with benchmark_worker.Worker(self._module('jax'), environment) as worker:
+    with worker_lib.Worker(self._module('jax'), environment) as worker:
       self.about['devices'] = {
         self._searching: worker.facts['num_devices'],
         'all else in jax': self.jax().facts['num_devices'],
       }
       yield worker
 
-  def torch(self, number: int = 0) -> benchmark_worker.Worker:
+  def torch(self, number: int = 0) -> worker_lib.Worker:
     """Returns the PyTorch worker of that number."""
     name = f'torch_{number}'
     if name not in self._workers:
@@ -116,15 +114,15 @@ class Frameworks:
       }
     return self._workers[name]
 
-  def _start(self, name, environment) -> benchmark_worker.Worker:
+  def _start(self, name, environment) -> worker_lib.Worker:
     module = self._module(name.split('_')[0])
     self._workers[name] = self._stack.enter_context(
-      benchmark_worker.Worker(module, environment)
+      worker_lib.Worker(module, environment)
     )
     return self._workers[name]
 
   def _module(self, framework: str) -> str:
-    return f'experiments.benchmark_{self._prefix}{framework}'
+    return f'experiments.benchmarks.{self._prefix}{framework}'
 
 
 def _environment() -> dict[str, str]:

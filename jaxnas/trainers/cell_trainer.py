@@ -13,10 +13,9 @@ import zlib
 import jax
 import numpy as np
 
-from experiments import text_tasks
 from jaxnas.children import recurrent_cell, recurrent_interpreter
 from jaxnas.trainers import blocks
-from jaxnas.training import text_task
+from jaxnas.training import dataset_tasks, text_task
 from jaxnas.types import SearchSpace
 
 SPLITS = ('validation', 'report')
@@ -37,7 +36,7 @@ class CellTrainer:
   def __init__(
     self,
     space: SearchSpace,
-    tasks: text_tasks.TextTasks,
+    tasks: dataset_tasks.TextTasks,
     recipe: text_task.Recipe,
     *,
     learning_rate: float,

@@ -14,15 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from experiments import (
-  benchmark_device,
-  benchmark_worker,
-  compare_strategies,
-  many_searches,
-)
+from experiments import compare_strategies
+from experiments.benchmarks import device as device_lib
+from experiments.benchmarks import worker as worker_lib
 from jaxnas.datasets import reward_table as tables
+from jaxnas.runs import many_searches
 
-Facts = benchmark_worker.Facts
+Facts = worker_lib.Facts
 
 
 def make_searches(
@@ -71,4 +69,4 @@ def make_searches(
 
 
 if __name__ == '__main__':
-  benchmark_worker.serve({'searches': make_searches}, benchmark_device.describe)
+  worker_lib.serve({'searches': make_searches}, device_lib.describe)

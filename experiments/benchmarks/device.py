@@ -9,10 +9,10 @@ import importlib.metadata
 
 import jax
 
-from experiments import benchmark_worker
+from experiments.benchmarks import worker as worker_lib
 
 
-def describe() -> benchmark_worker.Facts:
+def describe() -> worker_lib.Facts:
   """Returns device and versions."""
   device = jax.local_devices()[0]
   return {
@@ -31,4 +31,4 @@ def peak_bytes() -> int:
   device = jax.local_devices()[0]
   if device.platform != 'cpu':
     return (device.memory_stats() or {}).get('peak_bytes_in_use', 0)
-  return benchmark_worker.peak_bytes()
+  return worker_lib.peak_bytes()

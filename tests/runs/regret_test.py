@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from experiments import regret
 from jaxnas import statistics
+from jaxnas.runs import regret
 
 REWARDS = np.array([0.5, 0.1, 0.9, 0.9, 0.3], np.float32)
 

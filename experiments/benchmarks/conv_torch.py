@@ -21,10 +21,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from experiments import benchmark_torch, benchmark_worker
+from experiments.benchmarks import recurrent_torch
+from experiments.benchmarks import worker as worker_lib
 from jaxnas.spaces import conv_net as spaces
 
-Facts = benchmark_worker.Facts
+Facts = worker_lib.Facts
 Burst = Callable[..., Facts]
 
 _LEARNING_RATE = 0.1
@@ -127,7 +128,7 @@ def make_train(
     **space: what else the space of the architectures has.
   """
   del space
-  benchmark_torch.prepare(device, num_threads)
+  recurrent_torch.prepare(device, num_threads)
   # As XLA does on a GPU: the fastest of its kernels, and TF32.
   torch.backends.cudnn.benchmark = True
   torch.backends.cudnn.allow_tf32 = True
@@ -148,13 +149,13 @@ def make_train(
       order = torch.randperm(count, device=device).split(batch_size)
       for chosen in itertools.islice(itertools.cycle(order), num_steps):
         step(images[chosen].permute(0, 3, 1, 2), labels[chosen])
-    benchmark_torch.wait(device)
+    recurrent_torch.wait(device)
     return {
       'seconds': time.perf_counter() - started,
       'peak_bytes': (
         torch.cuda.max_memory_allocated()
         if device == 'cuda'
-        else benchmark_worker.peak_bytes()
+        else worker_lib.peak_bytes()
       ),
     }
 
@@ -162,8 +163,8 @@ def make_train(
   return {'num_threads': torch.get_num_threads()}, burst
 
 
-MAKERS: dict[str, benchmark_worker.Maker] = {'train': make_train}
+MAKERS: dict[str, worker_lib.Maker] = {'train': make_train}
 
 
 if __name__ == '__main__':
-  benchmark_worker.serve(MAKERS, benchmark_torch.describe)
+  worker_lib.serve(MAKERS, recurrent_torch.describe)

@@ -15,9 +15,9 @@ import time
 import numpy as np
 import optuna
 
-from experiments import benchmark_worker
+from experiments.benchmarks import worker as worker_lib
 
-Facts = benchmark_worker.Facts
+Facts = worker_lib.Facts
 
 SAMPLERS = {
   'random': optuna.samplers.RandomSampler,
@@ -92,4 +92,4 @@ def make_searches(
 
 
 if __name__ == '__main__':
-  benchmark_worker.serve({'searches': make_searches}, describe)
+  worker_lib.serve({'searches': make_searches}, describe)

@@ -34,7 +34,7 @@ def quick_compilation():
 def test_the_child_of_pytorch_is_that_of_jaxnas():
   import torch
 
-  from experiments import benchmark_conv_torch as worker
+  from experiments.benchmarks import conv_torch as worker
 
   image_shape, num_classes, batch_size = (5, 6, 2), 3, 4
   network = conv_net.make_network(NET, image_shape, num_classes)
