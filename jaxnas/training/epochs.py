@@ -44,7 +44,7 @@ def run(
   """
   epoch_steps = num_examples // batch_size
 
-  # The step is the same for all children of a `vmap`, so this branch stays a
+  # The index is the same for all children of a `vmap`, so this branch stays a
   # branch.
   def body(index, loop):
     state, rows = loop

@@ -25,7 +25,7 @@ import optax
 
 from jaxnas.children import network as network_lib
 from jaxnas.children.network import Network
-from jaxnas.training import augmentation, image_evaluation
+from jaxnas.training import augmentation, epochs, guard, image_evaluation
 from jaxnas.training.image_evaluation import Examples
 from jaxnas.types import Span, Task
 
@@ -194,20 +194,15 @@ def step(
   loss, batch_stats, grads = network.loss_and_grad(
     params, batch_stats, images, labels
   )
-  is_alive = (
-    state.is_alive
-    & jnp.isfinite(loss)
-    & jnp.isfinite(optax.tree.norm(grads, squared=True))
-  )
+  is_alive = state.is_alive & guard.is_finite(loss, grads)
   updates, opt_state = _optimizer(network, recipe).update(
     grads, state.opt_state, params
   )
   params = jax.tree.map(
     lambda param, update: param - learning_rate * update, params, updates
   )
-  child, opt_state, loss = jax.tree.map(
-    # Under `jax_enable_x64` the rate of a step may have 64 bits.
-    lambda new, old: jnp.where(is_alive, new, old).astype(old.dtype),
+  child, opt_state, loss = guard.keep(
+    is_alive,
     (Child(params, batch_stats), opt_state, loss),
     (state.child, state.opt_state, state.loss),
   )
@@ -254,18 +249,7 @@ def train(
   schedule = SCHEDULES[recipe.schedule]
   validation = Examples(data.validation_images, data.validation_labels)
 
-  # The step is the same for all children of a `vmap`, so these branches stay
-  # branches.
-  def body(index, loop):
-    state, order = loop
-    order = lax.cond(
-      (index == start) | (index % epoch_steps == 0),
-      lambda: epoch_order(shuffle_key, index // epoch_steps, num_images),
-      lambda: order,
-    )
-    chosen = lax.dynamic_slice_in_dim(
-      order, index % epoch_steps * recipe.batch_size, recipe.batch_size
-    )
+  def take_step(index, chosen, state):
     images = augmentation.augment(
       jax.random.fold_in(augment_key, index),
       data.images[chosen],
@@ -275,6 +259,8 @@ def train(
     )
     rate = learning_rate * schedule(index / num_steps)
     state = step(network, recipe, state, images, data.labels[chosen], rate)
+    # The index is the same for all children of a `vmap`, so this branch stays a
+    # branch.
     is_due = ((index + 1) % evaluate_every == 0) | (index + 1 == num_steps)
     accuracies = lax.cond(
       is_due,
@@ -284,19 +270,16 @@ def train(
       ),
       lambda: state.accuracies,
     )
-    return state._replace(accuracies=accuracies), order
+    return state._replace(accuracies=accuracies)
 
-  stop = num_steps if stop is None else stop
-  order = jnp.zeros(num_images, jnp.int32)
-  return lax.fori_loop(start, stop, body, (state, order))[0]
-
-
-def epoch_order(
-  key: jax.Array, epoch: jax.typing.ArrayLike, num_images: int
-) -> jax.Array:
-  """Returns the order of the images in an epoch, `int32[num_images]`."""
-  return jax.random.permutation(
-    jax.random.fold_in(key, epoch), jnp.arange(num_images, dtype=jnp.int32)
+  return epochs.run(
+    take_step,
+    state,
+    shuffle_key,
+    num_images,
+    recipe.batch_size,
+    start,
+    num_steps if stop is None else stop,
   )
 
 

@@ -24,9 +24,9 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.children import language_model, recurrent_cell
+from jaxnas.children import initializers, language_model, recurrent_cell
 from jaxnas.spaces import recurrent_cell as space
-from jaxnas.training import text_task
+from jaxnas.training import guard, text_task
 
 OPTIMIZERS = ('sgd', 'adam')
 SCHEDULES = ('epoch', 'step', 'cosine')
@@ -147,7 +147,7 @@ def make_model(
   Raises:
     ValueError: the architecture is neither.
   """
-  weights_init = _uniform(recipe.init_scale)
+  weights_init = initializers.uniform(recipe.init_scale)
   inits: dict[str, Any] = {
     'kernel_init': weights_init,
     'recurrent_kernel_init': weights_init,
@@ -297,11 +297,7 @@ def step(
     state.params
   )
   updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-  is_alive = (
-    state.is_alive
-    & jnp.isfinite(loss)
-    & jnp.isfinite(optax.tree.norm(grads, squared=True))
-  )
+  is_alive = state.is_alive & guard.is_finite(loss, grads)
   trained = TrainState(
     params=optax.apply_updates(state.params, updates),
     opt_state=opt_state,
@@ -310,10 +306,7 @@ def step(
     num_trained=state.num_trained + 1,
     is_alive=is_alive,
   )
-  kept = state._replace(is_alive=is_alive)
-  return jax.tree.map(
-    lambda new, old: jnp.where(is_alive, new, old), trained, kept
-  )
+  return guard.keep(is_alive, trained, state._replace(is_alive=is_alive))
 
 
 def train(
@@ -357,10 +350,3 @@ def _check(is_valid: bool, name: str, expected: str, recipe: Recipe) -> None:
     raise ValueError(
       f'{name} must be {expected}, got {getattr(recipe, name)!r}.'
     )
-
-
-def _uniform(scale: float) -> nn.initializers.Initializer:
-  def init(key, shape, dtype=jnp.float32):
-    return jax.random.uniform(key, shape, dtype, -scale, scale)
-
-  return init

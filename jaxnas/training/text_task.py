@@ -21,7 +21,8 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.children import language_model
+from jaxnas.children import initializers, language_model
+from jaxnas.training import guard
 from jaxnas.types import Span, Task
 
 
@@ -116,7 +117,7 @@ def make_model(
     make_cell: makes a cell from `features`, `kernel_init` and
       `recurrent_kernel_init`.
   """
-  cell_init = _uniform(recipe.cell_scale)
+  cell_init = initializers.uniform(recipe.cell_scale)
   return language_model.LanguageModel(
     make_cell=functools.partial(
       make_cell, kernel_init=cell_init, recurrent_kernel_init=cell_init
@@ -125,7 +126,7 @@ def make_model(
     features=recipe.features,
     num_layers=recipe.num_layers,
     tie_embeddings=recipe.tie_embeddings,
-    embedding_init=_uniform(recipe.embedding_scale),
+    embedding_init=initializers.uniform(recipe.embedding_scale),
   )
 
 
@@ -177,21 +178,15 @@ def step(
   (loss, carry), grads = jax.value_and_grad(model.apply, has_aux=True)(
     state.params, state.carry, inputs, targets, weights
   )
-  is_alive = (
-    state.is_alive
-    & jnp.isfinite(loss)
-    & jnp.isfinite(optax.tree.norm(grads, squared=True))
-  )
+  is_alive = state.is_alive & guard.is_finite(loss, grads)
   updates, opt_state = _optimizer(recipe).update(
     grads, state.opt_state, state.params
   )
   params = jax.tree.map(
     lambda param, update: param - learning_rate * update, state.params, updates
   )
-  params, opt_state = jax.tree.map(
-    lambda new, old: jnp.where(is_alive, new, old),
-    (params, opt_state),
-    (state.params, state.opt_state),
+  params, opt_state = guard.keep(
+    is_alive, (params, opt_state), (state.params, state.opt_state)
   )
   carry = jax.tree.map(lambda value: jnp.where(is_alive, value, 0), carry)
   num_trained = state.num_trained + is_alive
@@ -370,10 +365,3 @@ def _optimizer(recipe: Recipe) -> optax.GradientTransformation:
     optax.clip_by_global_norm(recipe.max_grad_norm),
     _OPTIMIZERS[recipe.optimizer](),
   )
-
-
-def _uniform(scale: float) -> nn.initializers.Initializer:
-  def init(key, shape, dtype=jnp.float32):
-    return jax.random.uniform(key, shape, dtype, -scale, scale)
-
-  return init

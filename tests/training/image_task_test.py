@@ -123,15 +123,6 @@ def test_an_epoch_has_every_image_once_and_an_order_of_its_own(
   assert two_epochs.sum() == 2 * (num_images - left_out)
 
 
-def test_orders_are_permutations_that_differ():
-  key = jax.random.key(0)
-  orders = [
-    image_task.epoch_order(key, epoch, 20).tolist() for epoch in range(2)
-  ]
-  assert sorted(orders[0]) == sorted(orders[1]) == list(range(20))
-  assert orders[0] != orders[1]
-
-
 @pytest.mark.parametrize(
   ('schedule', 'expected'),
   [

@@ -1,0 +1,25 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Initialisers of weights that Flax does not have."""
+
+from __future__ import annotations
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+
+def uniform(scale: float) -> nn.initializers.Initializer:
+  """Makes an initialiser that draws evenly from `[-scale, scale)`.
+
+  Flax's own `uniform` draws from `[0, scale)`.
+
+  Args:
+    scale: the largest magnitude of a weight.
+  """
+
+  def init(key, shape, dtype=jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -scale, scale)
+
+  return init
