@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Proposes given architectures in order: the known cells of a run."""
+"""Proposes given architectures in order, such as the known cells of a run."""
 
 from __future__ import annotations
 
@@ -17,19 +17,17 @@ from jaxnas.types import Proposals, Strategy
 
 
 class FixedState(NamedTuple):
-  """How far the list has been proposed.
+  """The position in the list.
 
   Attributes:
-    num_proposed: `int32[]`.
+    num_proposed: the number of architectures told so far, a scalar.
   """
 
   num_proposed: jax.Array
 
 
 def make_fixed(tokens: Sequence[np.ndarray] | np.ndarray) -> Strategy:
-  """Makes a strategy that proposes a list and learns nothing.
-
-  After its end the list starts again.
+  """Makes a strategy that proposes a list, over and over, and learns nothing.
 
   Args:
     tokens: the architectures, `int32[M, T]`.

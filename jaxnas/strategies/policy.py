@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Trains a controller's policy by gradients: what such strategies share.
+"""What the strategies that train a controller by gradient descent share.
 
-A strategy of this kind draws architectures from a controller, compares their
-rewards with a baseline, and steps down the gradient of a loss. Which loss, and
-how many steps a batch, is all that tells one from another.
+Such a strategy draws architectures from a controller, compares their rewards
+with a baseline, and descends the gradient of a loss. Strategies differ only in
+the loss and in the number of steps per batch.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from jaxnas.strategies import told
 from jaxnas.types import Controller, Params, Proposals, Strategy
 
 PolicyLoss = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
-"""`(log_prob, proposed_log_prob, advantage, entropy) -> scalar`, of four `[N]`:
-each architecture's log-probability now and when it was proposed, its reward
-less the baseline, and the policy's entropy at it now, all in nats."""
+"""`(log_prob, proposed_log_prob, advantage, entropy) -> scalar`, where each
+argument is `[N]`: an architecture's current log-probability, the one it was
+proposed with, its reward less the baseline, and the policy's current entropy at
+it. Log-probabilities and entropies are in nats."""
 
 
 class PolicyState(NamedTuple):
-  """What a strategy that trains a controller remembers.
+  """The state of a strategy that trains a controller.
 
   Attributes:
-    params: the controller's.
-    opt_state: the optimizer's.
-    baseline: moving average of the batches' mean returns, a scalar.
-    num_updates: how many batches it was told, a scalar; the first of them sets
-      the baseline, and the others also update the parameters.
+    params: the controller's parameters.
+    opt_state: the optimizer's state.
+    baseline: the moving average of the batches' mean returns, a scalar.
+    num_updates: the number of batches told so far, a scalar. The first batch
+      only sets the baseline; every later one also updates the parameters.
   """
 
   params: Params
@@ -58,34 +59,34 @@ def make_policy_gradient(
 ) -> Strategy:
   """Makes a strategy that trains a controller by the gradient of a loss.
 
-  The baseline is used on a batch and only then takes in its mean:
-  `b <- decay * b + (1 - decay) * mean`. The first batch sets it and changes
-  nothing else, since there is no earlier reward to compare with. The baseline
-  averages what the parameters climb, the return `R + entropy_weight * H`.
+  A batch is compared with the baseline before it enters it:
+  `b <- decay * b + (1 - decay) * mean`. The first batch sets the baseline and
+  changes nothing else, since there is no earlier reward to compare it with.
+  What is averaged is what the parameters climb, the return
+  `R + entropy_weight * H`.
 
-  `tell` reads from the tokens (-1) which decisions were not made. Its metrics
-  are scalars: `baseline` (the one used on the batch), `mean_reward`, and of the
-  policy that proposed `entropy` (mean of the architectures' `H`, nats) and
-  `grad_norm` (before clipping). A reward that is not finite is a `ValueError`;
-  where it is traced, nothing is learnt from its batch, see `told`.
+  `tell` recognises decisions that were not made by their tokens, -1. Its
+  metrics are scalars: `baseline` (the one the batch was compared with),
+  `mean_reward`, and, of the policy that proposed the batch, `entropy` (the mean
+  `H`, in nats) and `grad_norm` (before clipping). A reward that is not finite
+  raises `ValueError`, or, if it is traced, discards its batch; see `told`.
 
   Args:
     controller: the policy.
-    loss: what the parameters descend; its bonus for entropy, if it has one, has
-      the weight `entropy_weight`.
-    learning_rate: Adam's; not used where `optimizer` is given.
-    baseline_decay: how much of the old baseline stays, in `[0, 1)`.
-    entropy_weight: how much entropy is rewarded, per nat.
-    max_grad_norm: clips the gradient's global norm; `None` does not.
-    optimizer: used instead of Adam.
-    num_epochs: how many steps are made on each batch.
+    loss: the loss to descend; it applies `entropy_weight` itself.
+    learning_rate: Adam's learning rate; unused if `optimizer` is given.
+    baseline_decay: the share of the old baseline that stays, in `[0, 1)`.
+    entropy_weight: the reward per nat of entropy.
+    max_grad_norm: the bound on the gradient's global norm; `None` for no bound.
+    optimizer: the optimizer to use in place of Adam.
+    num_epochs: the number of steps per batch, each on the whole batch.
 
   Returns:
     A strategy whose state is a `PolicyState`.
 
   Raises:
-    ValueError: a number is out of its range. All but `num_epochs` may be
-      traced, as under `vmap` over settings, and are not checked then.
+    ValueError: a number is out of range. All of them but `num_epochs` may be
+      traced, as under `vmap` over settings, and are then not checked.
   """
   _check_arguments(
     learning_rate, baseline_decay, entropy_weight, max_grad_norm, num_epochs
@@ -94,7 +95,7 @@ def make_policy_gradient(
     optimizer = optax.adam(learning_rate)
   if max_grad_norm is not None:
     optimizer = optax.chain(optax.clip_by_global_norm(max_grad_norm), optimizer)
-  update = optimizer.update
+  improve = _make_improve(controller, loss, optimizer.update, num_epochs)
 
   @jax.jit
   def init(key: jax.Array) -> PolicyState:
@@ -120,31 +121,12 @@ def make_policy_gradient(
     num_trials: int,
     num_active: jax.Array | int | None = None,
   ) -> Proposals:
-    # One type for every depth, so that all of them share one program; no
-    # controller has as many decisions as the number that stands for all.
+    # All depths must have one type to share a program, so "all decisions" is a
+    # number that no controller reaches.
     if num_active is None:
       num_active = jnp.iinfo(jnp.int32).max
     num_active = jnp.asarray(num_active, jnp.int32)
     return draw(state.params, key, num_active, num_trials)
-
-  def improve(params, opt_state, proposals, advantage):
-    """Makes the steps; returns also entropy and gradient before the first."""
-
-    def loss_of(params):
-      log_prob, entropy = controller.log_prob(params, proposals.tokens)
-      log_prob, entropy = (jnp.sum(x, axis=-1) for x in (log_prob, entropy))
-      value = loss(log_prob, proposals.log_prob, advantage, entropy)
-      return value, jnp.mean(entropy)
-
-    def step(carry, _):
-      params, opt_state = carry
-      grads, entropy = jax.grad(loss_of, has_aux=True)(params)
-      updates, opt_state = update(grads, opt_state, params)
-      params = optax.apply_updates(params, updates)
-      return (params, opt_state), (entropy, optax.tree.norm(grads))
-
-    after, measured = jax.lax.scan(step, (params, opt_state), length=num_epochs)
-    return after, *(values[0] for values in measured)
 
   @jax.jit
   def learn(
@@ -180,8 +162,33 @@ def make_policy_gradient(
   return Strategy(init, ask, tell)
 
 
+def _make_improve(controller, loss, update, num_epochs):
+  """Makes the function that takes the steps on one batch."""
+
+  def improve(params, opt_state, proposals, advantage):
+    """Returns `(params, opt_state)`, and entropy and grad_norm before them."""
+
+    def loss_of(params):
+      log_prob, entropy = controller.log_prob(params, proposals.tokens)
+      log_prob, entropy = (jnp.sum(x, axis=-1) for x in (log_prob, entropy))
+      value = loss(log_prob, proposals.log_prob, advantage, entropy)
+      return value, jnp.mean(entropy)
+
+    def step(carry, _):
+      params, opt_state = carry
+      grads, entropy = jax.grad(loss_of, has_aux=True)(params)
+      updates, opt_state = update(grads, opt_state, params)
+      params = optax.apply_updates(params, updates)
+      return (params, opt_state), (entropy, optax.tree.norm(grads))
+
+    after, measured = jax.lax.scan(step, (params, opt_state), length=num_epochs)
+    return after, *(values[0] for values in measured)
+
+  return improve
+
+
 def is_violated(condition: jax.Array | bool) -> bool:
-  """Returns whether a condition is known to be false: a traced one never is."""
+  """Returns whether a condition is known to be false; a traced one is not."""
   return not isinstance(condition, jax.core.Tracer) and not condition
 
 

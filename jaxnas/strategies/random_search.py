@@ -1,9 +1,9 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Random search: every choice of every decision equally likely.
+"""Random search: all values of a decision are equally likely.
 
-The baseline that any other strategy has to beat at equal budget; see "Random
+The baseline that every other strategy must beat at equal budget; see "Random
 Search and Reproducibility for Neural Architecture Search", Li and Talwalkar,
 2019 (https://arxiv.org/abs/1902.07638).
 """
@@ -25,10 +25,10 @@ from jaxnas.types import Decision, Proposals, Strategy
 
 
 class RandomSearchState(NamedTuple):
-  """What random search remembers.
+  """The state of random search.
 
   Attributes:
-    num_trials: how many rewards it was told, a scalar.
+    num_trials: the number of rewards told so far, a scalar.
   """
 
   num_trials: jax.Array
@@ -38,17 +38,17 @@ def make_random_search(decisions: tuple[Decision, ...]) -> Strategy:
   """Makes the strategy that draws every token uniformly.
 
   An anchor point's tokens are fair coins, so each subset of the earlier layers
-  is equally likely. Nothing is learnt; the metrics are `mean_reward` and
+  is equally likely. Nothing is learnt. The metrics are `mean_reward` and the
   `entropy`, in nats, of the uniform distribution over the decisions made.
 
   Args:
-    decisions: what to decide, of any kind.
+    decisions: the decisions of the search space, of any kind.
 
   Returns:
     A strategy.
 
   Raises:
-    ValueError: there is no decision, or none with a token, or it is none.
+    ValueError: these are not decisions, or none of them has a token.
   """
   check_decisions(decisions)
   num_tokens = [decision.num_tokens for decision in decisions]
@@ -93,7 +93,8 @@ def make_random_search(decisions: tuple[Decision, ...]) -> Strategy:
     chex.assert_equal_shape([proposals.log_prob, rewards])
     metrics = {
       'mean_reward': jnp.mean(rewards),
-      # All draws are equally likely, so each one's surprise is the entropy.
+      # All draws are equally likely, so each has the same -log_prob, which is
+      # the entropy.
       'entropy': -jnp.mean(proposals.log_prob),
     }
     return RandomSearchState(state.num_trials + rewards.shape[0]), metrics

@@ -36,9 +36,10 @@ def reinforce_loss(
   Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578).
 
   Its expected gradient is exactly that of `-(E[R] + entropy_weight * E[H])`,
-  where `H` is `entropy`. The policy moves `E[H]` in two ways, and both are
-  here: through the distributions along a given architecture, and through which
-  architectures are drawn, for which `entropy_weight * H` joins the advantage.
+  where `H` is `entropy`. The policy affects `E[H]` in two ways, and the loss
+  has both: through the distributions along a given architecture, and through
+  which architectures are drawn, for which `entropy_weight * H` is added to the
+  advantage.
 
   `N` is the number of architectures.
 
@@ -46,9 +47,9 @@ def reinforce_loss(
     log_prob: log-probability of each architecture, shape `[N]`, nats.
     advantage: reward less baseline, shape `[N]`. No gradient flows here.
     entropy: entropy of the policy at each architecture, shape `[N]`, nats: the
-      sum, over the decisions made, of the entropy of the distribution that the
-      decision was drawn from.
-    entropy_weight: how much entropy is rewarded; 0 gives the paper's loss.
+      sum of the entropies of the distributions that its decisions were drawn
+      from.
+    entropy_weight: the reward per nat of entropy; 0 gives the paper's loss.
 
   Returns:
     A scalar.
@@ -70,33 +71,28 @@ def make_reinforce(
 ) -> Strategy:
   """Makes the strategy that trains a controller by REINFORCE.
 
-  The baseline is used on a batch and only then takes in its mean; the first
-  batch sets it and changes nothing else. It averages what the parameters climb,
-  the return `R + entropy_weight * H`; with the default weight of 0, as in the
-  paper, that is the reward. State and metrics are those of
-  `policy.make_policy_gradient`.
+  Baseline, state and metrics are those of `policy.make_policy_gradient`. With
+  an `entropy_weight` of 0, as in the paper, the return that the baseline
+  averages is the reward. Keep the weight well below the reward divided by the
+  entropy in nats, or the bonus drowns the reward.
 
-  The defaults are measured ones: on 512 trials of base-8 recurrent cells in
-  batches of 16, Adam at 0.01 with a decay of 0.9 finds better cells than random
-  search. The paper's learning rates (0.0006 and 0.0005) are meant for 15,000
-  trials and hardly move the controller in so few. The paper does not give its
-  decay. Its rewards are small: keep `entropy_weight` well below the reward over
-  the entropy in nats, or the bonus drowns it.
+  The defaults suit searches of about 500 trials, not the paper's 15,000; for
+  measurements see `docs/results/strategies.md`.
 
   Args:
     controller: the policy.
-    learning_rate: Adam's; not used where `optimizer` is given.
-    baseline_decay: how much of the old baseline stays, in `[0, 1)`.
-    entropy_weight: how much entropy is rewarded, per nat.
-    max_grad_norm: clips the gradient's global norm; `None` does not.
-    optimizer: used instead of Adam.
+    learning_rate: Adam's learning rate; unused if `optimizer` is given.
+    baseline_decay: the share of the old baseline that stays, in `[0, 1)`.
+    entropy_weight: the reward per nat of entropy.
+    max_grad_norm: the bound on the gradient's global norm; `None` for no bound.
+    optimizer: the optimizer to use in place of Adam.
 
   Returns:
     A strategy whose state is a `policy.PolicyState`.
 
   Raises:
-    ValueError: a number is out of its range; one that is traced, as under
-      `vmap` over settings, is not checked.
+    ValueError: a number is out of range; one that is traced, as under `vmap`
+      over settings, is not checked.
   """
 
   def loss(log_prob, proposed_log_prob, advantage, entropy):

@@ -1,12 +1,13 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every strategy checks of the rewards that it is told.
+"""The check that every strategy makes of the rewards it is told.
 
-One reward that is not finite would make a policy's parameters NaN, which then
-proposes zeros for ever. Under `jit` or `vmap` a reward has no value yet and
-nothing can be raised: there a strategy that learns is left as it was by such a
-batch, which `mean_reward` shows, and `search.scan` raises at its end.
+A single reward that is not finite would turn a policy's parameters into NaN,
+and from then on it would propose nothing but zeros. Under `jit` or `vmap` a
+reward has no value yet, so no error can be raised. There, such a batch leaves a
+strategy's state unchanged; its `mean_reward` gives it away, and `search.scan`
+raises an error at the end.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ import numpy as np
 
 
 def check(rewards: jax.typing.ArrayLike) -> None:
-  """Checks that rewards are finite as float32; traced ones are not checked.
+  """Checks that rewards are finite as float32, unless they are traced.
 
   Args:
-    rewards: of any shape.
+    rewards: the rewards, of any shape.
 
   Raises:
-    ValueError: one is not.
+    ValueError: a reward is not finite or not a number.
   """
   if isinstance(rewards, jax.core.Tracer):
     return
   try:
     with np.errstate(over='ignore'):
       values = np.asarray(rewards).astype(np.float32)
-  except OverflowError:  # An integer of more digits than a float can have.
+  except OverflowError:  # An integer beyond the range of a float.
     values = np.array([np.inf], np.float32)
   except (TypeError, ValueError):
     raise ValueError(
@@ -40,18 +41,18 @@ def check(rewards: jax.typing.ArrayLike) -> None:
   if is_bad.any():
     place = tuple(np.argwhere(is_bad)[0].tolist())
     raise ValueError(
-      f'A reward must be finite as a float32, got {values[place]} at place '
-      f'{", ".join(map(str, place))}; a failed trial gets the floor reward.'
+      f'A reward must be finite as a float32, got {values[place]} at index '
+      f'{", ".join(map(str, place))}; give a failed trial the floor reward.'
     )
 
 
 def keep_where_finite(rewards: jax.Array, after, before):
-  """Returns a state as it was before a batch that has no finite rewards.
+  """Returns the state after a batch, or before it if a reward is not finite.
 
   Args:
-    rewards: what the batch was worth, which may be traced.
-    after: the state that learnt from it, a pytree of arrays.
-    before: the state that has not.
+    rewards: the rewards of the batch, `[N]`; may be traced.
+    after: the state that has learnt from the batch, a pytree of arrays.
+    before: the state that has not, with the same structure.
   """
   is_finite = jnp.isfinite(rewards).all()
   return jax.tree.map(

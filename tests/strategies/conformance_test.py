@@ -231,10 +231,10 @@ def test_a_floor_reward_among_others_does_no_harm(strategy):
 @pytest.mark.parametrize(
   ('rewards', 'spelled'),
   [
-    ([0.5, float('nan'), 0.5], 'nan at place 1'),
-    ([0.5, 0.5, float('inf')], 'inf at place 2'),
-    (np.array([-1e300, 0.5, 0.5]), '-inf at place 0'),
-    (np.array([10**400, 0, 0], object), 'inf at place 0'),
+    ([0.5, float('nan'), 0.5], 'nan at index 1'),
+    ([0.5, 0.5, float('inf')], 'inf at index 2'),
+    (np.array([-1e300, 0.5, 0.5]), '-inf at index 0'),
+    (np.array([10**400, 0, 0], object), 'inf at index 0'),
   ],
 )
 def test_a_reward_that_is_not_finite_is_an_error(strategy, rewards, spelled):

@@ -194,7 +194,10 @@ def test_decisions_of_many_values_need_memory_for_each_and_not_for_pairs():
       {'population_size': 4, 'sample_size': 5},
       r'sample_size must be from 1 to population_size \(4\), got 5',
     ),
-    ({'num_trials': 32}, r'population_size \(32\) .* has 32 trials in each'),
+    (
+      {'num_trials': 32},
+      r'population_size \(32\) .* each search has 32 trials',
+    ),
     ({'range_scale': 0.0}, 'range_scale must be greater than 0, got 0.0'),
     ({'range_scale': float('nan')}, 'range_scale .* got nan'),
   ],
