@@ -235,3 +235,43 @@ def check_decisions(decisions: Sequence[Decision]) -> None:
       'Decisions must be a sequence of Choice, AnchorPoint and Range, got '
       f'{decisions!r}.'
     )
+
+
+def check_tokens(tokens: Any, num_tokens: int, what: str) -> np.ndarray:
+  """Returns the tokens of one architecture as an array; not their ranges.
+
+  Args:
+    tokens: what was given as tokens.
+    num_tokens: the number of tokens that an architecture has, `T`.
+    what: the beginning of the error's sentence, such as `'A cell of base 8
+      has'`.
+
+  Returns:
+    The tokens, an integer array `[T]`.
+
+  Raises:
+    ValueError: the tokens are not integers, or the shape is another.
+  """
+  array = np.asarray(tokens)
+  if not np.issubdtype(array.dtype, np.integer):
+    raise ValueError(f'Tokens must be integers, got {array.dtype}.')
+  if array.shape != (num_tokens,):
+    raise ValueError(
+      f'{what} {num_tokens} tokens, got an array of shape {array.shape}.'
+    )
+  return array
+
+
+def check_token(token: int, num_choices: int, name: str) -> None:
+  """Raises `ValueError` if a token is out of range.
+
+  Args:
+    token: the token.
+    num_choices: the number of values it can take.
+    name: the name of its decision.
+  """
+  if not 0 <= token < num_choices:
+    raise ValueError(
+      f'Token {token} is out of range for decision {name!r}, which has '
+      f'{num_choices} choices.'
+    )

@@ -23,6 +23,7 @@ import numpy as np
 
 from jaxnas import npz
 from jaxnas.datasets import prepared
+from jaxnas.decisions import check_token, check_tokens
 from jaxnas.types import Choice, Evaluation, Evaluator, SearchSpace, Status
 
 _MAX_SIZE = np.iinfo(np.int32).max
@@ -273,20 +274,9 @@ def _check_rewards(rewards: Any, cardinalities: tuple[int, ...]) -> np.ndarray:
 
 def _check_tokens(cardinalities: tuple[int, ...], tokens: Any) -> np.ndarray:
   """Returns tokens as an array; raises `ValueError` if not in the table."""
-  array = np.asarray(tokens)
-  if array.dtype.kind not in 'iu':
-    raise ValueError(f'Tokens must be integers, got {array.dtype}.')
-  if array.shape != (len(cardinalities),):
-    raise ValueError(
-      f'An entry of the table has {len(cardinalities)} tokens, got an array of '
-      f'shape {array.shape}.'
-    )
+  array = check_tokens(tokens, len(cardinalities), 'An entry of the table has')
   for number, (token, limit) in enumerate(
     zip(array.tolist(), cardinalities, strict=True)
   ):
-    if not 0 <= token < limit:
-      raise ValueError(
-        f"Token {token} is out of range for decision 'decision_{number}', "
-        f'which has {limit} choices.'
-      )
+    check_token(token, limit, f'decision_{number}')
   return array

@@ -1,9 +1,9 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Hyperparameters: named values out of choices and real ranges.
+"""Hyperparameters: named values from choices and ranges.
 
-A space of one's own is a dict:
+A dict makes a space:
 
     make_space({
       'learning_rate': Range(1e-4, 1, log=True),
@@ -11,10 +11,10 @@ A space of one's own is a dict:
       'activation': Choice(('relu', 'tanh')),
     })
 
-Every name is one decision and takes one token: the index of a `Choice`'s value,
-or the level of a `Range` on a grid from its low end to its high end, both
-included. An architecture of the space, a `Hyperparameters`, is a mapping of
-plain Python values, so that `f(**hyperparameters)` calls a function with them.
+Each name is one decision of one token: the index of a `Choice`'s value, or the
+level of a `Range` on a grid that includes both ends. The architectures of the
+space, `Hyperparameters`, are mappings to plain Python values, so that
+`f(**hyperparameters)` calls a function with them.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from typing import Any
 
 import numpy as np
 
+from jaxnas.decisions import check_token, check_tokens
 from jaxnas.types import Choice, Range, SearchSpace
 
 __all__ = ('Choice', 'Hyperparameters', 'Range', 'Value', 'make_space')
 
 Value = None | bool | int | float | str | tuple['Value', ...]
-"""What a hyperparameter can be."""
+"""The type of a hyperparameter."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Hyperparameters(Mapping[str, Value]):
-  """One value for each name; equal to any mapping with the same items.
+  """A mapping from names to values; equal to any mapping with the same items.
 
   Attributes:
-    pairs: the names and their values.
+    pairs: the names with their values.
   """
 
   pairs: tuple[tuple[str, Value], ...]
@@ -64,15 +65,22 @@ class Hyperparameters(Mapping[str, Value]):
     return dict(self.pairs)
 
   def to_json(self) -> dict[str, Any]:
-    """Returns a dict that `json.dumps` accepts; tuples are lists in it."""
+    """Returns a dict that `json.dumps` accepts, with tuples as lists."""
     return json.loads(json.dumps(self.to_dict()))
 
   @classmethod
   def from_json(cls, fields: Mapping[str, Any]) -> Hyperparameters:
-    """Returns what `to_json` gave; raises `ValueError` otherwise."""
+    """Returns the hyperparameters that `to_json` described.
+
+    Args:
+      fields: what `to_json` returned, perhaps from a file of a stranger.
+
+    Raises:
+      ValueError: this is not a dict, or a value has no JSON.
+    """
     if not isinstance(fields, Mapping):
       raise ValueError(
-        'Hyperparameters are a dict of names and values; got '
+        'Hyperparameters are a dict from names to values; got '
         f'{reprlib.repr(fields)}.'
       )
     return cls(
@@ -97,25 +105,22 @@ def make_space(
   """Makes a space of hyperparameters.
 
   The space's `encode` takes any mapping with a value for each name. A value of
-  a range that lies between two levels becomes the nearer one (in the logarithm,
-  if the range is logarithmic; the lower one, if they are equally near).
+  a range that lies between two levels becomes the nearer one, on the range's
+  linear or logarithmic scale, and the lower one in a tie.
 
-  `canonical` is the identity, except that of the levels of an integer range
-  which stand for the same integer it gives the first.
+  `canonical` maps all levels of an integer range that stand for the same
+  integer to the first of them, and is the identity otherwise.
 
   Args:
-    decisions: what to decide, by name, in order: a dict, or pairs.
+    decisions: the decisions by name, in order: a dict, or pairs.
 
   Returns:
     A space of `Hyperparameters`, one token each.
 
   Raises:
-    ValueError: there is no decision, a name is not a string of its own, a bound
-      is not a finite number, or not an integer in a range of integers, `low >=
-      high`, the logarithm of a bound does not exist, a range has fewer than 2
-      levels or more than there are floats between its bounds, a choice has no
-      values, equal ones or no order of them, or a value is not of a kind that
-      JSON can hold.
+    ValueError: there is no decision, a name is empty or given twice, a range
+      has more levels than there are floats between its bounds, or JSON cannot
+      hold a value.
   """
   pairs = decisions.items() if isinstance(decisions, Mapping) else decisions
   grids = tuple(_grid(name, decision) for name, decision in pairs)
@@ -128,20 +133,11 @@ def make_space(
     )
 
   def checked(tokens) -> list[int]:
-    tokens = np.asarray(tokens)
-    if not np.issubdtype(tokens.dtype, np.integer):
-      raise ValueError(f'Tokens must be integers, got {tokens.dtype}.')
-    if tokens.shape != (len(grids),):
-      raise ValueError(
-        f'Hyperparameters {", ".join(names)} have {len(grids)} tokens, got an '
-        f'array of shape {tokens.shape}.'
-      )
+    tokens = check_tokens(
+      tokens, len(grids), f'Hyperparameters {", ".join(names)} have'
+    )
     for token, grid in zip(tokens.tolist(), grids, strict=True):
-      if not 0 <= token < len(grid.values):
-        raise ValueError(
-          f'Token {token} is out of range for decision '
-          f'{grid.decision.name!r}, which has {len(grid.values)} choices.'
-        )
+      check_token(token, len(grid.values), grid.decision.name)
     return tokens.tolist()
 
   def decode(tokens) -> Hyperparameters:
@@ -183,7 +179,7 @@ def make_space(
 
 @dataclasses.dataclass(frozen=True)
 class _Grid:
-  """A decision, and the value of each of its tokens."""
+  """A decision, with the value of each of its tokens."""
 
   decision: Choice | Range
   values: tuple[Value, ...]
@@ -222,8 +218,8 @@ def _grid(name: Any, decision: Any) -> _Grid:
     )
   if decision.name not in ('', name):
     raise ValueError(
-      f'Hyperparameter {name!r} has a decision of another name, '
-      f'{decision.name!r}; leave the name out.'
+      f'The decision of hyperparameter {name!r} is called '
+      f'{decision.name!r}; leave that name out.'
     )
   if isinstance(decision, Range):
     return _range_grid(dataclasses.replace(decision, name=name))
@@ -259,7 +255,7 @@ def _plain(name: Any, value: Any) -> Value:
   is_finite = not isinstance(value, float) or math.isfinite(value)
   if is_finite and isinstance(value, None | bool | int | float | str):
     return value
-  # The arrays of many libraries spell themselves on several lines.
+  # Many libraries print arrays over several lines; an error is one line.
   given = ' '.join(repr(value).split())
   raise ValueError(
     f'Values of hyperparameter {name!r} must be None, booleans, finite '

@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Convolutional networks that people designed, and the one the paper found.
+"""Convolutional networks designed by people, and the one the paper found.
 
-What a search has to beat: a plain chain, a densely connected network, and a
-residual one; and figure 7 of "Neural Architecture Search with Reinforcement
-Learning", Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578).
+These are what a search has to beat: a plain chain, a densely connected network
+and a residual network; and figure 7 of "Neural Architecture Search with
+Reinforcement Learning", Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def make_chain(
   size: int = 3,
   merge: str = 'concat',
 ) -> ConvNet:
-  """Makes a plain chain: every layer reads the one before.
+  """Makes a plain chain: every layer reads the one before it.
 
   Args:
-    num_layers: its depth.
-    filters: of every layer, or of each one.
-    size: height and width of every filter.
-    merge: as in `ConvNet`; a chain joins nothing.
+    num_layers: the depth.
+    filters: the number of filters of every layer, or one number per layer.
+    size: the height and width of every filter, in pixels.
+    merge: the `merge` of the `ConvNet`; a chain joins nothing.
   """
   return ConvNet(
     tuple(
@@ -52,10 +52,10 @@ def make_dense(
   """Makes the densely connected network: every layer reads all before it.
 
   Args:
-    num_layers: its depth.
-    filters: of every layer, or of each one.
-    size: height and width of every filter.
-    merge: as in `ConvNet`.
+    num_layers: the depth.
+    filters: the number of filters of every layer, or one number per layer.
+    size: the height and width of every filter, in pixels.
+    merge: the `merge` of the `ConvNet`.
   """
   return ConvNet(
     tuple(
@@ -72,17 +72,17 @@ def make_resnet(
   size: int = 3,
   merge: str = 'add',
 ) -> ConvNet:
-  """Makes a residual network, as "Deep Residual Learning", He et al., 2015.
+  """Makes a residual network as in "Deep Residual Learning", He et al., 2015.
 
-  A first layer, blocks of two, and a last layer of 1 x 1 filters. What flows
-  past the blocks is the sum of the first layer and of all blocks so far: a
-  block's first layer, and the last layer, read all of these.
+  It has a first layer, blocks of two layers, and a last layer of 1 x 1 filters.
+  The residual stream is the sum of the first layer and all blocks so far; each
+  block's first layer and the last layer read it.
 
   Args:
-    num_layers: its depth, even and at least 4.
-    filters: of every layer.
-    size: height and width of every filter but the last layer's.
-    merge: as in `ConvNet`; `'add'` is the residual network.
+    num_layers: the depth, even and at least 4.
+    filters: the number of filters of every layer.
+    size: the height and width, in pixels, of every filter but the last layer's.
+    merge: the `merge` of the `ConvNet`; `'add'` makes the network residual.
 
   Raises:
     ValueError: `num_layers` is odd or too small.
@@ -115,7 +115,7 @@ def _each(filters: int | Sequence[int], num_layers: int) -> Sequence[int]:
 
 
 def _layer(height, width, filters, *inputs: int) -> ConvLayer:
-  """Returns a layer of the paper's figure, which counts layers from 1."""
+  """Makes a layer of the paper's figure, which counts layers from 1."""
   return ConvLayer(
     height, width, filters, inputs=tuple(source - 1 for source in inputs)
   )

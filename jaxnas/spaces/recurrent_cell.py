@@ -5,9 +5,9 @@
 
 Section 3.4 of "Neural Architecture Search with Reinforcement Learning", Zoph
 and Le, 2017 (https://arxiv.org/abs/1611.01578). A cell of *base number* `L` is
-a full binary tree with `L` leaves, whose nodes are numbered level by level from
-the leaves (`0 .. L-1`) to the root (`2L-2`); node `L+k` joins nodes `2k` and
-`2k+1`. With every leaf `i` owning its weights `W_i` and `U_i`:
+a full binary tree with `L` leaves. Its nodes are numbered level by level, from
+the leaves (`0` to `L-1`) to the root (`2L-2`); node `L+k` joins nodes `2k` and
+`2k+1`. Leaf `i` has weights `W_i` and `U_i` of its own:
 
     leaf      z_i = combiner_i(W_i x_t, U_i h_{t-1})
     inner     z_i = combiner_i(a_left, a_right)
@@ -15,10 +15,11 @@ the leaves (`0 .. L-1`) to the root (`2L-2`); node `L+k` joins nodes `2k` and
     injected  a_q = inject_activation(inject_combiner(a_q, c_{t-1}))
     h_t = a_root,  c_t = z_p
 
-where `q` is `inject_index`, whose output is changed before its parent reads it,
-and `p` is `read_index`. Tokens stand in the order in which the paper's
-controller predicts them: combiner and activation of every node, the injection's
-combiner and activation, `read_index`, `inject_index`; `4L + 2` in all.
+where `q` is `inject_index`, the node whose output changes before its parent
+reads it, and `p` is `read_index`. Tokens stand in the order in which the
+paper's controller predicts them: combiner and activation of every node,
+combiner and activation of the injection, `read_index`, `inject_index`; `4L + 2`
+in all.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxnas.decisions import check_token, check_tokens
 from jaxnas.types import Choice, SearchSpace
 
 COMBINERS = ('add', 'elem_mult')
@@ -39,7 +41,8 @@ ACTIVATIONS = ('identity', 'tanh', 'sigmoid', 'relu')
 EXTENDED_COMBINERS = (*COMBINERS, 'max')
 EXTENDED_ACTIVATIONS = (*ACTIVATIONS, 'sin')
 MAX_BASE = 256
-"""No stranger's file makes a machine hang by more leaves; the paper's has 8."""
+"""The most leaves, so that a stranger's file cannot make a machine hang; the
+paper's largest cell has 8."""
 
 _MAX_SHOWN = 200
 _ALIASES = {
@@ -57,12 +60,13 @@ class RecurrentCell:
   """A recurrent cell of the tree grammar.
 
   Attributes:
-    combiners: name of each node's combiner, `2L - 1` names.
-    activations: name of each node's activation, `2L - 1` names.
-    inject_combiner: what combines the previous memory with a node's output.
-    inject_activation: what is applied to the combined value.
+    combiners: the name of each node's combiner, `2L - 1` of them.
+    activations: the name of each node's activation, `2L - 1` of them.
+    inject_combiner: the combiner that joins a node's output with the previous
+      memory.
+    inject_activation: the activation applied to the joined value.
     read_index: the node whose value before activation becomes the memory.
-    inject_index: the node whose output the previous memory enters.
+    inject_index: the node whose output is joined with the previous memory.
   """
 
   combiners: tuple[str, ...]
@@ -84,8 +88,8 @@ class RecurrentCell:
     num_nodes = len(self.combiners)
     if num_nodes < 3 or num_nodes & (num_nodes + 1):
       raise ValueError(
-        'A cell has 2L - 1 nodes for a base number L that is a power of two '
-        f'from 2 on, got {num_nodes} combiners.'
+        'A cell has 2L - 1 nodes, where the base number L is a power of two '
+        f'from 2 on; got {num_nodes} combiners.'
       )
     _check_base(self.base)
     if len(self.activations) != num_nodes:
@@ -111,7 +115,7 @@ class RecurrentCell:
 
   @property
   def base(self) -> int:
-    """The base number `L`: how many leaves the tree has."""
+    """The base number `L`, the number of leaves."""
     return (len(self.combiners) + 1) // 2
 
   @property
@@ -135,7 +139,14 @@ class RecurrentCell:
 
   @classmethod
   def from_json(cls, fields: Mapping[str, Any]) -> RecurrentCell:
-    """Returns the cell that `to_json` gave; raises `ValueError` otherwise."""
+    """Returns the cell that `to_json` described.
+
+    Args:
+      fields: what `to_json` returned, perhaps from a file of a stranger.
+
+    Raises:
+      ValueError: a field is missing, unknown, or out of bounds.
+    """
     expected = [field.name for field in dataclasses.fields(cls)]
     if not isinstance(fields, Mapping):
       raise ValueError(
@@ -151,16 +162,16 @@ class RecurrentCell:
 
 
 def parse(names: str | Sequence[str | int]) -> RecurrentCell:
-  """Returns the cell that a list in the paper's token order spells.
+  """Returns the cell spelled by a list in the paper's token order.
 
-  The spelling of the paper and of the article are accepted, in any case:
-  `[Add, Tanh, ElemMult, ReLU, Multiply, sigmoid, Add, ReLU, 1, 0]`.
+  The names of the paper and those of the article are accepted, in upper or
+  lower case: `[Add, Tanh, ElemMult, ReLU, Multiply, sigmoid, Add, ReLU, 1, 0]`.
 
   Args:
-    names: the list, or one string with commas and optional brackets.
+    names: the list, or a string with commas and optional brackets.
 
   Raises:
-    ValueError: a name is not known or the length fits no base number.
+    ValueError: a name is unknown, or the length fits no base number.
   """
   if isinstance(names, str):
     names = [name.strip() for name in names.strip().strip('[]').split(',')]
@@ -201,18 +212,18 @@ def levels(base: int) -> list[tuple[int, int]]:
 def canonicalize(
   cell: RecurrentCell,
 ) -> tuple[RecurrentCell, tuple[int, ...]]:
-  """Returns the cell's canonical form and where its leaves come from.
+  """Returns a cell's canonical form and where its leaves come from.
 
-  Every combiner commutes, so swapping the children of a node, with the weights
-  of their leaves, changes nothing. In the canonical form the injected node is
-  the first of its level, and children stand in a fixed order elsewhere.
+  Every combiner commutes, so swapping the children of a node, together with the
+  weights of their leaves, changes nothing. In the canonical form the injected
+  node is the first of its level, and all other children stand in a fixed order.
 
   Args:
-    cell: any cell.
+    cell: the cell.
 
   Returns:
-    The canonical cell, and for each of its leaves the leaf of `cell` whose
-    weights it has.
+    The canonical cell and, for each of its leaves, the leaf of `cell` whose
+    weights it takes.
   """
   base = cell.base
 
@@ -253,18 +264,18 @@ def make_space(
   combiners: Sequence[str] = COMBINERS,
   activations: Sequence[str] = ACTIVATIONS,
 ) -> SearchSpace:
-  """Makes the space of all recurrent cells with one base number.
+  """Makes the space of all recurrent cells of one base number.
 
   Args:
-    base: how many leaves the tree has; a power of two from 2 on.
-    combiners: what a node can join its inputs with; `'max'` is optional.
-    activations: what a node can apply; `'sin'` is optional.
+    base: the number of leaves; a power of two from 2 on.
+    combiners: the combiners to choose from; besides the defaults, `'max'`.
+    activations: the activations to choose from; besides the defaults, `'sin'`.
 
   Returns:
     A space of `4 * base + 2` decisions, one token each.
 
   Raises:
-    ValueError: `base` is not a power of two, or a name is not known.
+    ValueError: `base` is not a power of two, or a name is unknown.
   """
   num_nodes = 2 * base - 1
   _check_base(base)
@@ -288,20 +299,9 @@ def make_space(
   )
 
   def decode(tokens) -> RecurrentCell:
-    tokens = np.asarray(tokens)
-    if not np.issubdtype(tokens.dtype, np.integer):
-      raise ValueError(f'Tokens must be integers, got {tokens.dtype}.')
-    if tokens.shape != (len(decisions),):
-      raise ValueError(
-        f'A cell of base {base} has {len(decisions)} tokens, got an array of '
-        f'shape {tokens.shape}.'
-      )
+    tokens = check_tokens(tokens, len(decisions), f'A cell of base {base} has')
     for token, decision in zip(tokens.tolist(), decisions, strict=True):
-      if not 0 <= token < decision.num_choices:
-        raise ValueError(
-          f'Token {token} is out of range for decision {decision.name!r}, '
-          f'which has {decision.num_choices} choices.'
-        )
+      check_token(token, decision.num_choices, decision.name)
     return parse(
       [
         decision.values[token]
@@ -342,15 +342,15 @@ def size_up_to_swaps(
   num_combiners: int = len(COMBINERS),
   num_activations: int = len(ACTIVATIONS),
 ) -> int:
-  """Returns how many cells differ when children may be swapped.
+  """Returns the number of cells that differ by more than swaps of children.
 
-  Counts subtrees of each height up to swaps: without either index, with one of
-  the two, and with both in them.
+  Counts the subtrees of each height up to swaps: those that contain neither of
+  the two indices, one of them, and both.
 
   Args:
-    base: how many leaves the tree has; a power of two from 2 on.
-    num_combiners: number of combiners, all of which commute.
-    num_activations: number of activations.
+    base: the number of leaves; a power of two from 2 on.
+    num_combiners: the number of combiners, all of which commute.
+    num_activations: the number of activations.
   """
   _check_base(base)
   labels = num_combiners * num_activations
@@ -370,7 +370,7 @@ def _check_base(base: int) -> None:
       f'The base number must be a power of two from 2 on, got {base}.'
     )
   if base > MAX_BASE:
-    raise ValueError(f'The base number may be {MAX_BASE}, got {base}.')
+    raise ValueError(f'The base number may be at most {MAX_BASE}, got {base}.')
 
 
 def _check_known(kind, names, known) -> None:

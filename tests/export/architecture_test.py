@@ -133,20 +133,20 @@ def grown_cell(base):
 @pytest.mark.parametrize(
   ('kind', 'fields', 'message'),
   [
-    ('recurrent_cell', grown_cell(2**20), 'may be 256, got 1048576'),
-    ('conv_net', grown_net(filters=10**12), 'may be 16384 in a file, got 10'),
-    ('conv_net', grown_net(height=10**9 + 1), 'height of .* be 255 in'),
+    ('recurrent_cell', grown_cell(2**20), 'at most 256, got 1048576'),
+    ('conv_net', grown_net(filters=10**12), 'at most 16384 in a file, got'),
+    ('conv_net', grown_net(height=10**9 + 1), 'height of .* at most 255 in'),
     ('conv_net', grown_net(stride_width=10**9), 'stride_width of layer 1'),
     (
       'conv_net',
       grown_net() | {'layers': 1500 * grown_net(inputs=[])['layers'][:1]},
-      'may have 128 layers, beyond which it takes minutes to compile; got 1500',
+      'at most 128 layers, since more take minutes to compile; got 1500',
     ),
     (
       'conv_net',
       grown_net() | {'layers': 128 * [grown_net(
         inputs=[], height=255, width=255, filters=16384)['layers'][1]]},
-      'may have 268,435,456 parameters, got 136',
+      'at most 268,435,456 parameters, got 136',
     ),
     ('hyperparameters', {'x': 10**400, 'y': [[{}]]}, "'y' must be None, bool"),
   ],

@@ -185,7 +185,10 @@ def test_numpy_scalars_become_pythons():
     ({'': Range(0, 1)}, "name of a hyperparameter must be a string, got ''"),
     ({'x': 3}, "'x' must be a Range or a Choice of jaxnas, got 3"),
     ({'x': types.AnchorPoint(2)}, "'x' must be a Range or a Choice of jaxnas"),
-    ({'x': Range(0, 1, name='y')}, "'x' has a decision of another name, 'y'"),
+    (
+      {'x': Range(0, 1, name='y')},
+      "decision of hyperparameter 'x' is called 'y'",
+    ),
     ({'x': Range(1.0, 1 + 1e-15)}, "'x' from 1.0 .* too narrow for 256 levels"),
     ({'x': Choice((max,))}, "'x' must be .*JSON can hold; got <built-in"),
     ({'x': Choice((1j,))}, "'x' must be .*JSON can hold; got 1j"),
@@ -237,5 +240,7 @@ def test_what_is_no_mapping_is_refused(space):
   with pytest.raises(ValueError, match='Expected a mapping with values for'):
     space.encode([1, 2])
   from_json: Any = hyperparameters.Hyperparameters.from_json
-  with pytest.raises(ValueError, match=r'dict of names and values; got \[1\]'):
+  with pytest.raises(
+    ValueError, match=r'dict from names and values; got \[1\]'
+  ):
     from_json([1])

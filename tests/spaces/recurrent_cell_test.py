@@ -371,8 +371,8 @@ def test_cells_outside_a_space_are_refused():
   [
     ({'read_index': 3}, 'read_index must be an integer from 0 to 2'),
     ({'inject_index': -1}, 'inject_index must be an integer from 0 to 2'),
-    ({'combiners': ('add',) * 5}, 'power of two from 2 on, got 5 combiners'),
-    ({'combiners': ()}, 'power of two from 2 on, got 0 combiners'),
+    ({'combiners': ('add',) * 5}, 'power of two from 2 on; got 5 combiners'),
+    ({'combiners': ()}, 'power of two from 2 on; got 0 combiners'),
     ({'activations': ('tanh',) * 2}, 'needs as many activations, got 2'),
     ({'inject_combiner': 'sub'}, "Unknown combiner 'sub'; expected one of add"),
     ({'inject_activation': 'gelu'}, "Unknown activation 'gelu'"),
