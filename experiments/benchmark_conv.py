@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import bounds, launch
+from experiments import benchmark_settings, launch, settings
 from experiments.benchmarks import conv_costs as costs_lib
 from experiments.benchmarks import conv_shapes as shapes_lib
 from experiments.benchmarks import frameworks as frameworks_lib
@@ -34,8 +34,6 @@ from experiments.benchmarks.conv_costs import Cost
 from experiments.benchmarks.conv_shapes import SHAPES
 from experiments.benchmarks.table import Row
 from jaxnas.spaces import conv_net as spaces
-
-setting = launch.setting
 
 ROUTES = ('compiled', 'interpreted', 'vmapped')
 ROWS = (
@@ -59,61 +57,73 @@ _ACCELERATOR_STEPS = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(bounds.Bounded):
+class Config(benchmark_settings.BenchmarkSettings):
   """Settings of the benchmark."""
 
-  rows: tuple[str, ...] = setting(ROWS, f'Which of {",".join(ROWS)}.')
-  shapes: tuple[str, ...] = setting(
-    tuple(SHAPES), f'Which of {",".join(SHAPES)}.'
+  rows: tuple[str, ...] = settings.measurement(
+    ROWS, f'Rows of the table, of {",".join(ROWS)}.', is_common=True
   )
-  routes: tuple[str, ...] = setting(ROUTES, f'Which of {",".join(ROUTES)}.')
-  output: str = setting(
-    'runs/benchmark_conv.json', 'File that the table is written to.'
+  shapes: tuple[str, ...] = settings.measurement(
+    tuple(SHAPES),
+    f'Shapes of the data, of {",".join(SHAPES)}.',
+    is_common=True,
   )
-  num_layers: int = setting(
-    6, 'Depth of the networks.', low=1, high=bounds.MAX_LAYERS
+  routes: tuple[str, ...] = settings.measurement(
+    ROUTES, f'Routes that are measured, of {",".join(ROUTES)}.'
   )
-  num_children: int = setting(
-    32, 'Networks of a whole training.', low=1, high=bounds.MAX_ITEMS
+  output: str = settings.measurement(
+    'runs/benchmark_conv.json', 'Path of the file that the table goes to.'
   )
-  num_steps: tuple[int, ...] = setting(
+  num_layers: int = settings.children(
+    6, 'Number of layers of the networks.', low=1, high=settings.MAX_LAYERS
+  )
+  num_children: int = settings.children(
+    32,
+    'Number of networks of a whole training.',
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  num_steps: tuple[int, ...] = settings.children(
     (20, 100),
-    'Training steps of a child in a whole training.',
+    'Numbers of training steps of a child in a whole training.',
     low=1,
-    high=bounds.MAX_COUNT,
+    high=settings.MAX_COUNT,
   )
-  num_grouped: int = setting(
+  num_grouped: int = settings.children(
     8,
-    'Children under one vmap of plain convolutions.',
+    'Number of children under one vmap of plain convolutions.',
     low=1,
-    high=bounds.MAX_ITEMS,
+    high=settings.MAX_ITEMS,
   )
-  num_repeats: int = setting(
-    3, 'Bursts of each side of a ratio.', low=1, high=bounds.MAX_ITEMS
-  )
-  convolution_sizes: tuple[int, ...] = setting(
+  convolution_sizes: tuple[int, ...] = settings.children(
     (3, 5, 7),
-    'Height and width of the filters of a single convolution.',
+    'Heights and widths of the filters of a single convolution, all odd.',
     low=1,
-    high=bounds.MAX_ITEMS,
+    high=settings.MAX_ITEMS,
   )
-  convolution_channels: int = setting(
-    48, 'Its channels and filters.', low=1, high=bounds.MAX_FEATURES
-  )
-  convolution_image_size: int = setting(
-    32, 'Height and width of its images.', low=1, high=bounds.MAX_ITEMS
-  )
-  convolution_batch_size: int = setting(
-    32, 'Its images.', low=1, high=bounds.MAX_ITEMS
-  )
-  convolution_calls: int = setting(
-    4, 'Its gradient steps in a burst.', low=1, high=bounds.MAX_ITEMS
-  )
-  num_host_devices: int | None = setting(
-    None,
-    'CPU devices of the routes; none: one for each core.',
+  convolution_channels: int = settings.children(
+    48,
+    'Number of channels and of filters of the single convolution.',
     low=1,
-    high=bounds.MAX_DEVICES,
+    high=settings.MAX_FEATURES,
+  )
+  convolution_image_size: int = settings.children(
+    32,
+    'Height and width of the images of the single convolution, in pixels.',
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  convolution_batch_size: int = settings.children(
+    32,
+    'Number of images of the single convolution.',
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  convolution_calls: int = settings.measurement(
+    4,
+    'Number of gradient steps of the single convolution in a burst.',
+    low=1,
+    high=settings.MAX_ITEMS,
   )
 
   def __post_init__(self):
@@ -123,15 +133,7 @@ class Config(bounds.Bounded):
       ('shapes', tuple(SHAPES)),
       ('routes', ROUTES),
     ):
-      for name in getattr(self, asked):
-        if name not in known:
-          raise ValueError(
-            f'Unknown name {name!r} in {asked}; expected some of '
-            f'{", ".join(known)}.'
-          )
-    for field in dataclasses.fields(self):
-      if getattr(self, field.name) == ():
-        raise ValueError(f'{field.name} needs at least one value, got none.')
+      benchmark_settings.check_names('name', getattr(self, asked), known, asked)
     for size in self.convolution_sizes:
       if not size % 2:
         raise ValueError(f'convolution_sizes must be odd, got {size}.')

@@ -22,14 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments import bounds, launch
+from experiments import benchmark_settings, launch, settings
 from experiments.benchmarks import frameworks as frameworks_lib
 from experiments.benchmarks import table as table_lib
 from experiments.benchmarks import worker as worker_lib
 from experiments.benchmarks.table import Row
 from jaxnas.spaces import recurrent_cell as spaces
-
-setting = launch.setting
 
 ROWS = (
   'eager', 'processes', 'peak', 'compile', 'memory', 'per_architecture',
@@ -59,82 +57,98 @@ _SHAPES = ('features', 'num_unrolled', 'batch_size')
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(bounds.Bounded):
+class Config(benchmark_settings.BenchmarkSettings):
   """Settings of the benchmark."""
 
-  rows: tuple[str, ...] = setting(ROWS, f'Which of {",".join(ROWS)}.')
-  output: str = setting(
-    'runs/benchmark_recurrent.json', 'File that the table is written to.'
+  rows: tuple[str, ...] = settings.measurement(
+    ROWS, f'Rows of the table, of {",".join(ROWS)}.', is_common=True
   )
-  num_children: int = setting(
-    64, 'Different cells trained at once.', low=1, high=bounds.MAX_ITEMS
+  output: str = settings.measurement(
+    'runs/benchmark_recurrent.json', 'Path of the file that the table goes to.'
   )
-  base: int = setting(
-    8, 'Leaves of their trees, a power of two.', low=2, high=spaces.MAX_BASE
+  num_children: int = settings.children(
+    64,
+    'Number of different cells that are trained at once.',
+    is_common=True,
+    low=1,
+    high=settings.MAX_ITEMS,
   )
-  features: int = setting(64, 'Hidden units.', low=1, high=bounds.MAX_FEATURES)
-  num_unrolled: int = setting(
-    35, 'Steps of backpropagation through time.', low=1, high=bounds.MAX_ITEMS
+  base: int = settings.space(
+    8,
+    'Number of leaves of the cells, a power of two.',
+    source=settings.PAPER_TEXT,
+    low=2,
+    high=spaces.MAX_BASE,
   )
-  batch_size: int = setting(
-    20, 'Columns of text.', low=1, high=bounds.MAX_ITEMS
+  features: int = settings.children(
+    64, 'Number of hidden units.', low=1, high=settings.MAX_FEATURES
   )
-  vocab_sizes: tuple[int, ...] = setting(
-    (1_000, 10_000), 'Words.', low=1, high=bounds.MAX_ITEMS
+  num_unrolled: int = settings.children(
+    35,
+    'Number of steps of backpropagation through time.',
+    source=settings.ZAREMBA,
+    low=1,
+    high=settings.MAX_ITEMS,
   )
-  num_repeats: int = setting(
-    3, 'Bursts of each side of a ratio.', low=1, high=bounds.MAX_ITEMS
+  batch_size: int = settings.children(
+    20,
+    'Number of columns of text.',
+    source=settings.ZAREMBA,
+    low=1,
+    high=settings.MAX_ITEMS,
   )
-  num_burst_steps: int = setting(
-    4, 'Training steps of a burst.', low=1, high=bounds.MAX_ITEMS
+  vocab_sizes: tuple[int, ...] = settings.data(
+    (1_000, 10_000),
+    'Numbers of different words.',
+    low=1,
+    high=settings.MAX_ITEMS,
   )
-  num_total_steps: int = setting(
+  num_burst_steps: int = settings.measurement(
+    4, 'Number of training steps of a burst.', low=1, high=settings.MAX_ITEMS
+  )
+  num_total_steps: int = settings.measurement(
     200,
-    'Training steps of a child where compiling is counted.',
+    'Number of training steps of a child where compiling is counted.',
     low=1,
-    high=bounds.MAX_COUNT,
+    high=settings.MAX_COUNT,
   )
-  num_sampled: int = setting(
+  num_sampled: int = settings.measurement(
     4,
-    'Children measured where they run one after another.',
+    'Number of children measured where they run one after another.',
     low=1,
-    high=bounds.MAX_ITEMS,
+    high=settings.MAX_ITEMS,
   )
-  lstm_features: tuple[int, ...] = setting(
-    (64, 128, 256), 'Units of LSTMs.', low=1, high=bounds.MAX_FEATURES
+  lstm_features: tuple[int, ...] = settings.measurement(
+    (64, 128, 256),
+    'Numbers of units of the LSTMs.',
+    low=1,
+    high=settings.MAX_FEATURES,
   )
-  lstm_calls: int = setting(
-    20, 'Calls of an LSTM in a burst.', low=1, high=bounds.MAX_ITEMS
+  lstm_calls: int = settings.measurement(
+    20, 'Number of calls of an LSTM in a burst.', low=1, high=settings.MAX_ITEMS
   )
-  controller_bases: tuple[int, ...] = setting(
-    (8, 2), 'Bases of proposals.', low=2, high=spaces.MAX_BASE
+  controller_bases: tuple[int, ...] = settings.measurement(
+    (8, 2),
+    'Base numbers of the cells that the controller proposes.',
+    low=2,
+    high=spaces.MAX_BASE,
   )
-  controller_batches: int = setting(
-    64, 'Batches of proposals in a burst.', low=1, high=bounds.MAX_ITEMS
+  controller_batches: int = settings.measurement(
+    64,
+    'Number of batches of proposals in a burst.',
+    low=1,
+    high=settings.MAX_ITEMS,
   )
-  peak_sizes: tuple[int, ...] = setting(
+  peak_sizes: tuple[int, ...] = settings.measurement(
     (1_024, 2_048, 4_096),
-    'Square matrices that the peak is measured with.',
+    'Sizes of the square matrices that the peak is measured with.',
     low=1,
-    high=bounds.MAX_ITEMS,
-  )
-  num_host_devices: int | None = setting(
-    None,
-    'CPU devices of the interpreted route; none: one for each core.',
-    low=1,
-    high=bounds.MAX_DEVICES,
+    high=settings.MAX_ITEMS,
   )
 
   def __post_init__(self):
     super().__post_init__()
-    for row in self.rows:
-      if row not in ROWS:
-        raise ValueError(
-          f'Unknown row {row!r} in rows; expected some of {", ".join(ROWS)}.'
-        )
-    for field in dataclasses.fields(self):
-      if getattr(self, field.name) == ():
-        raise ValueError(f'{field.name} needs at least one value, got none.')
+    benchmark_settings.check_names('row', self.rows, ROWS, 'rows')
 
 
 def run(config: Config) -> list[Row]:

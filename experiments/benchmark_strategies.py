@@ -23,14 +23,12 @@ import sys
 import time
 from typing import Any
 
-from experiments import bounds, launch, strategy_settings
+from experiments import benchmark_settings, launch, settings, strategy_settings
 from experiments.benchmarks import frameworks as frameworks_lib
 from experiments.benchmarks import table as table_lib
 from experiments.benchmarks import worker as worker_lib
 from experiments.benchmarks.table import Row
 from jaxnas.datasets import base2_bench
-
-setting = launch.setting
 
 # The sampler whose kind is nearest to the strategy's.
 SAMPLERS = {
@@ -43,63 +41,66 @@ _FLOORS = {'random': 20.0}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(bounds.Bounded):
+class Config(benchmark_settings.BenchmarkSettings):
   """Settings of the benchmark."""
 
-  strategies: tuple[str, ...] = setting(
-    tuple(SAMPLERS), f'Which of {",".join(SAMPLERS)}.'
+  strategies: tuple[str, ...] = settings.strategy(
+    tuple(SAMPLERS),
+    f'Strategies that are measured, of {",".join(SAMPLERS)}.',
+    is_common=True,
   )
-  output: str = setting(
-    'runs/benchmark_strategies.json', 'File that the table is written to.'
+  output: str = settings.measurement(
+    'runs/benchmark_strategies.json', 'Path of the file that the table goes to.'
   )
-  num_searches: int = setting(
-    500, 'Our searches in one burst.', low=1, high=bounds.MAX_ITEMS
-  )
-  num_trials: int = setting(
-    500, 'Trials of a search, on both sides.', low=1, high=bounds.MAX_COUNT
-  )
-  trials_per_update: int = setting(
-    20, 'Trials before our strategies learn.', low=1, high=bounds.MAX_ITEMS
-  )
-  num_studies: int = setting(
-    1, 'Searches of an Optuna process in a burst.', low=1, high=bounds.MAX_ITEMS
-  )
-  num_repeats: int = setting(
-    3, 'Bursts of each side.', low=1, high=bounds.MAX_ITEMS
-  )
-  num_processes: int = setting(
-    0, 'Of Optuna; 0: one for each core.', low=0, high=bounds.MAX_ITEMS
-  )
-  cardinalities: tuple[int, ...] = setting(
-    base2_bench.CARDINALITIES,
-    'Choices of each decision.',
+  num_searches: int = settings.measurement(
+    500,
+    'Number of our searches in one burst.',
     low=1,
-    high=bounds.MAX_ITEMS,
+    high=settings.MAX_ITEMS,
   )
-  block_size: int = setting(
+  num_trials: int = settings.search(
+    500,
+    'Number of trials of a search, on both sides.',
+    low=1,
+    high=settings.MAX_COUNT,
+  )
+  trials_per_update: int = settings.search(
+    20,
+    'Number of trials between two updates of our strategies.',
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  num_studies: int = settings.measurement(
+    1,
+    'Number of searches of an Optuna process in a burst.',
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  num_processes: int = settings.machine(
     0,
-    'Our searches in one call; 0: by the device.',
+    'Number of Optuna processes; 0: one for each core.',
     low=0,
-    high=bounds.MAX_ITEMS,
+    high=settings.MAX_ITEMS,
   )
-  num_host_devices: int | None = setting(
-    None,
-    'CPU devices of our searches; none: one for each core.',
+  cardinalities: tuple[int, ...] = settings.space(
+    base2_bench.CARDINALITIES,
+    'Numbers of choices of the decisions, in their order.',
+    source='Base2Bench, the table that is shipped',
     low=1,
-    high=bounds.MAX_DEVICES,
+    high=settings.MAX_ITEMS,
+  )
+  block_size: int = settings.machine(
+    0,
+    'Number of our searches in one call; 0: chosen for the device.',
+    low=0,
+    high=settings.MAX_ITEMS,
   )
 
   def __post_init__(self):
     super().__post_init__()
-    for name in self.strategies:
-      if name not in SAMPLERS:
-        raise ValueError(
-          f'Unknown strategy {name!r} in strategies; expected some of '
-          f'{", ".join(SAMPLERS)}.'
-        )
-    for field in dataclasses.fields(self):
-      if getattr(self, field.name) == ():
-        raise ValueError(f'{field.name} needs at least one value, got none.')
+    benchmark_settings.check_names(
+      'strategy', self.strategies, SAMPLERS, 'strategies'
+    )
     if self.num_trials % self.trials_per_update:
       raise ValueError(
         'num_trials must be a multiple of trials_per_update '

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments import bounds, launch
+from experiments import data_settings, launch, machine_settings, settings
 from jaxnas import npz
 from jaxnas.datasets import base2_bench, text
 from jaxnas.records import workdir as workdirs
@@ -34,55 +34,35 @@ from jaxnas.trainers import cell_trainer
 from jaxnas.training import dataset_tasks, text_task
 from jaxnas.visualize import progress
 
-setting = launch.setting
-
 
 @dataclasses.dataclass(frozen=True)
-class Config(bounds.Bounded):
+class Config(data_settings.TableChildren, machine_settings.Machine):
   """How the table is made; the defaults made the one that is shipped."""
 
-  features: int = setting(
-    16, 'Hidden units of a child.', low=1, high=bounds.MAX_FEATURES
-  )
-  vocab_size: int = setting(
-    500, 'Words to tell apart.', low=1, high=bounds.MAX_COUNT
-  )
-  batch_size: int = setting(
-    20, 'Columns of text a child reads at once.', low=1, high=bounds.MAX_ITEMS
-  )
-  num_unrolled: int = setting(
-    35, 'Steps of backpropagation through time.', low=1, high=bounds.MAX_ITEMS
-  )
-  num_steps: int = setting(
-    256, 'Steps of a child; 128 are an epoch.', low=1, high=bounds.MAX_COUNT
-  )
-  fractions: tuple[float, ...] = setting(
+  fractions: tuple[float, ...] = settings.children(
     (0.125, 0.25, 0.5, 1.0),
-    'Parts of the steps after which it is measured.',
+    'Parts of the steps after which a child is measured.',
     above=0.0,
     high=1.0,
   )
-  learning_rate: float = setting(0.01, "Adam's.", above=0.0)
-  num_seeds: int = setting(
-    3, 'Trainings of a cell that is repeated.', low=1, high=bounds.MAX_ITEMS
+  num_seeds: int = settings.search(
+    3,
+    'Number of trainings of a cell that is repeated.',
+    low=1,
+    high=settings.MAX_ITEMS,
   )
-  repeated: float = setting(
+  repeated: float = settings.search(
     0.1, 'Part of the cells that is repeated.', low=0.0, high=1.0
   )
-  shard_size: int = setting(
-    512, 'Trainings in a shard.', low=1, high=bounds.MAX_ITEMS
+  shard_size: int = settings.search(
+    512, 'Number of trainings in a shard.', low=1, high=settings.MAX_ITEMS
   )
-  block_size: int = setting(
-    32, 'Children in one call.', low=1, high=bounds.MAX_ITEMS
-  )
-  num_host_devices: int | None = setting(
-    None, 'Devices that a CPU is split in', low=1, high=bounds.MAX_DEVICES
-  )
-  num_shards: int = setting(
-    0, 'Shards to make before it stops; 0: all.', low=0, high=bounds.MAX_COUNT
-  )
-  seed: int = setting(
-    0, 'Decides the order, and the children.', low=0, high=bounds.MAX_SEED
+  num_shards: int = settings.search(
+    0,
+    'Number of shards to make before the command ends; 0: all.',
+    is_common=True,
+    low=0,
+    high=settings.MAX_COUNT,
   )
 
 

@@ -31,7 +31,7 @@ import time
 import jax
 import numpy as np
 
-from experiments import bounds, launch, strategy_settings
+from experiments import launch, machine_settings, settings, strategy_settings
 from jaxnas.controllers import recurrent
 from jaxnas.datasets import named_tables
 from jaxnas.datasets import reward_table as table_evaluator
@@ -39,33 +39,48 @@ from jaxnas.records import workdir
 from jaxnas.runs import many_searches, regret_report
 from jaxnas.visualize import progress
 
-setting = launch.setting
-
 
 @dataclasses.dataclass(frozen=True)
-class Config(strategy_settings.StrategySettings):
+class Config(strategy_settings.StrategySettings, machine_settings.Machine):
   """Settings of the comparison."""
 
-  table: str = setting(named_tables.BASE2, 'base2, or an NPZ file.')
-  strategies: tuple[str, ...] = setting(
-    strategy_settings.STRATEGIES, 'What is compared.'
+  table: str = settings.data(
+    named_tables.BASE2,
+    'Table of rewards: base2, or the path of an NPZ file.',
+    is_common=True,
   )
-  num_seeds: int = setting(
-    500, 'Searches of each strategy.', low=1, high=bounds.MAX_ITEMS
+  strategies: tuple[str, ...] = settings.strategy(
+    strategy_settings.STRATEGIES,
+    'Strategies that are compared, of '
+    f'{",".join(strategy_settings.STRATEGIES)}.',
+    is_common=True,
   )
-  num_trials: int = setting(
-    500, 'Trials of each search.', low=1, high=bounds.MAX_COUNT
+  num_seeds: int = settings.search(
+    500,
+    'Number of searches of each strategy.',
+    is_common=True,
+    low=1,
+    high=settings.MAX_ITEMS,
   )
-  trials_per_update: int = setting(
-    20, 'Trials before a strategy learns.', low=1, high=bounds.MAX_ITEMS
+  num_trials: int = settings.search(
+    500,
+    'Number of trials of each search.',
+    is_common=True,
+    low=1,
+    high=settings.MAX_COUNT,
   )
-  block_size: int = setting(
-    0, 'Searches in one call; 0: by the device.', low=0, high=bounds.MAX_ITEMS
+  trials_per_update: int = settings.search(
+    20,
+    'Number of trials between two updates of a strategy.',
+    low=1,
+    high=settings.MAX_ITEMS,
   )
-  num_host_devices: int | None = setting(
-    None, 'Devices that a CPU is split in', low=1, high=bounds.MAX_DEVICES
+  block_size: int = settings.machine(
+    0,
+    'Number of searches in one call; 0: chosen for the device.',
+    low=0,
+    high=settings.MAX_ITEMS,
   )
-  seed: int = setting(0, launch.SEED_HELP, low=0, high=bounds.MAX_SEED)
 
 
 def run(config: Config, folder: str) -> None:

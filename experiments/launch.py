@@ -4,7 +4,8 @@
 """Launches an experiment: one flag for each field of its config.
 
 An experiment is a module with a frozen dataclass `Config`, whose fields are
-made by `setting`, and a function `run(config, workdir)` that knows no flags:
+made by the functions of `settings`, and a function `run(config, workdir)` that
+knows no flags:
 
     if __name__ == '__main__':
       launch.launch(Config, run)
@@ -28,54 +29,13 @@ from typing import Any
 
 from absl import app, flags
 
-from experiments import bounds
+from experiments import settings, settings_help
 from jaxnas.datasets import prepared
 from jaxnas.records import workdir
 from jaxnas.runs import failures, host, interruption, streams
 
-SEED_HELP = (
-  'Decides every random draw. Versions, the kind and number of devices, '
-  'block_size and a chosen route decide the last bits too; the manifest has '
-  'them, and a resumed run keeps those it can choose.'
-)
-
 # The flags made here are listed by `--help` as those of the module that calls.
 flags.disclaim_key_flags()
-
-
-def setting(
-  default: Any,
-  help: str,
-  *,
-  choices: Sequence[str] | None = None,
-  required: bool = False,
-  low: float | None = None,
-  high: float | None = None,
-  above: float | None = None,
-  below: float | None = None,
-) -> Any:
-  """Returns a field of a config, which becomes a flag.
-
-  Args:
-    default: the field's only default.
-    help: what `--help` says about the flag.
-    choices: the strings that are allowed; any, if `None`.
-    required: whether the flag must be given; `default` must then be `None`.
-    low: the lowest value that is allowed, of a number or of each in a tuple.
-      A config that inherits from `bounds.Bounded` checks it.
-    high: the highest.
-    above: what it must be greater than.
-    below: what it must be less than.
-  """
-  return dataclasses.field(
-    default=default,
-    metadata={
-      'help': help,
-      'choices': choices,
-      'required': required,
-      'bounds': bounds.Bounds(low, high, above, below),
-    },
-  )
 
 
 def launch(
@@ -107,22 +67,11 @@ def launch(
       flag `--preset`, whose config is changed by the flags that are given.
   """
   streams.prepare()
-  # Pictures go to files; a notebook's or a wrong one would only do harm.
+  # Pictures go to files; the backend of a notebook, or a wrong one, would only
+  # do harm.
   os.environ['MPLBACKEND'] = 'agg'
-  if presets:
-    name = next(iter(presets))
-    flags.DEFINE_enum(
-      'preset', name, list(presets), 'What the settings not given come from.'
-    )
+  _define_launch_flags(has_workdir, list(presets or ()))
   define_flags(config_cls, flags.FLAGS)
-  flags.DEFINE_bool('debug', False, 'Show the traceback of an error.')
-  if has_workdir:
-    flags.DEFINE_string(
-      'workdir',
-      None,
-      'Folder of the run. The same command with the same folder resumes.',
-      required=True,
-    )
 
   def start(argv: Sequence[str]) -> None:
     if len(argv) > 1 and not takes_folders:
@@ -139,21 +88,7 @@ def launch(
       places.append(os.fspath(prepared.expand(flags.FLAGS.workdir)))
     base = presets[flags.FLAGS.preset] if presets else None
     config = read_config(config_cls, flags.FLAGS, base)
-    # Jax reports each platform that a machine does not have, and matplotlib
-    # that it has looked for fonts.
-    for name in ('jax', 'matplotlib'):
-      standard_logging.getLogger(name).setLevel(standard_logging.WARNING)
-    if not takes_folders:
-      host.set_aside_settings()
-      host.use_compilation_cache()
-      name = 'num_host_devices'
-      host.prepare_devices(
-        getattr(config, name, None),
-        is_asked=name in flags.FLAGS and flags.FLAGS[name].present > 0,
-      )
-    if has_workdir:
-      # Others leave the devices to processes that they start.
-      host.check_platform()
+    _prepare_host(config, has_workdir, leaves_host=takes_folders)
     run(config, *places)
 
   def main(argv: Sequence[str]) -> int:
@@ -173,7 +108,52 @@ def launch(
         interruption.leave()
     return code
 
-  app.run(main, flags_parser=parse_flags)
+  def parse(argv: Sequence[str]) -> list[str]:
+    # In place of absl's own, which knows neither groups nor sources.
+    flags.DEFINE_flag(settings_help.HelpFlag(config_cls, flags.FLAGS))
+    return parse_flags(argv)
+
+  app.run(main, flags_parser=parse)
+
+
+def _define_launch_flags(has_workdir: bool, presets: Sequence[str]) -> None:
+  """Defines the flags that are no setting of an experiment."""
+  if presets:
+    flags.DEFINE_enum(
+      'preset',
+      presets[0],
+      presets,
+      'Named settings, which the flags that are given change.',
+    )
+  flags.DEFINE_bool(
+    'debug', False, 'Whether an error is shown with its traceback.'
+  )
+  if has_workdir:
+    flags.DEFINE_string(
+      'workdir',
+      None,
+      'Folder of the run. The same command with the same folder resumes.',
+      required=True,
+    )
+
+
+def _prepare_host(config: Any, has_workdir: bool, leaves_host: bool) -> None:
+  """Makes the host ready for a run with these settings."""
+  # Jax reports each platform that a machine does not have, and matplotlib that
+  # it has looked for fonts.
+  for name in ('jax', 'matplotlib'):
+    standard_logging.getLogger(name).setLevel(standard_logging.WARNING)
+  if not leaves_host:
+    host.set_aside_settings()
+    host.use_compilation_cache()
+    name = 'num_host_devices'
+    host.prepare_devices(
+      getattr(config, name, None),
+      is_asked=name in flags.FLAGS and flags.FLAGS[name].present > 0,
+    )
+  if has_workdir:
+    # Others leave the devices to processes that they start.
+    host.check_platform()
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
@@ -206,15 +186,15 @@ def as_started(config: Any, folder: str) -> Any:
   path = pathlib.Path(folder, 'config.json')
   if not path.exists():
     return config
-  settings = workdir.read_json(path)
+  started = workdir.read_json(path)
   return dataclasses.replace(
     config,
     **{
-      name: settings[name]
+      name: started[name]
       for name, left_open in (('num_host_devices', None), ('block_size', 0))
       if getattr(config, name, -1) == left_open
-      and type(settings.get(name)) is int
-      and settings[name] > 0
+      and type(started.get(name)) is int
+      and started[name] > 0
     },
   )
 
@@ -336,7 +316,7 @@ def _print_error(line: str) -> None:
 def _make_parser(
   hint: Any,
   choices: Sequence[str] | None,
-  limits: bounds.Bounds | None = None,
+  limits: settings.Bounds | None = None,
 ) -> flags.ArgumentParser | None:
   """Returns the parser of a field's type, or `None` if it has none."""
   args = typing.get_args(hint)
@@ -364,7 +344,7 @@ def _make_parser(
 class _IntegerParser(flags.IntegerParser):
   """Parses an integer; `--help` shows its range, which the config checks."""
 
-  def __init__(self, limits: bounds.Bounds | None):
+  def __init__(self, limits: settings.Bounds | None):
     super().__init__()
     self.syntactic_help = f'{self.syntactic_help} {limits or ""}'.strip()
 
@@ -372,7 +352,7 @@ class _IntegerParser(flags.IntegerParser):
 class _NumberParser(flags.FloatParser):
   """Parses a number; a NaN is refused, for it differs from itself on resume."""
 
-  def __init__(self, limits: bounds.Bounds | None):
+  def __init__(self, limits: settings.Bounds | None):
     super().__init__()
     self.syntactic_help = f'{self.syntactic_help} {limits or ""}'.strip()
 

@@ -28,7 +28,13 @@ import pathlib
 import jax
 import numpy as np
 
-from experiments import bounds, launch
+from experiments import (
+  data_settings,
+  launch,
+  machine_settings,
+  settings,
+  strategy_settings,
+)
 from jaxnas import statistics
 from jaxnas import succession as succession_lib
 from jaxnas.datasets import base2_bench, text
@@ -43,79 +49,79 @@ from jaxnas.visualize import pictures, progress
 from jaxnas.visualize import recurrent_cell as cell_pictures
 from jaxnas.visualize import succession as curves
 
-setting = launch.setting
-
 CONTROL, SUCCESSION = succession_lib.CONTROL, succession_lib.SUCCESSION
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(bounds.Bounded):
+class Config(
+  data_settings.TableChildren,
+  strategy_settings.ControllerSettings,
+  machine_settings.Machine,
+):
   """Settings of a succession."""
 
-  evaluator: str = setting(
+  evaluator: str = settings.search(
     'table',
-    "What a cell is judged by. With the table, a child's settings are those of "
-    'the retrainings alone.',
+    'What a cell is judged by. With the table, the settings of children are '
+    'those of the retrainings alone.',
+    is_common=True,
     choices=('table', 'train'),
   )
-  num_lineages: int = setting(
-    20, 'Lineages, each by its own seed.', low=1, high=bounds.MAX_ITEMS
+  num_lineages: int = settings.search(
+    20,
+    'Number of lineages, each with its own seed.',
+    is_common=True,
+    low=1,
+    high=settings.MAX_ITEMS,
   )
-  num_generations: int = setting(
-    4, 'Searches of a lineage.', low=2, high=bounds.MAX_ITEMS
+  num_generations: int = settings.search(
+    4,
+    'Number of searches of a lineage, one after another.',
+    is_common=True,
+    low=2,
+    high=settings.MAX_ITEMS,
   )
-  num_trials: int = setting(
-    500, 'Trials of a search.', low=1, high=bounds.MAX_COUNT
+  num_trials: int = settings.search(
+    500,
+    'Number of trials of a search.',
+    is_common=True,
+    low=1,
+    high=settings.MAX_COUNT,
   )
-  trials_per_update: int = setting(
-    20, 'Trials of a round.', low=1, high=bounds.MAX_ITEMS
+  trials_per_update: int = settings.search(
+    20,
+    'Number of trials between two updates of the controller.',
+    low=1,
+    high=settings.MAX_ITEMS,
   )
-  controller_learning_rate: float = setting(0.01, 'Of Adam.', above=0.0)
-  baseline_decay: float = setting(
-    0.9, 'Of the moving average of rewards.', low=0.0, below=1.0
+  init_scale: float = settings.strategy(
+    0.08,
+    'Bound of the uniform distribution that parameters of a controller start '
+    'from.',
+    source=settings.PAPER_IMAGES,
+    above=0.0,
   )
-  controller_features: int = setting(
-    35, 'Units of a controller layer.', low=1, high=bounds.MAX_FEATURES
+  cell_bias: bool = settings.strategy(
+    True, 'Whether a found cell has biases as a controller.'
   )
-  controller_layers: int = setting(
-    2, 'Layers of the controller.', low=1, high=bounds.MAX_LAYERS
+  num_candidates: int = settings.search(
+    5,
+    'Number of cells that are tried before a lineage is lost.',
+    low=1,
+    high=settings.MAX_ITEMS,
   )
-  init_scale: float = setting(
-    0.08, 'Bound of the initial distribution.', above=0.0
+  num_seeds: int = settings.retraining(
+    3,
+    'Number of retrainings of a found cell; 0: none.',
+    low=0,
+    high=settings.MAX_ITEMS,
   )
-  cell_bias: bool = setting(True, 'Whether a found cell has biases.')
-  num_candidates: int = setting(
-    5, 'Cells tried before a lineage is lost.', low=1, high=bounds.MAX_ITEMS
+  base: int = settings.space(
+    2,
+    'Number of leaves of a cell, a power of two; the table has 2.',
+    low=2,
+    high=spaces.MAX_BASE,
   )
-  num_seeds: int = setting(
-    3, 'Retrainings of a found cell; 0: none.', low=0, high=bounds.MAX_ITEMS
-  )
-  base: int = setting(
-    2, 'Leaves of a cell; the table has 2.', low=2, high=spaces.MAX_BASE
-  )
-  features: int = setting(
-    16, 'Hidden units of a child.', low=1, high=bounds.MAX_FEATURES
-  )
-  vocab_size: int = setting(
-    500, 'Words to tell apart.', low=1, high=bounds.MAX_COUNT
-  )
-  batch_size: int = setting(
-    20, 'Columns of text a child reads at once.', low=1, high=bounds.MAX_ITEMS
-  )
-  num_unrolled: int = setting(
-    35, 'Steps of backpropagation through time.', low=1, high=bounds.MAX_ITEMS
-  )
-  num_steps: int = setting(
-    256, 'Steps of a child.', low=1, high=bounds.MAX_COUNT
-  )
-  learning_rate: float = setting(0.01, 'Of a child.', above=0.0)
-  block_size: int = setting(
-    32, 'Children in one call.', low=1, high=bounds.MAX_ITEMS
-  )
-  num_host_devices: int | None = setting(
-    None, 'Devices that a CPU is split in', low=1, high=bounds.MAX_DEVICES
-  )
-  seed: int = setting(0, launch.SEED_HELP, low=0, high=bounds.MAX_SEED)
 
 
 def run(config: Config, workdir: str) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import bounds, launch, search_settings
+from experiments import data_settings, launch, search_settings, settings
 from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import retraining as retraining_lib
@@ -36,127 +36,169 @@ from jaxnas.runs import search_run
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
 from jaxnas.trainers import conv_routes, memory, routes
-from jaxnas.training import augmentation, image_task
+from jaxnas.training import image_task
 from jaxnas.types import SearchSpace, Trainer
 from jaxnas.visualize import conv_net as pictures
 
-setting = launch.setting
-
 
 @dataclasses.dataclass(frozen=True)
-class Config(search_settings.Settings):
+class Config(data_settings.AugmentedImages, search_settings.Settings):
   """Settings of a search for a convolutional network."""
 
-  dataset: str = setting(
-    'digits', 'digits, cifar10, fashion_mnist, mnist, npz or a name of TFDS.'
+  num_layers: int = settings.space(
+    6,
+    'Number of layers of the deepest network.',
+    is_common=True,
+    low=1,
+    high=settings.MAX_LAYERS,
   )
-  data_dir: str | None = setting(None, 'Folder of archives; the .npz file.')
-  num_validation: int | None = setting(
-    None, 'Images for rewards; a tenth.', low=1, high=bounds.MAX_COUNT
-  )
-  num_report: int | None = setting(
-    None, 'Images for comparisons; a tenth.', low=0, high=bounds.MAX_COUNT
-  )
-  preprocessing: str = setting(
-    'standardize', 'Of the images.', choices=('standardize', 'whiten')
-  )
-  num_layers: int = setting(
-    6, 'Layers of the deepest network.', low=1, high=bounds.MAX_LAYERS
-  )
-  first_depth: int = setting(
-    0, 'Layers at the beginning; 0: num_layers.', low=0, high=bounds.MAX_LAYERS
-  )
-  depth_growth: int = setting(
-    2, 'Layers more at a time, up to num_layers.', low=0, high=bounds.MAX_COUNT
-  )
-  depth_every: int = setting(
+  first_depth: int = settings.space(
     0,
-    "A search's trials before it grows; 0: never.",
+    'Number of layers at the beginning of the search; 0: num_layers.',
     low=0,
-    high=bounds.MAX_COUNT,
+    high=settings.MAX_LAYERS,
   )
-  heights: tuple[int, ...] = setting(
-    spaces.SIZES, 'Of filters, odd.', low=1, high=spaces.MAX_SIZE
+  depth_growth: int = settings.space(
+    2,
+    'Number of layers that networks grow by at a time, up to num_layers.',
+    source=settings.PAPER_IMAGES,
+    low=0,
+    high=settings.MAX_COUNT,
   )
-  widths: tuple[int, ...] = setting(
-    spaces.SIZES, 'Of filters, odd.', low=1, high=spaces.MAX_SIZE
+  depth_every: int = settings.space(
+    0,
+    'Number of trials of a search before its networks grow; 0: they never do.',
+    low=0,
+    high=settings.MAX_COUNT,
   )
-  filters: tuple[int, ...] = setting(
-    (8, 12, 16, 24), 'Numbers of filters.', low=1, high=spaces.MAX_FILTERS
-  )
-  strides: tuple[int, ...] = setting(
-    (1,),
-    'More than one are predicted, as 1,2,3 in the paper.',
+  heights: tuple[int, ...] = settings.space(
+    spaces.SIZES,
+    'Heights of filters to choose from, all odd.',
+    source=settings.PAPER_IMAGES,
     low=1,
     high=spaces.MAX_SIZE,
   )
-  pool_after: tuple[int, ...] = setting(
+  widths: tuple[int, ...] = settings.space(
+    spaces.SIZES,
+    'Widths of filters to choose from, all odd.',
+    source=settings.PAPER_IMAGES,
+    low=1,
+    high=spaces.MAX_SIZE,
+  )
+  filters: tuple[int, ...] = settings.space(
+    (8, 12, 16, 24),
+    'Numbers of filters to choose from; the paper has 24,36,48,64.',
+    low=1,
+    high=spaces.MAX_FILTERS,
+  )
+  strides: tuple[int, ...] = settings.space(
+    (1,),
+    'Strides; if there is more than one, as 1,2,3, they are chosen from.',
+    source=settings.PAPER_IMAGES,
+    low=1,
+    high=spaces.MAX_SIZE,
+  )
+  pool_after: tuple[int, ...] = settings.space(
     (),
-    'Layers, from 0, after which everything is max pooled.',
+    'Numbers of the layers, from 0, whose outputs are max pooled.',
     low=0,
-    high=bounds.MAX_LAYERS,
+    high=settings.MAX_LAYERS,
   )
-  merge: str = setting(
-    'concat', 'How several inputs are joined.', choices=spaces.MERGES
+  merge: str = settings.space(
+    'concat',
+    'How a layer joins several inputs.',
+    source='the paper, section 3.3',
+    choices=spaces.MERGES,
   )
-  known_nets: tuple[str, ...] = setting(
-    ('chain', 'dense', 'resnet'), 'Tried beside them, where they fit.'
+  known_nets: tuple[str, ...] = settings.search(
+    ('chain', 'dense', 'resnet'),
+    'Known networks that are tried too, where the space has them: of '
+    f'{",".join(known_conv_nets.KNOWN_NETS)}.',
   )
-  anchors: str = setting(
-    'attention', 'What an anchor point is.', choices=tuple(anchors.MECHANISMS)
+  anchors: str = settings.strategy(
+    'attention',
+    'How the controller chooses the inputs of a layer.',
+    source='the paper, section 3.3',
+    choices=tuple(anchors.MECHANISMS),
   )
-  reward_power: float = setting(
-    3.0, 'The reward is accuracy to this power.', above=0.0
+  reward_power: float = settings.search(
+    3.0,
+    'Power of the accuracy that is the reward.',
+    source=settings.PAPER_IMAGES,
+    above=0.0,
   )
-  route: str = setting(
-    'auto', 'How children train.', choices=('auto', *conv_routes.ROUTES)
+  route: str = settings.machine(
+    'auto',
+    'How children are trained; auto measures what is fastest.',
+    choices=('auto', *conv_routes.ROUTES),
   )
-  num_epochs: int = setting(
-    1, 'Of a child in the search.', low=1, high=bounds.MAX_COUNT
+  num_epochs: int = settings.children(
+    1,
+    'Number of epochs of a child in the search.',
+    is_common=True,
+    low=1,
+    high=settings.MAX_COUNT,
   )
-  num_steps: int = setting(
-    0, 'Of a child instead; 0: num_epochs.', low=0, high=bounds.MAX_COUNT
+  num_steps: int = settings.children(
+    0,
+    'Number of steps of a child in place of num_epochs; 0: num_epochs counts.',
+    low=0,
+    high=settings.MAX_COUNT,
   )
-  batch_size: int = setting(
-    32, 'Images in a step.', low=1, high=bounds.MAX_ITEMS
+  batch_size: int = settings.children(
+    32, 'Number of images in a step.', low=1, high=settings.MAX_ITEMS
   )
-  learning_rate: float = setting(
-    0.1, 'Of a child, before its schedule.', above=0.0
+  learning_rate: float = settings.children(
+    0.1,
+    'Learning rate of a child in the search, before the schedule lowers it.',
+    source=settings.PAPER_IMAGES,
+    above=0.0,
   )
-  momentum: float = setting(0.9, "Of Nesterov's gradient.", low=0.0, below=1.0)
-  weight_decay: float = setting(1e-4, 'Added to the gradient.', low=0.0)
-  schedule: str = setting(
+  momentum: float = settings.children(
+    0.9,
+    "Nesterov's momentum.",
+    source=settings.PAPER_IMAGES,
+    low=0.0,
+    below=1.0,
+  )
+  weight_decay: float = settings.children(
+    1e-4,
+    'Multiple of the weights that is added to the gradient.',
+    source=settings.PAPER_IMAGES,
+    low=0.0,
+  )
+  schedule: str = settings.children(
     'cosine',
-    'Of the learning rate.',
+    'Schedule of the learning rate.',
     choices=tuple(image_task.SCHEDULES),
   )
-  augmentation: str = setting(
-    'none', 'Of training images.', choices=augmentation.KINDS
-  )
-  margin: int = setting(
-    4,
-    'How far a crop is off the centre, pixels.',
+  evaluate_every: int = settings.children(
+    8,
+    'Number of steps between two evaluations; 0: an epoch.',
     low=0,
-    high=bounds.MAX_MARGIN,
+    high=settings.MAX_COUNT,
   )
-  flip: bool = setting(False, 'Mirror half of the training images.')
-  evaluate_every: int = setting(
-    8, 'Steps between evaluations; 0: an epoch.', low=0, high=bounds.MAX_COUNT
+  num_evaluations: int = settings.children(
+    5,
+    'Number of last evaluations of a child, of which the best counts.',
+    source=settings.PAPER_IMAGES,
+    low=1,
+    high=settings.MAX_COUNT,
   )
-  num_evaluations: int = setting(
-    5, 'The best of so many last ones counts.', low=1, high=bounds.MAX_COUNT
+  num_trials: int = settings.changed(
+    search_settings.Settings, 'num_trials', 208
   )
-  num_trials: int = setting(
-    208, 'Proposals, all strategies together.', low=1, high=bounds.MAX_COUNT
+  trials_per_update: int = settings.changed(
+    search_settings.Settings,
+    'trials_per_update',
+    8,
+    source=settings.PAPER_IMAGES,
   )
-  trials_per_update: int = setting(
-    8, 'Proposals of a search before it learns.', low=1, high=bounds.MAX_ITEMS
+  num_winners: int = settings.changed(
+    search_settings.Settings, 'num_winners', 2
   )
-  num_winners: int = setting(
-    2, 'Best of each search that are retrained.', low=1, high=bounds.MAX_ITEMS
-  )
-  retrain_learning_rates: tuple[float, ...] = setting(
-    (0.05, 0.1), 'The grid, the same for all.', above=0.0
+  retrain_learning_rates: tuple[float, ...] = settings.changed(
+    search_settings.Settings, 'retrain_learning_rates', (0.05, 0.1)
   )
 
 

@@ -29,7 +29,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import bounds, launch, search_settings
+from experiments import data_settings, launch, search_settings, settings
 from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import retraining as retraining_lib
@@ -44,79 +44,79 @@ from jaxnas.training import dataset_tasks, image_task
 from jaxnas.types import SearchSpace, Span, Trainer
 from jaxnas.visualize import hyperparameters as pictures
 
-setting = launch.setting
-
 _METRIC = 'validation_accuracy'
 # Only the accuracy at the end is looked at.
 _NEVER = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(search_settings.Settings):
+class Config(data_settings.ImageData, search_settings.Settings):
   """Settings of a search for hyperparameters."""
 
-  dataset: str = setting(
-    'digits', 'digits, cifar10, fashion_mnist, mnist, npz or a name of TFDS.'
+  learning_rates: tuple[float, ...] = settings.space(
+    (1e-4, 1.0), 'Lowest and highest learning rate.', above=0.0
   )
-  data_dir: str | None = setting(None, 'Folder of archives; the .npz file.')
-  num_validation: int | None = setting(
-    None, 'Images for rewards; a tenth.', low=1, high=bounds.MAX_COUNT
+  momenta: tuple[float, ...] = settings.space(
+    (0.0, 0.99), 'Lowest and highest momentum.', low=0.0, below=1.0
   )
-  num_report: int | None = setting(
-    None, 'Images for comparisons; a tenth.', low=0, high=bounds.MAX_COUNT
+  weight_decays: tuple[float, ...] = settings.space(
+    (1e-6, 1e-1), 'Lowest and highest weight decay.', above=0.0
   )
-  learning_rates: tuple[float, ...] = setting(
-    (1e-4, 1.0), 'From, to.', above=0.0
-  )
-  momenta: tuple[float, ...] = setting(
-    (0.0, 0.99), 'From, to.', low=0.0, below=1.0
-  )
-  weight_decays: tuple[float, ...] = setting(
-    (1e-6, 1e-1), 'From, to.', above=0.0
-  )
-  activations: tuple[str, ...] = setting(
+  activations: tuple[str, ...] = settings.space(
     tuple(perceptron.ACTIVATIONS),
-    'Of the hidden layers.',
+    'Activations of the hidden layers to choose from.',
     choices=tuple(perceptron.ACTIVATIONS),
   )
-  widths: tuple[int, ...] = setting(
-    (32, 64, 128), 'Units of a hidden layer.', low=1, high=bounds.MAX_FEATURES
+  widths: tuple[int, ...] = settings.space(
+    (32, 64, 128),
+    'Numbers of units of a hidden layer to choose from.',
+    low=1,
+    high=settings.MAX_FEATURES,
   )
-  batch_sizes: tuple[int, ...] = setting(
-    (16, 32, 64), 'Images in a step.', low=1, high=bounds.MAX_ITEMS
+  batch_sizes: tuple[int, ...] = settings.space(
+    (16, 32, 64),
+    'Numbers of images in a step to choose from.',
+    low=1,
+    high=settings.MAX_ITEMS,
   )
-  num_layers: int = setting(2, 'Hidden layers.', low=1, high=bounds.MAX_LAYERS)
-  schedule: str = setting(
+  num_layers: int = settings.children(
+    2, 'Number of hidden layers.', low=1, high=settings.MAX_LAYERS
+  )
+  schedule: str = settings.children(
     'cosine',
-    'Of the learning rate.',
+    'Schedule of the learning rate.',
     choices=tuple(image_task.SCHEDULES),
   )
-  num_epochs: int = setting(
-    5, 'Of a child in the search.', low=1, high=bounds.MAX_COUNT
+  num_epochs: int = settings.children(
+    5,
+    'Number of epochs of a child in the search.',
+    is_common=True,
+    low=1,
+    high=settings.MAX_COUNT,
   )
-  reward_power: float = setting(
-    3.0, 'The reward is accuracy to this power.', above=0.0
-  )
-  retrain_steps: int = setting(
-    0, 'Epochs of a retraining; 0: num_epochs.', low=0, high=bounds.MAX_COUNT
-  )
-  retrain_learning_rates: tuple[float, ...] = setting(
-    (0.01, 0.03, 0.1),
-    'The grid of usual settings; others have their own.',
+  reward_power: float = settings.search(
+    3.0,
+    'Power of the accuracy that is the reward.',
+    source=settings.PAPER_IMAGES,
     above=0.0,
   )
-  num_selection_seeds: int = setting(
-    4,
-    'Retrainings of each at each learning rate, which choose.',
-    low=1,
-    high=bounds.MAX_ITEMS,
+  retrain_steps: int = settings.changed(
+    search_settings.Settings,
+    'retrain_steps',
+    0,
+    help='Number of epochs of a retraining; 0: num_epochs.',
   )
-  num_seeds: int = setting(
-    8,
-    'Fresh ones of the chosen, which are reported.',
-    low=2,
-    high=bounds.MAX_ITEMS,
+  retrain_learning_rates: tuple[float, ...] = settings.changed(
+    search_settings.Settings,
+    'retrain_learning_rates',
+    (0.01, 0.03, 0.1),
+    help='Learning rates that the usual settings are retrained at; what was '
+    'found has its own.',
   )
+  num_selection_seeds: int = settings.changed(
+    search_settings.Settings, 'num_selection_seeds', 4
+  )
+  num_seeds: int = settings.changed(search_settings.Settings, 'num_seeds', 8)
 
 
 # Those of "Densely Connected Convolutional Networks", Huang et al., 2017

@@ -23,7 +23,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import bounds, launch, search_settings
+from experiments import data_settings, launch, search_settings, settings
 from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import retraining as retraining_lib
@@ -39,53 +39,77 @@ from jaxnas.training import dataset_tasks, text_task
 from jaxnas.types import SearchSpace
 from jaxnas.visualize import recurrent_cell as pictures
 
-setting = launch.setting
-
 
 @dataclasses.dataclass(frozen=True)
-class Config(search_settings.Settings):
+class Config(
+  data_settings.TextData, data_settings.TextBatches, search_settings.Settings
+):
   """Settings of a search for a recurrent cell."""
 
-  dataset: str = setting('pydoc', 'pydoc, ptb or text (a folder of your own).')
-  data_dir: str | None = setting(None, 'Folder with the text files.')
-  level: str = setting('word', 'Tokens.', choices=('word', 'char'))
-  vocab_size: int | None = setting(
-    None, 'Tokens to tell apart; none: default.', low=1, high=bounds.MAX_COUNT
+  base: int = settings.space(
+    8,
+    'Number of leaves of the tree, a power of two.',
+    source=settings.PAPER_TEXT,
+    is_common=True,
+    low=2,
+    high=spaces.MAX_BASE,
   )
-  base: int = setting(
-    8, 'Leaves of the tree, a power of two.', low=2, high=spaces.MAX_BASE
+  combiners: tuple[str, ...] = settings.space(
+    spaces.COMBINERS,
+    f'Combiners to choose from, of {",".join(spaces.EXTENDED_COMBINERS)}.',
+    source=settings.PAPER_TEXT,
   )
-  combiners: tuple[str, ...] = setting(spaces.COMBINERS, 'Of add,elem_mult,max')
-  activations: tuple[str, ...] = setting(
-    spaces.ACTIVATIONS, 'Of identity,tanh,sigmoid,relu,sin.'
+  activations: tuple[str, ...] = settings.space(
+    spaces.ACTIVATIONS,
+    f'Activations to choose from, of {",".join(spaces.EXTENDED_ACTIVATIONS)}.',
+    source=settings.PAPER_TEXT,
   )
-  known_cells: tuple[str, ...] = setting(
-    ('nascell', 'lstm'), 'Cells tried beside them, where the base fits.'
+  known_cells: tuple[str, ...] = settings.search(
+    ('nascell', 'lstm'), 'Known cells that are tried too, where the base fits.'
   )
-  reward_scale: float = setting(
-    80.0, 'c of the reward c / perplexity^2.', above=0.0
+  reward_scale: float = settings.search(
+    80.0,
+    'Numerator c of the reward, c / perplexity^2.',
+    source=settings.PAPER_TEXT,
+    above=0.0,
   )
-  features: int = setting(
-    32, 'Hidden units of a child.', low=1, high=bounds.MAX_FEATURES
+  features: int = settings.children(
+    32,
+    'Number of hidden units of a child.',
+    is_common=True,
+    low=1,
+    high=settings.MAX_FEATURES,
   )
-  num_layers: int = setting(
-    1, 'Recurrent layers of a child.', low=1, high=bounds.MAX_LAYERS
+  num_layers: int = settings.children(
+    1,
+    'Number of recurrent layers of a child.',
+    low=1,
+    high=settings.MAX_LAYERS,
   )
-  tie_embeddings: bool = setting(False, 'Share embedding and softmax.')
-  optimizer: str = setting('adam', 'Of a child.', choices=('adam', 'sgd'))
-  learning_rate: float = setting(0.01, 'Of a child in the search.', above=0.0)
-  max_grad_norm: float = setting(1.0, "Clips a child's gradient.", above=0.0)
-  batch_size: int = setting(
-    20, 'Columns of text a child reads at once.', low=1, high=bounds.MAX_ITEMS
+  tie_embeddings: bool = settings.children(
+    False, 'Whether embedding and softmax share their weights.'
   )
-  num_unrolled: int = setting(
-    35, 'Steps of backpropagation through time.', low=1, high=bounds.MAX_ITEMS
+  optimizer: str = settings.children(
+    'adam', 'Optimiser of a child.', choices=('adam', 'sgd')
   )
-  num_steps: int = setting(
-    80, 'Steps of a child; 0: num_epochs.', low=0, high=bounds.MAX_COUNT
+  learning_rate: float = settings.children(
+    0.01, 'Learning rate of a child in the search.', above=0.0
   )
-  num_epochs: int = setting(
-    1, 'Of a child, where num_steps is 0.', low=1, high=bounds.MAX_COUNT
+  max_grad_norm: float = settings.children(
+    1.0, "Largest norm of a child's gradient, which is clipped.", above=0.0
+  )
+  num_steps: int = settings.children(
+    80,
+    'Number of steps of a child in the search; 0: num_epochs counts.',
+    is_common=True,
+    low=0,
+    high=settings.MAX_COUNT,
+  )
+  num_epochs: int = settings.children(
+    1,
+    'Number of epochs of a child, where num_steps is 0.',
+    low=1,
+    high=settings.MAX_COUNT,
   )
 
 

@@ -12,14 +12,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import bounds, launch, strategy_settings
+from experiments import machine_settings, settings, strategy_settings
 from jaxnas import contestants as contestants_lib
 from jaxnas import search as search_lib
 from jaxnas.records import trial_log
 from jaxnas.strategies import fixed
 from jaxnas.types import Controller, SearchSpace
-
-setting = launch.setting
 
 FREE = (
   'num_trials',
@@ -35,67 +33,93 @@ FREE = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(strategy_settings.StrategySettings):
+class Settings(strategy_settings.StrategySettings, machine_settings.Machine):
   """Settings that every search has: its arms, its retraining, its machine.
 
   The config of a search experiment inherits from it.
   """
 
-  strategies: tuple[str, ...] = setting(
+  num_trials: int = settings.search(
+    512,
+    'Number of proposals, all strategies together.',
+    is_common=True,
+    low=1,
+    high=settings.MAX_COUNT,
+  )
+  strategies: tuple[str, ...] = settings.strategy(
     ('reinforce', 'random'),
-    'What searches, each with its share of the trials, of '
+    'Strategies that share the trials evenly, of '
     f'{",".join(strategy_settings.STRATEGIES)}.',
+    is_common=True,
   )
-  num_trials: int = setting(
-    512, 'Proposals, all strategies together.', low=1, high=bounds.MAX_COUNT
-  )
-  num_repeats: int = setting(
+  num_repeats: int = settings.search(
     1,
-    'Searches of each strategy; they share the trials.',
+    'Number of searches of each strategy, which share its trials.',
+    is_common=True,
     low=1,
-    high=bounds.MAX_ITEMS,
+    high=settings.MAX_ITEMS,
   )
-  trials_per_update: int = setting(
-    16, 'Proposals of a search before it learns.', low=1, high=bounds.MAX_ITEMS
+  trials_per_update: int = settings.search(
+    16,
+    'Number of proposals of a search between two updates of its strategy.',
+    low=1,
+    high=settings.MAX_ITEMS,
   )
-  reevaluate_duplicates: bool = setting(False, 'Train repeated ones again.')
-  redo_failed: bool = setting(
-    False, 'Resume with the trials that failed run again.'
+  reevaluate_duplicates: bool = settings.search(
+    False,
+    'Whether an architecture that is proposed again is trained again.',
   )
-  num_winners: int = setting(
-    3, 'Best of each search that are retrained.', low=1, high=bounds.MAX_ITEMS
+  redo_failed: bool = settings.search(
+    False, 'Whether a resumed run starts with its failed trials, run again.'
   )
-  num_selection_seeds: int = setting(
+  num_winners: int = settings.retraining(
+    3,
+    'Number of the best architectures of each search that are retrained.',
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  num_selection_seeds: int = settings.retraining(
     2,
-    'Retrainings of each at each learning rate, which choose.',
+    'Number of retrainings of each architecture at each learning rate, by '
+    'which the winner is chosen.',
     low=1,
-    high=bounds.MAX_ITEMS,
+    high=settings.MAX_ITEMS,
   )
-  num_seeds: int = setting(
+  num_seeds: int = settings.retraining(
     5,
-    'Fresh ones of the chosen, which are reported.',
+    'Number of fresh retrainings of each winner, which are reported.',
+    is_common=True,
     low=2,
-    high=bounds.MAX_ITEMS,
+    high=settings.MAX_ITEMS,
   )
-  retrain_learning_rates: tuple[float, ...] = setting(
-    (0.005, 0.01, 0.02), 'The grid, the same for all.', above=0.0
+  retrain_learning_rates: tuple[float, ...] = settings.retraining(
+    (0.005, 0.01, 0.02),
+    'Learning rates that every architecture is retrained at.',
+    above=0.0,
   )
-  retrain_steps: int = setting(
-    0, '0: twice num_steps.', low=0, high=bounds.MAX_COUNT
+  retrain_steps: int = settings.retraining(
+    0,
+    'Number of steps of a retraining; 0: twice as many as in the search.',
+    low=0,
+    high=settings.MAX_COUNT,
   )
-  block_size: int = setting(
-    0, 'Children in one call; 0: by the device.', low=0, high=bounds.MAX_ITEMS
+  block_size: int = settings.machine(
+    0,
+    'Number of children in one call; 0: chosen for the device.',
+    low=0,
+    high=settings.MAX_ITEMS,
   )
-  num_host_devices: int | None = setting(
-    None, 'Devices that a CPU is split in', low=1, high=bounds.MAX_DEVICES
+  checkpoint_every: int = settings.machine(
+    4,
+    'Number of rounds between two checkpoints.',
+    low=1,
+    high=settings.MAX_COUNT,
   )
-  checkpoint_every: int = setting(
-    4, 'Rounds between two checkpoints.', low=1, high=bounds.MAX_COUNT
+  same_task: bool = settings.machine(
+    False,
+    'Whether to resume although the code that trains children has changed; '
+    'give it where results are the same.',
   )
-  same_task: bool = setting(
-    False, 'Go on though the code that trains has changed since the start.'
-  )
-  seed: int = setting(0, launch.SEED_HELP, low=0, high=bounds.MAX_SEED)
 
   @property
   def round_size(self) -> int:
@@ -126,24 +150,24 @@ class Settings(strategy_settings.StrategySettings):
     return num_choices * self.num_selection_seeds + num_entries * self.num_seeds
 
 
-def check(settings: Settings, num_steps: int) -> None:
+def check(config: Settings, num_steps: int) -> None:
   """Checks what neither a setting's bounds nor the nouns do.
 
   Args:
-    settings: the settings.
-    num_steps: of a child in the search, or epochs.
+    config: the settings.
+    num_steps: length of a training in the search, in steps or epochs.
 
   Raises:
     ValueError: a setting is out of range.
   """
-  if not settings.strategies:
+  if not config.strategies:
     raise ValueError('--strategies is empty; name at least one.')
-  if not 1 <= num_steps <= bounds.MAX_COUNT:
+  if not 1 <= num_steps <= settings.MAX_COUNT:
     raise ValueError(
       f'A child would be trained for {num_steps:,} steps; 1 to '
-      f'{bounds.MAX_COUNT:,} are possible.'
+      f'{settings.MAX_COUNT:,} are possible.'
     )
-  rates = settings.retrain_learning_rates
+  rates = config.retrain_learning_rates
   if not rates or len(set(rates)) < len(rates):
     raise ValueError(
       '--retrain_learning_rates must be some, all different; got '
@@ -151,11 +175,11 @@ def check(settings: Settings, num_steps: int) -> None:
     )
 
 
-def choose_num_devices(settings: Settings) -> int:
+def choose_num_devices(config: Settings) -> int:
   """Returns over how many local devices children are spread."""
-  if settings.num_host_devices is None or jax.default_backend() != 'cpu':
+  if config.num_host_devices is None or jax.default_backend() != 'cpu':
     return jax.local_device_count()
-  return settings.num_host_devices
+  return config.num_host_devices
 
 
 def make_arms(
@@ -175,7 +199,7 @@ def make_arms(
     num_active: how many decisions are made; see `search.Arm`.
 
   Raises:
-    ValueError: the trials can not be shared evenly, or are too few for the
+    ValueError: the trials cannot be shared evenly, or are too few for the
       population of evolution, or a name is not known.
   """
   if config.num_trials % config.round_size:

@@ -20,13 +20,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import bounds, launch
+from experiments import launch, settings
 from jaxnas import records
 from jaxnas import search as search_lib
 from jaxnas.records import round_log, trial_log, workdir
 from jaxnas.visualize import progress
-
-setting = launch.setting
 
 _MISSING = '-'
 # What of a manifest is another one whenever a run is started.
@@ -34,13 +32,22 @@ _TRIVIAL = ('command', 'resumed', 'time_started')
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(bounds.Bounded):
+class Config(settings.Bounded):
   """Settings of a look at one or two runs."""
 
-  workdir: str | None = setting(None, 'Folder of the run.')
-  csv: str | None = setting(None, 'A file to write all trials of the run to.')
-  num_best: int = setting(
-    5, 'Trials that are shown.', low=0, high=bounds.MAX_ITEMS
+  workdir: str | None = settings.data(
+    None, 'Folder of the run.', is_common=True
+  )
+  csv: str | None = settings.data(
+    None,
+    'Path of a file that all trials of the run are written to.',
+    is_common=True,
+  )
+  num_best: int = settings.data(
+    5,
+    'Number of the best trials that are shown.',
+    low=0,
+    high=settings.MAX_ITEMS,
   )
 
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 import dataclasses
 
-from experiments import bounds, launch
+from experiments import settings
 from jaxnas.strategies import evolution, ppo, random_search, reinforce
 from jaxnas.types import Controller, Decision, Strategy
-
-setting = launch.setting
 
 NAMES = {
   'reinforce': 'REINFORCE',
@@ -29,37 +27,81 @@ BASELINE = 'random'
 
 
 @dataclasses.dataclass(frozen=True)
-class StrategySettings(bounds.Bounded):
-  """Settings of the strategies; the config of an experiment inherits them."""
+class ControllerSettings(settings.Bounded):
+  """Settings of a recurrent controller and of its training."""
 
-  controller_learning_rate: float = setting(0.01, 'Of Adam.', above=0.0)
-  controller_features: int = setting(
-    35, 'Units of a controller layer.', low=1, high=bounds.MAX_FEATURES
+  controller_learning_rate: float = settings.strategy(
+    0.01,
+    'Learning rate of Adam, for the controller.',
+    source=settings.MEASURED,
+    above=0.0,
   )
-  controller_layers: int = setting(
-    2, 'Layers of the controller.', low=1, high=bounds.MAX_LAYERS
+  controller_features: int = settings.strategy(
+    35,
+    'Number of units of a controller layer.',
+    source=settings.PAPER_IMAGES,
+    low=1,
+    high=settings.MAX_FEATURES,
   )
-  baseline_decay: float = setting(
-    0.9, 'Of the moving average of rewards.', low=0.0, below=1.0
+  controller_layers: int = settings.strategy(
+    2,
+    'Number of layers of the controller.',
+    source=settings.PAPER_IMAGES,
+    low=1,
+    high=settings.MAX_LAYERS,
   )
-  entropy_weight: float = setting(0.0, 'Reward for entropy, per nat.', low=0.0)
-  ppo_clip: float = setting(
-    0.1, 'How far PPO moves a probability, relative.', above=0.0, below=1.0
+  baseline_decay: float = settings.strategy(
+    0.9,
+    'Part of the baseline, a moving average of rewards, that an update keeps.',
+    source=settings.MEASURED,
+    low=0.0,
+    below=1.0,
   )
-  ppo_epochs: int = setting(
-    4, 'Steps of PPO on each batch.', low=1, high=bounds.MAX_ITEMS
+
+
+@dataclasses.dataclass(frozen=True)
+class StrategySettings(ControllerSettings):
+  """Settings of all strategies."""
+
+  entropy_weight: float = settings.strategy(
+    0.0,
+    'Weight of the entropy in the loss of a controller, per nat.',
+    source='the paper, section 3.2, which has no such term',
+    low=0.0,
   )
-  population_size: int = setting(
-    32, 'Of evolution.', low=1, high=bounds.MAX_ITEMS
+  ppo_clip: float = settings.strategy(
+    0.1,
+    'Largest relative change of a probability that PPO follows.',
+    source=settings.MEASURED,
+    above=0.0,
+    below=1.0,
   )
-  sample_size: int = setting(
-    8, 'Of a tournament of evolution.', low=1, high=bounds.MAX_ITEMS
+  ppo_epochs: int = settings.strategy(
+    4,
+    'Number of steps of PPO on each batch of trials.',
+    source=settings.MEASURED,
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  population_size: int = settings.strategy(
+    32,
+    'Size of the population of evolution.',
+    source=settings.MEASURED,
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  sample_size: int = settings.strategy(
+    8,
+    'Size of a tournament of evolution.',
+    source=settings.MEASURED,
+    low=1,
+    high=settings.MAX_ITEMS,
   )
 
 
 def make_strategy(
   name: str,
-  settings: StrategySettings,
+  config: StrategySettings,
   decisions: tuple[Decision, ...],
   make_controller: Callable[[], Controller],
   num_trials: int | None = None,
@@ -68,7 +110,7 @@ def make_strategy(
 
   Args:
     name: one of `STRATEGIES`.
-    settings: its settings, and those of the others.
+    config: the settings of all strategies.
     decisions: what to decide.
     make_controller: makes the policy of a strategy that trains one.
     num_trials: how many trials a search will have, where that is to be checked.
@@ -77,24 +119,24 @@ def make_strategy(
     ValueError: the name is not known, or a setting is out of range.
   """
   trained = {
-    'learning_rate': settings.controller_learning_rate,
-    'baseline_decay': settings.baseline_decay,
-    'entropy_weight': settings.entropy_weight,
+    'learning_rate': config.controller_learning_rate,
+    'baseline_decay': config.baseline_decay,
+    'entropy_weight': config.entropy_weight,
   }
   if name == 'random':
     return random_search.make_random_search(decisions)
   if name == 'evolution':
     return evolution.make_evolution(
       decisions,
-      settings.population_size,
-      settings.sample_size,
+      config.population_size,
+      config.sample_size,
       num_trials=num_trials,
     )
   if name == 'ppo':
     return ppo.make_ppo(
       make_controller(),
-      clip=settings.ppo_clip,
-      num_epochs=settings.ppo_epochs,
+      clip=config.ppo_clip,
+      num_epochs=config.ppo_epochs,
       **trained,
     )
   if name == 'reinforce':

@@ -26,103 +26,88 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments import bounds, launch
+from experiments import data_settings, launch, machine_settings, settings
 from jaxnas import statistics
 from jaxnas.children import conv_net
-from jaxnas.datasets import held_out, image_preprocessing, images, prepared
+from jaxnas.datasets import held_out, images, prepared
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
 from jaxnas.runs import training_run, training_terms
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
-from jaxnas.training import augmentation, image_task, long_images
+from jaxnas.training import image_task, long_images
 from jaxnas.training.image_evaluation import Examples
 from jaxnas.training.image_task import Recipe
 
-setting = launch.setting
-
 
 @dataclasses.dataclass(frozen=True)
-class Config(bounds.Bounded):
-  """Settings of one long training.
+class Config(data_settings.AugmentedImages, machine_settings.LongTraining):
+  """Settings of one long training."""
 
-  Those without another source are DenseNet's, Huang et al., 2017.
-  """
-
-  architecture: str = setting(
-    'resnet', 'A best.json, chain, dense, resnet or figure_7 (the paper).'
+  architecture: str = settings.children(
+    'resnet',
+    'Network: chain, dense, resnet, figure_7 (the one that the paper found) or '
+    'the path of a best.json.',
+    is_common=True,
   )
-  num_layers: int = setting(
-    6, 'Of a chain, dense or resnet.', low=1, high=bounds.MAX_LAYERS
+  num_layers: int = settings.children(
+    6,
+    'Number of layers of a chain, dense or resnet.',
+    low=1,
+    high=settings.MAX_LAYERS,
   )
-  filters: int = setting(
-    24, 'Of every layer of these.', low=1, high=spaces.MAX_FILTERS
+  filters: int = settings.children(
+    24,
+    'Number of filters of every layer of a chain, dense or resnet.',
+    low=1,
+    high=spaces.MAX_FILTERS,
   )
-  merge: str | None = setting(
+  merge: str | None = settings.children(
     None,
-    'How these join inputs; none: add in a resnet, or else concat.',
+    'How layers of a chain, dense or resnet join inputs; none: add in a '
+    'resnet, concat elsewhere.',
     choices=spaces.MERGES,
   )
-  dataset: str = setting(
-    'digits', 'digits, cifar10, fashion_mnist, mnist, npz or a name of TFDS.'
-  )
-  data_dir: str | None = setting(None, 'Folder of archives; the .npz file.')
-  num_validation: int | None = setting(
-    None, 'Images to validate on; a tenth.', low=1, high=bounds.MAX_COUNT
-  )
-  num_report: int | None = setting(
-    None, 'Images for comparisons; a tenth.', low=0, high=bounds.MAX_COUNT
-  )
-  preprocessing: str = setting(
-    'standardize', 'Of the images.', choices=image_preprocessing.KINDS
-  )
-  augmentation: str = setting(
-    'none',
-    'Of training images; pad_crop is that of DenseNet.',
-    choices=augmentation.KINDS,
-  )
-  margin: int = setting(
-    4,
-    'How far a crop is off the centre, pixels.',
-    low=0,
-    high=bounds.MAX_MARGIN,
-  )
-  flip: bool = setting(False, 'Mirror half of the training images.')
-  batch_size: int = setting(
-    Recipe.batch_size, 'Images in a step.', low=1, high=bounds.MAX_ITEMS
-  )
-  learning_rate: float = setting(0.1, 'At the beginning.', above=0.0)
-  momentum: float = setting(
-    Recipe.momentum, "Of Nesterov's gradient.", low=0.0, below=1.0
-  )
-  weight_decay: float = setting(
-    Recipe.weight_decay, 'Of all parameters, added to the gradient.', low=0.0
-  )
-  schedule: str = setting(
-    Recipe.schedule,
-    'Step: a tenth of the rate after a half, and after three quarters.',
-    choices=tuple(image_task.SCHEDULES),
-  )
-  num_epochs: int = setting(
-    300,
-    'May be raised later where the schedule is constant.',
+  batch_size: int = settings.children(
+    Recipe.batch_size,
+    'Number of images in a step.',
+    source=settings.DENSENET,
     low=1,
-    high=bounds.MAX_COUNT,
+    high=settings.MAX_ITEMS,
   )
-  evaluate_test: bool = setting(False, 'Measure the test split at the end.')
-  checkpoint_minutes: float = setting(
-    10.0,
-    'Between two checkpoints; there is one after every epoch too.',
+  learning_rate: float = settings.children(
+    0.1,
+    'Learning rate at the beginning.',
+    source=settings.DENSENET,
     above=0.0,
   )
-  num_host_devices: int | None = setting(
-    1,
-    'Devices that a CPU is split in; the training uses one, all its threads.',
-    low=1,
-    high=bounds.MAX_DEVICES,
+  momentum: float = settings.children(
+    Recipe.momentum,
+    "Nesterov's momentum.",
+    source=settings.DENSENET,
+    low=0.0,
+    below=1.0,
   )
-  seed: int = setting(
-    0, 'Of weights, order and augmentation.', low=0, high=2**31 - 1
+  weight_decay: float = settings.children(
+    Recipe.weight_decay,
+    'Multiple of all parameters that is added to the gradient.',
+    source=settings.DENSENET,
+    low=0.0,
+  )
+  schedule: str = settings.children(
+    Recipe.schedule,
+    'Schedule of the learning rate; step divides it by ten after half of the '
+    'training and after three quarters.',
+    source=settings.DENSENET,
+    choices=tuple(image_task.SCHEDULES),
+  )
+  num_epochs: int = settings.children(
+    300,
+    'Number of epochs; it may be raised later where the schedule is constant.',
+    source=settings.DENSENET,
+    is_common=True,
+    low=1,
+    high=settings.MAX_COUNT,
   )
 
 
@@ -143,13 +128,6 @@ PRESETS = {
   ),
 }
 
-_FREE = (
-  'num_epochs',
-  'evaluate_test',
-  'checkpoint_minutes',
-  'num_host_devices',
-  'data_dir',
-)
 _TERMS = training_terms.Terms(
   measure=statistics.ACCURACY,
   train_metric='loss',
@@ -211,7 +189,9 @@ def make_training(config: Config) -> training_run.Training:
     },
     # Elsewhere the length decides about the rates.
     defaults=dataclasses.asdict(Config()),
-    free=_FREE if config.schedule == 'constant' else _FREE[1:],
+    free=machine_settings.FREE_OF_TRAINING
+    if config.schedule == 'constant'
+    else machine_settings.FREE_OF_TRAINING[1:],
     num_epochs=config.num_epochs,
     epoch_steps=epoch_steps,
     init=child.init,

@@ -25,7 +25,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments import bounds, launch
+from experiments import data_settings, launch, machine_settings, settings
 from jaxnas import statistics
 from jaxnas.datasets import held_out, prepared, text
 from jaxnas.export import architecture as architecture_file
@@ -35,121 +35,126 @@ from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.training import dataset_tasks, long_text, text_task
 from jaxnas.training.long_text import Recipe
 
-setting = launch.setting
+_GAL = 'without it, as Zaremba et al., 2014'
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(bounds.Bounded):
-  """Settings of one long training; `Recipe` says where the defaults are from.
+class Config(
+  data_settings.TextData,
+  data_settings.TextBatches,
+  machine_settings.LongTraining,
+):
+  """Settings of one long training."""
 
-  Those without another source are the medium LSTM of Zaremba et al., 2014.
-  """
-
-  architecture: str = setting(
+  architecture: str = settings.children(
     'nascell',
-    'A best.json, nascell, gru or paper_example: cells of the grammar; or '
-    'lstm: the LSTM with biases and a forget bias of 1, the usual baseline.',
+    'Cell: nascell, gru or paper_example, which are cells of the grammar; '
+    'lstm, the usual baseline with biases and a forget bias of 1; or the path '
+    'of a best.json.',
+    is_common=True,
   )
-  dataset: str = setting('pydoc', 'pydoc, ptb or text (a folder of your own).')
-  data_dir: str | None = setting(None, 'Folder with the text files.')
-  level: str = setting('word', 'Tokens.', choices=('word', 'char'))
-  vocab_size: int | None = setting(
-    None, 'Tokens to tell apart; none: default.', low=1, high=bounds.MAX_COUNT
-  )
-  features: int = setting(
+  features: int = settings.children(
     Recipe.features,
-    'Hidden units; a NASCell of 538 is as large.',
+    'Number of hidden units; a NASCell of 538 has as many parameters as an '
+    'LSTM of 650.',
+    source=settings.ZAREMBA,
+    is_common=True,
     low=1,
-    high=bounds.MAX_FEATURES,
+    high=settings.MAX_FEATURES,
   )
-  num_layers: int = setting(
-    Recipe.num_layers, 'Recurrent layers.', low=1, high=bounds.MAX_LAYERS
+  num_layers: int = settings.children(
+    Recipe.num_layers,
+    'Number of recurrent layers.',
+    source=settings.ZAREMBA,
+    low=1,
+    high=settings.MAX_LAYERS,
   )
-  tie_embeddings: bool = setting(False, 'Share embedding and softmax.')
-  use_bias: bool = setting(False, 'Biases in a cell of the grammar.')
-  init_scale: float = setting(
-    Recipe.init_scale, 'Weights start in +- this.', above=0.0
+  tie_embeddings: bool = settings.children(
+    False, 'Whether embedding and softmax share their weights.', source=_GAL
   )
-  dropout_rate: float = setting(
+  use_bias: bool = settings.children(
+    False, 'Whether a cell of the grammar has biases.'
+  )
+  init_scale: float = settings.children(
+    Recipe.init_scale,
+    'Bound of the uniform distribution that weights start from.',
+    source=settings.ZAREMBA,
+    above=0.0,
+  )
+  dropout_rate: float = settings.children(
     Recipe.dropout_rate,
-    'Of the inputs and outputs of every layer.',
+    'Dropout rate of the inputs and outputs of every layer.',
+    source=settings.ZAREMBA,
     low=0.0,
     below=1.0,
   )
-  variational: bool = setting(
-    False, 'The same dropout mask for a whole segment (Gal, 2016).'
+  variational: bool = settings.children(
+    False,
+    'Whether a dropout mask stays the same for a whole segment (Gal, 2016).',
+    source=_GAL,
   )
-  recurrent_dropout_rate: float = setting(
+  recurrent_dropout_rate: float = settings.children(
     0.0,
-    'Of the hidden state, one mask a segment (Gal, 2016).',
+    'Dropout rate of the hidden state, one mask a segment (Gal, 2016).',
+    source=_GAL,
     low=0.0,
     below=1.0,
   )
-  embedding_dropout_rate: float = setting(
-    0.0, 'Of whole words (Gal, 2016).', low=0.0, below=1.0
+  embedding_dropout_rate: float = settings.children(
+    0.0,
+    'Dropout rate of whole words (Gal, 2016).',
+    source=_GAL,
+    low=0.0,
+    below=1.0,
   )
-  optimizer: str = setting(
+  optimizer: str = settings.children(
     Recipe.optimizer,
-    'For adam take a learning rate of about 0.001.',
+    'Optimiser; for adam, take a learning rate of about 0.001.',
+    source=settings.ZAREMBA,
     choices=long_text.OPTIMIZERS,
   )
-  learning_rate: float = setting(
-    Recipe.learning_rate, 'Of the first epochs.', above=0.0
+  learning_rate: float = settings.children(
+    Recipe.learning_rate,
+    'Learning rate of the first epochs.',
+    source=settings.ZAREMBA,
+    above=0.0,
   )
-  schedule: str = setting(
+  schedule: str = settings.children(
     Recipe.schedule,
-    'The rate falls once an epoch, as much in equal steps, or to zero.',
+    'When the learning rate falls: once an epoch, as much in equal steps, or '
+    'along half a cosine to zero.',
+    source=settings.ZAREMBA,
     choices=long_text.SCHEDULES,
   )
-  constant_epochs: int = setting(
+  constant_epochs: int = settings.children(
     Recipe.constant_epochs,
-    'Epochs before the rate falls.',
+    'Number of epochs before the learning rate falls.',
+    source=settings.ZAREMBA,
     low=0,
-    high=bounds.MAX_COUNT,
+    high=settings.MAX_COUNT,
   )
-  decay: float = setting(
+  decay: float = settings.children(
     Recipe.decay,
-    'Of the rate in an epoch (TensorFlow tutorial; paper: 1/1.2).',
+    'Factor of the learning rate in an epoch; Zaremba et al. divide by 1.2.',
+    source="TensorFlow's PTB tutorial",
     above=0.0,
     high=1.0,
   )
-  max_grad_norm: float = setting(
-    Recipe.max_grad_norm, 'Clips the gradient.', above=0.0
-  )
-  num_epochs: int = setting(
-    Recipe.num_epochs,
-    'May be raised later, unless the schedule is a cosine.',
-    low=1,
-    high=bounds.MAX_COUNT,
-  )
-  batch_size: int = setting(
-    20, 'Columns of text that are read at once.', low=1, high=bounds.MAX_ITEMS
-  )
-  num_unrolled: int = setting(
-    35, 'Steps of backpropagation through time.', low=1, high=bounds.MAX_ITEMS
-  )
-  evaluate_test: bool = setting(False, 'Measure the test split at the end.')
-  checkpoint_minutes: float = setting(
-    10.0,
-    'Between two checkpoints; there is one after every epoch too.',
+  max_grad_norm: float = settings.children(
+    Recipe.max_grad_norm,
+    'Largest norm of the gradient, which is clipped.',
+    source=settings.ZAREMBA,
     above=0.0,
   )
-  num_host_devices: int | None = setting(
-    1,
-    'Devices that a CPU is split in; the training uses one, all its threads.',
+  num_epochs: int = settings.children(
+    Recipe.num_epochs,
+    'Number of epochs; it may be raised later, unless the schedule is a '
+    'cosine.',
+    source=settings.ZAREMBA,
+    is_common=True,
     low=1,
-    high=bounds.MAX_DEVICES,
+    high=settings.MAX_COUNT,
   )
-  seed: int = setting(0, launch.SEED_HELP, low=0, high=2**31 - 1)
-
-
-_FREE = (
-  'num_epochs',
-  'evaluate_test',
-  'checkpoint_minutes',
-  'num_host_devices',
-  'data_dir',
-)
 
 
 _TERMS = training_terms.Terms(
@@ -256,7 +261,9 @@ def make_training(config: Config) -> training_run.Training:
     },
     # With a cosine, the length decides about every rate.
     defaults=dataclasses.asdict(Config()),
-    free=_FREE[1:] if config.schedule == 'cosine' else _FREE,
+    free=machine_settings.FREE_OF_TRAINING[1:]
+    if config.schedule == 'cosine'
+    else machine_settings.FREE_OF_TRAINING,
     num_epochs=config.num_epochs,
     epoch_steps=num_segments,
     init=init,

@@ -36,7 +36,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import launch
+from experiments import launch, settings
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import recurrent_interpreter
 from jaxnas.spaces import recurrent_cell as spaces
@@ -62,8 +62,8 @@ _AXES = {
 class Config:
   """Settings of the check."""
 
-  vectors: str = launch.setting(
-    None, 'A JSON file of test vectors.', required=True
+  vectors: str = settings.data(
+    None, 'Path of a JSON file of test vectors.', required=True, is_common=True
   )
 
 

@@ -16,7 +16,7 @@ import time
 from absl import flags
 import pytest
 
-from experiments import launch
+from experiments import launch, settings
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -37,16 +37,16 @@ import time
 
 import jax
 
-from experiments import launch
+from experiments import launch, settings
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  steps: int = launch.setting(3, 'How many steps.')
-  task: str = launch.setting(
+  steps: int = settings.setting(3, 'How many steps.')
+  task: str = settings.setting(
     'text', 'What to do.', choices=('text', 'stop', 'block', 'stay', 'say')
   )
-  num_host_devices: int | None = launch.setting(2, 'How many CPU devices.')
+  num_host_devices: int | None = settings.setting(2, 'How many CPU devices.')
 
   def __post_init__(self):
     if self.steps < 1:
@@ -92,16 +92,16 @@ if __name__ == '__main__':
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  count: int = launch.setting(3, 'A count.')
-  rate: float = launch.setting(1, 'A rate.')
-  shuffle: bool = launch.setting(True, 'A switch.')
-  name: str = launch.setting('a', 'A name.', choices=('a', 'b'))
-  limit: int | None = launch.setting(5, 'A limit.')
-  decay: float | None = launch.setting(None, 'A decay.')
-  path: str | None = launch.setting(None, 'A path.')
-  rates: tuple[float, ...] = launch.setting((0.1, 1.0), 'Rates.')
-  cells: tuple[str, ...] = launch.setting(('lstm',), 'Cells.')
-  widths: tuple[int, ...] = launch.setting((), 'Widths.')
+  count: int = settings.setting(3, 'A count.')
+  rate: float = settings.setting(1, 'A rate.')
+  shuffle: bool = settings.setting(True, 'A switch.')
+  name: str = settings.setting('a', 'A name.', choices=('a', 'b'))
+  limit: int | None = settings.setting(5, 'A limit.')
+  decay: float | None = settings.setting(None, 'A decay.')
+  path: str | None = settings.setting(None, 'A path.')
+  rates: tuple[float, ...] = settings.setting((0.1, 1.0), 'Rates.')
+  cells: tuple[str, ...] = settings.setting(('lstm',), 'Cells.')
+  widths: tuple[int, ...] = settings.setting((), 'Widths.')
 
 
 def read(*arguments, config_cls=Config):
@@ -167,7 +167,7 @@ def test_required_fields_must_be_given():
   @dataclasses.dataclass(frozen=True)
   class Required:
     first: int
-    data: str = launch.setting(None, 'Where.', required=True)
+    data: str = settings.setting(None, 'Where.', required=True)
 
   assert read('--first=1', '--data=x', config_cls=Required) == Required(1, 'x')
   for arguments in (['--first=1'], ['--data=x']):
@@ -460,7 +460,7 @@ def test_debug_shows_the_traceback(home):
 def test_help_lists_the_flags_of_the_experiment(home):
   result = run_toy(home, '--help')
   assert 'Trains a toy.' in result.stdout
-  for text in ('--steps: How many steps.', "(default: '3')", '--task: <text|'):
+  for text in ('--steps: How many steps.', 'default: 3,', '--task: <text|'):
     assert text in result.stdout
   assert '--workdir:' in result.stdout
   assert '--[no]debug:' in result.stdout
@@ -505,8 +505,8 @@ def test_presets_make_a_flag(tmp_path):
 
 @dataclasses.dataclass(frozen=True)
 class _Machine:
-  block_size: int = launch.setting(0, 'Children in one call.')
-  num_host_devices: int | None = launch.setting(None, 'Devices.')
+  block_size: int = settings.setting(0, 'Children in one call.')
+  num_host_devices: int | None = settings.setting(None, 'Devices.')
 
 
 def test_what_is_left_to_the_machine_is_as_the_run_was_started(tmp_path):

@@ -14,7 +14,7 @@ from absl import flags
 import pytest
 
 import experiments
-from experiments import bounds, launch
+from experiments import launch, settings
 
 CONFIGS = {
   path.stem: importlib.import_module(f'experiments.{path.stem}').Config
@@ -24,13 +24,13 @@ CONFIGS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(bounds.Bounded):
-  count: int = launch.setting(3, 'A count.', low=1, high=2_000)
-  limit: int | None = launch.setting(None, 'A limit.', low=0, high=9)
-  rate: float = launch.setting(0.5, 'A rate.', above=0.0)
-  decay: float = launch.setting(0.5, 'A decay.', low=0.0, below=1.0)
-  rates: tuple[float, ...] = launch.setting((), 'Rates.', above=0.0, high=1.0)
-  scale: float = launch.setting(-1.0, 'A scale.')
+class Config(settings.Bounded):
+  count: int = settings.setting(3, 'A count.', low=1, high=2_000)
+  limit: int | None = settings.setting(None, 'A limit.', low=0, high=9)
+  rate: float = settings.setting(0.5, 'A rate.', above=0.0)
+  decay: float = settings.setting(0.5, 'A decay.', low=0.0, below=1.0)
+  rates: tuple[float, ...] = settings.setting((), 'Rates.', above=0.0, high=1.0)
+  scale: float = settings.setting(-1.0, 'A scale.')
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,6 @@ def test_every_number_of_every_experiment_has_bounds(name):
       # What is greater ends in a traceback where jax counts in 32 bits.
       assert limits.high < 2**31 or field.name == 'seed', field.name
     if float in kinds:
-      assert limits != bounds.Bounds(), field.name
+      assert limits != settings.Bounds(), field.name
     if kinds & {int, float}:
-      assert issubclass(config_cls, bounds.Bounded)
+      assert issubclass(config_cls, settings.Bounded)

@@ -1,0 +1,77 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Settings of the machine and of the seed, for every kind of run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from experiments import settings
+
+FREE_OF_TRAINING = (
+  'num_epochs',
+  'evaluate_test',
+  'checkpoint_minutes',
+  'num_host_devices',
+  'data_dir',
+)
+"""Settings that may change when a long training is resumed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices(settings.Bounded):
+  """Over which devices children, searches or measurements are spread."""
+
+  num_host_devices: int | None = settings.machine(
+    None,
+    'Number of devices that a CPU is split into; none: one for each core, up '
+    'to 8.',
+    low=1,
+    high=settings.MAX_DEVICES,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine(Devices):
+  """The devices, and the seed that everything random follows from."""
+
+  seed: int = settings.machine(
+    0,
+    'Decides every random draw. Versions, the kind and number of devices, '
+    'block_size and a chosen route decide the last bits too; the manifest has '
+    'them, and a resumed run keeps those it can choose.',
+    is_common=True,
+    low=0,
+    high=settings.MAX_SEED,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class LongTraining(Machine):
+  """The course of a training that goes on for many epochs."""
+
+  seed: int = settings.machine(
+    0,
+    'Decides the initial weights, the order of the data, dropout and '
+    'augmentation.',
+    is_common=True,
+    low=0,
+    high=2**31 - 1,
+  )
+  evaluate_test: bool = settings.data(
+    False, 'Whether to measure the test split at the end.', is_common=True
+  )
+  checkpoint_minutes: float = settings.machine(
+    10.0,
+    'Longest time between two checkpoints, in minutes; there is one after '
+    'every epoch too.',
+    above=0.0,
+  )
+  num_host_devices: int | None = settings.changed(
+    Devices,
+    'num_host_devices',
+    1,
+    help='Number of devices that a CPU is split into; the training uses one, '
+    'with all its threads.',
+  )

@@ -1,0 +1,220 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Settings: the default, help sentence, range and group of every flag.
+
+A config is a frozen dataclass that inherits from `Bounded` and whose fields
+are made by the function of their group:
+
+    @dataclasses.dataclass(frozen=True)
+    class Config(settings.Bounded):
+      num_layers: int = settings.children(
+        2, 'Number of layers.', low=1, high=settings.MAX_LAYERS
+      )
+
+Settings that several experiments share are mixins in modules of their own, as
+`data_settings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import functools
+import math
+import types
+from typing import Any
+
+import numpy as np
+
+from jaxnas.spaces import conv_net
+
+GROUPS: Mapping[str, str] = types.MappingProxyType(
+  {
+    'data': 'Data',
+    'space': 'Search space',
+    'children': 'Children: how a network is built and trained',
+    'search': 'Search',
+    'strategy': 'Strategies: who proposes',
+    'retraining': 'Retraining: how the best are compared',
+    'measurement': 'Measurement',
+    'machine': 'Machine and run',
+  }
+)
+"""Titles of the groups of flags, in the order in which `--help` shows them."""
+
+# Where a default comes from; every other source is spelled out where it occurs.
+CHOICE = 'a plain choice'
+MEASURED = 'measured here'
+PAPER_IMAGES = 'the paper, section 4.1'
+PAPER_TEXT = 'the paper, section 4.2'
+DENSENET = 'DenseNet (Huang et al., 2017)'
+ZAREMBA = 'the medium LSTM of Zaremba et al., 2014'
+
+# Jax counts in 32 bits, into which twice as many still fit.
+MAX_COUNT = 10**9
+MAX_SEED = 2**32 - 1
+# For lists with an item for each unit, such as the jobs of all seeds.
+MAX_ITEMS = 100_000
+MAX_FEATURES = 16_384
+MAX_LAYERS = conv_net.MAX_LAYERS
+MAX_DEVICES = 256
+MAX_MARGIN = 1024
+
+_LEAST, _GREATEST = (
+  float(end) for end in (np.finfo(np.float32).tiny, np.finfo(np.float32).max)
+)
+
+
+def setting(
+  default: Any,
+  help: str,
+  *,
+  group: str = 'machine',
+  source: str = CHOICE,
+  is_common: bool = False,
+  choices: Sequence[str] | None = None,
+  required: bool = False,
+  low: float | None = None,
+  high: float | None = None,
+  above: float | None = None,
+  below: float | None = None,
+) -> Any:
+  """Returns a field of a config, which becomes a flag.
+
+  Args:
+    default: the field's only default.
+    help: the sentences that `--help` shows for the flag.
+    group: a name in `GROUPS`.
+    source: where the default comes from, as `'the paper, section 4.1'`.
+    is_common: whether the flag is among those that people use most, which come
+      first in `--help`.
+    choices: the strings that are allowed; any, if `None`.
+    required: whether the flag must be given; `default` must then be `None`.
+    low: the lowest number allowed, also of each item of a tuple. A config that
+      inherits from `Bounded` checks it, as the other three limits.
+    high: the highest number allowed.
+    above: a number that every value must exceed.
+    below: a number that every value must stay below.
+  """
+  if group not in GROUPS:
+    raise ValueError(
+      f'Unknown group {group!r}; expected one of {", ".join(GROUPS)}.'
+    )
+  return dataclasses.field(
+    default=default,
+    metadata={
+      'help': help,
+      'group': group,
+      'source': source,
+      'is_common': is_common,
+      'choices': choices,
+      'required': required,
+      'bounds': Bounds(low, high, above, below),
+    },
+  )
+
+
+data = functools.partial(setting, group='data')
+space = functools.partial(setting, group='space')
+children = functools.partial(setting, group='children')
+search = functools.partial(setting, group='search')
+strategy = functools.partial(setting, group='strategy')
+retraining = functools.partial(setting, group='retraining')
+measurement = functools.partial(setting, group='measurement')
+machine = functools.partial(setting, group='machine')
+
+
+def changed(config_cls: type, name: str, default: Any, **metadata: Any) -> Any:
+  """Returns an inherited field with another default.
+
+  Args:
+    config_cls: the mixin that has the field.
+    name: the field's name.
+    default: the new default. Its source is a plain choice unless said.
+    **metadata: what else differs, as `help`, `source` or `is_common`.
+  """
+  fields = {field.name: field for field in dataclasses.fields(config_cls)}
+  return dataclasses.field(
+    default=default,
+    metadata={**fields[name].metadata, 'source': CHOICE, **metadata},
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+  """The range of a number.
+
+  Attributes:
+    low: the lowest, if there is one.
+    high: the highest, if there is one.
+    above: a number that it must exceed, if any.
+    below: a number that it must stay below, if any.
+  """
+
+  low: float | None = None
+  high: float | None = None
+  above: float | None = None
+  below: float | None = None
+
+  def contains(self, value: float) -> bool:
+    """Returns whether a number is in the range; NaN is in none."""
+    return (
+      (self.low is None or value >= self.low)
+      and (self.above is None or value > self.above)
+      and (self.high is None or value <= self.high)
+      and (self.below is None or value < self.below)
+      and not math.isnan(value)
+    )
+
+  def __str__(self) -> str:
+    """Returns the range in words, empty where it has no end."""
+    if self.low is not None and self.high is not None:
+      return f'from {_spell(self.low)} to {_spell(self.high)}'
+    return ' and '.join(
+      f'{word} {_spell(end)}'
+      for word, end in (
+        ('at least', self.low),
+        ('above', self.above),
+        ('at most', self.high),
+        ('below', self.below),
+      )
+      if end is not None
+    )
+
+
+class Bounded:
+  """A config whose numbers are checked against their bounds when it is made.
+
+  Besides its bounds, every float must be a finite number of single precision,
+  in which jax computes: any other would silently become 0 or infinite there.
+  """
+
+  def __post_init__(self):
+    config: Any = self
+    for field in dataclasses.fields(config):
+      bounds = field.metadata.get('bounds') or Bounds()
+      value = getattr(self, field.name)
+      for item in value if isinstance(value, tuple) else (value,):
+        _check(field.name, item, bounds)
+
+
+def _check(name: str, value: Any, bounds: Bounds) -> None:
+  if isinstance(value, bool) or not isinstance(value, (int, float)):
+    return
+  if not bounds.contains(value):
+    raise ValueError(f'--{name} must be {bounds}, got {value}.')
+  if isinstance(value, float) and not _is_single(value):
+    raise ValueError(
+      f'--{name} must be a number of single precision, 0 or from '
+      f'{_LEAST:.2g} to {_GREATEST:.2g} in size; got {value}.'
+    )
+
+
+def _is_single(value: float) -> bool:
+  # Most devices take a smaller number as 0.
+  return value == 0 or _LEAST <= abs(value) <= _GREATEST
+
+
+def _spell(number: float) -> str:
+  return f'{number:,}' if isinstance(number, int) else f'{number:g}'
