@@ -35,6 +35,7 @@ from experiments import (
   settings,
   strategy_settings,
 )
+from jaxnas import generations as generations_lib
 from jaxnas import statistics
 from jaxnas import succession as succession_lib
 from jaxnas.datasets import base2_bench, text
@@ -347,7 +348,7 @@ def _most_found(generation) -> tuple[tuple[int, ...], int]:
 def _show(config, succession, generations, lines) -> None:
   perplexities = _report_perplexities(lines)
   by_place = {(each.branch, each.number): each for each in generations}
-  against = succession_lib.against_control(generations)
+  against = generations_lib.against_control(generations)
   by_order = sorted(generations, key=lambda x: (x.number, x.branch))
   rows = []
   for generation in by_order:
@@ -361,7 +362,7 @@ def _show(config, succession, generations, lines) -> None:
       [
         f'{number}, {branch}' if number else '0, LSTM',
         f'{len(set(generation.found))}',
-        f'{succession_lib.repeats_of(generation, parent).sum()}'
+        f'{generations_lib.repeats_of(generation, parent).sum()}'
         if number
         else '',
         f'{np.mean(generation.rewards):.4f}',
@@ -403,7 +404,7 @@ def _show(config, succession, generations, lines) -> None:
     tokens, count = _most_found(generation)
     names = succession.space.decode(np.array(tokens)).names
     print(f'  {row[0]}: {",".join(map(str, names))} ({count} times)')
-  print(sentence(succession_lib.judge(generations), succession.num_lineages))
+  print(sentence(generations_lib.verdict(generations), succession.num_lineages))
   if lines:
     print(_retrained(perplexities, by_place))
 
@@ -466,7 +467,7 @@ _VERDICTS = {
 }
 
 
-def sentence(verdict: succession_lib.Verdict, num_lineages: int) -> str:
+def sentence(verdict: generations_lib.Verdict, num_lineages: int) -> str:
   """Returns a verdict in words, with the numbers that say so."""
   repeats, control = verdict.repeats, verdict.control_repeats
   return (

@@ -19,7 +19,7 @@ FLOORS = (
   ('controllers',),
   ('strategies', 'trainers'),
   ('evaluators',),
-  ('arms', 'contestants', 'history', 'pure_search'),
+  ('arms', 'contestants', 'generations', 'history', 'pure_search'),
   ('search',),
   ('retraining', 'succession'),
   ('export', 'visualize'),

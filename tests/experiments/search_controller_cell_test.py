@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import search_controller_cell as experiment
-from jaxnas import statistics, succession
+from jaxnas import generations, statistics, succession
 from jaxnas.datasets import base2_bench
 from jaxnas.export import architecture
 from jaxnas.records import workdir
@@ -162,7 +162,7 @@ def test_cells_can_be_trained_and_are_trained_once(tmp_path):
 
 
 def test_the_verdict_says_its_numbers():
-  verdict = succession.Verdict(
+  verdict = generations.Verdict(
     'improved',
     statistics.Comparison(1.05, 1.02, 1.08, 0.01, True),
     statistics.Interval(0.25, 0.1, 0.5),

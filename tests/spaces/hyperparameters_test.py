@@ -240,7 +240,5 @@ def test_what_is_no_mapping_is_refused(space):
   with pytest.raises(ValueError, match='Expected a mapping with values for'):
     space.encode([1, 2])
   from_json: Any = hyperparameters.Hyperparameters.from_json
-  with pytest.raises(
-    ValueError, match=r'dict from names and values; got \[1\]'
-  ):
+  with pytest.raises(ValueError, match=r'dict from names to values; got \[1\]'):
     from_json([1])
