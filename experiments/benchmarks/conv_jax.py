@@ -21,7 +21,7 @@ import optax
 
 from experiments.benchmarks import device as device_lib
 from experiments.benchmarks import worker as worker_lib
-from jaxnas.children import conv_masked, conv_net, convolution
+from jaxnas.children import conv_masked, conv_net, convolution, platforms
 from jaxnas.children.network import Network
 from jaxnas.datasets import image_preprocessing, images
 from jaxnas.spaces import conv_net as spaces
@@ -171,7 +171,9 @@ def make_convolution(
     kernel_size: height and width of the filters, odd.
     num_calls: gradient steps of a burst.
   """
-  is_canonical = None if kind == 'loop' else False
+  is_canonical = kind == 'loop' and convolution.needs_canonical(
+    platforms.default()
+  )
   keys = jax.random.split(jax.random.key(0), 3)
   shape = (batch_size, image_size, image_size, channels)
   inputs, weights = (jax.random.normal(key, shape) for key in keys[:2])

@@ -19,6 +19,7 @@ the convolutions are kept, from which batch norm and ReLU are done again.
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.children import conv_net, conv_program, convolution
+from jaxnas.children import conv_net, conv_program, convolution, platforms
 from jaxnas.children import network as network_lib
 from jaxnas.children.conv_program import ConvProgram
 
@@ -49,6 +50,7 @@ class _Slots(NamedTuple):
   bias: jax.Array
 
 
+@dataclasses.dataclass(frozen=True)
 class ConvInterpreter(conv_program.ConvLayout):
   """Trains any architecture of a layout in one program.
 
@@ -58,7 +60,14 @@ class ConvInterpreter(conv_program.ConvLayout):
       interpreter = ConvInterpreter(6, (8, 8, 1), 10, filters=(8, 12, 16, 24))
       programs = interpreter.assemble(architectures)
       network = interpreter.make_network(jax.tree.map(lambda x: x[0], programs))
+
+  Attributes:
+    platform: what the program is compiled for, as `'cpu'`.
   """
+
+  platform: str = dataclasses.field(
+    default_factory=platforms.default, metadata=platforms.CONDITION
+  )
 
   def make_network(self, program: ConvProgram) -> network_lib.Network:
     """Makes the network of one architecture.
@@ -328,10 +337,17 @@ class ConvInterpreter(conv_program.ConvLayout):
     return self._read(slots, slot, channels)
 
   @functools.cached_property
+  def _convolution(self) -> Callable[..., jax.Array]:
+    return functools.partial(
+      convolution.convolve,
+      is_canonical=convolution.needs_canonical(self.platform),
+    )
+
+  @functools.cached_property
   def _forward_operations(self) -> list[Callable[..., jax.Array]]:
     def make(shape):
       def run(operand, kernels, offset):
-        result = convolution.convolve(
+        result = self._convolution(
           self._operand(operand, shape[2]), _block(kernels, offset, shape)
         )
         return _widen(result, self.slot_channels)
@@ -346,7 +362,7 @@ class ConvInterpreter(conv_program.ConvLayout):
       def run(operand, kernels, offset, grad):
         inputs = self._operand(operand, shape[2])
         _, vjp = jax.vjp(
-          convolution.convolve, inputs, _block(kernels, offset, shape)
+          self._convolution, inputs, _block(kernels, offset, shape)
         )
         grad_input, grad_kernel = vjp(grad[..., : shape[3]])
         flat = grad_kernel.reshape(-1)

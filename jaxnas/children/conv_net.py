@@ -12,6 +12,7 @@ pixels. An architecture unrolls into straight-line code.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+import dataclasses
 import math
 
 import chex
@@ -20,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.children import convolution, maxima
+from jaxnas.children import convolution, maxima, platforms
 from jaxnas.children import network as network_lib
 from jaxnas.spaces import conv_net as space
 
@@ -38,9 +39,13 @@ class ConvLayer(nn.Module):
 
   Attributes:
     layer: sizes, strides and the number of filters `F`.
+    platform: what the layer is compiled for, as `'cpu'`.
   """
 
   layer: space.ConvLayer
+  platform: str = dataclasses.field(
+    default_factory=platforms.default, metadata=platforms.CONDITION
+  )
 
   @nn.compact
   def __call__(self, inputs: jax.Array, is_training: bool) -> jax.Array:
@@ -66,7 +71,10 @@ class ConvLayer(nn.Module):
       'batch_stats', 'var', jnp.ones, (layer.filters,)
     )
     outputs = convolution.convolve(
-      inputs, kernel, (layer.stride_height, layer.stride_width)
+      inputs,
+      kernel,
+      (layer.stride_height, layer.stride_width),
+      convolution.needs_canonical(self.platform),
     )
     mean, var = running_mean.value, running_var.value
     if is_training:
@@ -94,10 +102,14 @@ class ConvNetwork(nn.Module):
   Attributes:
     architecture: a `jaxnas.spaces.conv_net.ConvNet`.
     num_classes: how many classes there are.
+    platform: what the network is compiled for, as `'cpu'`.
   """
 
   architecture: space.ConvNet
   num_classes: int
+  platform: str = dataclasses.field(
+    default_factory=platforms.default, metadata=platforms.CONDITION
+  )
 
   @nn.compact
   def __call__(self, images: jax.Array, is_training: bool = False) -> jax.Array:
@@ -118,7 +130,7 @@ class ConvNetwork(nn.Module):
     for number, layer in enumerate(net.layers):
       sources = [outputs[source] for source in layer.inputs] or [images]
       joined = join(sources, net.merge)
-      block = ConvLayer(layer, name=f'layer_{number}')
+      block = ConvLayer(layer, self.platform, name=f'layer_{number}')
       outputs.append(block(joined, is_training))
       if number in net.pool_after:
         read = net.read_after(number)
@@ -269,6 +281,7 @@ def make_network(
   architecture: space.ConvNet,
   image_shape: tuple[int, int, int],
   num_classes: int,
+  platform: str | None = None,
 ) -> network_lib.Network:
   """Makes the network of an architecture, to be compiled for it alone.
 
@@ -276,13 +289,16 @@ def make_network(
     architecture: the network.
     image_shape: `(H, W, C)`.
     num_classes: how many classes there are.
+    platform: what it is compiled for, as `'cpu'`; by default that of programs
+      of this process.
 
   Raises:
     ValueError: poolings leave no pixel.
   """
   height, width, _ = image_shape
   architecture.sizes(height, width)
-  module = ConvNetwork(architecture, num_classes)
+  platform = platform or platforms.default()
+  module = ConvNetwork(architecture, num_classes, platform)
 
   def initialize(key):
     return init(key, architecture, image_shape, num_classes)

@@ -25,11 +25,20 @@ import jax.numpy as jnp
 _DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
 
+def needs_canonical(platform: str) -> bool:
+  """Returns whether gradients are fast in the canonical form alone.
+
+  Args:
+    platform: what the program is for, as `'cpu'`.
+  """
+  return platform == 'cpu'
+
+
 def convolve(
   inputs: jax.Array,
   kernel: jax.Array,
   strides: tuple[int, int] = (1, 1),
-  is_canonical: bool | None = None,
+  is_canonical: bool = False,
 ) -> jax.Array:
   """Convolves images with odd filters, padded by half a filter on every side.
 
@@ -38,15 +47,13 @@ def convolve(
     kernel: `[h, w, C, F]`, `h` and `w` odd.
     strides: rows and columns from one output to the next.
     is_canonical: whether gradients are written in the form that is fast inside
-      loops on a CPU; `None` asks for it if that is the default backend.
+      loops on a CPU; see `needs_canonical`.
 
   Returns:
     `[B, ceil(H / stride), ceil(W / stride), F]`.
   """
   chex.assert_rank([inputs, kernel], 4)
   chex.assert_axis_dimension(kernel, 2, inputs.shape[3])
-  if is_canonical is None:
-    is_canonical = jax.default_backend() == 'cpu'
   if is_canonical:
     return _canonical(inputs, kernel, strides)
   return _convolve(inputs, kernel, strides)

@@ -15,6 +15,7 @@ can be the injected one; so a step has no gather and no loop over nodes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.children import maxima, recurrence, recurrent_cell
+from jaxnas.children import maxima, platforms, recurrence, recurrent_cell
 from jaxnas.spaces import recurrent_cell as space
 
 _COMBINERS = space.EXTENDED_COMBINERS
@@ -117,11 +118,15 @@ class InterpretedCell(recurrent_cell.FusedCell):
     program: a `CellProgram`; its arrays may be traced.
     combiners: the combiners that may occur in it.
     activations: the activations that may occur in it.
+    platform: what the cell is compiled for, as `'cpu'`.
   """
 
   program: CellProgram | None = None
   combiners: tuple[str, ...] = space.COMBINERS
   activations: tuple[str, ...] = space.ACTIVATIONS
+  platform: str = dataclasses.field(
+    default_factory=platforms.default, metadata=platforms.CONDITION
+  )
 
   @property
   def num_blocks(self) -> int:
@@ -135,7 +140,7 @@ class InterpretedCell(recurrent_cell.FusedCell):
     return _interpreter(
       'max' in self.combiners,
       'sin' in self.activations,
-      jax.default_backend() == 'cpu',
+      self.platform == 'cpu',
     )
 
   @property

@@ -141,8 +141,10 @@ class _Walk:
     if not self._is_new(value):
       return
     for field in dataclasses.fields(value):
-      # A module of flax knows its parent, which knows it.
-      if field.name not in ('parent', 'name'):
+      # A module of flax knows its parent, which knows it. Conditions of a run,
+      # as the platform, may change: they are told and not refused.
+      is_condition = field.metadata.get('is_condition', False)
+      if field.name not in ('parent', 'name') and not is_condition:
         self.value(
           f'{name}.{field.name}', getattr(value, field.name, None), depth + 1
         )

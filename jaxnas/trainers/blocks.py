@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
+from jaxnas.children import platforms
 from jaxnas.trainers import memory, outcomes
 from jaxnas.types import Kept, Span, Task, Trained
 
@@ -34,7 +35,7 @@ def default_block_size(num_devices: int) -> int:
   """
   # A CPU is busy with a few, and more only cost cache; an accelerator needs
   # many to hide the latency of a recurrence's small steps.
-  return num_devices * (4 if jax.default_backend() == 'cpu' else 128)
+  return num_devices * (4 if platforms.default() == 'cpu' else 128)
 
 
 def choose_devices(num_devices: int | None) -> list[jax.Device]:

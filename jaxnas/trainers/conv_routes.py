@@ -28,6 +28,7 @@ from jaxnas.children import (
   conv_masked,
   conv_net,
   conv_program,
+  platforms,
 )
 from jaxnas.datasets import images
 from jaxnas.spaces import known_conv_nets
@@ -47,7 +48,7 @@ def default_block_size(name: str, num_devices: int) -> int:
     name: one of `ROUTES`.
     num_devices: over how many devices children are spread.
   """
-  is_wide = name == 'vmapped' and jax.default_backend() != 'cpu'
+  is_wide = name == 'vmapped' and platforms.default() != 'cpu'
   return num_devices * (_NUM_VMAPPED if is_wide else 4)
 
 
@@ -158,7 +159,7 @@ class ConvRoutes:
       self.num_devices,
       self.num_devices,
       mapping='loop',
-      compiler_options=compiled.compiler_options(jax.default_backend()),
+      compiler_options=compiled.compiler_options(platforms.default()),
     )
     self.trainers.append(trainer)
     return trainer
@@ -222,6 +223,6 @@ def candidates(space_is_plain: bool) -> tuple[str, ...]:
   """
   if not space_is_plain:
     return ('compiled',)
-  if jax.default_backend() == 'cpu':
+  if platforms.default() == 'cpu':
     return ('compiled', 'interpreted')
   return ROUTES
