@@ -150,7 +150,7 @@ def test_another_task_is_refused_and_named(tmp_path):
 def test_it_is_the_same_in_another_process():
   code = (
     'import json\n'
-    'from jaxnas.children import text_task\n'
+    'from jaxnas.training import text_task\n'
     'from jaxnas.records import fingerprint\n'
     'task = text_task.Recipe(features=3), text_task.num_params\n'
     'print(json.dumps(fingerprint.of(task)))\n'
