@@ -32,7 +32,7 @@ from jaxnas.children import conv_net
 from jaxnas.datasets import held_out, images, prepared
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
-from jaxnas.runs import training_run, training_terms
+from jaxnas.runs import trained_models, training_run, training_terms
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
 from jaxnas.training import image_task, long_images
@@ -213,7 +213,7 @@ def make_training(config: Config) -> training_run.Training:
     ),
     measure=child.measure,
     write_weights=child.write_weights,
-    load_lines=_LOAD_LINES,
+    load=trained_models.load_classifier,
     evaluate_test=config.evaluate_test,
     checkpoint_seconds=60 * config.checkpoint_minutes,
     facts={
@@ -350,18 +350,6 @@ def _source(config: Config) -> dict[str, Any]:
     'preprocessing': config.preprocessing,
     'seed': _SPLIT_SEED,
   }
-
-
-_LOAD_LINES = """\
-from jaxnas.export import image_weights
-
-weights = image_weights.load_weights(
-  {path!r}
-)
-classify = image_weights.make_classifier(weights)
-# As they came: uint8 or float32, of the shape [n, *weights.image_shape].
-classes = classify(images).argmax(-1)
-"""
 
 
 if __name__ == '__main__':

@@ -30,7 +30,7 @@ from jaxnas import statistics
 from jaxnas.datasets import held_out, prepared, text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights
-from jaxnas.runs import training_run, training_terms
+from jaxnas.runs import trained_models, training_run, training_terms
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.training import dataset_tasks, long_text, text_task
 from jaxnas.training.long_text import Recipe
@@ -274,7 +274,7 @@ def make_training(config: Config) -> training_run.Training:
     learning_rate=long_text.make_schedule(recipe, num_segments),
     measure=measure,
     write_weights=write_weights,
-    load_lines=_LOAD_LINES,
+    load=trained_models.load_language_model,
     evaluate_test=config.evaluate_test,
     checkpoint_seconds=60 * config.checkpoint_minutes,
     facts={
@@ -304,20 +304,6 @@ def read_architecture(name: str) -> Any:
     return spaces.known_cell(name)
   except ValueError as error:
     raise ValueError(f'{error} The name of a file ends in .json.') from None
-
-
-_LOAD_LINES = """\
-from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.training import long_text
-from jaxnas.export import weights
-
-params, vocabulary, architecture, facts = weights.load_weights(
-  {path!r}
-)
-recipe = long_text.Recipe(**facts['recipe'])
-model = long_text.make_model(recipe, len(vocabulary), architecture)
-carry = model.initialize_carry(batch_size=1)
-"""
 
 
 if __name__ == '__main__':

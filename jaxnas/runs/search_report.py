@@ -129,8 +129,7 @@ def _show_known(experiment, log):
     for trial in _trials_of(arms, search_lib.Role.BASELINE, log)
     if trial.duplicate_of is None
   ]
-  names = experiment.facts.get('known', ())
-  for name, trial in zip(names, known, strict=False):
+  for name, trial in zip(experiment.known, known, strict=False):
     rank = f'{np.mean(np.array(rewards) < trial.reward):.0%}' if rewards else ''
     if trial.status != 'ok':
       print(f'Known architecture {name}: its training failed.')

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 import dataclasses
+import functools
 import pathlib
-import time
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from jaxnas import search as search_lib
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import round_log, trial_log, workdir
-from jaxnas.runs import search_report
+from jaxnas.runs import search_report, stopwatch
 from jaxnas.types import Trainer
 from jaxnas.visualize import curves, pictures, progress
 
@@ -44,6 +44,8 @@ class Experiment:
     search_metric: the metric of a search trial that its reward is made of.
     draw: writes the picture of an architecture; none by default.
     picture: the picture's file name.
+    known: the names of the architectures of the arm of role `KNOWN`, in the
+      order in which it proposes them.
     checkpoint_every: rounds between two checkpoints.
     unit: what the length of a training is counted in.
     describe: spells an architecture on a line, where that says something.
@@ -67,6 +69,7 @@ class Experiment:
   search_metric: str
   draw: Callable[[pathlib.Path, Any, str], None] | None = None
   picture: str = ''
+  known: Sequence[str] = ()
   checkpoint_every: int = 4
   unit: str = 'steps'
   describe: Callable[[Any], str] | None = None
@@ -149,8 +152,12 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
   else:
     if log.trials:
       print(f'Resuming the run in {path} after {len(log.trials)} trials.')
-    workdir.write_manifest(path, **experiment.facts)
-    clock = _Clock(experiment.trainers, timings)
+    workdir.write_manifest(
+      path, **experiment.facts, known=list(experiment.known)
+    )
+    clock = stopwatch.Stopwatch(
+      timings, functools.partial(_spent, experiment.trainers)
+    )
     if experiment.estimate is not None:
       seconds = experiment.estimate(max(0, search_left), left)
       print(
@@ -158,7 +165,7 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
         f'{max(0, search_left)} search trials and {left} retrainings.',
         flush=True,
       )
-    clock.lap('estimate')
+    clock.lap('estimate', trials=[])
     _search(experiment, checkpoints, log, rounds, clock)
     retraining = experiment.make_retraining(log)
     _retrain(retraining, log, clock)
@@ -171,40 +178,16 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
   )
 
 
-class _Clock:
-  """Writes what each stretch of work took, by compiling and by running."""
+def _spent(trainers: Sequence[Trainer]) -> stopwatch.Spent:
+  """Returns what all trainers have worked so far."""
+  return stopwatch.Spent(
+    sum(each.compile_seconds for each in trainers),
+    sum(each.run_seconds for each in trainers),
+  )
 
-  def __init__(self, trainers, timings: trial_log.JsonLines):
-    self._trainers = trainers
-    self._timings = timings
-    self._started = self._last = time.perf_counter()
-    self._compiled, self._ran = self._sums()
 
-  @property
-  def total(self) -> float:
-    return time.perf_counter() - self._started
-
-  def _sums(self) -> tuple[float, float]:
-    return (
-      sum(each.compile_seconds for each in self._trainers),
-      sum(each.run_seconds for each in self._trainers),
-    )
-
-  def lap(self, phase: str, trials: Sequence[trial_log.Trial] = ()) -> None:
-    compiled, ran = self._sums()
-    now = time.perf_counter()
-    self._timings.append(
-      [
-        {
-          'phase': phase,
-          'trials': [trial.number for trial in trials],
-          'wall_seconds': now - self._last,
-          'compile_seconds': compiled - self._compiled,
-          'train_seconds': ran - self._ran,
-        }
-      ]
-    )
-    self._last, self._compiled, self._ran = now, compiled, ran
+def _numbers(trials: Sequence[trial_log.Trial]) -> list[int]:
+  return [trial.number for trial in trials]
 
 
 def _search(experiment, checkpoints, log, rounds, clock):
@@ -237,7 +220,7 @@ def _search(experiment, checkpoints, log, rounds, clock):
     def on_trials(trials):
       add(trials)
       bar.update(done, best, note)
-      clock.lap('search', trials)
+      clock.lap('search', trials=_numbers(trials))
 
     search_lib.run(
       search,
@@ -266,7 +249,7 @@ def _retrain(retraining, log, clock):
       nonlocal done
       done += len(trials)
       bar.update(done, None, trials[-1].settings['label'])
-      clock.lap('retrain', trials)
+      clock.lap('retrain', trials=_numbers(trials))
 
     retraining_lib.run(retraining, log, on_trials)
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How much of a long training is done at once, and what the time goes to."""
+"""How many steps of a long training are done in one call."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ import jax
 import jax.numpy as jnp
 
 from jaxnas.records import trial_log
+from jaxnas.runs import stopwatch
 from jaxnas.trainers import memory
 
 
 class Clock:
-  """Decides how many steps a call takes, and writes what the time went to.
+  """Decides how many steps a call takes; keeps account of the time.
 
   The training comes out the same however it is cut into calls.
   """
 
   CALL_SECONDS = 1.0
-  """How long a call is to take."""
+  """How many seconds a call is to take, about."""
 
   _FIRST_CALLS = (1, 4)  # One warms up, and the other gives the estimate.
 
@@ -32,24 +33,26 @@ class Clock:
 
     Args:
       timings: gets a line for each lap.
-      save_seconds: at most about so long between two checkpoints.
+      save_seconds: the longest time between two checkpoints, about.
     """
-    self._timings = timings
     self._save_seconds = save_seconds
-    self._started = self._last = time.perf_counter()
     self._compile_seconds = self._train_seconds = 0.0
+    self._stopwatch = stopwatch.Stopwatch(
+      timings,
+      lambda: stopwatch.Spent(self._compile_seconds, self._train_seconds),
+    )
     self._step_seconds = 0.0
     self._num_calls = 0
 
   @property
   def total(self) -> float:
     """Seconds since the start."""
-    return time.perf_counter() - self._started
+    return self._stopwatch.total
 
   @property
   def is_save_due(self) -> bool:
     """Whether the last lap was long ago."""
-    return time.perf_counter() - self._last >= self._save_seconds
+    return self._stopwatch.since_lap >= self._save_seconds
 
   @property
   def is_first_estimate(self) -> bool:
@@ -80,7 +83,7 @@ class Clock:
     """
     started = time.perf_counter()
     program = train.lower(state, data, jnp.int32(0)).compile()  # type: ignore[attr-defined]  # Jitted.
-    self._compile_seconds = time.perf_counter() - started
+    self._compile_seconds += time.perf_counter() - started
     memory.check(
       program,
       jax.devices()[:1],
@@ -113,17 +116,4 @@ class Clock:
     Args:
       num_trained: steps taken since the training began.
     """
-    now = time.perf_counter()
-    self._timings.append(
-      [
-        {
-          'phase': 'train',
-          'num_trained': num_trained,
-          'wall_seconds': now - self._last,
-          'compile_seconds': self._compile_seconds,
-          'train_seconds': self._train_seconds,
-        }
-      ]
-    )
-    self._last = now
-    self._compile_seconds = self._train_seconds = 0.0
+    self._stopwatch.lap('train', num_trained=num_trained)

@@ -54,7 +54,7 @@ class Training:
     measure: `(model, split) -> (value, number of what was counted)`; the split
       `'test'` is loaded by the call.
     write_weights: `(path, model, **facts)`.
-    load_lines: Python that loads the weights, with `{path!r}` in it.
+    load: `path -> trained model`, a public function that loads the weights.
     evaluate_test: whether the test split is measured at the end.
     checkpoint_seconds: at most about so long between two checkpoints.
     facts: what the manifest should say besides; with a `seen_hash`, a run that
@@ -76,7 +76,7 @@ class Training:
   learning_rate: Callable[[int], Any]
   measure: Callable[[Any, str], tuple[float, int]]
   write_weights: Callable[..., None]
-  load_lines: str
+  load: Callable[[str], Any]
   evaluate_test: bool
   checkpoint_seconds: float
   facts: Mapping[str, Any]
@@ -387,5 +387,7 @@ class _Run:
       trial_log.check_fields(path / 'test.json', [test], **counts)
       print(terms.test_line(test))
     weights = str(path / 'weights.npz')
+    load = self._training.load
     print(f'Wrote {weights}; these lines of Python load it:\n')
-    print(self._training.load_lines.format(path=weights))
+    print(f'from {load.__module__} import {load.__name__}')
+    print(f'trained = {load.__name__}({weights!r})')

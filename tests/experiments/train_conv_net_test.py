@@ -158,12 +158,13 @@ def test_a_finished_run_is_shown_and_its_lines_classify(
   test = workdir.read_json(copy / 'test.json')
   told = f'Test accuracy: {100 * test["test_accuracy"]:.2f} % (30 images).'
   assert told in shown
-  printed = shown[shown.index('from jaxnas.export') :]
+  printed = shown[shown.index('from jaxnas.runs') :]
   ast.parse(printed)
   # The images as the file has them: the statistics are those of the training.
-  names = {'images': arrays['x_test'][..., None]}
+  names: dict = {}
   exec(printed, names)
-  is_right = names['classes'] == arrays['y_test']
+  classes = names['trained'](arrays['x_test'][..., None]).argmax(-1)
+  is_right = classes == arrays['y_test']
   np.testing.assert_allclose(is_right.mean(), test['test_accuracy'], rtol=1e-6)
   assert is_right.mean() > 0.7
 

@@ -178,23 +178,25 @@ def test_the_printed_lines_load_what_was_measured(finished, config, capsys):
   shown = capsys.readouterr().out
   assert 'nothing is left to train' in shown
   assert '3 (best)' in shown
-  printed = shown[shown.index('from jaxnas.children') :]
+  printed = shown[shown.index('from jaxnas.runs') :]
   ast.parse(printed)
   names: dict = {}
   exec(printed, names)
-  assert names['architecture'] == space.KNOWN_CELLS['paper_example']
+  trained = names['trained']
+  assert trained.architecture == space.KNOWN_CELLS['paper_example']
   dataset = text.load('text', config.data_dir)
-  assert names['vocabulary'] == dataset.vocabulary
+  assert trained.vocabulary == dataset.vocabulary
   segments = dataset_tasks.to_segments(dataset.validation, 4, 5)
-  perplexity = text_task.perplexity(names['model'], names['params'], segments)
-  facts = names['facts']
+  perplexity = text_task.perplexity(trained.model, trained.params, segments)
+  facts = trained.facts
   np.testing.assert_allclose(
     perplexity, facts['validation_perplexity'], rtol=1e-6
   )
   assert facts['data_hash'] == dataset.content_hash
   inputs = np.zeros((3, 1), np.int32)
-  _, hidden = names['model'].apply(
-    names['params'], names['carry'], inputs, method='encode'
+  carry = trained.model.initialize_carry(batch_size=1)
+  _, hidden = trained.model.apply(
+    trained.params, carry, inputs, method='encode'
   )
   assert hidden.shape == (3, 1, 6)
 
