@@ -107,7 +107,7 @@ def run(config: Config, workdir: str) -> None:
       workdirs.write_manifest(path, data_hash=data_hash)
       _make_shards(builder, path, missing, config.num_shards)
     shards = [
-      _read_shard(_shard_path(path, index))
+      read_shard(_shard_path(path, index), builder.jobs_of(index))
       for index in range(builder.num_shards)
       if _shard_path(path, index).exists()
     ]
@@ -156,11 +156,15 @@ class Builder:
     self.jobs = _order(config, len(self.ranks))
     self.num_shards = -(-len(self.jobs.cells) // config.shard_size)
 
+  def jobs_of(self, index: int) -> Jobs:
+    """Returns the trainings of a shard."""
+    size = self._config.shard_size
+    return Jobs(*(x[index * size : (index + 1) * size] for x in self.jobs))
+
   def shard(self, index: int) -> dict[str, np.ndarray]:
     """Trains a shard; returns its jobs, their measures and its seconds."""
     started = time.process_time()
-    size = self._config.shard_size
-    cells, seeds = (x[index * size : (index + 1) * size] for x in self.jobs)
+    cells, seeds = self.jobs_of(index)
     tokens = base2_bench.tokens_of(self.ranks[cells])
     measured = self.trainer.train(tokens, seeds, self._config.num_steps)
     seconds = np.array(time.process_time() - started, np.float32)
@@ -233,14 +237,32 @@ def _shard_path(folder: pathlib.Path, index: int) -> pathlib.Path:
   return folder / 'shards' / f'{index:04d}.npz'
 
 
-def _read_shard(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read_shard(path: pathlib.Path, jobs: Jobs) -> dict[str, np.ndarray]:
+  """Returns what `Builder.shard` made.
+
+  Args:
+    path: the file.
+    jobs: the trainings that the file must hold.
+
+  Raises:
+    ValueError: the file is damaged, or holds another shard.
+  """
   names = ('cells', 'seeds', 'core_seconds', 'num_trained')
   try:
-    return npz.read(path, (*names, *cell_trainer.SPLITS))
+    shard = npz.read(path, (*names, *cell_trainer.SPLITS))
   except npz.NpzError as error:
     raise ValueError(
       f'{path} is damaged ({error.reason}); remove it, and it is made again.'
     ) from None
+  if not all(
+    np.array_equal(shard[name], values)
+    for name, values in jobs._asdict().items()
+  ):
+    raise ValueError(
+      f'{path} holds other trainings than this shard of this table; remove it, '
+      'and it is made again.'
+    )
+  return shard
 
 
 def _make_shards(builder, path, missing, num_shards):

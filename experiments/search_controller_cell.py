@@ -24,6 +24,7 @@ import collections
 import contextlib
 import dataclasses
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -165,16 +166,8 @@ def run(config: Config, workdir: str) -> None:
       stack.enter_context(trial_log.JsonLines(path / f'{name}.jsonl'))
       for name in ('generations', 'retrainings')
     )
-    trial_log.check_fields(
-      retrained.path,
-      retrained.lines,
-      tokens=list,
-      seed=int,
-      **{name: (float, type(None)) for name in cell_trainer.SPLITS},
-    )
-    generations = [
-      succession_lib.Generation.from_json(line) for line in log.lines
-    ]
+    read_retrainings(retrained)
+    generations = read_generations(log)
     if len(generations) < 2 * succession.num_generations - 1:
       workdirs.write_manifest(
         path, seed=config.seed, data_hash=dataset.content_hash
@@ -187,6 +180,34 @@ def run(config: Config, workdir: str) -> None:
     progress.files(
       path, ('best.json', 'best_cell.svg', 'succession.png', log.path.name)
     )
+
+
+def read_generations(
+  log: trial_log.JsonLines,
+) -> list[succession_lib.Generation]:
+  """Returns the generations in a log; raises `ValueError` if it is damaged."""
+  generations = []
+  for number, line in enumerate(log.lines, start=1):
+    try:
+      generations.append(succession_lib.Generation.from_json(line))
+    except ValueError as error:
+      raise ValueError(
+        f'{log.path}: line {number} is damaged ({error}); restore the file '
+        f'from a copy or cut it before line {number} and resume.'
+      ) from None
+  return generations
+
+
+def read_retrainings(log: trial_log.JsonLines) -> list[dict[str, Any]]:
+  """Returns the retrainings in a log; raises `ValueError` if it is damaged."""
+  trial_log.check_fields(
+    log.path,
+    log.lines,
+    tokens=list,
+    seed=int,
+    **{name: (float, type(None)) for name in cell_trainer.SPLITS},
+  )
+  return log.lines
 
 
 def _make_succession(config: Config) -> succession_lib.Succession:

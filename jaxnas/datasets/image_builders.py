@@ -82,7 +82,8 @@ def _read_prepared(
   if is_damaged:
     try:
       return read(folder)
-    except prepared.DAMAGE as error:
+    # What damaged files make the libraries below raise has no common type.
+    except Exception as error:
       logging.warning(
         'The prepared images in %s cannot be read (%r); preparing them again.',
         folder,
@@ -137,6 +138,9 @@ def _prepare(
 
 def _read_source(folder: pathlib.Path) -> ImageSource:
   images, metadata = _read_split(folder, 'train')
+  prepared.check_checksums(
+    metadata, about=(metadata['content_hash'], metadata['tenth'])
+  )
   return ImageSource(images, metadata['content_hash'], metadata['tenth'])
 
 
@@ -154,7 +158,9 @@ def _read_split(folder: pathlib.Path, split: str) -> tuple[LabelledImages, Any]:
       np.concatenate([record[field] for record in records])
       for field in ('images', 'labels')
     )
-    return LabelledImages(images, labels), builder.info.metadata
+    metadata = builder.info.metadata
+    prepared.check_checksums(metadata, **{split: (images, labels)})
+    return LabelledImages(images, labels), metadata
 
 
 @functools.cache
@@ -212,8 +218,14 @@ def _builder_class(name: str) -> Any:
       paths = dl_manager.download(list(self.url_infos))
       arrays = ARCHIVED[name].parse([pathlib.Path(path) for path in paths])
       source, test = image_sources.check(f'Dataset {name!r}', arrays)
+      assert test is not None  # Every archived dataset has one.
       self.info.metadata['content_hash'] = source.content_hash
       self.info.metadata['tenth'] = source.tenth
+      self.info.metadata['checksums'] = {
+        'about': prepared.checksum(source.content_hash, source.tenth),
+        'train': prepared.checksum(*source.train),
+        'test': prepared.checksum(*test),
+      }
       return {
         'train': self._generate_examples(source.train),
         'test': self._generate_examples(test),

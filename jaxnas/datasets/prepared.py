@@ -6,29 +6,56 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import functools
 import importlib
 import io
+import json
 import os
 import pathlib
 import shutil
 import tempfile
 from typing import Any
-import zipfile
+import zlib
 
 from absl import logging
+import numpy as np
 
-DAMAGE = (
-  OSError,
-  ValueError,
-  KeyError,
-  IndexError,
-  RuntimeError,
-  zipfile.BadZipFile,
-)
-"""What reading a folder may raise that was prepared and then damaged."""
+
+def checksum(*contents: Any) -> int:
+  """Returns a checksum of some arrays, or of values that JSON can hold."""
+  result = 0
+  for content in contents:
+    if isinstance(content, np.ndarray):
+      header = f'{content.dtype}{content.shape}'.encode()
+      result = zlib.crc32(header, result)
+      result = zlib.crc32(np.ascontiguousarray(content).data, result)
+    else:
+      result = zlib.crc32(json.dumps(content).encode(), result)
+  return result
+
+
+def check_checksums(metadata: Mapping[str, Any], **contents: Any) -> None:
+  """Compares what was read with the checksums that were kept beside it.
+
+  The formats of records have checksums of their own, the JSON files that say
+  what is in them have none.
+
+  Args:
+    metadata: of the dataset; older ones have no `checksums`.
+    **contents: what was read, by the name of its checksum; of a tuple all.
+
+  Raises:
+    ValueError: something is not what was written.
+  """
+  checksums = metadata.get('checksums')
+  if checksums is None:
+    return
+  for name, content in contents.items():
+    parts = content if isinstance(content, tuple) else (content,)
+    if checksums.get(name) != checksum(*parts):
+      raise ValueError(f'its {name} is not what was written')
 
 
 def expand(path: str | os.PathLike[str]) -> pathlib.Path:

@@ -76,7 +76,8 @@ def load_encoded(
   if folder.exists():
     try:
       return read(folder, splits)
-    except prepared.DAMAGE as error:
+    # What damaged files make the libraries below raise has no common type.
+    except Exception as error:
       logging.warning(
         'The prepared text in %s cannot be read (%r); preparing it again.',
         folder,
@@ -142,13 +143,14 @@ def _read_array_record(
   with prepared.quiet_tfds() as tfds:
     builder = tfds.builder_from_directory(folder)
     sources = builder.as_data_source(list(splits))
-    return EncodedText(
-      tuple(builder.info.metadata['vocabulary']),
-      {
-        split: np.concatenate([record['tokens'] for record in source])
-        for split, source in zip(splits, sources, strict=True)
-      },
-    )
+    metadata = builder.info.metadata
+    tokens = {
+      split: np.concatenate([record['tokens'] for record in source])
+      for split, source in zip(splits, sources, strict=True)
+    }
+    vocabulary = metadata['vocabulary']
+    prepared.check_checksums(metadata, vocabulary=vocabulary, **tokens)
+    return EncodedText(tuple(vocabulary), tokens)
 
 
 @functools.cache
@@ -178,13 +180,23 @@ def _builder_class(name: str) -> Any:
       super().__init__(**kwargs)
 
     def _info(self):
+      vocabulary = self._encoded.vocabulary
       tokens = tfds.features.Tensor(
         shape=(None,), dtype=np.int32, encoding='bytes'
       )
       return Info(
         builder=self,
         features=tfds.features.FeaturesDict({'tokens': tokens}),
-        metadata=tfds.core.MetadataDict(vocabulary=self._encoded.vocabulary),
+        metadata=tfds.core.MetadataDict(
+          vocabulary=vocabulary,
+          checksums={
+            name: prepared.checksum(content)
+            for name, content in {
+              'vocabulary': vocabulary,
+              **self._encoded.splits,
+            }.items()
+          },
+        ),
         disable_shuffling=True,
       )
 

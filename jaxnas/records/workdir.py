@@ -16,6 +16,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shlex
 import sys
 from typing import Any
@@ -117,7 +118,7 @@ def check_config(
           f'now; {remedy}.'
         )
   if old != new:
-    write_json(path, new)
+    write_json(path, new, sealed=True)
 
 
 def _check_is_new(path: pathlib.Path) -> None:
@@ -247,11 +248,29 @@ def read_json(path: str | os.PathLike) -> Mapping[str, Any]:
       f'{path} is damaged: expected a JSON object, got a '
       f'{type(value).__name__}; restore it from a copy.'
     )
-  if _SEAL in value and value.pop(_SEAL) != _checksum(value):
+  sound = _has_no_seal(value)
+  if _SEAL in value:
+    sound = value.pop(_SEAL) == _checksum(value)
+  if not sound:
     raise ValueError(
       f'{path} is damaged: it is not what was written; restore it from a copy.'
     )
   return value
+
+
+def _has_no_seal(value: Mapping[str, Any]) -> bool:
+  """Returns whether a file was never sealed, rather than damaged in the name.
+
+  Nothing else ends in a text of eight hexadecimal digits. A date may, which is
+  of digits alone.
+  """
+  *rest, name = value or ['']
+  seal = value.get(name)
+  if name == 'checksum' or not isinstance(seal, str):
+    return True
+  if re.fullmatch('[0-9a-f]{8}', seal) is None:
+    return True
+  return seal.isdigit() and seal != _checksum({key: value[key] for key in rest})
 
 
 def _checksum(value: Mapping[str, Any]) -> str:

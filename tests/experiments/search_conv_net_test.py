@@ -541,7 +541,7 @@ def test_errors_are_one_line(tmp_path, flags, message):
 
 
 def test_every_setting_is_a_field_of_the_file(finished, data_file):
-  saved = json.loads((finished / 'config.json').read_text())
+  saved = workdir.read_json(finished / 'config.json')
   assert set(saved) == {
     field.name for field in dataclasses.fields(search_conv_net.Config)
   }

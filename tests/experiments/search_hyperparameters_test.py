@@ -15,7 +15,7 @@ import pytest
 
 from experiments import search_hyperparameters
 from jaxnas.export import architecture as architecture_file
-from jaxnas.records import trial_log
+from jaxnas.records import trial_log, workdir
 from jaxnas.visualize import curves
 
 OUTPUTS = ('best.json', 'hyperparameters.png', 'curve.png', 'trials.jsonl')
@@ -217,7 +217,7 @@ def test_bad_settings_leave_no_trace(tmp_path, data_file, changes, message):
 
 
 def test_every_setting_is_a_field_of_the_file(finished):
-  saved = json.loads((finished / 'config.json').read_text())
+  saved = workdir.read_json(finished / 'config.json')
   assert set(saved) == {
     field.name for field in dataclasses.fields(search_hyperparameters.Config)
   }

@@ -3,7 +3,8 @@
 
 """Damaged files of finished runs: refused in a line, or made good.
 
-`make fuzz` tries 200 damages of every file; the test suite a few.
+A start takes a second, so these are few, 10 of every file in `make fuzz`: most
+damages are those of `readers_test`.
 """
 
 from __future__ import annotations

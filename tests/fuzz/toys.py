@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+VECTORS = pathlib.Path(__file__).parents[1] / 'data' / 'cell_vectors.json'
+
 _SEARCH = {
   'num_trials': 8,
   'trials_per_update': 4,

@@ -145,6 +145,18 @@ def test_what_is_sealed_is_read_only_as_it_was_written(tmp_path):
   assert workdir.read_json(path)['epoch'] == 3
 
 
+@pytest.mark.parametrize('seal', ['"crc33"', '"c"'])
+def test_a_seal_whose_name_is_damaged_still_seals(tmp_path, seal):
+  path = tmp_path / 'config.json'
+  workdir.check_config(tmp_path, CONFIG)
+  path.write_text(path.read_text().replace('"crc32"', seal))
+  with pytest.raises(ValueError, match=r'config\.json is damaged'):
+    workdir.read_json(path)
+  # What somebody wrote by hand may end in a date.
+  workdir.write_json(path, {'a': 1, 'date': '20261127'})
+  assert workdir.read_json(path) == {'a': 1, 'date': '20261127'}
+
+
 def test_json_without_end_is_damage(tmp_path):
   (tmp_path / 'a.json').write_text('[' * 200_000)
   with pytest.raises(ValueError, match=r'a\.json is damaged: not JSON'):
@@ -154,7 +166,7 @@ def test_json_without_end_is_damage(tmp_path):
 def test_the_same_config_is_accepted_and_left_alone(tmp_path):
   workdir.check_config(tmp_path, CONFIG)
   path = tmp_path / 'config.json'
-  assert json.loads(path.read_text()) == {**CONFIG, 'sizes': [1, 2]}
+  assert workdir.read_json(path) == {**CONFIG, 'sizes': [1, 2]}
   before = path.stat().st_mtime_ns, path.stat().st_ino
   workdir.check_config(tmp_path, dict(reversed(CONFIG.items())))
   assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
