@@ -178,7 +178,7 @@ class CompiledTrainer:
       concurrent.futures.wait(futures, return_when='FIRST_EXCEPTION')
       _raise_any(futures)
       parts = [([row], future.result()) for row, future in enumerate(futures)]
-    trained = outcomes.join(parts, len(parts), self._metric_dtypes(splits))
+    trained = outcomes.join(parts, len(parts), self._known_metrics(splits))
     if trained.kept is None:
       return trained
     return trained._replace(
@@ -256,7 +256,7 @@ class CompiledTrainer:
         self.compile_seconds += time.perf_counter() - started
     return _Programs(blank, train, compiled, train_data, splits)
 
-  def _metric_dtypes(self, splits) -> dict[str, np.dtype]:
+  def _known_metrics(self, splits) -> dict[str, jax.ShapeDtypeStruct]:
     """Returns the metrics that every child of this trainer has."""
     if self._metrics is None:
       return {}
@@ -265,7 +265,7 @@ class CompiledTrainer:
       f'{split}_{name}': x for split in splits for name, x in measured.items()
     }
     metrics.pop('is_alive', None)
-    return {name: x.dtype for name, x in metrics.items()}
+    return metrics
 
   def _place(self, task, device):
     """Returns the task's data on a device, brought there once."""

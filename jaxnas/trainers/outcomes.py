@@ -123,7 +123,7 @@ def judge(metrics: Mapping[str, np.ndarray]) -> Trained:
 def join(
   parts: Sequence[tuple[Sequence[int], Trained | None]],
   num_children: int,
-  dtypes: Mapping[str, np.dtype] | None = None,
+  known: Mapping[str, jax.ShapeDtypeStruct] | None = None,
 ) -> Trained:
   """Joins the results of parts of some children.
 
@@ -131,12 +131,12 @@ def join(
     parts: the rows of each part's children, and their results; `None` where
       they did not fit into memory.
     num_children: how many rows there are.
-    dtypes: of metrics that are known to be, whether any child fits or not: a
-      child's own values must not depend on whether another one does.
+    known: metrics that every child has, whether or not any fits, each as one
+      child's: which metrics there are must not depend on who fits.
   """
   metrics = {
-    name: _missing(num_children, dtype)
-    for name, dtype in (dtypes or {}).items()
+    name: _missing(num_children, each.dtype, each.shape)
+    for name, each in (known or {}).items()
   }
   status = np.full(num_children, Status.OUT_OF_MEMORY, np.int32)
   reasons = [OUT_OF_MEMORY_REASON] * num_children
