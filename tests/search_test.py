@@ -8,9 +8,7 @@ import functools
 import json
 import shutil
 
-import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -350,18 +348,6 @@ def test_a_resumed_search_tells_of_new_trials_only(tmp_path, uninterrupted):
   assert [each for block in told for each in block] == trials[2 * 20 + 5 :]
 
 
-@pytest.mark.parametrize(
-  ('arguments', 'message'),
-  [
-    ((7, 2), 'multiple of its batch_size'),
-    ((4, 0), 'batch_size >= 1'),
-  ],
-)
-def test_bad_arms_are_named(arguments, message):
-  with pytest.raises(ValueError, match=message):
-    search_lib.Arm('random', STRATEGIES['random'], *arguments)
-
-
 def test_arms_need_distinct_names():
   arm = search_lib.Arm('random', STRATEGIES['random'], 4, 2)
   with pytest.raises(ValueError, match='distinct names'):
@@ -418,29 +404,6 @@ def test_depth_grows_with_the_trials_and_is_logged(tmp_path):
   assert whole == pieces
 
 
-@pytest.mark.parametrize(
-  ('arguments', 'message'),
-  [
-    ((7, 1, 4, 6, 4), 'from 1 to 6, the layers of the space; got 7'),
-    ((0, 1, 4, 6, 4), 'from 1 to 6'),
-    ((2, -1, 4, 6, 4), 'can only grow'),
-    ((2, 1, -4, 6, 4), 'can only grow'),
-  ],
-)
-def test_bad_depth_schedules_are_refused(arguments, message):
-  with pytest.raises(ValueError, match=message):
-    search_lib.DepthSchedule(*arguments)
-
-
-def test_the_papers_depth_schedule():
-  schedule = search_lib.DepthSchedule(6, 2, 1600, 20, 4)
-  depths = [schedule.depth(trials) for trials in range(0, 12_800, 1600)]
-  assert depths == [6, 8, 10, 12, 14, 16, 18, 20]
-  assert schedule.depth(1599) == 6
-  assert schedule.depth(100_000) == 20
-  assert search_lib.DepthSchedule(6, 2, 0, 20, 4)(10**6) == 24
-
-
 TABLE = tables.Table(
   tuple(decision.num_choices for decision in SPACE.decisions),
   np.random.default_rng(0).uniform(size=SPACE.size),
@@ -484,78 +447,6 @@ def test_scan_equals_run_trial_for_trial(tmp_path, space):
       result.state,
       after,
     )
-
-
-def test_scans_of_many_seeds_are_single_scans_in_one_program():
-  num_traces = 0
-
-  @jax.jit
-  def search_all(keys):
-    nonlocal num_traces
-    num_traces += 1
-    return jax.vmap(lambda key: scan_table(STRATEGIES['reinforce'], key))(keys)
-
-  keys = jax.random.split(jax.random.key(1), 3)
-  results = search_all(keys)
-  assert results.tokens.shape == (3, 4, 6, SPACE.num_tokens)
-  for index, key in enumerate(keys):
-    single = SCANS['reinforce'](key)
-    np.testing.assert_array_equal(results.tokens[index], single.tokens)
-    np.testing.assert_array_equal(results.rewards[index], single.rewards)
-  others = search_all(jax.random.split(jax.random.key(2), 3))
-  assert not np.array_equal(results.tokens, others.tokens)
-  assert num_traces == 1
-
-
-def test_settings_of_a_strategy_are_mapped():
-  def search_with(rate):
-    strategy = reinforce.make_reinforce(CONTROLLER, rate)
-    return scan_table(strategy, jax.random.key(1))
-
-  rates = jnp.asarray([1e-12, 2.0])
-  results = jax.jit(jax.vmap(search_with))(rates)
-  single = jax.jit(lambda: search_with(2.0))()
-  np.testing.assert_array_equal(results.tokens[1], single.tokens)
-  assert not np.array_equal(results.tokens[0], results.tokens[1])
-  # The first batch only sets the baseline.
-  for same in (results.tokens[:, 0], results.tokens[:, 1]):
-    np.testing.assert_array_equal(same[0], same[1])
-
-
-def test_a_scan_follows_a_depth_schedule():
-  def reward(tokens):
-    return jnp.sum(tokens >= 0, axis=1).astype(jnp.float32)
-
-  strategy = STRATEGIES['random']
-  for num_active, expected in (
-    (None, [10] * 3),
-    (4, [4] * 3),
-    ([2, 5, 10],) * 2,
-  ):
-    result = search_lib.scan(
-      strategy, reward, jax.random.key(0), 3, 2, num_active
-    )
-    np.testing.assert_array_equal(
-      result.rewards, np.repeat(np.array(expected)[:, None], 2, axis=1)
-    )
-  with pytest.raises(AssertionError):
-    search_lib.scan(strategy, reward, jax.random.key(0), 3, 2, [2, 5])
-
-
-@pytest.mark.parametrize('name', STRATEGIES)
-def test_a_scan_with_a_reward_that_is_not_finite_is_an_error(name):
-  def reward(tokens):
-    return jnp.where(tokens[:, 0] == 1, jnp.nan, 0.5)
-
-  def scan(key):
-    return search_lib.scan(STRATEGIES[name], reward, key, 3, 4)
-
-  with pytest.raises(ValueError, match='finite as a float32, got nan'):
-    scan(jax.random.key(0))
-  # Where nothing can be raised, the rewards say it, and the state is sound.
-  result = jax.jit(scan)(jax.random.key(0))
-  assert np.isnan(result.rewards).any()
-  chex.assert_tree_all_finite(result.state)
 
 
 def test_a_log_is_continued_by_the_task_that_it_was_written_with(tmp_path):

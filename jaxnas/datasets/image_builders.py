@@ -17,12 +17,18 @@ import functools
 import os
 import pathlib
 import shutil
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from absl import logging
 import numpy as np
 
-from jaxnas.datasets import image_archives, image_sources, prepared
+from jaxnas.datasets import (
+  builders,
+  image_archives,
+  image_sources,
+  prepared,
+)
 from jaxnas.datasets.image_archives import ARCHIVED
 from jaxnas.datasets.image_sources import ImageSource, LabelledImages
 
@@ -165,26 +171,22 @@ def _read_split(folder: pathlib.Path, split: str) -> tuple[LabelledImages, Any]:
 
 @functools.cache
 def _builder_class(name: str) -> Any:
-  """Returns the `GeneratorBasedBuilder` of dataset `name`.
-
-  The class is not registered: names of builders are global in a process, and a
-  second definition, as by a second import of this module, would be an error.
-  """
+  """Returns the builder of dataset `name`."""
   import tensorflow_datasets as tfds
   from tensorflow_datasets.core.download import checksums
 
-  class Info(tfds.core.DatasetInfo):
-    """What is known about images before they are prepared: nothing."""
+  base: Any = builders.base_class()
 
-    def initialize_from_bucket(self):
-      """Looks nowhere, and so leaves no temporary folder behind."""
-
-  class ImageBuilder(  # type: ignore[call-arg]  # The base is untyped.
-    tfds.core.GeneratorBasedBuilder, skip_registration=True
-  ):
-    """Writes images in a few large records."""
+  class ImageBuilder(base, skip_registration=True):  # type: ignore[call-arg]  # The base is untyped.
+    """Writes labelled images."""
 
     VERSION = tfds.core.Version(VERSION)
+    FIELDS = MappingProxyType(
+      {
+        'images': builders.Field((None, None, None, None), np.uint8),
+        'labels': builders.Field((None,), np.int32),
+      }
+    )
 
     @property
     def url_infos(self):
@@ -197,22 +199,6 @@ def _builder_class(name: str) -> Any:
         )
         for archive in dataset.archives
       }
-
-    def _info(self):
-      images = tfds.features.Tensor(
-        shape=(None, None, None, None), dtype=np.uint8, encoding='bytes'
-      )
-      labels = tfds.features.Tensor(
-        shape=(None,), dtype=np.int32, encoding='bytes'
-      )
-      return Info(
-        builder=self,
-        features=tfds.features.FeaturesDict(
-          {'images': images, 'labels': labels}
-        ),
-        metadata=tfds.core.MetadataDict(),
-        disable_shuffling=True,
-      )
 
     def _split_generators(self, dl_manager):
       paths = dl_manager.download(list(self.url_infos))

@@ -19,13 +19,14 @@ import json
 import os
 import pathlib
 import shutil
+from types import MappingProxyType
 from typing import Any
 
 from absl import logging
 import numpy as np
 
 from jaxnas import npz
-from jaxnas.datasets import prepared
+from jaxnas.datasets import builders, prepared
 from jaxnas.datasets.text_sources import EncodedText
 
 VERSION = '1.0.2'
@@ -155,50 +156,30 @@ def _read_array_record(
 
 @functools.cache
 def _builder_class(name: str) -> Any:
-  """Returns the `GeneratorBasedBuilder` of dataset `name`.
-
-  The class is not registered: names of builders are global in a process, and a
-  second definition, as by a second import of this module, would be an error.
-  """
+  """Returns the builder of dataset `name`."""
   import tensorflow_datasets as tfds
 
-  class Info(tfds.core.DatasetInfo):
-    """What is known about a text before it is prepared: nothing."""
+  base: Any = builders.base_class()
 
-    def initialize_from_bucket(self):
-      """Looks nowhere, and so leaves no temporary folder behind."""
-
-  class TextBuilder(  # type: ignore[call-arg]  # The base is untyped.
-    tfds.core.GeneratorBasedBuilder, skip_registration=True
-  ):
-    """Writes an encoded text in a few large records."""
+  class TextBuilder(base, skip_registration=True):  # type: ignore[call-arg]  # The base is untyped.
+    """Writes an encoded text."""
 
     VERSION = tfds.core.Version(VERSION)
+    FIELDS = MappingProxyType({'tokens': builders.Field((None,), np.int32)})
 
     def __init__(self, encoded: EncodedText, **kwargs):
       self._encoded = encoded
       super().__init__(**kwargs)
 
-    def _info(self):
+    def facts(self):
       vocabulary = self._encoded.vocabulary
-      tokens = tfds.features.Tensor(
-        shape=(None,), dtype=np.int32, encoding='bytes'
-      )
-      return Info(
-        builder=self,
-        features=tfds.features.FeaturesDict({'tokens': tokens}),
-        metadata=tfds.core.MetadataDict(
-          vocabulary=vocabulary,
-          checksums={
-            name: prepared.checksum(content)
-            for name, content in {
-              'vocabulary': vocabulary,
-              **self._encoded.splits,
-            }.items()
-          },
-        ),
-        disable_shuffling=True,
-      )
+      parts = {'vocabulary': vocabulary, **self._encoded.splits}
+      return {
+        'vocabulary': vocabulary,
+        'checksums': {
+          part: prepared.checksum(content) for part, content in parts.items()
+        },
+      }
 
     def _split_generators(self, dl_manager):
       del dl_manager
