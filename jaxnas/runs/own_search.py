@@ -171,6 +171,8 @@ def run(
       measure=measure,
       search_metric=f'validation_{measure.name}',
       describe=_describe,
+      # The usual Python function trains as long as it likes.
+      unit='steps' if num_steps > 1 else '',
       has_learning_rates=has_rates,
     ),
     os.fspath(folder),

@@ -163,8 +163,10 @@ def _show_comparison(experiment, log, retraining):
     )
   if experiment.has_learning_rates:
     columns['learning rate'] = lambda row: f'{row.learning_rate:g}'
+  unit = experiment.unit
+  length = f', {retraining.num_steps} {unit}' if unit else ''
   progress.table(
-    f'Retrained, {retraining.num_steps} {experiment.unit}: mean {measure.name} '
+    f'Retrained{length}: mean {measure.name} '
     f'of {retraining.num_seeds} fresh trainings and their standard deviation'
     + _splits_note(
       experiment.has_report and retraining_lib.has_report(retraining, log)

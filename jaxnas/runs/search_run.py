@@ -47,7 +47,8 @@ class Experiment:
     known: the names of the architectures of the arm of role `KNOWN`, in the
       order in which it proposes them.
     checkpoint_every: rounds between two checkpoints.
-    unit: what the length of a training is counted in.
+    unit: what the length of a training is counted in; empty where a training
+      has no length.
     describe: spells an architecture on a line, where that says something.
     has_report: whether the report split is other data than the validation
       split.
@@ -173,9 +174,8 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
   _write(experiment, path, log, retraining)
   search_report.show(experiment, path, log, retraining)
   _draw(experiment, path, log, retraining)
-  progress.files(
-    path, ('best.json', experiment.picture, 'curve.png', 'trials.jsonl')
-  )
+  names = ('best.json', experiment.picture, 'curve.png', 'trials.jsonl')
+  progress.files(path, [name for name in names if name])
 
 
 def _spent(trainers: Sequence[Trainer]) -> stopwatch.Spent:
