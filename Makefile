@@ -61,7 +61,7 @@ test-fast: $(VENV)/.installed-dev
 	  --num_winners=1 --num_seeds=2 --num_selection_seeds=1 \
 	  --retrain_learning_rates=0.1
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 \
-	  --dist=loadfile --ignore=tests/experiments --ignore=tests/readme_test.py
+	  --dist=loadfile --ignore=tests/experiments --ignore=tests/docs_test.py
 
 # The fuzzers of `make test` at their full size: 200 damages of every file that
 # is read back, 10 of whole runs, 300 command lines (most of the hour).
