@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The arms of a search: strategies that share nothing but the run."""
+"""The arms of a search: strategies that share a run and nothing else."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from jaxnas.types import Strategy
 
 @dataclasses.dataclass(frozen=True)
 class DepthSchedule:
-  """How many layers are searched, growing with the trials that are done.
+  """The number of layers to search, which grows with the trials completed.
 
   Section 3.3 of "Neural Architecture Search with Reinforcement Learning", Zoph
   and Le, 2017 (https://arxiv.org/abs/1611.01578), where the depth starts at 6
   and grows by 2 every 1,600 trials.
 
   Attributes:
-    first_depth: layers at the beginning.
-    growth: how many layers are added at a time.
-    every: how many trials lie between; 0 keeps the first depth.
-    max_depth: the layers that the space has; no more are added.
-    decisions_per_layer: how many decisions a layer takes.
+    first_depth: the number of layers at the beginning.
+    growth: the number of layers added at a time.
+    every: the number of trials between additions; 0 keeps the first depth.
+    max_depth: the number of layers of the space, where growth stops.
+    decisions_per_layer: the number of decisions per layer.
   """
 
   first_depth: int
@@ -37,32 +37,32 @@ class DepthSchedule:
   def __post_init__(self):
     if not 1 <= self.first_depth <= self.max_depth:
       raise ValueError(
-        f'The depth must start from 1 to {self.max_depth}, the layers of the '
-        f'space; got {self.first_depth}.'
+        f'The first depth must be from 1 to {self.max_depth}, the layers of '
+        f'the space; got {self.first_depth}.'
       )
     if min(self.growth, self.every) < 0:
       raise ValueError(
-        'The depth can only grow, and after a positive number of trials; got '
-        f'growth {self.growth} every {self.every}.'
+        'The depth can only grow: its growth and the number of trials between '
+        f'additions must not be negative; got {self.growth} every {self.every}.'
       )
 
   def depth(self, num_trials: int) -> int:
-    """Returns the number of layers once so many trials are done."""
+    """Returns the number of layers after `num_trials` trials."""
     grown = num_trials // self.every if self.every else 0
     return min(self.max_depth, self.first_depth + grown * self.growth)
 
   def __call__(self, num_trials: int) -> int:
-    """Returns the number of active decisions once so many trials are done."""
+    """Returns the number of active decisions after `num_trials` trials."""
     return self.depth(num_trials) * self.decisions_per_layer
 
 
 class Role(enum.Enum):
-  """What an arm is for.
+  """The purpose of an arm.
 
   Attributes:
-    SEARCHED: its strategy is what the run is about.
-    BASELINE: what the others are compared with, as random search is.
-    KNOWN: architectures that were known before the search.
+    SEARCHED: the run is about this arm's strategy.
+    BASELINE: the others are compared with this arm, such as random search.
+    KNOWN: the arm proposes architectures that were known before the search.
   """
 
   SEARCHED = 'searched'
@@ -75,15 +75,15 @@ class Arm:
   """One strategy with its own state, budget and cache.
 
   Attributes:
-    name: what the log calls it, as `'reinforce'`.
-    strategy: who proposes.
+    name: the arm's name in the log, such as `'reinforce'`.
+    strategy: the strategy that proposes.
     num_trials: the budget, counted in proposals; a multiple of `batch_size`.
-    batch_size: how many architectures are proposed before the strategy learns.
-    repeat: tells repeats of one arm apart.
-    num_active: how many decisions are made, by how many of the arm's trials are
-      done; the log tells it of each trial. All of them by default.
-    role: what the arm is for.
-    label: what people call it, as `'REINFORCE'`; the name by default.
+    batch_size: the number of architectures proposed before the strategy learns.
+    repeat: a number that tells repeats of one arm apart.
+    num_active: the number of decisions to make, as a function of the number of
+      the arm's trials completed; logged with each trial. All by default.
+    role: the purpose of the arm.
+    label: the arm's name in tables, such as `'REINFORCE'`; `name` by default.
   """
 
   name: str
@@ -110,11 +110,11 @@ class Arm:
 
   @property
   def identity(self) -> tuple[str, int]:
-    """What the log calls the arm."""
+    """The name and repeat by which the log identifies the arm."""
     return self.name, self.repeat
 
   def settings(self, num_trials: int) -> dict[str, int]:
-    """Returns what the log tells of a trial, once so many were done before."""
+    """Returns the settings to log with a trial after `num_trials` others."""
     if self.num_active is None:
       return {}
     return {'num_active': self.num_active(num_trials)}

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Who takes part in a retraining: the best of searches, and known networks."""
+"""The contestants of a retraining: winners of searches, and known networks."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from jaxnas.types import Architecture
 
 @dataclasses.dataclass(frozen=True)
 class Contestant:
-  """An architecture that is retrained.
+  """An architecture to be retrained.
 
   Attributes:
-    label: names the contestant in the log, as `'reinforce #12'`.
-    group: what it stands for in the comparison, as `'reinforce'`.
-    trainer: which trainer trains it.
-    num_params: how many parameters it has, where that is told.
-    features: its hidden units, where that is a choice of the comparison.
-    num_multiply_adds: of one example forward, where that is told.
-    architecture: what the trainer trains; `None` where it knows no other.
-    tokens: its tokens, if it comes from the search.
-    learning_rates: its own grid, where the learning rate is part of what was
-      found; that of the retraining by default.
-    repeat: which search of the group found it. Of one group and repeat one is
-      chosen.
+    label: the contestant's name in the log, such as `'reinforce #12'`.
+    group: the name of what it represents in the comparison, such as
+      `'reinforce'`.
+    trainer: the name of the trainer that trains it.
+    num_params: the number of its parameters, if tables show it.
+    features: the number of its hidden units, if the comparison chose it.
+    num_multiply_adds: the multiply-adds of one example's forward pass, if
+      tables show it.
+    architecture: the architecture; `None` if its trainer trains only one.
+    tokens: the architecture's tokens, if it comes from a search.
+    learning_rates: a learning-rate grid of its own, for a learning rate that
+      the search found; the grid of the retraining by default.
+    repeat: the number of the search, within the group, that found it. One
+      contestant is chosen for each group and repeat.
   """
 
   label: str
@@ -46,7 +48,7 @@ class Contestant:
 
   @property
   def entry(self) -> tuple[str, int]:
-    """What it is one candidate of: a group, and a repeat of it."""
+    """The group and repeat for which it is a candidate."""
     return self.group, self.repeat
 
 
@@ -60,11 +62,11 @@ def top(
   """Returns the best distinct trials of one search.
 
   Args:
-    trials: the log.
+    trials: the trials in the log.
     arm: the arm's name.
-    count: how many at most; trials that failed are not among them.
-    canonical: makes the tokens of equal architectures equal.
-    repeat: which repeat of the arm.
+    count: the largest number to return; failed trials are left out.
+    canonical: the function that maps equal architectures to equal tokens.
+    repeat: the number of the arm's repeat.
   """
   best: dict[bytes, trial_log.Trial] = {}
   candidates = [
@@ -83,12 +85,12 @@ def top(
 def equal_features(
   count: Callable[[int], int], num_params: int, max_features: int = 4096
 ) -> int:
-  """Returns the width at which a network has about so many parameters.
+  """Returns the width whose number of parameters is nearest to `num_params`.
 
   Args:
-    count: `features -> number of parameters`, growing.
-    num_params: the number wanted.
-    max_features: the largest width tried.
+    count: `features -> number of parameters`, increasing.
+    num_params: the number of parameters wanted.
+    max_features: the largest width to try.
   """
   low, high = 1, max_features
   while low < high:

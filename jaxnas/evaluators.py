@@ -1,12 +1,12 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""A trainer and a reward become an evaluator.
+"""Evaluators made of a trainer and a reward.
+
+The shortest way to one is a Python function `(value, seed) -> reward`:
 
     with evaluators.of_function(space, train, floor=0.0) as evaluator:
       ...
-
-is the shortest way to one, by a Python function `(value, seed) -> reward`.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ def make_evaluator(
   costs: Mapping[str, Cost] | None = None,
   duration: Cost | None = None,
 ) -> Evaluator:
-  """Makes an evaluator of who trains children, and of what they are worth.
+  """Makes an evaluator of a trainer and a reward.
 
   Args:
-    space: what the tokens mean.
-    trainer: trains the children and measures them on `'validation'`.
-    reward: what architectures and metrics are worth.
-    learning_rate: of every child, or `architecture -> learning rate` where it
-      is part of the architecture.
-    num_steps: how long every child trains.
-    costs: of an architecture, by name; they stand among the metrics, for the
-      reward to see.
-    duration: how long an architecture's training takes in relation to others;
-      all alike by default.
+    space: the search space, which decodes tokens.
+    trainer: the trainer, which measures children on `'validation'`.
+    reward: the reward of architectures and metrics.
+    learning_rate: the learning rate of every child, or a function
+      `architecture -> learning rate` if the architecture decides.
+    num_steps: the number of steps that every child trains.
+    costs: the costs of an architecture, by name; the reward sees them among the
+      metrics.
+    duration: the expected duration of an architecture's training relative to
+      others; all equal by default.
   """
 
   def evaluate(keys, tokens):
@@ -93,18 +93,20 @@ def of_function(
   """Makes an evaluator that calls a Python function in worker processes.
 
   Args:
-    space: what the tokens mean.
+    space: the search space, which decodes tokens.
     function: `(value, seed) -> reward`; see `functions.FunctionTrainer`.
-    floor: what a trial that failed is given; what the worst choice would get. A
-      lower reward counts as this one.
-    **settings: of the trainer, as `num_workers` and `timeout_seconds`.
+    floor: the reward of a trial that failed, about that of the worst choice. A
+      lower reward is raised to it.
+    **settings: the settings of the trainer, such as `num_workers` and
+      `timeout_seconds`.
 
   Yields:
-    The evaluator. The metrics of its trials are what else the function gives.
+    The evaluator. What the function returns besides its reward becomes the
+    trial's metrics.
 
   Raises:
-    ValueError: an argument is out of range, or the function can not be called
-      in another process.
+    ValueError: an argument is out of range, or the function cannot be called in
+      another process.
   """
   reward = Reward(lambda _, metrics: metrics['validation_reward'], floor)
   with functions.FunctionTrainer(function, **settings) as trainer:
@@ -124,10 +126,15 @@ def add_costs(
   architectures: Sequence[Any],
   costs: Mapping[str, Cost] | None,
 ) -> Trained:
-  """Returns results whose metrics have the costs of the architectures too.
+  """Adds the costs of the architectures to the metrics of their trainings.
+
+  Args:
+    trained: the outcome of training `N` children.
+    architectures: the children's architectures, `N` of them.
+    costs: the costs of an architecture, by name.
 
   Raises:
-    ValueError: a cost has the name of a metric.
+    ValueError: a cost and a metric have the same name.
   """
   if not costs:
     return trained
@@ -144,15 +151,18 @@ def add_costs(
 def judge(
   architectures: Sequence[Any], trained: Trained, reward: Reward
 ) -> Evaluation:
-  """Turns what came of a training into an evaluation.
+  """Turns the outcome of trainings into an evaluation.
 
-  A trial fails because its child did, or because its reward is not finite, and
+  A trial fails because its child failed or because its reward is not finite,
   never because its reward is low.
 
   Args:
-    architectures: of the children, `N`.
-    trained: how their training went.
-    reward: what they are worth.
+    architectures: the children's architectures, `N` of them.
+    trained: the outcome of their training.
+    reward: the reward.
+
+  Raises:
+    ValueError: a metric or the reward does not have the shape `[N]`.
   """
   status = np.array(trained.status, np.int32)
   for name, values in trained.metrics.items():
@@ -162,7 +172,7 @@ def judge(
         f'{np.shape(values)[1:]}.'
       )
   rewards = np.full(status.shape, reward.floor, np.float32)
-  # Where no child was trained there may be no measures.
+  # If no child was trained there may be no metrics to compute a reward from.
   if (status == Status.OK).any():
     with np.errstate(all='ignore'):
       rewards = _to_float32(reward.function(architectures, trained.metrics))
@@ -176,8 +186,8 @@ def judge(
   is_low = is_ok & (rewards < floor)
   if is_low.any():
     logging.warning(
-      '%d of %d rewards, the lowest %g, are below the floor of the reward, %g, '
-      'and count as that; give a floor that no child falls below.',
+      '%d of %d rewards, the lowest %g, are below the floor, %g, and are raised '
+      'to it; choose a floor that no child falls below.',
       is_low.sum(),
       is_ok.size,
       rewards[is_low].min(),
@@ -194,7 +204,7 @@ def judge(
 def _to_float32(rewards: Any) -> np.ndarray:
   try:
     return np.asarray(rewards, np.float32)
-  except OverflowError:  # An integer of more digits than a float can have.
+  except OverflowError:  # An integer beyond the range of a float.
     bound = float(np.finfo(np.float32).max)
     return np.array(
       [np.nan if abs(each) > bound else each for each in rewards], np.float32

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""A whole search as one pure function, where rewards are one of tokens."""
+"""A whole search as one pure function, for rewards that are one of tokens."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Scan(NamedTuple):
   """A whole search: `R` rounds of `N` trials.
 
   Attributes:
-    tokens: what was proposed, `int32[R, N, T]`.
-    rewards: `float32[R, N]`.
-    metrics: the strategy's, each `[R]`.
-    state: the strategy's, after the last round.
+    tokens: the proposals, `int32[R, N, T]`.
+    rewards: the proposals' rewards, `float32[R, N]`.
+    metrics: the strategy's metrics, each `[R]`.
+    state: the strategy's state after the last round.
   """
 
   tokens: jax.Array
@@ -42,35 +42,34 @@ def scan(
 ) -> Scan:
   """Runs a whole search as one pure function, for `jit` and `vmap`.
 
-  It proposes what `search.run` proposes in an arm with this key, see
-  `search.arm_key`, if the rewards are the same. Nothing is cached: an
-  architecture that is proposed again gets its reward again, which is the same
-  by definition.
+  Given the same rewards, it proposes what `search.run` proposes in an arm with
+  this key; see `search.arm_key`. Nothing is cached: an architecture that is
+  proposed again is rewarded again, with the same reward by definition.
 
       best = jax.vmap(
         lambda key: scan(strategy, table.look_up, key, 25, 20).rewards.max()
       )(keys)
 
-  The numbers that `make_reinforce` takes can be mapped too, and those of
-  `make_ppo` but for its epochs, by making the strategy in the mapped function:
+  To map over the numeric settings of `make_reinforce`, or those of `make_ppo`
+  except its epochs, make the strategy inside the mapped function:
   `jax.vmap(lambda key, rate: scan(make_reinforce(controller, rate), ...))`.
 
   Args:
-    strategy: who proposes.
+    strategy: the strategy that proposes.
     reward: `tokens int32[N, T] -> rewards [N]`, a pure function.
-    key: everything random follows from it.
-    num_rounds: how often the strategy is asked and told.
-    batch_size: how many architectures it proposes each time.
-    num_active: how many decisions are made: one number, or one for each round,
+    key: the random key that all randomness follows from.
+    num_rounds: the number of times the strategy is asked and told, `R`.
+    batch_size: the number of architectures proposed each time, `N`.
+    num_active: the number of decisions to make: one number, or one per round,
       `[R]`; all decisions by default.
 
   Returns:
-    What was proposed and what it was worth, round by round.
+    The proposals and their rewards, round by round.
 
   Raises:
-    ValueError: a reward is not finite. Under `jit` or `vmap` nothing is raised:
-      look at the rewards that come back; a strategy that learns has learnt
-      nothing from the rounds that have such a one.
+    ValueError: a reward is not finite. Under `jit` or `vmap` nothing is raised,
+      so check the returned rewards; no strategy learns from a round with such a
+      reward.
   """
   if num_active is not None:
     num_active = jnp.asarray(num_active, jnp.int32)
@@ -97,10 +96,10 @@ def scan(
 
 
 def init_key(key: jax.Array) -> jax.Array:
-  """Returns the key that an arm's strategy is made with, of the arm's key."""
+  """Returns the key for a strategy's `init`, given its arm's key."""
   return jax.random.fold_in(key, 0)
 
 
 def round_key(key: jax.Array, round_index: jax.Array | int) -> jax.Array:
-  """Returns the key that a strategy is asked with, of the arm's key."""
+  """Returns the key for a strategy's `ask` in a round, given its arm's key."""
   return jax.random.fold_in(key, 1 + round_index)

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Rewards: what a child's measures are worth to the controller."""
+"""The paper's rewards."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def make_perplexity_reward(
 
   Section 4.2 of "Neural Architecture Search with Reinforcement Learning", Zoph
   and Le, 2017 (https://arxiv.org/abs/1611.01578), where `scale` is 80. A child
-  that failed gets the floor reward 0, which no perplexity reaches.
+  that failed gets the floor, 0, which no finite perplexity reaches.
 
   Args:
-    scale: the constant `c`, positive.
-    metric: which metric is the perplexity.
+    scale: the paper's constant `c`, positive.
+    metric: the name of the metric that is the perplexity.
 
   Raises:
     ValueError: `scale` is not positive.
@@ -34,7 +34,7 @@ def make_perplexity_reward(
   def reward(architectures, metrics):
     del architectures
     perplexity = np.asarray(_measured(metrics, metric), np.float64)
-    # An infinite one is a failure, and not merely worth nothing.
+    # An infinite perplexity is a failure, not just a reward of 0.
     return np.where(np.isfinite(perplexity), scale / perplexity**2, np.nan)
 
   return Reward(reward)
@@ -48,11 +48,11 @@ def make_accuracy_reward(
   Section 4.1 of "Neural Architecture Search with Reinforcement Learning", Zoph
   and Le, 2017 (https://arxiv.org/abs/1611.01578), where `power` is 3 and the
   accuracy is the best validation accuracy of the last five epochs. A child that
-  failed gets the floor reward 0, as one that is never right.
+  failed gets the floor, 0, like one that is never right.
 
   Args:
     power: the exponent, positive.
-    metric: which metric is the accuracy, from 0 to 1.
+    metric: the name of the metric that is the accuracy, from 0 to 1.
 
   Raises:
     ValueError: `power` is not positive.
@@ -71,7 +71,7 @@ def make_accuracy_reward(
 def _measured(metrics: Mapping[str, np.ndarray], name: str) -> np.ndarray:
   if name not in metrics:
     raise ValueError(
-      f'The reward is of the metric {name!r}, which children do not have; they '
-      f'have {", ".join(sorted(metrics)) or "none"}.'
+      f'The reward needs the metric {name!r}, which children do not have; '
+      f'they have {", ".join(sorted(metrics)) or "none"}.'
     )
   return metrics[name]

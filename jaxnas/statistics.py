@@ -1,14 +1,14 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What independent values tell: intervals, comparisons, and what they are of.
+"""Statistics of independent values: measures, intervals and comparisons.
 
-A value is of one *unit*, whose luck is independent of all others': a training
-where architectures are compared, a whole search where strategies are. Which one
-it is, the caller decides; nothing here can mend a comparison over trainings
-that claims something of searches.
+Each value comes from one *unit*, and units are independent: single trainings
+when architectures are compared, whole searches when strategies are. The caller
+chooses the unit; no test here can rescue a claim about searches that rests on
+single trainings.
 
-`S` is the number of values, one a unit; `M` of comparisons told together.
+Shape letters here: `S` values, one per unit; `M` comparisons reported together.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Interval(NamedTuple):
   """An estimate with its confidence interval.
 
   Attributes:
-    value: an array, or a number.
-    low: the interval's lower end; NaN where a single value gives none.
-    high: its upper end, likewise.
+    value: the estimate, an array or a number.
+    low: the lower end of the interval; NaN if there is only one value.
+    high: the upper end of the interval; NaN if there is only one value.
   """
 
   value: Any
@@ -39,11 +39,11 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
-  """Returns the mean over the first axis, with Student's interval.
+  """Returns the mean over the first axis, with Student's t interval.
 
   Args:
-    values: independent along the first axis, `[S, ...]`.
-    confidence: of the interval.
+    values: values that are independent along the first axis, `[S, ...]`.
+    confidence: the confidence level of the interval.
   """
   values = np.asarray(values, np.float64)
   mean = values.mean(axis=0)
@@ -58,12 +58,12 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
 def ratio_interval(
   values: Sequence[float], others: Sequence[float], confidence: float = 0.95
 ) -> Interval:
-  """Returns the geometric mean of the ratio of paired values, at least 0.
+  """Returns the geometric mean of the ratios of paired values.
 
   Args:
-    values: the numerators, `[S]`.
-    others: the denominators, `[S]`.
-    confidence: of the interval.
+    values: the numerators, `[S]`, at least 0.
+    others: the denominators, `[S]`, at least 0.
+    confidence: the confidence level of the interval.
   """
   logs = _log(values) - _log(others)
   return Interval(*(float(np.exp(x)) for x in mean_interval(logs, confidence)))
@@ -73,8 +73,8 @@ def share_interval(is_true: np.ndarray, confidence: float = 0.95) -> Interval:
   """Returns how often something is true, with Wilson's interval.
 
   Args:
-    is_true: `bool[S]`.
-    confidence: of the interval.
+    is_true: whether it is true of each unit, `bool[S]`.
+    confidence: the confidence level of the interval.
   """
   count, total = int(np.sum(is_true)), len(is_true)
   bounds = stats.binomtest(count, total).proportion_ci(
@@ -85,16 +85,16 @@ def share_interval(is_true: np.ndarray, confidence: float = 0.95) -> Interval:
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-  """What children, or searches, are compared by.
+  """The quantity by which children, or searches, are compared.
 
   Attributes:
-    name: of the metric on any split, as `'perplexity'`.
+    name: the name of the metric without its split, such as `'perplexity'`.
     is_higher_better: whether a larger value is better.
-    is_ratio: whether two values are compared by their ratio, or else by their
-      difference.
-    scale: what a value is multiplied by where it is spelled.
-    unit: of the spelled value, as `'%'` or `'ms'`.
-    spec: the format of the spelled value.
+    is_ratio: whether two values are compared by their ratio rather than by
+      their difference.
+    scale: the factor between a value and its printed form.
+    unit: the unit of the printed value, such as `'%'` or `'ms'`.
+    spec: the format specifier of the printed value.
   """
 
   name: str
@@ -105,22 +105,22 @@ class Measure:
   spec: str = '.2f'
 
   def text(self, value: float) -> str:
-    """Spells a value, as `'84.82'` or `'93.85 %'`."""
+    """Formats a value, as in `'84.82'` or `'93.85 %'`."""
     return f'{self.scale * value:z{self.spec}} {self.unit}'.rstrip()
 
   def difference_text(self, difference: float) -> str:
-    """Spells a difference of two values, with its sign, without its unit."""
+    """Formats a difference of two values, with its sign, without its unit."""
     return f'{self.scale * difference:+z{self.spec}}'
 
   @property
   def difference_name(self) -> str:
-    """What a difference is called, with its unit."""
+    """The name of a difference, with its unit."""
     unit = 'percentage points' if self.unit == '%' else self.unit
     return f'{self.name} difference' + (f' in {unit}' if unit else '')
 
   @property
   def worst(self) -> float:
-    """What a child that failed is given."""
+    """The value of a child that failed."""
     return -math.inf if self.is_higher_better else math.inf
 
   def is_better(self, value: float, other: float) -> bool:
@@ -130,7 +130,7 @@ class Measure:
   def best(
     self, values: Iterable[Any], key: Callable[[Any], float] = float
   ) -> Any:
-    """Returns the best of some values, the first of equals; `None` of none."""
+    """Returns the best value, the first of equals; `None` if there is none."""
     choose = max if self.is_higher_better else min
     return choose(values, key=key, default=None)
 
@@ -142,18 +142,19 @@ ACCURACY = Measure(
 
 
 class Comparison(NamedTuple):
-  """How one side did against another, beside all that is told with it.
+  """How a first side compares with a second, corrected for all comparisons.
 
   Attributes:
-    value: the ratio, or the difference, of the first to the second; NaN where a
+    value: the ratio of the first to the second, or their difference; NaN if a
       value of either is not finite.
-    low: the lower end of the interval; NaN where there is no spread at all, or
-      a single value.
-    high: its upper end.
-    p_value: of no difference, corrected for all comparisons; NaN likewise.
-    is_better: whether the first is better; `None` if that can not be told. It
-      is told just where the interval is on one side of no difference, and the
-      p-value below 1 less the confidence.
+    low: the lower end of the interval; NaN if neither side has any spread, or
+      one has a single value.
+    high: the upper end of the interval; NaN in the same cases.
+    p_value: the p-value of no difference, corrected for all comparisons
+      reported together; NaN in the same cases.
+    is_better: whether the first side is better, or `None` if the difference is
+      not significant. It is significant exactly if the interval excludes no
+      difference, which is if the p-value is below 1 minus the confidence.
   """
 
   value: float
@@ -169,29 +170,29 @@ def compare(
   confidence: float = 0.95,
   is_paired: bool = False,
 ) -> list[Comparison]:
-  """Compares pairs of sides that are told together, by Holm's correction.
+  """Compares pairs of sides that are reported together, with Holm's correction.
 
-  Each pair is compared by Welch's test, or by Student's of the differences; for
-  a ratio, of the logarithms. Holm's correction then holds the probability that
-  any of the pairs is called different by mistake, whatever they have in common,
-  to 1 less the confidence: the smallest of `M` p-values is tested at `1/M` of
-  that level, the next at `1/(M-1)`, up to the first that is not small enough.
-  "A Simple Sequentially Rejective Multiple Test Procedure", Holm, 1979
-  (Scandinavian Journal of Statistics 6).
+  Each pair is compared by Welch's t-test or, if it is paired, by Student's
+  t-test of the differences; ratios are compared by their logarithms. Holm's
+  correction then bounds the probability that any pair is falsely called
+  different by 1 minus the confidence, however the pairs depend on each other:
+  the smallest of `M` p-values is tested at `1/M` of that level, the next at
+  `1/(M-1)`, until one is not small enough. "A Simple Sequentially Rejective
+  Multiple Test Procedure", Holm, 1979 (Scandinavian Journal of Statistics 6).
 
-  The interval of each pair is as wide as the level at which it was tested
-  demands, and that of those after the first that was not small enough as wide
-  as that one's: so no verdict contradicts its interval. A pair that can not be
-  tested counts for none of this.
+  The interval of each pair has the level at which the pair was tested. From the
+  first pair whose p-value was not small enough, all have that pair's level, so
+  that no verdict contradicts its interval. Pairs that cannot be tested do not
+  count towards `M`.
 
   Args:
-    measure: what is compared.
-    pairs: the values of both sides of each pair, `[S]`; one a unit.
-    confidence: of all verdicts together.
-    is_paired: whether the values of both sides belong together one by one.
+    measure: the quantity to compare.
+    pairs: the values of both sides of each pair, `[S]`, one per unit.
+    confidence: the confidence level of all verdicts together.
+    is_paired: whether the values of the two sides belong together one by one.
 
   Returns:
-    One for each pair.
+    One comparison for each pair.
   """
   tests = [_test(measure, *pair, is_paired) for pair in pairs]
   p_values = [math.nan if test is None else test.pvalue for test in tests]
@@ -205,22 +206,22 @@ def compare(
 
 
 def p_text(p_value: float) -> str:
-  """Spells a p-value, as `'p = 0.012'`."""
+  """Formats a p-value, as in `'p = 0.012'`."""
   return 'p < 0.001' if p_value < 0.001 else f'p = {p_value:.2g}'
 
 
 def _log(values: npt.ArrayLike) -> np.ndarray:
-  # A search in which every trial failed has nothing but floor rewards.
+  # A search in which every trial failed has only floor rewards, perhaps 0.
   return np.log(np.maximum(values, np.finfo(np.float32).tiny))
 
 
 def _scaled(measure: Measure, side: npt.ArrayLike) -> np.ndarray:
-  """Returns what is subtracted of a side."""
+  """Returns the values on the scale on which sides are subtracted."""
   return _log(side) if measure.is_ratio else np.asarray(side, np.float64)
 
 
 def _test(measure, first, second, is_paired):
-  """Returns scipy's test of a pair; `None` where it tells nothing."""
+  """Returns scipy's test of a pair, or `None` if it cannot be tested."""
   first, second = _scaled(measure, first), _scaled(measure, second)
   if not (np.isfinite(first).all() and np.isfinite(second).all()):
     return None
@@ -234,17 +235,17 @@ def _test(measure, first, second, is_paired):
   if not (np.ptp(first) or np.ptp(second)):
     return None
   with warnings.catch_warnings():
-    # Without spread in one of the two, which is common in accuracies, all is
-    # well and scipy warns.
+    # One side without spread, as is common among accuracies, makes scipy warn
+    # although its result is right.
     warnings.simplefilter('ignore', RuntimeWarning)
     return stats.ttest_ind(first, second, equal_var=False)
 
 
 def _holm(p_values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-  """Returns p-values corrected, and the level that each is tested at, `[M]`."""
+  """Returns the corrected p-values, and the level each is tested at, `[M]`."""
   adjusted = np.full(len(p_values), np.nan)
   levels = np.full(len(p_values), level)
-  # NaN are last, and not counted.
+  # argsort puts NaN last.
   num_tested = int(np.isfinite(p_values).sum())
   order = np.argsort(p_values)[:num_tested]
   divisors = num_tested - np.arange(num_tested)
