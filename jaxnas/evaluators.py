@@ -186,8 +186,8 @@ def judge(
   is_low = is_ok & (rewards < floor)
   if is_low.any():
     logging.warning(
-      '%d of %d rewards, the lowest %g, are below the floor, %g, and are raised '
-      'to it; choose a floor that no child falls below.',
+      '%d of %d rewards, the lowest %g, are below the floor of the reward, %g, '
+      'and are raised to it; choose a floor that no child falls below.',
       is_low.sum(),
       is_ok.size,
       rewards[is_low].min(),

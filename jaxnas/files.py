@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files that are there whole or not at all, and that one process writes."""
+"""Atomic writes, and locks that leave a file to one process."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ try:
 except ImportError:  # There is none on Windows.
   fcntl = None  # type: ignore[assignment]
 
-# What a file system says that has no such thing, as some of networks and of
-# containers have none.
+# Errors of file systems that lack an operation, as some on networks and in
+# containers do.
 LACKING = frozenset(
   (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY)
 )
@@ -28,16 +28,16 @@ LACKING = frozenset(
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-  """Writes a file: a reader sees the old one or the new one, whole.
+  """Replaces a file atomically: readers see all of the old or of the new one.
 
   Args:
-    path: the file. Where the context is left by an error the old one stays.
+    path: the file. If the context exits with an error, the old file stays.
 
   Yields:
     An open file to write bytes to.
 
   Raises:
-    OSError: it cannot be written; the error names `path`.
+    OSError: the file cannot be written; the error names `path`.
   """
   path = pathlib.Path(path)
   unfinished = path.with_name(f'{path.name}.tmp')
@@ -56,15 +56,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 def sync(descriptor: int, path: str | os.PathLike[str]) -> None:
-  """Returns when an open file is on disk, where its file system can tell.
+  """Waits until an open file is on disk, if its file system can tell.
+
+  If it cannot, a warning says so, once for each folder.
 
   Args:
-    descriptor: of the open file.
-    path: its name. The first file of a folder whose file system cannot tell
-      gives a warning; a run goes on.
+    descriptor: the descriptor of the open file.
+    path: the file's name.
 
   Raises:
-    OSError: it could not be written.
+    OSError: the file could not be written.
   """
   try:
     os.fsync(descriptor)
@@ -80,18 +81,18 @@ def sync(descriptor: int, path: str | os.PathLike[str]) -> None:
 
 
 def lock(descriptor: int, path: str | os.PathLike[str]) -> None:
-  """Keeps other processes from an open file, until it is closed.
+  """Locks an open file against other processes until it is closed.
 
-  The kernel drops the lock when the process ends, however it ends. Where the
-  system or the file system has no such lock, a warning says that nothing
-  keeps a second process out, once for each folder.
+  The kernel drops the lock when the process ends, however it ends. If the
+  system or the file system has no locks, a warning says that nothing keeps a
+  second process out, once for each folder.
 
   Args:
-    descriptor: of the open file.
-    path: its name.
+    descriptor: the descriptor of the open file.
+    path: the file's name.
 
   Raises:
-    BlockingIOError: it is locked already.
+    BlockingIOError: the file is already locked.
   """
   if fcntl is None:
     reason = 'this system has no file locks'
@@ -111,7 +112,7 @@ def lock(descriptor: int, path: str | os.PathLike[str]) -> None:
 
 
 def _warn_once(path: str | os.PathLike[str], what: str) -> None:
-  """Warns of a file's folder, of each lack once."""
+  """Warns about a file's folder, once for each message."""
   folder = str(pathlib.Path(path).absolute().parent)
   if (folder, what) not in _warned:
     _warned.add((folder, what))

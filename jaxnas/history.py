@@ -1,13 +1,12 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a search has behind it: the trials of its log, and what they are for.
+"""The past of a search: the trials in its log.
 
-Trials that failed are replayed as they are, like all others, until somebody
-says that the fault is mended: `redo_failed` begins the log anew. The strategies
-then learn what they would have learnt without the fault, so that they may
-propose other architectures from there on; a trial that comes again as it was
-has its old result, unless it failed.
+Failed trials are replayed like all others until the user says that the fault is
+fixed: `redo_failed` then starts a new log. From the first failure on,
+strategies learn from other rewards and may propose other architectures; a trial
+that recurs exactly takes its result from the old log, unless it failed.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ RETRAIN = 'retrain'
 """The arm of trials that compare winners; no strategy learns from them."""
 
 _OK = Status.OK.name.lower()
-# A child that diverges or does not fit says nothing of the others.
+# Unlike a broken function, one child that diverges or does not fit into memory
+# says nothing about the others.
 _BY_FUNCTIONS = frozenset(
   status.name.lower()
   for status in (
@@ -40,15 +40,15 @@ _BY_FUNCTIONS = frozenset(
 
 
 class History:
-  """The trial log, and which architectures each arm has already had.
+  """The trial log, with an index of the architectures each arm has proposed.
 
   Attributes:
     log: the run's trial log.
-    trials: those of its trials that a strategy proposed, in order.
+    trials: the trials in the log that a strategy proposed, in order.
   """
 
   def __init__(self, space: SearchSpace, log: trial_log.TrialLog):
-    """Reads the log; nothing is written."""
+    """Indexes the log without writing anything."""
     self.log = log
     self.trials = [trial for trial in log.trials if trial.arm != RETRAIN]
     self._space = space
@@ -64,8 +64,8 @@ class History:
     }
     if self._earlier and not self.trials:
       logging.warning(
-        '%s was begun anew: trials that come again as they were have their '
-        'results from the files that are kept beside it.',
+        '%s was started over: trials that recur exactly take their results '
+        'from the older files kept beside it.',
         log.path,
       )
 
@@ -77,12 +77,12 @@ class History:
   def first_number(
     self, identity: tuple[str, int], tokens: np.ndarray, number: int
   ) -> int:
-    """Returns the first trial in which an arm had an architecture.
+    """Returns the number of an arm's first trial of an architecture.
 
     Args:
-      identity: the arm.
-      tokens: the architecture; what differs by its canonical form is another.
-      number: the trial that has it now; kept if it is the first.
+      identity: the arm's identity.
+      tokens: the architecture's tokens, compared by their canonical form.
+      number: the number of the current trial, remembered if it is the first.
     """
     canonical = self._space.canonical(tokens).tobytes()
     return self._first.setdefault((identity, canonical), number)
@@ -90,12 +90,12 @@ class History:
   def earlier(
     self, number: int, identity: tuple[str, int], tokens: np.ndarray
   ) -> trial_log.Trial | None:
-    """Returns what a trial was before the log began anew, if it was all right.
+    """Returns a trial's successful result in an older log, if there is one.
 
     Args:
-      number: its place in the run, which its result depends on.
-      identity: the arm.
-      tokens: the architecture.
+      number: the trial's number, on which its random key depends.
+      identity: the arm's identity.
+      tokens: the architecture's tokens.
     """
     trial = self._earlier.get((number, *identity, tuple(tokens.tolist())))
     if trial is None or not is_of(trial, self._space, tokens):
@@ -103,13 +103,15 @@ class History:
     return trial
 
   def check_start(self, max_failures: int) -> None:
-    """Checks that a function does not fail the same way from the start on.
+    """Checks that a function does not fail the same way from the start.
 
     Args:
-      max_failures: so many may; any number for 0.
+      max_failures: the number of first trials that must not all fail for one
+        reason; 0 checks nothing.
 
     Raises:
-      ValueError: the first trials that were evaluated failed for one reason.
+      ValueError: the first trials that were evaluated all failed for one
+        reason.
     """
     start: list[trial_log.Trial] = []
     for trial in self.trials:
@@ -125,13 +127,13 @@ class History:
       return
     raise ValueError(
       f'The first {max_failures} trials all failed alike '
-      f'({status.replace("_", " ")}): {start[-1].reason}. Mend the '
-      'function and start again with redo_failed=True; if such failures are to '
-      'be expected, start again with max_failures=0.'
+      f'({status.replace("_", " ")}): {start[-1].reason}. Fix the '
+      'function and start again with redo_failed=True; if such failures are '
+      'expected, start again with max_failures=0.'
     )
 
   def warn_of_failures(self) -> None:
-    """Says so where no trial has a result."""
+    """Warns if no trial has a result."""
     if self.trials and all(trial.status != _OK for trial in self.trials):
       reasons = [trial.reason for trial in self.trials if trial.reason]
       logging.warning(
@@ -144,13 +146,13 @@ class History:
 def is_of(
   trial: trial_log.Trial, space: SearchSpace, tokens: np.ndarray
 ) -> bool:
-  """Returns whether a trial is of an architecture, token by token.
+  """Returns whether a trial has exactly these tokens and their meaning.
 
   Args:
-    trial: any.
-    space: what the tokens mean; equal tokens say something else in a space
-      whose values were changed.
-    tokens: the architecture.
+    trial: a trial from a log.
+    space: the search space; after a change of its values, equal tokens mean
+      another architecture.
+    tokens: the architecture's tokens.
   """
   return trial.tokens == tuple(tokens.tolist()) and workdir.plain_json(
     trial.architecture
@@ -162,30 +164,30 @@ def redo_failed(
   checkpoints: checkpoints_lib.Checkpoints | None = None,
   rounds: round_log.RoundLog | None = None,
 ) -> int:
-  """Begins a log anew where trials of the search, or retrainings, failed.
+  """Starts a new log if trials of the search, or retrainings, have failed.
 
-  The old file stays beside the new one; nothing that it has and that comes
-  again is trained again, also where the run is killed meanwhile.
+  The old file stays beside the new one, and results in it that recur are reused
+  rather than trained again, even if the run is killed in between.
 
   Args:
     log: the run's trial log.
-    checkpoints: the run's, which tell of what was learnt from failures, and are
-      deleted.
-    rounds: the run's, which begin anew too.
+    checkpoints: the run's checkpoints, which are deleted because they contain
+      what was learnt from failures.
+    rounds: the run's round log, which is started over too.
 
   Returns:
-    How many trials had failed.
+    The number of failed trials.
   """
   failed = [trial for trial in log.trials if trial.status != _OK]
   if failed:
-    # The log comes last, which all else is made from again.
+    # The log comes last, because everything else can be recomputed from it.
     if checkpoints is not None:
       checkpoints.clear()
     if rounds is not None:
       rounds.begin_anew()
     kept = log.begin_anew()
     logging.warning(
-      '%d trials had failed, the first of them trial %d, and are run again; '
+      '%d trials had failed, the first of them trial %d, and will run again; '
       'the old log is kept as %s.',
       len(failed),
       failed[0].number,

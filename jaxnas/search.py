@@ -3,14 +3,14 @@
 
 """The search loop: propose, evaluate, record, learn.
 
-A run holds one or more arms that share nothing. Round by round every arm asks
-its strategy for a batch, all new architectures of the round are trained
-together, and every arm is told its rewards. The trial log is written before
-anything is learnt from it, so a run that was killed replays the log's rewards
-into its strategies and goes on as if nothing had happened.
+A run has one or more arms that share nothing. In each round every arm asks its
+strategy for a batch, all new architectures of the round are trained together,
+and every arm's strategy is told its rewards. Trials are logged before anything
+is learnt from them, so a run that was killed replays the logged rewards into
+its strategies and continues as if nothing had happened.
 
-Where rewards are a pure function of tokens, as those of a table, `scan` runs an
-arm's whole search as one compiled program.
+If rewards are a pure function of tokens, such as those of a table, `scan` runs
+an arm's whole search as one compiled program.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ DepthSchedule = arms_lib.DepthSchedule
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-  """What a run searches with; made once, outside loops.
+  """The settings of a run; made once, outside loops.
 
   Attributes:
-    space: what the tokens mean.
-    arms: who proposes; their identities differ.
-    evaluator: who judges.
-    key: the run's random key; everything random follows from it.
-    reevaluate_duplicates: whether an architecture that its arm has seen is
-      trained again, instead of getting its old reward.
-    max_failures: how many calls of a function may fail for one reason from the
-      start on before the run stops; any number for 0.
+    space: the search space.
+    arms: the arms, with distinct identities.
+    evaluator: the evaluator of all arms.
+    key: the random key that all randomness of the run follows from.
+    reevaluate_duplicates: whether an architecture that its arm has already
+      proposed is trained again, instead of getting its old reward.
+    max_failures: the number of trials that, if they all fail for the same
+      reason from the start, stop the run; 0 never stops it.
   """
 
   space: SearchSpace
@@ -70,14 +70,14 @@ class Search:
 
   @property
   def num_rounds(self) -> int:
-    """How many rounds spend every arm's budget."""
+    """The number of rounds that spend every arm's budget."""
     return max(
       (arm.num_trials // arm.batch_size for arm in self.arms), default=0
     )
 
   @property
   def num_trials(self) -> int:
-    """How many trials all arms have together."""
+    """The number of trials of all arms together."""
     return sum(arm.num_trials for arm in self.arms)
 
 
@@ -87,11 +87,11 @@ History = history_lib.History
 
 
 class SearchState(NamedTuple):
-  """Where a run stands; one checkpoint is one state.
+  """The state of a run between two rounds, which a checkpoint stores.
 
   Attributes:
-    round: how many rounds are done.
-    num_trials: how many trials they had.
+    round: the number of rounds completed.
+    num_trials: the number of trials completed.
     strategies: the state of every arm's strategy.
   """
 
@@ -101,7 +101,7 @@ class SearchState(NamedTuple):
 
 
 Progress = Callable[[Sequence[trial_log.Trial]], None]
-"""Told of trials as they are recorded."""
+"""A callback that gets new trials as they are recorded."""
 
 
 def init(search: Search) -> SearchState:
@@ -128,19 +128,19 @@ def step(
   Trials of this round that the history already has are not evaluated again.
 
   Args:
-    search: what to search with.
-    state: where the run stands.
-    history: has at least the `state.num_trials` trials of the rounds before;
-      gets the trials of this one.
-    on_trials: told of new trials as they are recorded.
-    rounds: gets what the strategies say of their rewards.
+    search: the settings of the run.
+    state: the state before the round.
+    history: the trials so far, at least `state.num_trials` of them; those of
+      this round are added.
+    on_trials: a callback that gets new trials as they are recorded.
+    rounds: the log of the metrics that strategies return.
 
   Returns:
     The state after the round.
 
   Raises:
-    ValueError: the history has other architectures than are proposed, or
-      trials fail for one reason from the start on.
+    ValueError: the history has other architectures than those proposed, or the
+      first trials all failed for one reason.
   """
   round_index = int(state.round)
   batches: dict[int, Proposals] = {}
@@ -199,29 +199,30 @@ def run(
   redo_failed: bool = False,
   same_task: bool = False,
 ) -> SearchState:
-  """Runs all rounds, or those that are left.
+  """Runs all rounds, or those that remain.
 
   Args:
-    search: what to search with.
+    search: the settings of the run.
     log: the run's trial log; trials in it are not evaluated again.
-    checkpoints: where states are kept. Without, or where they are damaged, the
-      states are made again from the log.
-    checkpoint_every: how many rounds lie between two checkpoints.
-    on_trials: told of new trials as they are recorded.
-    rounds: gets what the strategies say of their rewards.
-    redo_failed: whether trials that failed are run again, such as those of a
-      function that has been mended; see `history.redo_failed`.
-    same_task: whether what judges trials gives the same results as what the log
-      was written with, though it has changed.
+    checkpoints: the store of states. If there is none, or it is damaged, the
+      states are recomputed from the log.
+    checkpoint_every: the number of rounds from one checkpoint to the next.
+    on_trials: a callback that gets new trials as they are recorded.
+    rounds: the log of the metrics that strategies return.
+    redo_failed: whether to run failed trials again, for instance after fixing
+      the function that they call; see `history.redo_failed`.
+    same_task: whether to trust that the evaluator gives the same results as the
+      one that the log was written with, although its code or data differ.
 
   Returns:
     The state after the last round.
 
   Raises:
-    ValueError: the log belongs to another search, or what judges trials has
-      changed, or trials fail for one reason from the start on.
+    ValueError: the log belongs to another search, the evaluator has changed, or
+      the first trials all failed for one reason.
   """
-  # Who runs failed trials again has mended what judges them.
+  # Redoing failed trials implies that the evaluator has been fixed, so a change
+  # is expected.
   check_task(search, log, same_task or redo_failed)
   if redo_failed:
     history_lib.redo_failed(log, checkpoints, rounds)
@@ -230,8 +231,8 @@ def run(
   state = init(search)
   if checkpoints is not None:
     restored = checkpoints.restore_newest(state)
-    # A state is saved after its trials are, so one that is ahead of the log
-    # belongs to a log that was cut by hand; then the log decides.
+    # Trials are logged before their state is saved, so a state ahead of the log
+    # means that the log was cut by hand; then the log decides.
     if (
       restored is not None
       and restored[1].num_trials <= len(history.trials)
@@ -252,17 +253,17 @@ def run(
 def check_task(
   search: Search, log: trial_log.TrialLog, same_task: bool = False
 ) -> None:
-  """Checks that trials are judged as those in the log were.
+  """Checks that the evaluator is the one that the log was written with.
 
-  What judges them is recorded in a file beside the log, `trials.task.json`.
+  Its fingerprint is recorded in a file beside the log, `trials.task.json`.
 
   Args:
-    search: what is searched with.
+    search: the settings of the run.
     log: the run's trial log.
-    same_task: as for `run`.
+    same_task: whether to trust an evaluator that differs; see `run`.
 
   Raises:
-    ValueError: they are not.
+    ValueError: the evaluator differs.
   """
   task = search.evaluator.task
   fingerprint.check(
@@ -281,11 +282,11 @@ def arm_key(search: Search, arm: Arm) -> jax.Array:
 def expected_rounds(
   search: Search, num_rounds: int | None = None
 ) -> list[tuple[int, str, int]]:
-  """Returns the identities of the first rounds of all arms, in their order.
+  """Returns the identities of the entries of the round log, in order.
 
   Args:
-    search: what is searched with.
-    num_rounds: how many; all by default.
+    search: the settings of the run.
+    num_rounds: the number of rounds, from the first; all by default.
   """
   num_rounds = search.num_rounds if num_rounds is None else num_rounds
   return [
@@ -317,8 +318,8 @@ def _to_round(
 
 
 def _has_rounds(search, rounds, num_rounds: int) -> bool:
-  """Returns whether nothing is left to say of the first rounds."""
-  # What is not there is said once more by a replay of the trial log.
+  """Returns whether the round log has the first rounds of all arms."""
+  # Rounds that are missing come back when the trial log is replayed.
   return rounds is None or all(
     identity in rounds for identity in expected_rounds(search, num_rounds)
   )
@@ -335,7 +336,13 @@ def _check_replay(space, trial, proposal, history):
 
 
 class _Plan(NamedTuple):
-  """A trial before its result: `first` had this architecture first."""
+  """A trial before its result.
+
+  Attributes:
+    number: the trial's number.
+    first: the number of the arm's first trial of this architecture.
+    proposal: the architecture and the arm that proposes it.
+  """
 
   number: int
   first: int
@@ -347,7 +354,7 @@ def _evaluate(
   proposed: Sequence[_Proposal],
   history: History,
 ) -> Iterator[list[trial_log.Trial]]:
-  """Yields trials in their order, whenever a block of new ones is judged."""
+  """Yields trials in order, as blocks of new ones are evaluated."""
   number = len(history.log.trials)
   plans = []
   for proposal in proposed:
@@ -384,12 +391,13 @@ def _evaluate(
 def _earlier(
   search: Search, plans: Sequence[_Plan], history: History
 ) -> dict[int, trial_log.Trial]:
-  """Returns the trials that have their result since before the log's start."""
+  """Returns the trials whose results are in an older log, by number."""
   results = {}
   for plan in plans:
     proposal = plan.proposal
     trial = history.earlier(plan.number, proposal.arm.identity, proposal.tokens)
-    # A duplicate's may be another trial's, which its number says nothing of.
+    # The result of a duplicate came from another trial, so it says nothing of
+    # what the trial of this number gives.
     if trial is not None and (
       trial.duplicate_of is None or search.reevaluate_duplicates
     ):

@@ -116,7 +116,7 @@ def test_a_function_that_always_fails_is_stopped_and_redone(tmp_path, sound):
   broken = Function(always)
   message = (
     r'first 8 trials all failed alike \(failed\): KeyError at train\.py:7: '
-    r"'rate 7'\. Mend the function and start again with redo_failed=True"
+    r"'rate 7'\. Fix the function and start again with redo_failed=True"
   )
   with pytest.raises(ValueError, match=message):
     run(tmp_path, broken)
