@@ -39,7 +39,7 @@ from jaxnas.controllers import recurrent
 from jaxnas.datasets import images
 from jaxnas.runs import search_run
 from jaxnas.spaces import hyperparameters as spaces
-from jaxnas.trainers import blocks, compiled, groups
+from jaxnas.trainers import blocks, compiled, groups, mapping
 from jaxnas.training import dataset_tasks, image_task
 from jaxnas.types import SearchSpace, Span, Trainer
 from jaxnas.visualize import hyperparameters as pictures
@@ -338,8 +338,10 @@ class _Children:
       perceptron.BATCH_AXES,
     )
     if not self._data:
-      self._data = self._place(
-        {'train_data': task.train_data, 'splits': task.splits}
+      # The trainers of all shapes share it.
+      self._data = mapping.place(
+        {'train_data': task.train_data, 'splits': task.splits},
+        config.num_host_devices,
       )
     epoch_steps = len(dataset.train_labels) // batch_size
 
@@ -353,13 +355,6 @@ class _Children:
       config.num_host_devices,
       compiler_options=compiled.compiler_options(jax.default_backend()),
     )
-
-  def _place(self, data: Any) -> Any:
-    """Puts data on every device, where the trainers of all shapes share it."""
-    devices = blocks.choose_devices(self._config.num_host_devices)
-    mesh = jax.sharding.Mesh(np.array(devices), ('children',))
-    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    return jax.device_put(data, everywhere)
 
 
 class _Field:

@@ -8,21 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 import dataclasses
 import pathlib
-import time
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
 from jaxnas import npz
 from jaxnas import search as search_lib
 from jaxnas.datasets import reward_table as tables
-from jaxnas.trainers import blocks
+from jaxnas.trainers import mapping
 from jaxnas.types import Strategy
-
-_SEEDS = 'seeds'
 
 
 class ManySearches:
@@ -36,8 +32,6 @@ class ManySearches:
   Attributes:
     block_size: how many rows a block has.
     num_devices: over how many devices a block is spread.
-    compile_seconds: time spent compiling.
-    run_seconds: time spent running.
   """
 
   def __init__(
@@ -56,31 +50,20 @@ class ManySearches:
     Raises:
       ValueError: there are fewer devices, or the block does not divide.
     """
-    devices = blocks.choose_devices(num_devices)
-    if block_size < 1 or block_size % len(devices):
-      raise ValueError(
-        f'block_size must be a multiple of the number of devices '
-        f'({len(devices)}), got {block_size}.'
-      )
+    self._mapping = mapping.BlockMapping(block_size, num_devices)
+    self._program = self._mapping.shard(jax.vmap(function), (0,))
     self.block_size = block_size
-    self.num_devices = len(devices)
-    self.compile_seconds = 0.0
-    self.run_seconds = 0.0
-    mesh = Mesh(np.array(devices), (_SEEDS,))
-    spec = PartitionSpec(_SEEDS)
-    self._program = jax.jit(
-      jax.shard_map(
-        jax.vmap(function),
-        mesh=mesh,
-        in_specs=spec,
-        out_specs=spec,
-        # The check of varying axes refuses loops whose state starts equal on
-        # all shards and ends different.
-        check_vma=False,
-      ),
-      in_shardings=NamedSharding(mesh, spec),
-    )
-    self._compiled: Callable[..., Any] | None = None
+    self.num_devices = len(self._mapping.devices)
+
+  @property
+  def compile_seconds(self) -> float:
+    """Time spent compiling so far."""
+    return self._mapping.compile_seconds
+
+  @property
+  def run_seconds(self) -> float:
+    """Time spent running so far."""
+    return self._mapping.run_seconds
 
   def blocks(self, rows: Any, first: int = 0) -> Iterator[Any]:
     """Yields the results of one block after the other, as numpy arrays.
@@ -96,23 +79,16 @@ class ManySearches:
         lambda leaf: leaf[np.minimum(places, num_rows - 1)],  # noqa: B023  # Called at once.
         rows,
       )
+      result = jax.tree.map(
+        np.asarray, self._mapping.call(self._program, block)
+      )
       num_wanted = min(self.block_size, num_rows - start)
-      yield jax.tree.map(lambda leaf: leaf[:num_wanted], self._call(block))  # noqa: B023  # Called at once.
+      yield jax.tree.map(lambda leaf: leaf[:num_wanted], result)  # noqa: B023  # Called at once.
 
   def run(self, rows: Any) -> Any:
     """Returns the results of all rows, numpy arrays `[S, ...]`."""
     results = list(self.blocks(rows))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
-
-  def _call(self, block):
-    if self._compiled is None:
-      started = time.perf_counter()
-      self._compiled = self._program.lower(block).compile()
-      self.compile_seconds += time.perf_counter() - started
-    started = time.perf_counter()
-    result = jax.tree.map(np.asarray, self._compiled(block))
-    self.run_seconds += time.perf_counter() - started
-    return result
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

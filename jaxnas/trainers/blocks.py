@@ -11,20 +11,17 @@ under `vmap` would run every side for every child.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-import time
 from typing import Any, Literal
 
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
 from jaxnas.children import platforms
+from jaxnas.trainers import mapping as mapping_lib
 from jaxnas.trainers import memory, outcomes
 from jaxnas.types import Kept, Span, Task, Trained
-
-_CHILDREN = 'children'
 
 
 def default_block_size(num_devices: int) -> int:
@@ -38,23 +35,6 @@ def default_block_size(num_devices: int) -> int:
   return num_devices * (4 if platforms.default() == 'cpu' else 128)
 
 
-def choose_devices(num_devices: int | None) -> list[jax.Device]:
-  """Returns the first so many local devices; all for `None`.
-
-  Raises:
-    ValueError: there are not so many.
-  """
-  devices = jax.local_devices()
-  if num_devices is None:
-    return devices
-  if not 1 <= num_devices <= len(devices):
-    raise ValueError(
-      f'num_devices must be from 1 to {len(devices)}, the devices there are, '
-      f'got {num_devices}.'
-    )
-  return devices[:num_devices]
-
-
 class BlockTrainer:
   """Trains any number of children of a task with one compiled program.
 
@@ -66,8 +46,6 @@ class BlockTrainer:
   Attributes:
     block_size: how many children a block has.
     num_devices: over how many devices a block is spread.
-    compile_seconds: time spent compiling so far.
-    run_seconds: time spent running so far.
   """
 
   def __init__(
@@ -92,34 +70,38 @@ class BlockTrainer:
     Raises:
       ValueError: there are fewer devices, or the block does not divide.
     """
-    devices = choose_devices(num_devices)
-    num_devices = len(devices)
-    if block_size < 1 or block_size % num_devices:
-      raise ValueError(
-        f'block_size must be a multiple of num_devices ({num_devices}), got '
-        f'{block_size}.'
-      )
+    self._mapping = mapping_lib.BlockMapping(block_size, num_devices)
     self.block_size = block_size
-    self.num_devices = num_devices
-    self.compile_seconds = 0.0
-    self.run_seconds = 0.0
+    self.num_devices = len(self._mapping.devices)
     self._assemble = task.assemble
     self._program_axes = axes = task.program_axes
-    self._map = _MAPPINGS[mapping]
     self._compiler_options = dict(compiler_options or {})
-    self._mesh = Mesh(np.array(devices), (_CHILDREN,))
-    everywhere = NamedSharding(self._mesh, PartitionSpec())
-    self._train_data = jax.device_put(task.train_data, everywhere)
-    self._splits = jax.device_put(dict(task.splits), everywhere)
+    self._train_data, self._splits = mapping_lib.place(
+      (task.train_data, dict(task.splits)), self.num_devices
+    )
     self.task = task._replace(train_data=self._train_data, splits=self._splits)
 
     self._init = jax.vmap(task.init, (axes, 0, 0))
     self._blank: Any = None
-    self._train = self._shard(
+
+    def shard(function, axes, donated=()):
+      mapped = _MAPPINGS[mapping](function, axes)
+      return self._mapping.shard(mapped, axes, donated)
+
+    self._train = shard(
       outcomes.train_from(task), (None, axes, 0, 0, 0, None), donated=(2,)
     )
-    self._measure = self._shard(outcomes.measure_of(task), (None, axes, 0))
-    self._compiled: dict[Any, Callable[..., Any]] = {}
+    self._measure = shard(outcomes.measure_of(task), (None, axes, 0))
+
+  @property
+  def compile_seconds(self) -> float:
+    """Time spent compiling so far."""
+    return self._mapping.compile_seconds
+
+  @property
+  def run_seconds(self) -> float:
+    """Time spent running so far."""
+    return self._mapping.run_seconds
 
   def run(
     self,
@@ -210,7 +192,7 @@ class BlockTrainer:
   def _train_block(self, children, programs, rows, span, splits, keep):
     """Returns metrics `[block_size]` and, where they are kept, all states."""
     # An axis may stand for all arrays below it.
-    programs = _map_axes(
+    programs = mapping_lib.map_axes(
       lambda axis, part: (
         jax.tree.map(lambda leaf: leaf[rows], part) if axis == 0 else part
       ),
@@ -242,52 +224,21 @@ class BlockTrainer:
       }
     return metrics, _unstack(states, len(rows)) if keep else []
 
-  def _shard(self, function, axes, donated=()):
-    specs = _map_axes(
-      lambda axis: PartitionSpec(_CHILDREN) if axis == 0 else PartitionSpec(),
-      axes,
-    )
-    return jax.jit(
-      jax.shard_map(
-        self._map(function, axes),
-        mesh=self._mesh,
-        in_specs=specs,
-        out_specs=PartitionSpec(_CHILDREN),
-        # The check of varying axes refuses loops whose state starts equal on
-        # all shards and ends different.
-        check_vma=False,
-      ),
-      in_shardings=jax.tree.map(
-        lambda spec: NamedSharding(self._mesh, spec), specs
-      ),
-      donate_argnums=donated,
-    )
-
   def _call(self, function, *arguments):
-    """Compiles if it must, runs, and waits."""
-    # A measure has a program for each shape of a split.
-    key = function, *shapes_of(arguments[0])
-    if key not in self._compiled:
-      started = time.perf_counter()
-      program = function.lower(*arguments).compile(self._compiler_options)
-      memory.check(
-        program,
-        list(self._mesh.devices.flat),
-        f'A block of {self.block_size} children on {self.num_devices} devices',
-        'make the block or the children smaller',
-      )
-      self._compiled[key] = program
-      self.compile_seconds += time.perf_counter() - started
-    started = time.perf_counter()
-    result = jax.block_until_ready(self._compiled[key](*arguments))
-    self.run_seconds += time.perf_counter() - started
-    return result
+    return self._mapping.call(
+      function,
+      *arguments,
+      check=self._check_memory,
+      compiler_options=self._compiler_options,
+    )
 
-
-def shapes_of(data: Any) -> tuple[Any, ...]:
-  """Returns what decides which program data goes to, hashable."""
-  leaves, structure = jax.tree.flatten(data)
-  return (structure, *((leaf.shape, leaf.dtype) for leaf in leaves))
+  def _check_memory(self, program):
+    memory.check(
+      program,
+      self._mapping.devices,
+      f'A block of {self.block_size} children on {self.num_devices} devices',
+      'make the block or the children smaller',
+    )
 
 
 def _loop(function, axes):
@@ -297,11 +248,14 @@ def _loop(function, axes):
     def choose(axis, argument, row):
       return row if axis == 0 else argument
 
-    mapped = _map_axes(
+    mapped = mapping_lib.map_axes(
       lambda axis, argument: choose(axis, None, argument), axes, arguments
     )
     return lax.map(
-      lambda rows: function(*_map_axes(choose, axes, arguments, rows)), mapped
+      lambda rows: function(
+        *mapping_lib.map_axes(choose, axes, arguments, rows)
+      ),
+      mapped,
     )
 
   return run
@@ -318,10 +272,6 @@ def _share_out(rows: np.ndarray, num_devices: int) -> np.ndarray:
   turns = rows.reshape(-1, num_devices).copy()
   turns[1::2] = turns[1::2, ::-1]
   return turns.T.reshape(-1)
-
-
-def _map_axes(function, axes, *trees):
-  return jax.tree.map(function, axes, *trees, is_leaf=lambda axis: axis is None)
 
 
 def _to_numpy(metrics: Mapping[str, jax.Array]) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnas.trainers import blocks, memory, outcomes
+from jaxnas.trainers import mapping, memory, outcomes
 from jaxnas.types import Kept, Span, Task, Trained
 
 # How many programs are kept for architectures that come again.
@@ -85,7 +85,7 @@ class CompiledTrainer:
     Raises:
       ValueError: there are fewer devices, or `block_size` is not positive.
     """
-    self._devices = blocks.choose_devices(num_devices)
+    self._devices = mapping.choose_devices(num_devices)
     if block_size < 1:
       raise ValueError(f'block_size must be at least 1, got {block_size}.')
     self.block_size = block_size
@@ -229,7 +229,7 @@ class CompiledTrainer:
         def measure(split, state):
           return measure_of(split, None, state)
 
-        kinds = {blocks.shapes_of(split): split for split in splits.values()}
+        kinds = {mapping.shapes_of(split): split for split in splits.values()}
         measures = {
           kind: jax.jit(measure).trace(split, state)
           for kind, split in kinds.items()
@@ -298,7 +298,7 @@ class CompiledTrainer:
       metrics = dict(metrics)
       for split in job.splits:
         data = outcomes.split_of(programs.splits, split)
-        measure = programs.measures[blocks.shapes_of(data)]
+        measure = programs.measures[mapping.shapes_of(data)]
         measured = measure(data, state)
         metrics |= {f'{split}_{name}': x for name, x in measured.items()}
       metrics = {name: np.asarray(x)[None] for name, x in metrics.items()}

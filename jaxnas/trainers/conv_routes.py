@@ -19,8 +19,6 @@ from collections.abc import Sequence
 import functools
 from typing import Any
 
-import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
 from jaxnas.children import (
@@ -32,7 +30,7 @@ from jaxnas.children import (
 )
 from jaxnas.datasets import images
 from jaxnas.spaces import known_conv_nets
-from jaxnas.trainers import blocks, compiled, routes
+from jaxnas.trainers import blocks, compiled, mapping, routes
 from jaxnas.training import dataset_tasks, image_task
 from jaxnas.types import SearchSpace, Task, Trainer
 
@@ -96,12 +94,8 @@ class ConvRoutes:
         known_conv_nets.make_chain(1), dataset.image_shape, dataset.num_classes
       ),
     )
-    self._data = jax.device_put(
-      (task.train_data, dict(task.splits)),
-      NamedSharding(
-        Mesh(np.array(blocks.choose_devices(num_devices)), ('devices',)),
-        PartitionSpec(),
-      ),
+    self._data = mapping.place(
+      (task.train_data, dict(task.splits)), num_devices
     )
     self._layout = layout | {
       'image_shape': dataset.image_shape,

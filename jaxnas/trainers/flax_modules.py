@@ -21,7 +21,7 @@ import jax
 import numpy as np
 import optax
 
-from jaxnas.trainers import blocks, groups
+from jaxnas.trainers import blocks, groups, mapping
 from jaxnas.training import flax_task
 from jaxnas.types import Trainer
 
@@ -70,7 +70,7 @@ class FlaxTrainer(groups.GroupTrainer):
     Raises:
       ValueError: an argument is out of range.
     """
-    devices = blocks.choose_devices(num_devices)
+    devices = mapping.choose_devices(num_devices)
     self._make_module, self._program_of = make_module, program_of
     self._inputs = jax.tree.map(
       lambda x: x[:1], dict(data).get('train', ((),))[0]
