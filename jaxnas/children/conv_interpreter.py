@@ -55,7 +55,7 @@ class ConvInterpreter(conv_program.ConvLayout):
   """Trains any architecture of a layout in one program.
 
   Make it once. Its networks agree with `conv_net.make_network` on values,
-  gradients and, through `pack` and `unpack`, parameters.
+  gradients and, through `conv_packing`, parameters.
 
       interpreter = ConvInterpreter(6, (8, 8, 1), 10, filters=(8, 12, 16, 24))
       programs = interpreter.assemble(architectures)

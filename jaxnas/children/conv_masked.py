@@ -27,7 +27,7 @@ import numpy as np
 import optax
 
 from jaxnas.children import block_convolution, conv_net
-from jaxnas.children.masked_layout import MaskedLayout, MaskedProgram
+from jaxnas.children.conv_masked_layout import MaskedLayout, MaskedProgram
 from jaxnas.children.network import Network
 from jaxnas.spaces.conv_net import ConvNet
 

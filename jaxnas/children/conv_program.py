@@ -21,7 +21,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -72,8 +72,16 @@ BATCH_AXES = ConvProgram._make([0] * len(ConvProgram._fields))
 """Which axis of a batch of programs tells them apart."""
 
 
-class _Block(NamedTuple):
-  """Weights of one operation, and where they are."""
+class Block(NamedTuple):
+  """Weights of one operation, and where they are.
+
+  Attributes:
+    layer: the layer that they belong to.
+    operation: its place among `ConvLayout.operations`.
+    offset: where they start in the vector of weights.
+    draw: where they start in what `conv_net.init` draws.
+    shape: `(h, w, C, F)`, before it is rounded up.
+  """
 
   layer: int
   operation: int
@@ -197,57 +205,6 @@ class ConvLayout:
     rows = [self._program(architecture) for architecture in architectures]
     return ConvProgram(*map(np.stack, zip(*rows, strict=True)))
 
-  def pack(
-    self, architecture: space.ConvNet, params: Any, batch_stats: Any
-  ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Returns what a `conv_net.ConvNetwork` holds in the form of `init`."""
-    new, new_stats = self._empty(np.asarray(params['head']['kernel']).dtype)
-    for view, block in self._kernels(architecture, new['kernels'], params):
-      view[...] = block
-    for view, block in self._head(architecture, new['head'], params):
-      view[...] = block
-    new['head_bias'][:] = params['head']['bias']
-    for number, layer in enumerate(architecture.layers):
-      name, kept = f'layer_{number}', slice(layer.filters)
-      for field in ('scale', 'bias'):
-        new[field][number, kept] = params[name][field]
-      for field in ('mean', 'var'):
-        new_stats[field][number, kept] = batch_stats[name][field]
-    return new, new_stats
-
-  def unpack(
-    self, architecture: space.ConvNet, params: Any, batch_stats: Any
-  ) -> tuple[dict, dict]:
-    """Returns what `pack` was given: the inverse of it."""
-    params, batch_stats = jax.tree.map(np.asarray, (params, batch_stats))
-    image_filters = self.image_shape[2]
-    dtype = params['kernels'].dtype
-    new: dict = {}
-    new_stats: dict = {}
-    for number, layer in enumerate(architecture.layers):
-      channels = architecture.join_filters(layer.inputs, image_filters)
-      name, kept = f'layer_{number}', slice(layer.filters)
-      new[name] = {
-        'kernel': np.zeros(
-          (layer.height, layer.width, channels, layer.filters), dtype
-        ),
-        'scale': params['scale'][number, kept],
-        'bias': params['bias'][number, kept],
-      }
-      new_stats[name] = {
-        field: batch_stats[field][number, kept] for field in ('mean', 'var')
-      }
-    features = architecture.join_filters(architecture.outputs, image_filters)
-    new['head'] = {
-      'kernel': np.zeros((features, self.num_classes), dtype),
-      'bias': params['head_bias'],
-    }
-    for view, block in self._kernels(architecture, params['kernels'], new):
-      block[...] = view
-    for view, block in self._head(architecture, params['head'], new):
-      block[...] = view
-    return new, new_stats
-
   def init(
     self, key: jax.Array, program: ConvProgram
   ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
@@ -316,23 +273,7 @@ class ConvLayout:
     index = jnp.where(is_used[..., None], index, 0)
     return jnp.where(is_used[..., None], drawn[index] * program.head_scale, 0)
 
-  def _empty(self, dtype):
-    """Returns parameters and running averages where nothing is used."""
-    layers = (self.num_layers, self.slot_channels)
-    head = (self.num_heads, self.slot_channels, self.num_classes)
-    params = {
-      'kernels': np.zeros(self.capacity, dtype),
-      'scale': np.zeros(layers, dtype),
-      'bias': np.zeros(layers, dtype),
-      'head': np.zeros(head, dtype),
-      'head_bias': np.zeros(self.num_classes, dtype),
-    }
-    return params, {
-      'mean': np.zeros(layers, dtype),
-      'var': np.ones(layers, dtype),
-    }
-
-  def _blocks(self, architecture: space.ConvNet) -> Iterator[_Block]:
+  def blocks(self, architecture: space.ConvNet) -> Iterator[Block]:
     """Yields the blocks of an architecture in their order."""
     offset = draw = 0
     for number, sources, shape in conv_net.kernel_entries(
@@ -352,44 +293,17 @@ class ConvLayout:
         else (0, self.num_image_operations)
       )
       operation = start + self.operations[start:end].index(rounded)
-      yield _Block(number, operation, offset, draw, shape)
+      yield Block(number, operation, offset, draw, shape)
       offset += math.prod(rounded)
       draw += math.prod(shape)
 
   def _round_up(self, count: int) -> int:
     return min(bucket for bucket in self.buckets if bucket >= count)
 
-  def _kernels(self, architecture, vector, params):
-    """Yields every block twice: in the vector, and in a network's kernels."""
-    self._check(architecture)
-    channel = dict.fromkeys(range(len(architecture.layers)), 0)
-    for block in self._blocks(architecture):
-      rounded = self.operations[block.operation]
-      _, _, channels, filters = block.shape
-      view = vector[block.offset : block.offset + math.prod(rounded)]
-      start = channel[block.layer]
-      channel[block.layer] += channels
-      yield (
-        view.reshape(rounded)[:, :, :channels, :filters],
-        params[f'layer_{block.layer}']['kernel'][:, :, start:][:, :, :channels],
-      )
-
-  def _head(self, architecture, head, params):
-    """Yields the weights of every output twice, likewise."""
-    kernel = params['head']['kernel']
-    if self.merge == 'add':
-      yield head[0, : kernel.shape[0]], kernel
-      return
-    start = 0
-    for number in architecture.outputs:
-      filters = architecture.layers[number].filters
-      yield head[number, :filters], kernel[start : start + filters]
-      start += filters
-
   def _program(self, architecture: space.ConvNet) -> ConvProgram:
-    self._check(architecture)
+    self.check(architecture)
     depth = len(architecture.layers)
-    blocks = list(self._blocks(architecture))
+    blocks = list(self.blocks(architecture))
     edges = [layer.inputs or (-1,) for layer in architecture.layers]
     starts = [0, *itertools.accumulate(map(len, edges))]
     outputs = architecture.outputs
@@ -431,7 +345,8 @@ class ConvLayout:
       ),
     )
 
-  def _check(self, architecture: space.ConvNet) -> None:
+  def check(self, architecture: space.ConvNet) -> None:
+    """Raises `ValueError`, which says why, if an architecture does not fit."""
     depth = len(architecture.layers)
     if depth > self.num_layers:
       raise ValueError(

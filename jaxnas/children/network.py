@@ -43,9 +43,9 @@ def make_optimizer(
   """Makes gradient descent with Nesterov's momentum, but for its learning rate.
 
   Args:
-    momentum: of the gradient; may be traced.
-    weight_decay: how much of the parameters is added to the gradient, before
-      the momentum; likewise.
+    momentum: the share of the trace that a step keeps; may be traced.
+    weight_decay: the share of the parameters that is added to the gradient,
+      before the momentum; may be traced.
   """
   return optax.chain(
     optax.add_decayed_weights(weight_decay),

@@ -93,9 +93,9 @@ class FunctionTrainer:
         lost where the run is killed.
 
     Raises:
-      ValueError: an argument is out of range, or the function can not be sent
+      ValueError: an argument is out of range, or the function cannot be sent
         to another process, or this process may not have others; how to mend
-        that is told. `run` raises it where a worker can not import the
+        that is told. `run` raises it where a worker cannot import the
         function.
     """
     block_size = num_workers if block_size is None else block_size
@@ -161,7 +161,7 @@ class FunctionTrainer:
       function gives a `'report'`; and all else that it gives by its name.
 
     Raises:
-      ValueError: the first worker can not start, or not import the function; or
+      ValueError: the first worker cannot start, or not import the function; or
         children are to be kept.
     """
     del learning_rates, splits, durations
@@ -240,7 +240,7 @@ def _pickle(function: Function) -> bytes:
   # What a function refers to can refuse by any error.
   except Exception as error:
     raise ValueError(
-      f'{_name(function)} can not be sent to worker processes '
+      f'{_name(function)} cannot be sent to worker processes '
       f'({process.describe(error)}); take a function that is defined by '
       '`def` at the top of a file, not a lambda nor one inside of another '
       'function.'

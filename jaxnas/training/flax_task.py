@@ -16,6 +16,7 @@ Letters: `B` examples in a batch, `n` examples in a split.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+import dataclasses
 import inspect
 from typing import Any, NamedTuple
 
@@ -60,7 +61,7 @@ class Split(NamedTuple):
 
   Attributes:
     inputs: `[batches, B, ...]`.
-    targets: likewise.
+    targets: `[batches, B, ...]`.
     weights: 1 for an example, 0 for padding, `float32[batches, B]`.
   """
 
@@ -112,64 +113,23 @@ def make_task(
   sizes = _check_data(data, metrics, batch_size)
   train_inputs, train_targets = jax.tree.map(jnp.asarray, data['train'])
   example = jax.tree.map(lambda x: x[:batch_size], train_inputs)
-  has_train = 'train' in inspect.signature(type(module).__call__).parameters
-
-  def settings(program, is_training):
-    named = {'train': is_training} if has_train else {}
-    return named if assemble is None else {**named, 'program': program}
+  child = _Child(module, loss, optimizer, assemble is not None)
 
   def init(program, key, learning_rate):
-    params_key, dropout_key = jax.random.split(jax.random.fold_in(key, 0))
-    variables = module.init(
-      {'params': params_key, 'dropout': dropout_key},
-      example,
-      **settings(program, False),
-    )
-    return State(
-      variables=variables,
-      opt_state=optimizer(learning_rate).init(variables['params']),
-      is_alive=jnp.array(True),
-      num_trained=jnp.array(0, jnp.int32),
-      loss=jnp.array(jnp.nan, jnp.float32),
-    )
+    return child.init(program, key, learning_rate, example)
 
   def train(data, program, state, key, learning_rate, span: Span):
     order_key, dropout_key = jax.random.split(jax.random.fold_in(key, 1))
 
     def step(index, rows, state):
       inputs, targets = jax.tree.map(lambda x: x[rows], data)
-      *others, params = _split(state.variables)
-
-      def mean_loss(params):
-        outputs, changed = module.apply(
-          {'params': params, **others[0]},
-          inputs,
-          **settings(program, True),
-          rngs={'dropout': jax.random.fold_in(dropout_key, index)},
-          mutable=list(others[0]),
-        )
-        return jnp.mean(loss(outputs, targets)), changed
-
-      (value, changed), grads = jax.value_and_grad(mean_loss, has_aux=True)(
-        params
-      )
-      is_alive = state.is_alive & guard.is_finite(value, grads)
-      updates, opt_state = optimizer(learning_rate).update(
-        grads, state.opt_state, params
-      )
-      new = (
-        {
-          **others[0],
-          **changed,
-          'params': optax.apply_updates(params, updates),
-        },
-        opt_state,
-        value.astype(jnp.float32),
-      )
-      old = state.variables, state.opt_state, state.loss
-      variables, opt_state, value = guard.keep(is_alive, new, old)
-      return State(
-        variables, opt_state, is_alive, state.num_trained + is_alive, value
+      return child.step(
+        program,
+        state,
+        jax.random.fold_in(dropout_key, index),
+        learning_rate,
+        inputs,
+        targets,
       )
 
     return epochs.run(
@@ -183,21 +143,7 @@ def make_task(
     )
 
   def measure(split, program, state):
-    scores = {'loss': loss, **metrics}
-
-    def add(totals, batch):
-      outputs = module.apply(
-        state.variables, batch.inputs, **settings(program, False)
-      )
-      return {
-        name: totals[name]
-        + jnp.sum(_each(score, outputs, batch) * batch.weights)
-        for name, score in scores.items()
-      }, None
-
-    totals, _ = lax.scan(add, dict.fromkeys(scores, jnp.zeros(())), split)
-    count = split.weights.sum()
-    return {name: total / count for name, total in totals.items()}
+    return child.measure(split, program, state, {'loss': loss, **metrics})
 
   largest = max(size for name, size in sizes.items() if name != 'train')
   return Task(
@@ -216,6 +162,100 @@ def make_task(
   )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Child:
+  """What is done with one child, as pure functions.
+
+  Attributes:
+    module: the network.
+    loss: `(outputs, targets) -> [B]`, or its mean.
+    optimizer: makes one for a learning rate.
+    has_program: whether the module takes a program.
+  """
+
+  module: nn.Module
+  loss: Score
+  optimizer: Optimizer
+  has_program: bool
+
+  def init(self, program, key, learning_rate, example) -> State:
+    """Returns an untrained child, given a batch of its inputs."""
+    params_key, dropout_key = jax.random.split(jax.random.fold_in(key, 0))
+    variables = self.module.init(
+      {'params': params_key, 'dropout': dropout_key},
+      example,
+      **self._settings(program, False),
+    )
+    return State(
+      variables=variables,
+      opt_state=self.optimizer(learning_rate).init(variables['params']),
+      is_alive=jnp.array(True),
+      num_trained=jnp.array(0, jnp.int32),
+      loss=jnp.array(jnp.nan, jnp.float32),
+    )
+
+  def step(
+    self, program, state, dropout_key, learning_rate, inputs, targets
+  ) -> State:
+    """Trains a child on one batch."""
+    others, params = _split(state.variables)
+
+    def mean_loss(params):
+      outputs, changed = self.module.apply(
+        {'params': params, **others},
+        inputs,
+        **self._settings(program, True),
+        rngs={'dropout': dropout_key},
+        mutable=list(others),
+      )
+      return jnp.mean(self.loss(outputs, targets)), changed
+
+    (value, changed), grads = jax.value_and_grad(mean_loss, has_aux=True)(
+      params
+    )
+    is_alive = state.is_alive & guard.is_finite(value, grads)
+    updates, opt_state = self.optimizer(learning_rate).update(
+      grads, state.opt_state, params
+    )
+    params = optax.apply_updates(params, updates)
+    new = (
+      {**others, **changed, 'params': params},
+      opt_state,
+      value.astype(jnp.float32),
+    )
+    old = state.variables, state.opt_state, state.loss
+    variables, opt_state, value = guard.keep(is_alive, new, old)
+    return State(
+      variables, opt_state, is_alive, state.num_trained + is_alive, value
+    )
+
+  def measure(self, split: Split, program, state, scores) -> dict:
+    """Returns the mean of each score over the examples of a split."""
+
+    def add(totals, batch):
+      outputs = self.module.apply(
+        state.variables, batch.inputs, **self._settings(program, False)
+      )
+      return {
+        name: totals[name]
+        + jnp.sum(_each(score, outputs, batch) * batch.weights)
+        for name, score in scores.items()
+      }, None
+
+    totals, _ = lax.scan(add, dict.fromkeys(scores, jnp.zeros(())), split)
+    count = split.weights.sum()
+    return {name: total / count for name, total in totals.items()}
+
+  def _settings(self, program, is_training):
+    """Returns the arguments that the module takes beside its inputs."""
+    named = {'train': is_training} if _takes_train(self.module) else {}
+    return {**named, 'program': program} if self.has_program else named
+
+
+def _takes_train(module: nn.Module) -> bool:
+  return 'train' in inspect.signature(type(module).__call__).parameters
+
+
 def num_params(module: nn.Module, inputs: Any, program: Any = None) -> int:
   """Returns how many parameters a module has.
 
@@ -224,8 +264,7 @@ def num_params(module: nn.Module, inputs: Any, program: Any = None) -> int:
     inputs: a batch of its inputs.
     program: its program, if it has one.
   """
-  has_train = 'train' in inspect.signature(type(module).__call__).parameters
-  named: dict[str, Any] = {'train': False} if has_train else {}
+  named: dict[str, Any] = {'train': False} if _takes_train(module) else {}
   if program is not None:
     named['program'] = program
   keys = {'params': jax.random.key(0), 'dropout': jax.random.key(0)}

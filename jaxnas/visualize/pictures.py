@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pictures beside results: one that can not be drawn ends no run."""
+"""Pictures beside results: one that cannot be drawn ends no run."""
 
 from __future__ import annotations
 

@@ -25,11 +25,11 @@ def sheet(
   """Returns a standalone picture, without ids and style sheets.
 
   Args:
-    width: of the sheet, in pixels.
-    height: likewise.
+    width: width of the sheet, pixels.
+    height: height of the sheet, pixels.
     title: what to write above; may be empty.
     name: what the picture is called where it has no title.
-    description: the same in words, for those who can not see it.
+    description: the same in words, for those who cannot see it.
     parts: elements, from the undermost to the topmost.
   """
   size = f'{width:g} {height:g}'
@@ -48,7 +48,7 @@ def sheet(
 
 
 def printable(title: str) -> str:
-  """Returns a title without what can not be printed."""
+  """Returns a title without what cannot be printed."""
   return ''.join(letter for letter in title if letter.isprintable())
 
 

@@ -89,8 +89,8 @@ class Workers:
       num_retries: how often a call that failed is tried again.
 
     Raises:
-      ValueError: the first worker can not start, or not import the function. A
-        later one that can not is a crash.
+      ValueError: the first worker cannot start, or not import the function. A
+        later one that cannot is a crash.
     """
     is_stopped = threading.Event()
     futures: list[concurrent.futures.Future[Outcome]] = []
@@ -101,7 +101,7 @@ class Workers:
       )
       return [future.result() for future in futures]
     except BaseException:
-      # An interruption, or a worker that can not start: no call may go on.
+      # An interruption, or a worker that cannot start: no call may go on.
       is_stopped.set()
       for future in futures:
         future.cancel()
@@ -175,7 +175,7 @@ class _Worker:
     if answer.error:
       self.kill()
       raise ValueError(
-        f'A worker process can not import {name} ({answer.error}); put it into '
+        f'A worker process cannot import {name} ({answer.error}); put it into '
         'a file of its own that a fresh Python can import.'
       )
 

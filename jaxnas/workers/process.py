@@ -206,7 +206,7 @@ def _leave_fork(who: str, error: BaseException | None = None) -> NoReturn:
       f'A process that {who} forked ends by {describe(error)}',
       file=sys.stderr,
     )
-  # What it left in its buffers is lost where they can not be written.
+  # What it left in its buffers is lost where they cannot be written.
   for stream in (sys.stdout, sys.stderr):
     with contextlib.suppress(Exception):
       stream.flush()

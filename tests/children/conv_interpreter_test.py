@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from jaxnas.children import conv_interpreter, conv_net
+from jaxnas.children.conv_packing import pack, unpack
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets as known
 
@@ -112,10 +113,10 @@ def test_it_agrees_with_the_compiled_network(depth, merge):
   program = program_of(interpreter, net)
   batch = random_batch()
 
-  packed_child = interpreter.pack(net, *child)
+  packed_child = pack(interpreter, net, *child)
   jax.tree.map(
     np.testing.assert_array_equal,
-    interpreter.unpack(net, *packed_child),
+    unpack(interpreter, net, *packed_child),
     child,
   )
   # The same draws; a compiler may round what becomes of them.
@@ -131,13 +132,18 @@ def test_it_agrees_with_the_compiled_network(depth, merge):
     )
     assert_close((loss, logits), (expected[0], expected[4]), tolerance)
     assert_close(
-      interpreter.unpack(net, params, stats), expected[2:4], tolerance
+      unpack(interpreter, net, params, stats),
+      expected[2:4],
+      tolerance,
     )
     assert_close(
-      interpreter.unpack(net, grads, stats)[0], expected[1], tolerance
+      unpack(interpreter, net, grads, stats)[0],
+      expected[1],
+      tolerance,
     )
     # Nothing outside of what the architecture has.
-    packed = interpreter.pack(net, *interpreter.unpack(net, grads, stats))
+    unpacked = unpack(interpreter, net, grads, stats)
+    packed = pack(interpreter, net, *unpacked)
     jax.tree.map(np.testing.assert_array_equal, grads, packed[0])
   assert TRACES[merge] == 1
 
@@ -193,7 +199,7 @@ def test_an_image_may_have_more_channels_than_layers_have_filters():
     return results
 
   result, expected = run(jax.random.key(0))
-  assert_close(interpreter.unpack(net, *result), expected, 1e-4)
+  assert_close(unpack(interpreter, net, *result), expected, 1e-4)
 
 
 @pytest.mark.parametrize(

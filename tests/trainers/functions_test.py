@@ -526,7 +526,7 @@ def test_a_function_of_a_notebook_is_refused(monkeypatch):
   [
     (
       'raise KeyError("no")',
-      r"can not import .*KeyError at .*py:1: 'no'.*file of its own",
+      r"cannot import .*KeyError at .*py:1: 'no'.*file of its own",
     ),
     ('import os; os._exit(5)', 'ended while it started .exit code 5.*__main__'),
   ],
