@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Archives of arrays, `.npz`: read without trust, written whole.
+"""Archives of arrays, `.npz`: read without trust, written atomically.
 
-A stranger's archive runs no code, and takes no more memory than was checked
-before: what an array's header declares must be what the archive has of it, and
-what is packed must not be out of all proportion to the file.
+A stranger's archive cannot run code, and it cannot take more memory than was
+checked first: the size in an array's header must agree with what the archive
+holds, and no compression may be out of all proportion.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _MAX_LISTED = 8
 # members on this one and in all, size and place of the directory, and the
 # length of a comment.
 _END = struct.Struct('<4s4H2LH')
-# Real arrays are seldom packed to less than a hundredth; a deflated bomb is
-# packed to a thousandth. What is small may be packed as it will.
+# Real arrays seldom compress to less than a hundredth, but a zip bomb does to a
+# thousandth. Small files may compress as they like.
 _MAX_RATIO = 200
 _SMALL_BYTES = 1 << 28
 _MAX_HEADER_BYTES = 10_000
@@ -37,10 +37,10 @@ _CHUNK_BYTES = 1 << 20
 
 
 class NpzError(ValueError):
-  """A file that is no sound archive of the arrays that are wanted.
+  """A file that is not a sound archive of the wanted arrays.
 
   Attributes:
-    reason: what is wrong with it, without the file's name.
+    reason: what is wrong with the file, without its name.
   """
 
   def __init__(self, message: str, reason: str):
@@ -60,15 +60,16 @@ def read(
 
   Args:
     path: the file.
-    names: the arrays that are wanted, others are not read; all by default.
-    optional: those that are read too, where the file has them.
-    hint: what to do about a file that is damaged, for the message.
-    max_bytes: what the arrays may take; by default the memory that is free.
+    names: the names of the arrays to read; all by default.
+    optional: the names of arrays to read if the file has them.
+    hint: advice about a damaged file, for the message.
+    max_bytes: the most memory that the arrays may take, in bytes; the free
+      memory by default.
 
   Raises:
-    NpzError: the file is no such archive or is damaged, lacks an array, has
-      one of Python objects, or takes more memory than it may. The message is
-      one line, names the file and ends with the hint.
+    NpzError: the file is not such an archive, is damaged, lacks an array, holds
+      Python objects, or needs too much memory. The message is one line, names
+      the file and ends with the hint.
     OSError: the file cannot be opened.
   """
   with open(path, 'rb') as file:
@@ -92,8 +93,8 @@ def read(
           name: _read_array(archive, name, member)
           for name, member in wanted.items()
         }
-    # What damaged bytes make zipfile, zlib, tokenize and numpy raise has no
-    # common type; one of them is the error of an array beyond memory.
+    # The errors that damaged bytes cause in zipfile, zlib, tokenize and numpy
+    # have no common type; MemoryError is among them.
     except Exception as error:
       reason = ' '.join(str(error).split()).rstrip('.:')
       reason = reason or type(error).__name__
@@ -111,9 +112,9 @@ def write(
   """Writes an `.npz` file; the same arrays give the same bytes.
 
   Args:
-    path: the file; an older one is replaced as a whole.
-    arrays: by name.
-    compressed: whether they are packed.
+    path: the file; an older one is replaced atomically.
+    arrays: the arrays, by name.
+    compressed: whether to compress them.
 
   Raises:
     OSError: the file cannot be written; an older one stays.
@@ -124,14 +125,14 @@ def write(
 
 
 def _listing(names: Sequence[str] | Mapping[str, Any]) -> str:
-  """Returns the first of some names, as text."""
+  """Returns some names as text, cut after the first few."""
   first = ', '.join(list(names)[:_MAX_LISTED]) or 'nothing'
   rest = len(names) - _MAX_LISTED
   return f'{first} and {rest} more' if rest > 0 else first
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-  """Returns where the arrays are, by name."""
+  """Returns the archive's entries for the arrays, by name."""
   members: dict[str, zipfile.ZipInfo] = {}
   for member in archive.infolist():
     name = member.filename.removesuffix(_SUFFIX)
@@ -149,9 +150,10 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 
 
 def _check_end(file: IO[bytes], num_members: int) -> None:
-  """Checks that an archive ends as it should, with the count of its members.
+  """Checks that an archive ends with the right count of its members.
 
-  `zipfile` reads over an entry that a damaged length of the one before hides.
+  `zipfile` silently skips an entry that a damaged length in the one before it
+  hides.
   """
   file.seek(-_END.size, os.SEEK_END)
   signature, *_, count, _, _, num_comment = _END.unpack(file.read(_END.size))
@@ -162,7 +164,7 @@ def _check_end(file: IO[bytes], num_members: int) -> None:
 def _check_sizes(
   members: Sequence[zipfile.ZipInfo], num_bytes: int, max_bytes: int | None
 ) -> None:
-  """Checks what arrays will take against what the file has."""
+  """Checks the memory that arrays will take against the size of the file."""
   packed = sum(member.compress_size for member in members)
   unpacked = sum(member.file_size for member in members)
   if packed > num_bytes:
@@ -199,7 +201,7 @@ def _read_array(
       raise ValueError(f'{name} is of type {dtype}, which is not read here')
     if any(size < 0 for size in shape):
       raise ValueError(f'{name} has the shape {shape}')
-    # In Python's integers, which do not overflow.
+    # Computed with Python integers, which do not overflow.
     num_bytes = math.prod(shape) * dtype.itemsize
     if num_bytes != member.file_size - file.tell():
       raise ValueError(
@@ -213,14 +215,14 @@ def _read_array(
       if not count:
         raise ValueError(f'{name} is cut')
       content = content[count:]
-    # The checksum is compared where the end is met.
+    # zipfile compares the checksum only when the end is read.
     if file.read(1):
       raise ValueError(f'{name} has too much')
   return array.reshape(shape, order='F' if is_fortran else 'C')
 
 
 def _free_memory() -> int | None:
-  """Returns how many bytes are free; `None` where the system does not say."""
+  """Returns the free memory in bytes, or `None` if the system does not say."""
   try:
     with open('/proc/meminfo', encoding='ascii') as lines:
       for line in lines:

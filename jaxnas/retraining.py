@@ -3,14 +3,14 @@
 
 """Retrains winners and known architectures at equal cost, and compares them.
 
-A search's best reward is flattered by luck, and so is the best of any trainings
-that a choice was made by. So this has two stages. In the first, the selection,
-every contestant trains at every learning rate of a small grid, unless the
-learning rate is what was searched; the mean validation measure chooses one
-contestant, at one rate, of each *entry*: of what one search found, or of a
-known architecture. In the second only those train, with fresh seeds that took
-part in no choice. What is told of them are these trainings alone, measured on
-data that no reward and no choice came from.
+The best reward of a search owes something to luck, and so does the best of any
+trainings that a choice was based on. Retraining therefore has two stages. In
+the first, the selection, every contestant trains at every learning rate of a
+small grid, unless the search found its learning rate. The mean validation
+measure then chooses one contestant, at one rate, for each *entry*: the finds of
+one search, or one known architecture. In the second stage only the chosen ones
+train, with fresh seeds that took part in no choice. Only these trainings are
+reported, measured on data that no reward and no choice came from.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ from jaxnas.types import (
 
 @dataclasses.dataclass(frozen=True)
 class Retraining:
-  """What is retrained and how.
+  """The settings of a retraining.
 
   Attributes:
-    contestants: in the order of the table.
-    trainers: by the name that contestants use.
-    learning_rates: the grid of contestants that have none of their own.
-    num_selection_seeds: trainings of each contestant at each learning rate,
-      which choose one of every entry.
-    num_seeds: fresh trainings of each that was chosen, which are reported.
-    num_steps: how long each trains.
+    contestants: the contestants, in the order of the table.
+    trainers: the trainers, by the names that contestants use.
+    learning_rates: the grid for contestants without one of their own.
+    num_selection_seeds: the number of trainings of each contestant at each
+      learning rate in the selection.
+    num_seeds: the number of fresh, reported trainings of each chosen one.
+    num_steps: the number of steps of each training.
     key: the run's random key.
-    reward: what the log says each training was worth.
-    measure: what they are compared by.
-    costs: of an architecture, by name; they stand among the metrics.
+    reward: the reward of each training in the log.
+    measure: the measure by which contestants are compared.
+    costs: the costs of an architecture, by name, added to the metrics.
   """
 
   contestants: tuple[contestants_lib.Contestant, ...]
@@ -116,7 +116,7 @@ class _Job(NamedTuple):
 
 
 def num_left(retraining: Retraining, log: trial_log.TrialLog) -> int:
-  """Returns how many trainings the log does not have yet, of both stages."""
+  """Returns the number of trainings, of both stages, not yet in the log."""
   recorded = _recorded(retraining, log.trials)
   left = _left(_selection_jobs(retraining), recorded)
   if left:
@@ -130,15 +130,16 @@ def run(
   log: trial_log.TrialLog,
   on_trials: search_lib.Progress | None = None,
 ) -> None:
-  """Runs the trainings that the log does not have yet.
+  """Runs the trainings that are not yet in the log.
 
-  What is chosen follows from the log alone, so a run that was killed goes on
+  The choice follows from the log alone, so a run that was killed continues
   where it was, in either stage.
 
   Args:
-    retraining: what is retrained and how.
-    log: gets a trial of the arm `search.RETRAIN` for each training.
-    on_trials: told of new trials as they are recorded.
+    retraining: the settings of the retraining.
+    log: the run's trial log, which gets a trial of the arm `search.RETRAIN` for
+      each training.
+    on_trials: a callback that gets new trials as they are recorded.
   """
   recorded = _recorded(retraining, log.trials)
   _train(
@@ -150,16 +151,18 @@ def run(
 
 
 class Result(NamedTuple):
-  """How the contestant did that was chosen of an entry.
+  """The results of an entry's chosen contestant.
+
+  A training that failed has an infinitely bad measure.
 
   Attributes:
-    contestant: who.
-    learning_rate: at which of its learning rates.
-    num_contestants: of how many it was chosen.
-    selection: the validation measure of each training that it was chosen by;
-      infinitely bad where it failed. Flattered by the choice.
-    validation: the validation measure of each fresh training, likewise.
-    report: the report measure of each fresh training, likewise.
+    contestant: the chosen contestant.
+    learning_rate: the chosen learning rate.
+    num_contestants: the number of contestants it was chosen from.
+    selection: the validation measure of each training that led to the choice,
+      which flatters it.
+    validation: the validation measure of each fresh training.
+    report: the report measure of each fresh training.
   """
 
   contestant: contestants_lib.Contestant
@@ -171,11 +174,11 @@ class Result(NamedTuple):
 
 
 def results(retraining: Retraining, log: trial_log.TrialLog) -> list[Result]:
-  """Returns how the chosen contestant of every entry did.
+  """Returns the results of the chosen contestant of every entry.
 
   Args:
-    retraining: what was retrained.
-    log: has all its trainings.
+    retraining: the settings of the retraining.
+    log: a trial log with all of its trainings.
   """
   recorded = _recorded(retraining, log.trials)
   num_contestants = collections.Counter(
@@ -232,19 +235,19 @@ def _report_jobs(retraining: Retraining, recorded: _Recorded) -> list[_Job]:
 
 
 def _ordered(retraining: Retraining, jobs: list[_Job]) -> list[_Job]:
-  # One trainer after another, so that blocks are full; the order is kept.
+  # One trainer after another, so that blocks are full; sorting is stable.
   names = list(retraining.trainers)
   return sorted(jobs, key=lambda job: names.index(job.contestant.trainer))
 
 
 def has_report(retraining: Retraining, log: trial_log.TrialLog) -> bool:
-  """Returns whether trainings were measured on data of their own for this."""
+  """Returns whether trainings were measured on the report split."""
   name = f'report_{retraining.measure.name}'
   return any(name in trial.metrics for trial in log.trials)
 
 
 def _chosen(retraining: Retraining, recorded: _Recorded) -> list[_Job]:
-  """Returns one selection job of each entry: the one that was best."""
+  """Returns the best selection job of each entry."""
   entries: dict[tuple[str, int], list[_Job]] = {}
   for contestant in retraining.contestants:
     entries.setdefault(contestant.entry, []).extend(
@@ -286,7 +289,7 @@ def _recorded(
 ) -> _Recorded:
   return {
     (
-      # Logs of before there were two stages can be chosen by.
+      # Older logs have no stage; their trainings can serve as a selection.
       trial.settings.get('stage', _SELECTION),
       trial.settings['label'],
       trial.settings['features'],
@@ -318,7 +321,7 @@ def _train(retraining, jobs, log, on_trials) -> None:
           _keys(retraining.key, left),
           [job.learning_rate for job in left],
           retraining.num_steps,
-          # Both in both stages, so that they share a program.
+          # Both stages measure both splits, so that they share a program.
           splits=('validation', 'report'),
         )
         new = _to_trials(retraining, left, trained)
@@ -333,7 +336,7 @@ def _train(retraining, jobs, log, on_trials) -> None:
 
 
 def _earlier(retraining, jobs, log) -> dict[tuple[Any, ...], trial_log.Trial]:
-  """Returns those trainings that went well before the log began anew."""
+  """Returns the successful trainings in an older log."""
   recorded = _recorded(
     retraining, [trial for trial in log.earlier if trial.status == 'ok']
   )
@@ -341,7 +344,8 @@ def _earlier(retraining, jobs, log) -> dict[tuple[Any, ...], trial_log.Trial]:
     job.identity: recorded[job.identity]
     for job in jobs
     if job.identity in recorded
-    # A trial of this number may have proposed another then.
+    # The label holds a trial's number, which may have stood for another
+    # architecture then.
     and recorded[job.identity].architecture
     == workdir.plain_json(_to_json(job.contestant))
   }
@@ -356,9 +360,9 @@ def _to_json(contestant: contestants_lib.Contestant) -> dict[str, Any]:
 def _keys(key: jax.Array, jobs: Sequence[_Job]) -> jax.Array:
   """Returns the random keys of trainings.
 
-  Contestants of one repeat, and known architectures with the first, are trained
-  with the same seeds. Repeats have seeds of their own: they are the units of a
-  comparison of strategies, so nothing may make them alike.
+  Contestants of one repeat train with the same seeds, and known architectures
+  with those of the first repeat. Repeats have seeds of their own: they are the
+  units in a comparison of strategies, so they must be independent.
   """
   seeds = np.array([job.seed for job in jobs], np.uint32)
   # A block is of one stage.

@@ -5,17 +5,18 @@
 
 Section 3.3 of "Neural Architecture Search with Reinforcement Learning", Zoph
 and Le, 2017 (https://arxiv.org/abs/1611.01578). At each layer's anchor point a
-controller has a state `h_i`, and every earlier layer `j` is an input by a coin
-of its own, whose logit a mechanism gives:
+controller has a state `h_i`, and an independent coin for each earlier layer `j`
+decides whether that layer is an input. A mechanism gives the coin's logit:
 
 - attention (the paper's): from `h_j` and `h_i`, with the same few parameters
   for all pairs of layers, whatever their number;
 - feed forward: from `h_i`, by a classifier of the layer's own;
-- multinomial: a learnt number for each pair, by option with a term in `h_i`.
+- multinomial: a learnt number for each pair, optionally plus a term in `h_i`.
 
-All are drawn by the Gumbel trick: the larger of `logit + noise` and `noise` is
-taken, with Gumbel noise of its own on either side. That gives exact tokens of
-the distribution, so a policy gradient trains what no derivative goes through.
+Coins are tossed by the Gumbel trick: heads if `logit + noise` exceeds `noise`,
+with independent Gumbel noise on either side. The tokens follow the distribution
+exactly, and a policy gradient trains it, since no derivative passes through
+them.
 
 Shape letters here: `D` features of a state, `L` anchor points, `S = L - 1` of
 them that can be read.
@@ -149,15 +150,15 @@ MECHANISMS: Mapping[str, Callable[[], AnchorMechanism]] = {
     make_multinomial, conditioned=True
   ),
 }
-"""What makes each mechanism, by the name that a person gives."""
+"""The factory of each mechanism, by name."""
 
 
 def mean_weights(is_chosen: jax.Array, dtype: jnp.dtype) -> jax.Array:
-  """Returns the weights of a mean over the chosen; zeros where none is.
+  """Returns the weights of a mean over the chosen layers; zeros if none is.
 
   Args:
-    is_chosen: `bool[..., S]`.
-    dtype: of the weights.
+    is_chosen: which layers are chosen, `bool[..., S]`.
+    dtype: the type of the weights.
 
   Returns:
     `[..., S]`.
@@ -172,10 +173,10 @@ def log_prob_and_entropy(
   """Returns the log-probability and entropy of anchor points, in nats.
 
   Args:
-    logits: of every pair of layers, `[..., L, S]`.
+    logits: the logits of every pair of layers, `[..., L, S]`.
     tokens: 1 where the pair is chosen, `[..., L, S]`.
-    is_pair: which pairs exist, `bool[L, S]`; what stands elsewhere has no part
-      in values or gradients.
+    is_pair: which pairs exist, `bool[L, S]`; entries elsewhere affect neither
+      values nor gradients.
 
   Returns:
     Two `[..., L]`, sums over an anchor point's independent coins.

@@ -13,28 +13,30 @@ from jaxnas.types import AnchorPoint, Decision
 
 
 class Layout:
-  """Where decisions and tokens stand: what is known before any parameter.
+  """The positions of decisions and tokens, known before any parameter.
 
   Letters: `C` decisions of one token, of at most `K` choices; `L` anchor
   points, `S` of which later ones can read.
 
   Attributes:
-    num_steps: how many decisions there are.
-    num_tokens: how many tokens they have.
+    num_steps: the number of decisions.
+    num_tokens: the number of tokens.
     num_anchors: `L`.
     num_sources: `S`.
     is_anchor: which decisions are anchor points, `bool[steps]`.
     numbers: which anchor point, or which of the others, each decision is,
       `int32[steps]`.
     slots: where each decision's state is kept, `int32[steps]`. All but the `S`
-      anchor points overwrite each other in a last place that nobody reads.
+      anchor points overwrite each other in a last slot that is never read.
     first_rows: where each decision's table starts in the embeddings,
-      `int32[steps]`. The last one's is never read: its rows lie beyond the end.
+      `int32[steps]`. The last decision's table is never read, and its rows
+      would lie beyond the end.
     choice_steps: the decisions of one token, `int32[C]`.
     choice_tokens: where their tokens are, `int32[C]`.
     is_choice: which choices each of them has, `bool[C, K]`.
     anchor_steps: the anchor points, `int32[L]`.
-    anchor_tokens: where their tokens are, `int32[L, S]`; 0 where is no pair.
+    anchor_tokens: where their tokens are, `int32[L, S]`; 0 where there is no
+      pair.
     is_pair: which anchor point can read which, `bool[L, S]`.
     token_steps: the decision of each token, `int32[T]`.
     token_places: which of its decision's tokens each token is, `int32[T]`.

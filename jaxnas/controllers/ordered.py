@@ -3,18 +3,18 @@
 
 """How a controller chooses among the ordered levels of a `Range`.
 
-With a softmax of free logits, nothing that is learnt of one level tells
-anything of its neighbours. Here the logits are a smooth function of the level,
-a sum of a few waves with learnt amplitudes `a_m`,
+With a softmax of free logits, what is learnt about one level says nothing about
+its neighbours. Here the logits are a smooth function of the level, a sum of a
+few waves with learnt amplitudes `a_m`,
 
     logit(x) = sum_m a_m b_m(x),   b_m(x) = scale m^-decay sqrt(2) cos(pi m x),
 
-where `x`, from 0 to 1, is the level's place. What is drawn is a level, with its
-exact probability; nothing is clipped at the ends, where the waves are flat, and
-there can be more than one peak. The long waves are the loudest, so that a
-policy gradient finds the region first and sharpens it later. In the same way
-the embedding of a level is a sum of waves, so that the network reads a level
-that it never saw as something between its neighbours.
+where `x`, from 0 to 1, is the level's position. Levels are drawn with exact
+probabilities; nothing is clipped at the ends, where the waves are flat, and
+there may be several peaks. Long waves are the loudest, so that a policy
+gradient first finds a region and then sharpens it. The embedding of a level is
+also a sum of waves, so that the network reads a level it has never seen as
+something between its neighbours.
 
 Shape letters here: `M` waves, `K` levels or choices, `C` decisions of one
 token, `D` features.
@@ -35,11 +35,11 @@ from jaxnas.types import AnchorPoint, Choice, Decision, Params, Range
 
 
 class OrderedHead(NamedTuple):
-  """What the logits and the embeddings of a range's levels are sums of.
+  """The functions whose sums are a range's logits and embeddings.
 
   Attributes:
-    logits: `num_levels -> float32[M, K]`.
-    embeddings: `num_levels -> float32[M, K]`, as many functions.
+    logits: `num_levels -> float32[M, K]`, the functions for logits.
+    embeddings: `num_levels -> float32[M, K]`, as many for embeddings.
   """
 
   logits: Callable[[int], np.ndarray]
@@ -51,24 +51,18 @@ def make_cosine(
 ) -> OrderedHead:
   """Makes the head whose logits and embeddings are sums of cosine waves.
 
-  The defaults are measured ones, for the default controller and REINFORCE as it
-  is by default, on paraboloids over one and three ranges of 256 levels. Waves
-  that are equally loud (`decay=0`), or too loud, settle on a peak beside the
-  best one; too quiet ones take longer to find it. In the searches of
-  `tests/controllers/ordered_test.py`, of 320 trials each, the best level of one
-  range is first drawn in trial 128 on average (softmaxes of free logits, which
-  learn at a rate of 0.03 there, 214; random search 176), and one within 10
-  levels of it in each of three ranges in trial 196 (267 and 301). A search that
-  never draws it counts as 320.
+  For the measurements behind the defaults see `docs/results/strategies.md`.
 
   Args:
-    num_waves: the most waves of a range; one of `K` levels has no more than
-      `K - 1`.
-    scale: of the logits' waves: how fast they are learnt.
-    decay: how much quieter the logits' shorter waves are; 0 makes all equal.
+    num_waves: the largest number of waves of a range; a range of `K` levels has
+      at most `K - 1`.
+    scale: the amplitude of the logits' waves, which sets how fast they are
+      learnt.
+    decay: the exponent by which shorter waves of the logits are quieter; 0
+      makes all equally loud.
 
   Raises:
-    ValueError: a number is out of its range.
+    ValueError: a number is out of range.
   """
   if num_waves < 1:
     raise ValueError(f'num_waves must be at least 1, got {num_waves}.')
@@ -79,32 +73,34 @@ def make_cosine(
 
   def waves(num_levels: int, scale: float, decay: float) -> np.ndarray:
     numbers = np.arange(1.0, min(num_waves, num_levels - 1) + 1)[:, None]
-    # In the middles of K equal parts they are orthogonal, also to a constant.
+    # At the centres of K equal parts, cosines are orthogonal to each other and
+    # to a constant.
     places = (np.arange(num_levels) + 0.5)[None] / num_levels
     cosines = np.sqrt(2) * np.cos(np.pi * numbers * places)
     return (scale * numbers**-decay * cosines).astype(np.float32)
 
   return OrderedHead(
     logits=functools.partial(waves, scale=scale, decay=decay),
-    # A sum of squares of 1.6, so about as loud as the row of a table.
+    # Their squares sum to 1.6, so they are about as loud as a row of a table.
     embeddings=functools.partial(waves, scale=1.0, decay=1.0),
   )
 
 
 class Waves:
-  """The parameters of a controller with ranges, and what they stand for.
+  """The parameters of a controller with ranges, and how they expand to levels.
 
-  Where a table has a row or a column for each level of a range, the parameters
-  have one for each wave. Other decisions have the same in both.
+  Where the expanded tables have a row or a column for each level of a range,
+  the parameters have one for each wave. Other decisions are the same in both.
 
   Attributes:
-    layout: of the parameters: of decisions with a choice for each wave.
-    is_random: which outputs have parameters that start at random, `bool[C,
-      M]`. Those of a range start at zero: all levels are equally likely.
+    layout: the layout of the parameters, in which a range is a decision with a
+      choice for each wave.
+    is_random: which outputs' parameters start at random values, `bool[C, M]`.
+      Those of a range start at zero, so that all levels are equally likely.
   """
 
   def __init__(self, decisions: tuple[Decision, ...], head: OrderedHead | None):
-    """Finds the ranges; without a head they are like choices."""
+    """Finds the ranges; without a head they are treated as choices."""
     parts = []
     for decision in decisions:
       if head is None or not isinstance(decision, Range):
@@ -162,12 +158,12 @@ class Waves:
 
 
 class _Part(NamedTuple):
-  """A decision.
+  """A decision and its basis.
 
   Attributes:
-    decision: with a choice for each wave, if it is a range.
-    logits: its basis `[M, K]`, if it is a range.
-    embeddings: its basis `[M, K]`, if it is a range.
+    decision: the decision, or for a range one with a choice for each wave.
+    logits: the basis of a range's logits, `[M, K]`.
+    embeddings: the basis of a range's embeddings, `[M, K]`.
   """
 
   decision: Decision
@@ -176,5 +172,5 @@ class _Part(NamedTuple):
 
 
 def _contract(equation: str, values: jax.Array, basis: np.ndarray) -> jax.Array:
-  # Choices pass through an identity, which is to leave them as they are.
+  # Choices pass through an identity matrix, which must not round them.
   return jnp.einsum(equation, values, basis, precision='highest')

@@ -1,14 +1,13 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""A recurrent network that predicts one decision after the other.
+"""A recurrent network that predicts one decision after another.
 
 Sections 3.1, 3.3 and 4 of "Neural Architecture Search with Reinforcement
 Learning", Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578). At step `t` the
-network reads what decision `t - 1` was, and gives the distribution of decision
-`t`: by a softmax of that step's own, at a range by a head of `ordered`, at an
-anchor point by a mechanism of `anchors`. The recurrent cell is an argument: any
-Linen cell.
+network reads decision `t - 1` and outputs the distribution of decision `t`: by
+a softmax of the step's own, for a range by a head from `ordered`, for an anchor
+point by a mechanism from `anchors`. The recurrent cell can be any Linen cell.
 """
 
 from __future__ import annotations
@@ -47,16 +46,16 @@ def make_controller(
 ) -> Controller:
   """Makes a controller.
 
-  Every decision is one step of the network. At an anchor point that step's
-  output is the layer's state, by which the mechanism draws all of its tokens at
-  once, independently. The next step reads the embedding of the decision's token
-  or, after an anchor point, the mean of the states of the chosen layers: zeros
-  where none is chosen, as always after the first layer's. (The paper leaves
-  open what is read there.)
+  Every decision is one step of the network. At an anchor point the step's
+  output is the layer's state, from which the mechanism draws all of its tokens
+  at once, independently. The next step reads the embedding of the decision's
+  token or, after an anchor point, the mean of the states of the chosen layers,
+  which is zero if none is chosen, as always after the first layer's. (The paper
+  does not say what is read there.)
 
   The defaults are the paper's: two layers of 35 LSTM units, every parameter
-  uniform in +-0.08. "Every" includes biases: what a cell initialises itself is
-  drawn again, so an LSTM's forget gate has no head start.
+  uniform in +-0.08. That includes biases: they replace the cell's own initial
+  values, so an LSTM's forget gate has no head start.
 
   The parameters are a dict: `embeddings float[1 + choices of all decisions but
   the last, D]`, whose first row starts the sequence and whose other rows are
@@ -73,24 +72,23 @@ def make_controller(
   anchor points.
 
   Args:
-    decisions: what to decide, in order. An anchor point has to choose among all
+    decisions: the decisions, in order. An anchor point has to choose among all
       anchor points before it.
     make_cell: `features -> cell`; carry and outputs may have any structure that
       `flax.linen.RNNCellBase` allows, with outputs of `features` values. The
-      initial carry must not be random: it is asked for with a fixed key.
-    num_layers: how many cells are stacked.
-    features: width `D` of the embeddings and of every layer.
-    init_scale: bound of the uniform initial distribution.
-    anchors: how anchor points decide.
-    ordered: how ranges decide; `None` makes their levels choices like others.
+      initial carry must not be random; it is made with a fixed key.
+    num_layers: the number of stacked cells.
+    features: the width `D` of the embeddings and of every layer.
+    init_scale: the bound of the uniform initial distribution.
+    anchors: the mechanism of anchor points.
+    ordered: the head of ranges; `None` treats their levels as choices.
 
   Returns:
     A controller.
 
   Raises:
-    ValueError: something else than decisions is given, an anchor point does
-      not follow as many as it chooses among, a number is not positive, or the
-      cell cannot be used.
+    ValueError: these are not decisions, an anchor point does not follow as many
+      as it chooses among, a number is not positive, or the cell cannot be used.
   """
   _check_arguments(decisions, num_layers, features, init_scale)
   network = recurrent_network.Network(

@@ -18,14 +18,14 @@ from jaxnas.types import Params
 
 
 class Network(NamedTuple):
-  """What a controller consists of, without its parameters.
+  """A controller's network without its parameters.
 
   Attributes:
-    layout: of the decisions, each of which is a step.
-    cell: of every layer.
-    num_layers: how many cells are stacked.
-    features: width `D` of the embeddings and of every layer.
-    anchors: how anchor points decide.
+    layout: the layout of the decisions, each of which is a step.
+    cell: the cell of every layer.
+    num_layers: the number of stacked cells.
+    features: the width `D` of the embeddings and of every layer.
+    anchors: the mechanism of anchor points.
   """
 
   layout: layouts.Layout
@@ -92,10 +92,10 @@ def _embed(
   """Returns what every step reads: embeddings of the decision before it.
 
   Args:
-    layout: of the decisions.
-    params: the controller's.
-    tokens: a token of each decision, `[N, steps]`.
-    is_active: which decisions are made, `[N, steps]`.
+    layout: the layout of the decisions.
+    params: the controller's parameters.
+    tokens: one token of each decision, `int32[N, steps]`.
+    is_active: which decisions are made, `bool[N, steps]`.
 
   Returns:
     `[steps, N, D]`.
@@ -111,10 +111,10 @@ def run_choices(
   """Runs given sequences without anchor points, layer by layer.
 
   Args:
-    network: the controller's.
-    params: its parameters.
-    tokens: `[N, T]`.
-    is_active: which decisions are made, `[N, T]`.
+    network: the controller's network.
+    params: the controller's parameters.
+    tokens: the sequences, `int32[N, T]`.
+    is_active: which decisions are made, `bool[N, T]`.
 
   Returns:
     The outputs, `[T, N, D]`.
@@ -131,10 +131,10 @@ def run_anchors(
   """Runs given sequences step by step, as later inputs are earlier outputs.
 
   Args:
-    network: the controller's.
-    params: its parameters.
-    tokens: `[N, T]`.
-    is_active: which decisions are made, `[N, steps]`.
+    network: the controller's network.
+    params: the controller's parameters.
+    tokens: the sequences, `int32[N, T]`.
+    is_active: which decisions are made, `bool[N, steps]`.
 
   Returns:
     The outputs, `[steps, N, D]`.

@@ -78,7 +78,8 @@ class Base2Bench:
     cell_of: the class of every cell, by rank, `int32[A]`.
     validation: perplexity of validation text, `float32[C, S, P]`; NaN where
       there was no training or it had failed.
-    report: perplexity of report text, likewise.
+    report: perplexity of report text, `float32[C, S, P]`, NaN in the same
+      cases.
     num_trained: steps taken before a training ended or failed, `int32[C, S]`;
       -1 where there was none.
     points: after how many steps the perplexities were measured, `P` of them.
@@ -235,7 +236,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Base2Bench:
 
   Raises:
     ValueError: the file is damaged, or is none of a table.
-    OSError: it can not be read.
+    OSError: the file cannot be read.
   """
   path = pathlib.Path(path or PATH)
   try:

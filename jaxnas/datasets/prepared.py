@@ -89,8 +89,8 @@ def check_utf8(path: str | os.PathLike[str]) -> None:
     os.fspath(path).encode()
   except UnicodeEncodeError:
     raise ValueError(
-      f'The path {os.fspath(path)!a} is not UTF-8, which libraries can not '
-      'open; take another folder.'
+      f'The path {os.fspath(path)!a} is not UTF-8, which libraries '
+      'cannot open; choose another folder.'
     ) from None
 
 
@@ -176,7 +176,7 @@ def check_tfds(name: str) -> None:
   if reason:
     raise ValueError(
       f'Dataset {name!r} needs tensorflow-datasets and importlib_resources, '
-      f'which can not both be imported ({reason}); install them anew, or use '
+      f'which cannot both be imported ({reason}); reinstall them, or use '
       "dataset 'npz'."
     )
 
@@ -195,7 +195,7 @@ def _why_not_importable(*modules: str) -> str:
     except Exception as error:
       reason = f'{type(error).__name__}: {" ".join(str(error).split())}'
       logging.log_first_n(
-        logging.WARNING, '%s can not be imported: %s', 1, module, reason
+        logging.WARNING, '%s cannot be imported: %s', 1, module, reason
       )
       return reason
   return ''
