@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from experiments import settings
-from jaxnas.datasets import image_preprocessing
+from jaxnas.datasets import image_preprocessing, images
 from jaxnas.training import augmentation
 
 
@@ -37,6 +38,16 @@ class ImageData(settings.Bounded):
     low=0,
     high=settings.MAX_COUNT,
   )
+
+
+def facts_of_images(dataset: images.ImageDataset) -> dict[str, Any]:
+  """Returns what the manifest of a run says about its images."""
+  return {
+    'data_hash': dataset.content_hash,
+    'seen_hash': dataset.seen_hash,
+    'image_shape': list(dataset.image_shape),
+    'num_classes': dataset.num_classes,
+  }
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,6 @@ the LSTM, but one block of weights a leaf where that has four.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import pathlib
@@ -36,14 +35,12 @@ from experiments import (
   settings,
   strategy_settings,
 )
-from jaxnas import generations as generations_lib
-from jaxnas import statistics
 from jaxnas import succession as succession_lib
 from jaxnas.datasets import base2_bench, text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import trial_log
 from jaxnas.records import workdir as workdirs
-from jaxnas.runs import cell_judges
+from jaxnas.runs import cell_judges, succession_report
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.trainers import cell_trainer
 from jaxnas.training import dataset_tasks, text_task
@@ -175,7 +172,9 @@ def run(config: Config, workdir: str) -> None:
     _search(succession, judge, generations, log)
     _retrain(config, trainer, generations, retrained)
     _write(succession, path, generations, retrained.lines)
-    _show(config, succession, generations, retrained.lines)
+    succession_report.show(
+      config.num_trials, succession, generations, retrained.lines
+    )
     _draw(succession, path, generations)
     progress.files(
       path, ('best.json', 'best_cell.svg', 'succession.png', log.path.name)
@@ -314,20 +313,8 @@ def _retrain(config, trainer, generations, log) -> None:
       shown.update(len(wanted) - len(jobs) + start + len(cells))
 
 
-def _report_perplexities(lines) -> dict[tuple[int, ...], float]:
-  """Returns the geometric mean over seeds of each cell's report perplexity."""
-  values: dict[tuple[int, ...], list[float]] = {}
-  for line in lines:
-    # What is not finite is written as null.
-    value = np.inf if line['report'] is None else line['report']
-    values.setdefault(tuple(line['tokens']), []).append(value)
-  return {
-    cell: float(np.exp(np.mean(np.log(each)))) for cell, each in values.items()
-  }
-
-
 def _write(succession, path: pathlib.Path, generations, lines) -> None:
-  last, tokens, count = _last_found(generations)
+  last, tokens, count = succession_report.last_found(generations)
   cell = succession.space.decode(np.array(tokens))
   architecture_file.write_architecture(
     path / 'best.json',
@@ -336,12 +323,12 @@ def _write(succession, path: pathlib.Path, generations, lines) -> None:
     generation=last.number,
     num_lineages=count,
     reward=last.rewards[last.found.index(tokens)],
-    report_perplexity=_report_perplexities(lines).get(tokens),
+    report_perplexity=succession_report.report_perplexities(lines).get(tokens),
   )
 
 
 def _draw(succession, path: pathlib.Path, generations) -> None:
-  last, tokens, count = _last_found(generations)
+  last, tokens, count = succession_report.last_found(generations)
   pictures.draw(
     cell_pictures.write_cell,
     path / 'best_cell.svg',
@@ -350,154 +337,6 @@ def _draw(succession, path: pathlib.Path, generations) -> None:
     f'{len(last.found)} lineages',
   )
   pictures.draw(curves.plot_succession, path / 'succession.png', generations)
-
-
-def _last_found(generations):
-  """Returns the last generation, its most frequent cell, and how often."""
-  last = [each for each in generations if each.branch == SUCCESSION][-1]
-  return last, *_most_found(last)
-
-
-def _most_found(generation) -> tuple[tuple[int, ...], int]:
-  """Returns the cell of most lineages, of such the best, and their number."""
-  counts = collections.Counter(generation.found)
-  rewards = dict(zip(generation.found, generation.rewards, strict=True))
-  best = max(counts, key=lambda cell: (counts[cell], rewards[cell]))
-  return best, counts[best]
-
-
-def _show(config, succession, generations, lines) -> None:
-  perplexities = _report_perplexities(lines)
-  by_place = {(each.branch, each.number): each for each in generations}
-  against = generations_lib.against_control(generations)
-  by_order = sorted(generations, key=lambda x: (x.number, x.branch))
-  rows = []
-  for generation in by_order:
-    number, branch = generation.number, generation.branch
-    parent = by_place.get((branch, number - 1), by_place[CONTROL, 0])
-    values = [perplexities.get(cell, np.nan) for cell in generation.found]
-    ratio = ''
-    if branch == SUCCESSION:
-      ratio = _percent(against[number])
-    rows.append(
-      [
-        f'{number}, {branch}' if number else '0, LSTM',
-        f'{len(set(generation.found))}',
-        f'{generations_lib.repeats_of(generation, parent).sum()}'
-        if number
-        else '',
-        f'{np.mean(generation.rewards):.4f}',
-        f'{np.median(values):.2f}' if lines else '',
-        f'{np.mean(generation.areas):.4f}',
-        ratio,
-        f'{np.mean(generation.late_means):.4f}',
-        str(sum(generation.num_replaced)),
-        str(generation.is_finite.count(False)),
-      ]
-    )
-  progress.table(
-    f'{succession.num_lineages} lineages, {config.num_trials} trials a search; '
-    'means over lineages, of perplexities the median',
-    [
-      'generation',
-      'different cells',
-      'found again',
-      'best reward',
-      'report perplexity',
-      'anytime area',
-      'against control',
-      'late mean reward',
-      'replaced',
-      'lost',
-    ],
-    rows,
-    spare=(
-      'lost',
-      'replaced',
-      'late mean reward',
-      'different cells',
-      'found again',
-    ),
-  )
-  print(_LEGEND)
-  print('Found most often:')
-  for row, generation in zip(rows, by_order, strict=True):
-    tokens, count = _most_found(generation)
-    names = succession.space.decode(np.array(tokens)).names
-    print(f'  {row[0]}: {",".join(map(str, names))} ({count} times)')
-  print(sentence(generations_lib.verdict(generations), succession.num_lineages))
-  if lines:
-    print(_retrained(perplexities, by_place))
-
-
-def _retrained(perplexities, by_place) -> str:
-  """Says how good the last cells of both branches are, trained anew."""
-  last = max(number for _, number in by_place)
-  pairs = [
-    tuple(perplexities[cell] for cell in cells)
-    for cells in zip(
-      by_place[SUCCESSION, last].found,
-      by_place[CONTROL, last].found,
-      strict=True,
-    )
-  ]
-  finite = [pair for pair in pairs if np.isfinite(pair).all()]
-  if not finite:
-    return 'Retrained, no pair of cells of the last generation stayed finite.'
-  values, others = zip(*finite, strict=True)
-  ratio = statistics.ratio_interval(values, others)
-  return (
-    'Retrained, the cells of its last generation have a report perplexity (of '
-    f'text that no reward came from) of {_percent(ratio)} against the '
-    f"control's, in the {len(finite)} of "
-    f'{len(pairs)} lineages where both stayed finite.'
-  )
-
-
-def _percent(ratio: statistics.Interval | statistics.Comparison) -> str:
-  value, low, high = (100 * (bound - 1) for bound in ratio[:3])
-  if np.isnan(low):
-    return f'{value:+z.2f} %'
-  return f'{value:+z.2f} % ({low:+z.2f} to {high:+z.2f})'
-
-
-_LEGEND = """\
-found again: lineages that found the cell of the generation before
-report perplexity: of text that no reward came from, retrained
-anytime area: the best reward so far, mean over the trials of a search
-against control: ratio of the areas, with an interval of 95 % for all
-  generations together (Holm)
-late mean reward: of the last quarter of the trials
-replaced: best cells passed over, since they made the controller diverge
-lost: lineages whose controller diverged all the same
-"""
-
-_VERDICTS = {
-  'improved': 'Improved: the last generation searches better than the LSTM',
-  'worse': 'Worse: the last generation searches worse than the LSTM',
-  'converged': (
-    'Converged: most lineages found the same cell again, and the last '
-    'generation cannot be told from the LSTM by how well it searches'
-  ),
-  'no difference': (
-    'No difference: the last generation cannot be told from the LSTM by how '
-    'well it searches, nor is it sure that most lineages find the same cell '
-    'again'
-  ),
-  'undecided': 'Undecided: a single lineage has no interval',
-}
-
-
-def sentence(verdict: generations_lib.Verdict, num_lineages: int) -> str:
-  """Returns a verdict in words, with the numbers that say so."""
-  repeats, control = verdict.repeats, verdict.control_repeats
-  return (
-    f'{_VERDICTS[verdict.kind]}; anytime area against control '
-    f'{_percent(verdict.area_ratio)}, cells found again in '
-    f'{round(repeats.value * num_lineages)} of {num_lineages} lineages (95 % '
-    f'interval {100 * repeats.low:.0f} to {100 * repeats.high:.0f} %), by the '
-    f'control in {round(control.value * num_lineages)}.'
-  )
 
 
 if __name__ == '__main__':

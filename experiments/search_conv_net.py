@@ -19,97 +19,38 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-from typing import Any
 
 import jax
-import numpy as np
 
-from experiments import data_settings, launch, search_settings, settings
-from jaxnas import contestants as contestants_lib
+from experiments import (
+  conv_settings,
+  data_settings,
+  launch,
+  search_settings,
+  settings,
+)
 from jaxnas import evaluators, rewards, statistics
-from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.controllers import anchors, recurrent
 from jaxnas.datasets import images
 from jaxnas.records import workdir as workdir_lib
-from jaxnas.runs import search_run
+from jaxnas.runs import conv_contestants, search_run
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
-from jaxnas.trainers import conv_routes, memory, routes
+from jaxnas.trainers import conv_routes
 from jaxnas.training import image_task
-from jaxnas.types import SearchSpace, Trainer
+from jaxnas.types import SearchSpace
 from jaxnas.visualize import conv_net as pictures
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(data_settings.AugmentedImages, search_settings.Settings):
+class Config(
+  data_settings.AugmentedImages,
+  conv_settings.ConvSpace,
+  search_settings.Settings,
+):
   """Settings of a search for a convolutional network."""
 
-  num_layers: int = settings.space(
-    6,
-    'Number of layers of the deepest network.',
-    is_common=True,
-    low=1,
-    high=settings.MAX_LAYERS,
-  )
-  first_depth: int = settings.space(
-    0,
-    'Number of layers at the beginning of the search; 0: num_layers.',
-    low=0,
-    high=settings.MAX_LAYERS,
-  )
-  depth_growth: int = settings.space(
-    2,
-    'Number of layers that networks grow by at a time, up to num_layers.',
-    source=settings.PAPER_IMAGES,
-    low=0,
-    high=settings.MAX_COUNT,
-  )
-  depth_every: int = settings.space(
-    0,
-    'Number of trials of a search before its networks grow; 0: they never do.',
-    low=0,
-    high=settings.MAX_COUNT,
-  )
-  heights: tuple[int, ...] = settings.space(
-    spaces.SIZES,
-    'Heights of filters to choose from, all odd.',
-    source=settings.PAPER_IMAGES,
-    low=1,
-    high=spaces.MAX_SIZE,
-  )
-  widths: tuple[int, ...] = settings.space(
-    spaces.SIZES,
-    'Widths of filters to choose from, all odd.',
-    source=settings.PAPER_IMAGES,
-    low=1,
-    high=spaces.MAX_SIZE,
-  )
-  filters: tuple[int, ...] = settings.space(
-    (8, 12, 16, 24),
-    'Numbers of filters to choose from; the paper has 24,36,48,64.',
-    low=1,
-    high=spaces.MAX_FILTERS,
-  )
-  strides: tuple[int, ...] = settings.space(
-    (1,),
-    'Strides; if there is more than one, as 1,2,3, they are chosen from.',
-    source=settings.PAPER_IMAGES,
-    low=1,
-    high=spaces.MAX_SIZE,
-  )
-  pool_after: tuple[int, ...] = settings.space(
-    (),
-    'Numbers of the layers, from 0, whose outputs are max pooled.',
-    low=0,
-    high=settings.MAX_LAYERS,
-  )
-  merge: str = settings.space(
-    'concat',
-    'How a layer joins several inputs.',
-    source='the paper, section 3.3',
-    choices=spaces.MERGES,
-  )
   known_nets: tuple[str, ...] = settings.search(
     ('chain', 'dense', 'resnet'),
     'Known networks that are tried too, where the space has them: of '
@@ -276,13 +217,6 @@ def make_experiment(
     ValueError: a setting is out of range, or the data is.
   """
   space = _make_space(config)
-  schedule = search_lib.DepthSchedule(
-    config.first_depth or config.num_layers,
-    config.depth_growth,
-    config.depth_every,
-    config.num_layers,
-    spaces.layer_decisions(config.strides),
-  )
   dataset = images.load(
     config.dataset,
     config.data_dir,
@@ -292,78 +226,64 @@ def make_experiment(
   )
   recipe = _make_recipe(config)
   config = _complete(config, len(dataset.train_labels) // recipe.batch_size)
-  _smallest(config).sizes(*dataset.image_shape[:2])
+  known_conv_nets.make_smallest(
+    config.num_layers, max(config.strides), config.merge, config.pool_after
+  ).sizes(*dataset.image_shape[:2])
   reward = rewards.make_accuracy_reward(config.reward_power)
-  known = _known_nets(config, space)
-  arms = search_settings.make_arms(
-    config,
+  known = conv_contestants.fitting_nets(
     space,
-    list(known.values()),
-    lambda: recurrent.make_controller(
-      space.decisions,
-      num_layers=config.controller_layers,
-      features=config.controller_features,
-      anchors=anchors.MECHANISMS[config.anchors](),
-    ),
-    schedule if schedule.first_depth < config.num_layers else None,
+    config.known_nets,
+    config.num_layers,
+    config.filters,
+    config.merge,
+    config.pool_after,
   )
-  makers = conv_routes.ConvRoutes(
-    dataset,
-    recipe,
-    {
-      name: getattr(config, name)
-      for name in ('num_layers', 'heights', 'widths', 'filters', 'merge')
-    },
-    search_settings.choose_num_devices(config),
-    config.block_size,
+  makers = _make_routes(config, dataset, recipe)
+  route, timing = conv_routes.choose(
+    makers,
+    space,
+    config.route,
+    route,
+    is_plain=config.strides == (1,) and not config.pool_after,
+    learning_rate=config.learning_rate,
+    num_trials=config.num_trials,
+    num_steps=config.num_steps,
   )
-  route, timing = _choose_route(config, space, makers, route)
   config = dataclasses.replace(
     config,
     block_size=config.block_size
     or conv_routes.default_block_size(route, makers.num_devices),
   )
-  key = jax.random.key(config.seed)
   field = _Field(config, space, makers)
   return search_run.Experiment(
-    config=dataclasses.asdict(config),
-    free=search_settings.FREE,
-    same_task=config.same_task,
-    defaults=dataclasses.asdict(Config()),
+    **search_settings.of_run(config),
     search=search_lib.Search(
       space=space,
-      arms=arms,
+      arms=_make_arms(config, space, list(known.values())),
       evaluator=evaluators.make_evaluator(
         space,
         makers.make(route),
         reward,
         config.learning_rate,
         config.num_steps,
-        duration=functools.partial(_multiply_adds, dataset),
+        duration=functools.partial(conv_contestants.multiply_adds, dataset),
       ),
-      key=key,
+      key=jax.random.key(config.seed),
       reevaluate_duplicates=config.reevaluate_duplicates,
     ),
-    make_retraining=lambda log: retraining_lib.Retraining(
-      contestants=field.contestants(log.trials),
-      trainers=field.trainers,
-      learning_rates=config.retrain_learning_rates,
-      num_selection_seeds=config.num_selection_seeds,
-      num_seeds=config.num_seeds,
-      num_steps=config.retrain_steps,
-      key=key,
-      reward=rewards.make_accuracy_reward(config.reward_power),
-      measure=statistics.ACCURACY,
+    make_retraining=lambda log: search_settings.make_retraining(
+      config,
+      field.contestants(log.trials),
+      field.made.trainers,
+      reward,
+      statistics.ACCURACY,
     ),
     num_retrainings=field.num_retrainings,
     trainers=makers.trainers,
     estimate=functools.partial(_estimate, config, space, makers, route, timing),
     facts={
       'seed': config.seed,
-      'data_hash': dataset.content_hash,
-      'seen_hash': dataset.seen_hash,
-      'image_shape': list(dataset.image_shape),
-      'num_classes': dataset.num_classes,
+      **data_settings.facts_of_images(dataset),
       'route': route,
       'block_size': config.block_size,
       'num_devices': makers.num_devices,
@@ -373,7 +293,6 @@ def make_experiment(
     search_metric='best_accuracy',
     draw=pictures.write_net,
     picture='best_net.svg',
-    checkpoint_every=config.checkpoint_every,
     has_report=dataset.has_report,
   )
 
@@ -387,6 +306,45 @@ def _make_space(config: Config) -> SearchSpace:
     config.strides,
     config.merge,
     config.pool_after,
+  )
+
+
+def _make_arms(
+  config: Config, space: SearchSpace, known: list[spaces.ConvNet]
+) -> tuple[search_lib.Arm, ...]:
+  schedule = search_lib.DepthSchedule(
+    config.first_depth or config.num_layers,
+    config.depth_growth,
+    config.depth_every,
+    config.num_layers,
+    spaces.layer_decisions(config.strides),
+  )
+  return search_settings.make_arms(
+    config,
+    space,
+    known,
+    lambda: recurrent.make_controller(
+      space.decisions,
+      num_layers=config.controller_layers,
+      features=config.controller_features,
+      anchors=anchors.MECHANISMS[config.anchors](),
+    ),
+    schedule if schedule.first_depth < config.num_layers else None,
+  )
+
+
+def _make_routes(
+  config: Config, dataset: images.ImageDataset, recipe: image_task.Recipe
+) -> conv_routes.ConvRoutes:
+  return conv_routes.ConvRoutes(
+    dataset,
+    recipe,
+    {
+      name: getattr(config, name)
+      for name in ('num_layers', 'heights', 'widths', 'filters', 'merge')
+    },
+    search_settings.choose_num_devices(config),
+    config.block_size,
   )
 
 
@@ -416,40 +374,6 @@ def _complete(config: Config, epoch_steps: int) -> Config:
   )
 
 
-def _smallest(config: Config) -> spaces.ConvNet:
-  """Returns the network of the space that first has an output without a pixel.
-
-  Joined outputs are as large as the largest of them, and every layer that is
-  passed makes them smaller: so it is the chain with the largest strides.
-  """
-  stride = max(config.strides)
-  chain = known_conv_nets.make_chain(config.num_layers, 1, merge=config.merge)
-  layers = tuple(
-    dataclasses.replace(layer, stride_height=stride, stride_width=stride)
-    for layer in chain.layers
-  )
-  return dataclasses.replace(chain, layers=layers, pool_after=config.pool_after)
-
-
-def _known_nets(config, space) -> dict[str, spaces.ConvNet]:
-  """Returns the known networks that the space has."""
-  found = {}
-  for name in config.known_nets:
-    known_conv_nets.known_net(name, 4, 1, config.merge)
-    filters = sorted(config.filters)[len(config.filters) // 2]
-    try:
-      net = known_conv_nets.known_net(
-        name, config.num_layers, filters, config.merge
-      )
-      pools = tuple(n for n in config.pool_after if n < len(net.layers))
-      net = dataclasses.replace(net, pool_after=pools)
-      space.encode(net)
-    except ValueError:
-      continue
-    found[name] = net
-  return found
-
-
 def _as_started(
   config: Config, folder: pathlib.Path
 ) -> tuple[Config, str | None]:
@@ -475,42 +399,6 @@ def _as_started(
   return config, chosen
 
 
-def _choose_route(config, space, makers, route):
-  """Returns the route's name, and what it costs if that was measured."""
-  is_plain = config.strides == (1,) and not config.pool_after
-  names = conv_routes.candidates(is_plain)
-  if config.route != 'auto':
-    if not is_plain and config.route != 'compiled':
-      raise ValueError(
-        f'The {config.route} route has neither strides nor pooling; take '
-        '--route=compiled or leave them out.'
-      )
-    return config.route, None
-  if route is not None:
-    return route, None
-  if len(names) == 1:
-    print(f'Route {names[0]}: the only one with strides or pooling.')
-    return names[0], None
-  measured: dict[str, Any] = {}
-  for name in names:
-    try:
-      measured[name] = makers.measure(space, name, config.learning_rate)
-    except memory.NotEnoughMemoryError as error:
-      measured[name] = error
-  name, reason = routes.choose(measured, config.num_trials, config.num_steps)
-  print(
-    f'Route {name}: {reason} It is kept when the run is resumed; to repeat the '
-    f'run give --route={name}.',
-    flush=True,
-  )
-  return name, measured[name]
-
-
-def _multiply_adds(dataset: images.ImageDataset, net: spaces.ConvNet) -> int:
-  height, width, channels = dataset.image_shape
-  return net.num_multiply_adds(height, width, channels, dataset.num_classes)
-
-
 def _estimate(
   config, space, makers, route, timing, num_searched, num_retrained
 ):
@@ -519,9 +407,13 @@ def _estimate(
     timing = makers.measure(space, route, config.learning_rate)
   # Its own programs for retraining take about as long to compile as a route's.
   once = timing.child if route == 'compiled' else timing.once / 2
-  num_contestants = len(_BASELINES) + config.num_searches * config.num_winners
+  num_contestants = (
+    len(conv_contestants.BASELINES) + config.num_searches * config.num_winners
+  )
   # Each has about as many of the trainings that are left.
-  num_contestants *= num_retrained / config.num_retrainings(len(_BASELINES))
+  num_contestants *= num_retrained / config.num_retrainings(
+    len(conv_contestants.BASELINES)
+  )
   return (
     num_searched * (timing.child + config.num_steps * timing.step)
     + num_retrained * config.retrain_steps * timing.step
@@ -529,84 +421,28 @@ def _estimate(
   )
 
 
-_BASELINES = {
-  'plain chain': known_conv_nets.make_chain,
-  'densely connected': known_conv_nets.make_dense,
-}
-
-
 class _Field:
-  """Who takes part in the retraining; each has a compiled program of its own.
+  """Who takes part in the retraining.
 
   Attributes:
-    trainers: who trains them, by name; grows with the contestants.
+    made: makes them, each with a trainer of its own.
     num_retrainings: how many trainings there are at most.
   """
 
   def __init__(
     self, config: Config, space: SearchSpace, makers: conv_routes.ConvRoutes
   ):
-    self._config, self._space, self._makers = config, space, makers
-    self.trainers: dict[str, Trainer] = {}
-    self.num_retrainings = config.num_retrainings(len(_BASELINES))
+    self._config = config
+    self.made = conv_contestants.ConvContestants(
+      makers, space, config.num_layers, config.filters, config.pool_after
+    )
+    self.num_retrainings = config.num_retrainings(
+      len(conv_contestants.BASELINES)
+    )
 
   def contestants(self, trials):
-    """Returns the baselines, and the best of each search.
-
-    The baselines have about as many parameters as that network of all found
-    whose reward in the search was the highest.
-    """
-    config = self._config
-    best = list(search_settings.winners(config, trials))
-    found = [
-      self._contestant(self._space.decode(np.array(trial.tokens)), **fields)
-      for fields, trial in best
-    ]
-    num_params = None
-    if found:
-      winner = max(range(len(best)), key=lambda row: best[row][1].reward)
-      num_params = found[winner].num_params
-    baselines = [
-      self._baseline(label, make_net, num_params)
-      for label, make_net in _BASELINES.items()
-    ]
-    return (*baselines, *found)
-
-  def _baseline(self, label, make_net, num_params):
-    config = self._config
-    dataset = self._makers.dataset
-
-    def make(total):
-      # The filters are spread over the layers, as evenly as they go.
-      each, rest = divmod(total, config.num_layers)
-      filters = [each + (n < rest) for n in range(config.num_layers)]
-      net = make_net(config.num_layers, filters, merge=config.merge)
-      return dataclasses.replace(net, pool_after=config.pool_after)
-
-    def count(extra):
-      net = make(config.num_layers + extra)
-      return net.num_params(dataset.image_shape[2], dataset.num_classes)
-
-    total = config.num_layers * max(config.filters)
-    if num_params is not None:
-      # A filter has more than one parameter, so there are not more of them.
-      total = config.num_layers + contestants_lib.equal_features(
-        count, num_params, max_features=num_params
-      )
-    return self._contestant(make(total), label=label, group=label)
-
-  def _contestant(self, net, label, **fields):
-    dataset = self._makers.dataset
-    if label not in self.trainers:
-      self.trainers[label] = self._makers.make_baseline(net)
-    return contestants_lib.Contestant(
-      label=label,
-      trainer=label,
-      num_params=net.num_params(dataset.image_shape[2], dataset.num_classes),
-      num_multiply_adds=_multiply_adds(dataset, net),
-      architecture=net,
-      **fields,
-    )
+    """Returns the baselines, and the best of each search."""
+    return self.made.make(list(search_settings.winners(self._config, trials)))
 
 
 if __name__ == '__main__':

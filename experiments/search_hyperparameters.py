@@ -32,12 +32,11 @@ import numpy as np
 from experiments import data_settings, launch, search_settings, settings
 from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
-from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.children import perceptron
 from jaxnas.controllers import recurrent
 from jaxnas.datasets import images
-from jaxnas.runs import search_run
+from jaxnas.runs import search_report, search_run
 from jaxnas.spaces import hyperparameters as spaces
 from jaxnas.trainers import blocks, compiled, groups, mapping
 from jaxnas.training import dataset_tasks, image_task
@@ -165,13 +164,9 @@ def make_experiment(config: Config) -> search_run.Experiment:
     ),
   )
   reward = rewards.make_accuracy_reward(config.reward_power, _METRIC)
-  key = jax.random.key(config.seed)
   field = _Field(config, space, children)
   return search_run.Experiment(
-    config=dataclasses.asdict(config),
-    free=search_settings.FREE,
-    same_task=config.same_task,
-    defaults=dataclasses.asdict(Config()),
+    **search_settings.of_run(config),
     search=search_lib.Search(
       space=space,
       arms=arms,
@@ -182,38 +177,30 @@ def make_experiment(config: Config) -> search_run.Experiment:
         lambda architecture: architecture['learning_rate'],
         config.num_epochs,
       ),
-      key=key,
+      key=jax.random.key(config.seed),
       reevaluate_duplicates=config.reevaluate_duplicates,
     ),
-    make_retraining=lambda log: retraining_lib.Retraining(
-      contestants=field.contestants(log.trials),
-      trainers={'perceptron': children.trainer},
-      learning_rates=config.retrain_learning_rates,
-      num_selection_seeds=config.num_selection_seeds,
-      num_seeds=config.num_seeds,
-      num_steps=config.retrain_steps,
-      key=key,
-      reward=reward,
-      measure=statistics.ACCURACY,
+    make_retraining=lambda log: search_settings.make_retraining(
+      config,
+      field.contestants(log.trials),
+      {'perceptron': children.trainer},
+      reward,
+      statistics.ACCURACY,
     ),
     num_retrainings=field.num_retrainings,
     trainers=[children.trainer],
     estimate=children.estimate,
     facts={
       'seed': config.seed,
-      'data_hash': dataset.content_hash,
-      'seen_hash': dataset.seen_hash,
-      'image_shape': list(dataset.image_shape),
-      'num_classes': dataset.num_classes,
+      **data_settings.facts_of_images(dataset),
     },
     measure=statistics.ACCURACY,
     search_metric=_METRIC,
     draw=field.draw,
     picture='hyperparameters.png',
-    checkpoint_every=config.checkpoint_every,
     has_report=dataset.has_report,
     unit='epochs',
-    describe=_describe,
+    describe=search_report.describe_values,
   )
 
 
@@ -434,13 +421,6 @@ def _usual(config: Config) -> dict[str, Any]:
       config.batch_sizes, key=lambda size: abs(size - batch_size)
     ),
   }
-
-
-def _describe(architecture: Mapping[str, Any]) -> str:
-  return ', '.join(
-    f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
-    for name, value in architecture.items()
-  )
 
 
 if __name__ == '__main__':

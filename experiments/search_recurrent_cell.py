@@ -26,7 +26,6 @@ import numpy as np
 from experiments import data_settings, launch, search_settings, settings
 from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
-from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import recurrent_interpreter
@@ -191,7 +190,6 @@ def make_experiment(config: Config) -> search_run.Experiment:
     max_grad_norm=config.max_grad_norm,
   )
   reward = rewards.make_perplexity_reward(config.reward_scale)
-  key = jax.random.key(config.seed)
   field = _Field(config, space, tasks, recipe)
   trainer = field.trainers['space']
   search = search_lib.Search(
@@ -213,29 +211,20 @@ def make_experiment(config: Config) -> search_run.Experiment:
       config.learning_rate,
       config.num_steps,
     ),
-    key=key,
+    key=jax.random.key(config.seed),
     reevaluate_duplicates=config.reevaluate_duplicates,
   )
 
-  def make_retraining(log):
-    return retraining_lib.Retraining(
-      contestants=field.contestants(log.trials),
-      trainers=field.trainers,
-      learning_rates=config.retrain_learning_rates,
-      num_selection_seeds=config.num_selection_seeds,
-      num_seeds=config.num_seeds,
-      num_steps=config.retrain_steps,
-      key=key,
-      reward=reward,
-    )
-
   return search_run.Experiment(
-    config=dataclasses.asdict(config),
-    free=search_settings.FREE,
-    same_task=config.same_task,
-    defaults=dataclasses.asdict(Config()),
+    **search_settings.of_run(config),
     search=search,
-    make_retraining=make_retraining,
+    make_retraining=lambda log: search_settings.make_retraining(
+      config,
+      field.contestants(log.trials),
+      field.trainers,
+      reward,
+      statistics.PERPLEXITY,
+    ),
     num_retrainings=field.num_retrainings,
     trainers=list(field.trainers.values()),
     estimate=functools.partial(_estimate, config, space, trainer),
@@ -250,7 +239,6 @@ def make_experiment(config: Config) -> search_run.Experiment:
     search_metric='validation_perplexity',
     draw=pictures.write_cell,
     picture='best_cell.svg',
-    checkpoint_every=config.checkpoint_every,
   )
 
 

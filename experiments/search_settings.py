@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -14,10 +14,12 @@ import numpy as np
 
 from experiments import machine_settings, settings, strategy_settings
 from jaxnas import contestants as contestants_lib
+from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
+from jaxnas import statistics
 from jaxnas.records import trial_log
 from jaxnas.strategies import fixed
-from jaxnas.types import Controller, SearchSpace
+from jaxnas.types import Controller, Reward, SearchSpace, Trainer
 
 FREE = (
   'num_trials',
@@ -272,3 +274,47 @@ def winners(
           'tokens': trial.tokens,
         }
         yield fields, trial
+
+
+def of_run(config: Settings) -> dict[str, Any]:
+  """Returns the fields of a `search_run.Experiment` that settings alone decide.
+
+  Args:
+    config: the settings, complete.
+  """
+  return {
+    'config': dataclasses.asdict(config),
+    'defaults': dataclasses.asdict(type(config)()),
+    'free': FREE,
+    'same_task': config.same_task,
+    'checkpoint_every': config.checkpoint_every,
+  }
+
+
+def make_retraining(
+  config: Settings,
+  contestants: Sequence[contestants_lib.Contestant],
+  trainers: Mapping[str, Trainer],
+  reward: Reward,
+  measure: statistics.Measure,
+) -> retraining_lib.Retraining:
+  """Makes the retraining of contestants.
+
+  Args:
+    config: the settings, complete.
+    contestants: who takes part.
+    trainers: who trains them, by name.
+    reward: the reward of the search.
+    measure: what contestants are compared by.
+  """
+  return retraining_lib.Retraining(
+    contestants=tuple(contestants),
+    trainers=trainers,
+    learning_rates=config.retrain_learning_rates,
+    num_selection_seeds=config.num_selection_seeds,
+    num_seeds=config.num_seeds,
+    num_steps=config.retrain_steps,
+    key=jax.random.key(config.seed),
+    reward=reward,
+    measure=measure,
+  )

@@ -218,10 +218,7 @@ def make_training(config: Config) -> training_run.Training:
     checkpoint_seconds=60 * config.checkpoint_minutes,
     facts={
       'seed': config.seed,
-      'data_hash': dataset.content_hash,
-      'seen_hash': dataset.seen_hash,
-      'image_shape': list(dataset.image_shape),
-      'num_classes': dataset.num_classes,
+      **data_settings.facts_of_images(dataset),
       'num_params': num_params,
       'num_multiply_adds': num_multiply_adds,
     },

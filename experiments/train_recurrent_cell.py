@@ -202,49 +202,8 @@ def make_training(config: Config) -> training_run.Training:
     dataset.train, config.batch_size, config.num_unrolled
   )
   num_segments = inputs.shape[0]
-  model = long_text.make_model(recipe, dataset.vocab_size, architecture)
-  optimizer = long_text.make_optimizer(recipe, num_segments)
-  init_key, dropout_key = jax.random.split(jax.random.key(config.seed))
-  perplexity = jax.jit(functools.partial(text_task.perplexity, model))
-
-  def init():
-    return long_text.init(model, optimizer, init_key, config.batch_size)
-
-  def train(state, segments, num_steps):
-    return long_text.train(
-      model, optimizer, state, segments, dropout_key, num_steps
-    )
-
-  def train_perplexity(state):
-    return math.exp(min(float(state.nats) / num_segments, 700.0))
-
-  def measure(params, split):
-    # The test split is read as one text, without a column's cold start.
-    batch_size = config.batch_size
-    if split == 'test':
-      batch_size = 1
-      tokens = held_out.load_text(dataset, config.data_dir)
-    else:
-      tokens = getattr(dataset, split)
-    segments = dataset_tasks.to_segments(
-      tokens, batch_size, config.num_unrolled
-    )
-    return float(perplexity(params, segments)), len(tokens) - 1
-
-  def write_weights(path, params, **facts):
-    weights.write_weights(
-      path,
-      params,
-      dataset.vocabulary,
-      architecture,
-      recipe=dataclasses.asdict(recipe),
-      dataset=dataset.name,
-      level=config.level,
-      data_hash=dataset.content_hash,
-      **facts,
-    )
-
-  params = jax.eval_shape(init).params
+  child = _Child(config, recipe, architecture, dataset, num_segments)
+  params = jax.eval_shape(child.init).params
   num_params = sum(leaf.size for leaf in jax.tree.leaves(params))
   return training_run.Training(
     label=(
@@ -266,14 +225,14 @@ def make_training(config: Config) -> training_run.Training:
     else machine_settings.FREE_OF_TRAINING,
     num_epochs=config.num_epochs,
     epoch_steps=num_segments,
-    init=init,
-    train=jax.jit(train, donate_argnums=0),
+    init=child.init,
+    train=jax.jit(child.train, donate_argnums=0),
     data=text_task.Segments(inputs, targets, jnp.ones(inputs.shape)),
     model=lambda state: state.params,
-    train_value=train_perplexity,
+    train_value=child.train_perplexity,
     learning_rate=long_text.make_schedule(recipe, num_segments),
-    measure=measure,
-    write_weights=write_weights,
+    measure=child.measure,
+    write_weights=child.write_weights,
     load=trained_models.load_language_model,
     evaluate_test=config.evaluate_test,
     checkpoint_seconds=60 * config.checkpoint_minutes,
@@ -285,6 +244,74 @@ def make_training(config: Config) -> training_run.Training:
       'num_params': num_params,
     },
   )
+
+
+class _Child:
+  """The language model of one training."""
+
+  def __init__(
+    self,
+    config: Config,
+    recipe: Recipe,
+    architecture: Any,
+    dataset: text.TextDataset,
+    num_segments: int,
+  ):
+    self._config, self._recipe = config, recipe
+    self._architecture, self._dataset = architecture, dataset
+    self._num_segments = num_segments
+    self._model = long_text.make_model(recipe, dataset.vocab_size, architecture)
+    self._optimizer = long_text.make_optimizer(recipe, num_segments)
+    self._init_key, self._dropout_key = jax.random.split(
+      jax.random.key(config.seed)
+    )
+    self._perplexity = jax.jit(
+      functools.partial(text_task.perplexity, self._model)
+    )
+
+  def init(self):
+    return long_text.init(
+      self._model, self._optimizer, self._init_key, self._config.batch_size
+    )
+
+  def train(self, state, segments, num_steps):
+    return long_text.train(
+      self._model,
+      self._optimizer,
+      state,
+      segments,
+      self._dropout_key,
+      num_steps,
+    )
+
+  def train_perplexity(self, state) -> float:
+    return math.exp(min(float(state.nats) / self._num_segments, 700.0))
+
+  def measure(self, params, split: str) -> tuple[float, int]:
+    config, batch_size = self._config, self._config.batch_size
+    if split == 'test':
+      # It is read as one text, without a column's cold start.
+      batch_size = 1
+      tokens = held_out.load_text(self._dataset, config.data_dir)
+    else:
+      tokens = getattr(self._dataset, split)
+    segments = dataset_tasks.to_segments(
+      tokens, batch_size, config.num_unrolled
+    )
+    return float(self._perplexity(params, segments)), len(tokens) - 1
+
+  def write_weights(self, path, params, **facts) -> None:
+    weights.write_weights(
+      path,
+      params,
+      self._dataset.vocabulary,
+      self._architecture,
+      recipe=dataclasses.asdict(self._recipe),
+      dataset=self._dataset.name,
+      level=self._config.level,
+      data_hash=self._dataset.content_hash,
+      **facts,
+    )
 
 
 def read_architecture(name: str) -> Any:

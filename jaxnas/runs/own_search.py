@@ -30,7 +30,7 @@ from jaxnas import evaluators, statistics
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.records import trial_log, workdir
-from jaxnas.runs import search_run
+from jaxnas.runs import search_report, search_run
 from jaxnas.spaces import hyperparameters
 from jaxnas.types import Cost, Reward, SearchSpace, Trainer
 
@@ -96,13 +96,9 @@ def run(
   """
   if retrain_steps is None:
     retrain_steps = 2 * num_steps
-  for name, value in (
-    ('num_steps', num_steps),
-    ('retrain_steps', retrain_steps),
-    ('num_winners', num_winners),
-  ):
-    if value < 1:
-      raise ValueError(f'{name} must be at least 1, got {value}.')
+  _check_counts(
+    num_steps=num_steps, retrain_steps=retrain_steps, num_winners=num_winners
+  )
   has_rates = learning_rates is not None
   if learning_rates is None:
     learning_rates = (1.0,)
@@ -170,13 +166,19 @@ def run(
       facts={'seed': seed, 'data_hash': hash_arrays(data)},
       measure=measure,
       search_metric=f'validation_{measure.name}',
-      describe=_describe,
+      describe=search_report.describe_values,
       # The usual Python function trains as long as it likes.
       unit='steps' if num_steps > 1 else '',
       has_learning_rates=has_rates,
     ),
     os.fspath(folder),
   )
+
+
+def _check_counts(**counts: int) -> None:
+  for name, value in counts.items():
+    if value < 1:
+      raise ValueError(f'{name} must be at least 1, got {value}.')
 
 
 def hash_arrays(arrays: Any) -> str:
@@ -281,12 +283,3 @@ def _search_settings(search, known) -> dict[str, Any]:
       for label, architecture in known.items()
     },
   }
-
-
-def _describe(architecture: Any) -> str:
-  if not isinstance(architecture, Mapping):
-    return str(architecture)
-  return ', '.join(
-    f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
-    for name, value in architecture.items()
-  )

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import pathlib
 import typing
+from typing import Any
 
 import numpy as np
 
@@ -251,4 +252,18 @@ def _show_time(path):
     f'Time: {progress.duration(wall)} in all, of which compiling '
     f'{compiling:.1f} s, training {training:.1f} s, '
     + (f'the rest {rest:.1f} s.' if rest >= 0 else 'partly side by side.')
+  )
+
+
+def describe_values(architecture: Any) -> str:
+  """Returns named values on a line; any other architecture as it prints.
+
+  Args:
+    architecture: a mapping from names to values, or anything else.
+  """
+  if not isinstance(architecture, Mapping):
+    return str(architecture)
+  return ', '.join(
+    f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}'
+    for name, value in architecture.items()
   )

@@ -11,6 +11,7 @@ Reinforcement Learning", Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578).
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 import difflib
 
 from jaxnas.spaces import conv_net
@@ -174,3 +175,25 @@ def known_net(name: str, num_layers: int, filters: int, merge: str) -> ConvNet:
     + (f'did you mean {" or ".join(near)}? ' if near else '')
     + f'the known networks are {", ".join(KNOWN_NETS)}.'
   )
+
+
+def make_smallest(
+  num_layers: int, stride: int, merge: str, pool_after: tuple[int, ...]
+) -> ConvNet:
+  """Makes the network of a space that first has an output without a pixel.
+
+  Joined outputs are as large as the largest of them, and every layer that is
+  passed makes them smaller: so it is the chain with the largest strides.
+
+  Args:
+    num_layers: the depth of the deepest network.
+    stride: the largest stride.
+    merge: how a layer joins several inputs.
+    pool_after: the layers, from 0, whose outputs are pooled.
+  """
+  chain = make_chain(num_layers, 1, merge=merge)
+  layers = tuple(
+    dataclasses.replace(layer, stride_height=stride, stride_width=stride)
+    for layer in chain.layers
+  )
+  return dataclasses.replace(chain, layers=layers, pool_after=pool_after)

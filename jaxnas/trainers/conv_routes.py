@@ -30,7 +30,7 @@ from jaxnas.children import (
 )
 from jaxnas.datasets import images
 from jaxnas.spaces import known_conv_nets
-from jaxnas.trainers import blocks, compiled, mapping, routes
+from jaxnas.trainers import blocks, compiled, mapping, memory, routes
 from jaxnas.training import dataset_tasks, image_task
 from jaxnas.types import SearchSpace, Task, Trainer
 
@@ -56,6 +56,7 @@ class ConvRoutes:
   Attributes:
     dataset: the images.
     recipe: how a child is trained.
+    merge: how a layer joins several inputs.
     num_devices: over how many devices children are spread.
     trainers: of the routes and baselines made so far.
   """
@@ -97,6 +98,7 @@ class ConvRoutes:
     self._data = mapping.place(
       (task.train_data, dict(task.splits)), num_devices
     )
+    self.merge: str = layout['merge']
     self._layout = layout | {
       'image_shape': dataset.image_shape,
       'num_classes': dataset.num_classes,
@@ -220,3 +222,60 @@ def candidates(space_is_plain: bool) -> tuple[str, ...]:
   if platforms.default() == 'cpu':
     return ('compiled', 'interpreted')
   return ROUTES
+
+
+def choose(
+  makers: ConvRoutes,
+  space: SearchSpace,
+  asked: str,
+  kept: str | None,
+  *,
+  is_plain: bool,
+  learning_rate: float,
+  num_trials: int,
+  num_steps: int,
+) -> tuple[str, routes.Timing | None]:
+  """Chooses the route of a search, by measuring where that is asked for.
+
+  Args:
+    makers: makes the routes.
+    space: the search space of the networks.
+    asked: one of `ROUTES`, or `'auto'`.
+    kept: what `'auto'` chose when the run was started, if it was.
+    is_plain: whether all strides are 1 and nothing is pooled.
+    learning_rate: the learning rate of the short trainings.
+    num_trials: the number of trainings in the search.
+    num_steps: the number of steps of each.
+
+  Returns:
+    The route's name, and what it costs if that was measured.
+
+  Raises:
+    ValueError: the route asked for cannot train these networks.
+  """
+  names = candidates(is_plain)
+  if asked != 'auto':
+    if not is_plain and asked != 'compiled':
+      raise ValueError(
+        f'The {asked} route has neither strides nor pooling; take '
+        '--route=compiled or leave them out.'
+      )
+    return asked, None
+  if kept is not None:
+    return kept, None
+  if len(names) == 1:
+    print(f'Route {names[0]}: the only one with strides or pooling.')
+    return names[0], None
+  measured: dict[str, Any] = {}
+  for name in names:
+    try:
+      measured[name] = makers.measure(space, name, learning_rate)
+    except memory.NotEnoughMemoryError as error:
+      measured[name] = error
+  name, reason = routes.choose(measured, num_trials, num_steps)
+  print(
+    f'Route {name}: {reason} It is kept when the run is resumed; to repeat the '
+    f'run give --route={name}.',
+    flush=True,
+  )
+  return name, measured[name]

@@ -12,6 +12,7 @@ import pytest
 from experiments import benchmark_conv as benchmark
 from experiments.benchmarks import conv_costs as costs_lib
 from experiments.benchmarks import conv_jax as worker_jax
+from experiments.benchmarks import conv_rows
 from experiments.benchmarks import conv_shapes as shapes_lib
 from experiments.benchmarks import device as device_lib
 from experiments.benchmarks import frameworks as frameworks_lib
@@ -306,7 +307,7 @@ def test_a_row_that_is_missing_is_told(settings):
   ],
 )
 def test_what_makes_no_sense_is_left_out(is_cpu, why, left_out):
-  measuring = benchmark._Benchmark(
+  measuring = conv_rows.Benchmark(
     benchmark.Config(), FakeFrameworks(is_cpu, why)
   )
   measuring._leave_out()
@@ -324,15 +325,15 @@ def test_whole_trainings_need_both_routes(tiny):
 
 def test_floors_hold_for_the_default_settings_on_a_cpu():
   cpu = FakeFrameworks(is_cpu=True)
-  measuring = benchmark._Benchmark(benchmark.Config(), cpu)
+  measuring = conv_rows.Benchmark(benchmark.Config(), cpu)
   assert measuring._floor('grouped', 'digits') == 100
   assert measuring._floor('routes', '28x28') is None
   assert measuring._floor('convolution', None) == 0.8
-  measuring = benchmark._Benchmark(benchmark.Config(num_layers=5), cpu)
+  measuring = conv_rows.Benchmark(benchmark.Config(num_layers=5), cpu)
   assert measuring._floor('grouped', 'digits') is None
   assert measuring._floor('convolution', None) == 0.8
   gpu = FakeFrameworks()
-  measuring = benchmark._Benchmark(benchmark.Config(), gpu)
+  measuring = conv_rows.Benchmark(benchmark.Config(), gpu)
   assert measuring._floor('convolution', None) is None
 
 
@@ -426,7 +427,7 @@ def test_a_worker_of_its_own_measures(monkeypatch):
 
 
 def make_benchmark(frameworks, **settings):
-  return benchmark._Benchmark(
+  return conv_rows.Benchmark(
     benchmark.Config(**{**TINY, **settings}), frameworks
   )
 

@@ -14,7 +14,7 @@ import pytest
 
 from experiments import benchmark_recurrent as benchmark
 from experiments.benchmarks import frameworks as frameworks_lib
-from experiments.benchmarks import recurrent_jax
+from experiments.benchmarks import recurrent_jax, recurrent_rows
 from experiments.benchmarks import table as table
 from experiments.benchmarks import worker as worker_lib
 from jaxnas.children import recurrent_cell as cells
@@ -44,7 +44,7 @@ HAS_TORCH = importlib.util.find_spec('torch') is not None
 def random_cells(count, base):
   return [
     spaces.RecurrentCell.from_json(fields)
-    for fields in benchmark._random_cells(count, base)
+    for fields in recurrent_rows.random_cells(count, base)
   ]
 
 
@@ -110,7 +110,7 @@ class FakeFrameworks:
   [(None, {'processes'}), ('no', {'eager', 'processes', 'lstm, PyTorch'})],
 )
 def test_rows_without_sense_on_an_accelerator_are_left_out(why, left_out):
-  measuring = benchmark._Benchmark(benchmark.Config(), FakeFrameworks(why))
+  measuring = recurrent_rows.Benchmark(benchmark.Config(), FakeFrameworks(why))
   measuring._leave_out()
   assert set(measuring.left_out) == left_out
   assert measuring._has('lstm')
@@ -120,10 +120,12 @@ def test_rows_without_sense_on_an_accelerator_are_left_out(why, left_out):
 def test_bounds_hold_for_the_default_shapes_on_a_cpu():
   frameworks = FakeFrameworks()
   frameworks.is_cpu = True
-  measuring = benchmark._Benchmark(benchmark.Config(), frameworks)
+  measuring = recurrent_rows.Benchmark(benchmark.Config(), frameworks)
   assert measuring._bounds('eager', 1_000) == {'floor': 3, 'goal': 5}
   assert measuring._bounds('eager', 500) == {'floor': None, 'goal': None}
-  measuring = benchmark._Benchmark(benchmark.Config(features=32), frameworks)
+  measuring = recurrent_rows.Benchmark(
+    benchmark.Config(features=32), frameworks
+  )
   assert measuring._bounds('eager', 1_000) == {}
 
 

@@ -21,7 +21,7 @@ from jaxnas.children import conv_net
 from jaxnas.datasets import image_builders, image_sources, images
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import trial_log, workdir
-from jaxnas.spaces import conv_net as spaces
+from jaxnas.spaces import known_conv_nets
 from jaxnas.trainers import conv_routes, memory, routes
 
 OUTPUTS = ('best.json', 'best_net.svg', 'curve.png', 'trials.jsonl')
@@ -222,21 +222,6 @@ def test_a_baseline_may_need_more_filters_than_any_layer_has(data_file):
   chain, dense, found = experiment.make_retraining(log).contestants
   for baseline in (chain, dense):
     assert 0.99 < baseline.num_params / found.num_params < 1.01
-
-
-def test_a_known_network_is_pooled_where_its_space_is():
-  config = search_conv_net.Config(
-    num_layers=20,
-    filters=spaces.FILTERS,
-    pool_after=(12, 16),
-    known_nets=('chain', 'figure_7'),
-  )
-  space = search_conv_net._make_space(config)
-  found = search_conv_net._known_nets(config, space)
-  assert {name: net.pool_after for name, net in found.items()} == {
-    'chain': (12, 16),
-    'figure_7': (12,),
-  }
 
 
 def evaluate(config, tokens):
@@ -460,11 +445,14 @@ def test_no_network_of_an_accepted_space_lacks_pixels(strides, pool_after):
         for row, value in zip(rows, values, strict=True)
       ]
       nets.append(space.decode(np.array(sum(tokens, ()), np.int32)))
+  smallest = known_conv_nets.make_smallest(
+    config.num_layers, max(strides), config.merge, pool_after
+  )
   refused = 0
   sizes = (1, 2, 3, 4, 7, 9, 12, 13, 19, 28, 37, 55, 63, 64, 110)
   for size in sizes:
     errors = [each for each in (error_of(net, size) for net in nets) if each]
-    expected = error_of(search_conv_net._smallest(config), size)
+    expected = error_of(smallest, size)
     assert bool(errors) == bool(expected)
     # Nothing fails at an earlier layer than the one that is named.
     assert not expected or expected == min(errors)

@@ -1,0 +1,82 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Settings of the space of convolutional networks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from experiments import settings
+from jaxnas.spaces import conv_net as spaces
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvSpace(settings.Bounded):
+  """Which networks the controller can describe."""
+
+  num_layers: int = settings.space(
+    6,
+    'Number of layers of the deepest network.',
+    is_common=True,
+    low=1,
+    high=settings.MAX_LAYERS,
+  )
+  first_depth: int = settings.space(
+    0,
+    'Number of layers at the beginning of the search; 0: num_layers.',
+    low=0,
+    high=settings.MAX_LAYERS,
+  )
+  depth_growth: int = settings.space(
+    2,
+    'Number of layers that networks grow by at a time, up to num_layers.',
+    source=settings.PAPER_IMAGES,
+    low=0,
+    high=settings.MAX_COUNT,
+  )
+  depth_every: int = settings.space(
+    0,
+    'Number of trials of a search before its networks grow; 0: they never do.',
+    low=0,
+    high=settings.MAX_COUNT,
+  )
+  heights: tuple[int, ...] = settings.space(
+    spaces.SIZES,
+    'Heights of filters to choose from, all odd.',
+    source=settings.PAPER_IMAGES,
+    low=1,
+    high=spaces.MAX_SIZE,
+  )
+  widths: tuple[int, ...] = settings.space(
+    spaces.SIZES,
+    'Widths of filters to choose from, all odd.',
+    source=settings.PAPER_IMAGES,
+    low=1,
+    high=spaces.MAX_SIZE,
+  )
+  filters: tuple[int, ...] = settings.space(
+    (8, 12, 16, 24),
+    'Numbers of filters to choose from; the paper has 24,36,48,64.',
+    low=1,
+    high=spaces.MAX_FILTERS,
+  )
+  strides: tuple[int, ...] = settings.space(
+    (1,),
+    'Strides; if there is more than one, as 1,2,3, they are chosen from.',
+    source=settings.PAPER_IMAGES,
+    low=1,
+    high=spaces.MAX_SIZE,
+  )
+  pool_after: tuple[int, ...] = settings.space(
+    (),
+    'Numbers of the layers, from 0, whose outputs are max pooled.',
+    low=0,
+    high=settings.MAX_LAYERS,
+  )
+  merge: str = settings.space(
+    'concat',
+    'How a layer joins several inputs.',
+    source='the paper, section 3.3',
+    choices=spaces.MERGES,
+  )

@@ -1,0 +1,192 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a succession of controllers amounts to: a table and a verdict."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxnas import generations as generations_lib
+from jaxnas import statistics
+from jaxnas import succession as succession_lib
+from jaxnas.visualize import progress
+
+CONTROL, SUCCESSION = succession_lib.CONTROL, succession_lib.SUCCESSION
+
+
+def report_perplexities(lines) -> dict[tuple[int, ...], float]:
+  """Returns the geometric mean over seeds of each cell's report perplexity."""
+  values: dict[tuple[int, ...], list[float]] = {}
+  for line in lines:
+    # What is not finite is written as null.
+    value = np.inf if line['report'] is None else line['report']
+    values.setdefault(tuple(line['tokens']), []).append(value)
+  return {
+    cell: float(np.exp(np.mean(np.log(each)))) for cell, each in values.items()
+  }
+
+
+def last_found(generations):
+  """Returns the last generation, its most frequent cell, and how often."""
+  last = [each for each in generations if each.branch == SUCCESSION][-1]
+  return last, *most_found(last)
+
+
+def most_found(generation) -> tuple[tuple[int, ...], int]:
+  """Returns the cell of most lineages, of such the best, and their number."""
+  counts = collections.Counter(generation.found)
+  rewards = dict(zip(generation.found, generation.rewards, strict=True))
+  best = max(counts, key=lambda cell: (counts[cell], rewards[cell]))
+  return best, counts[best]
+
+
+def show(
+  num_trials: int,
+  succession: succession_lib.Succession,
+  generations: Sequence[generations_lib.Generation],
+  lines: Sequence[Mapping[str, Any]],
+) -> None:
+  """Prints the table of all generations, and what it says.
+
+  Args:
+    num_trials: the number of trials of a search.
+    succession: what was searched with.
+    generations: every generation of both branches.
+    lines: the lines about the retrainings.
+  """
+  perplexities = report_perplexities(lines)
+  by_place = {(each.branch, each.number): each for each in generations}
+  against = generations_lib.against_control(generations)
+  by_order = sorted(generations, key=lambda x: (x.number, x.branch))
+  rows = []
+  for generation in by_order:
+    number, branch = generation.number, generation.branch
+    parent = by_place.get((branch, number - 1), by_place[CONTROL, 0])
+    values = [perplexities.get(cell, np.nan) for cell in generation.found]
+    ratio = ''
+    if branch == SUCCESSION:
+      ratio = _percent(against[number])
+    rows.append(
+      [
+        f'{number}, {branch}' if number else '0, LSTM',
+        f'{len(set(generation.found))}',
+        f'{generations_lib.repeats_of(generation, parent).sum()}'
+        if number
+        else '',
+        f'{np.mean(generation.rewards):.4f}',
+        f'{np.median(values):.2f}' if lines else '',
+        f'{np.mean(generation.areas):.4f}',
+        ratio,
+        f'{np.mean(generation.late_means):.4f}',
+        str(sum(generation.num_replaced)),
+        str(generation.is_finite.count(False)),
+      ]
+    )
+  progress.table(
+    f'{succession.num_lineages} lineages, {num_trials} trials a search; '
+    'means over lineages, of perplexities the median',
+    [
+      'generation',
+      'different cells',
+      'found again',
+      'best reward',
+      'report perplexity',
+      'anytime area',
+      'against control',
+      'late mean reward',
+      'replaced',
+      'lost',
+    ],
+    rows,
+    spare=(
+      'lost',
+      'replaced',
+      'late mean reward',
+      'different cells',
+      'found again',
+    ),
+  )
+  print(_LEGEND)
+  print('Found most often:')
+  for row, generation in zip(rows, by_order, strict=True):
+    tokens, count = most_found(generation)
+    cell: Any = succession.space.decode(np.array(tokens))
+    print(f'  {row[0]}: {",".join(map(str, cell.names))} ({count} times)')
+  print(sentence(generations_lib.verdict(generations), succession.num_lineages))
+  if lines:
+    print(_retrained(perplexities, by_place))
+
+
+def _retrained(perplexities, by_place) -> str:
+  """Says how good the last cells of both branches are, trained anew."""
+  last = max(number for _, number in by_place)
+  pairs = [
+    tuple(perplexities[cell] for cell in cells)
+    for cells in zip(
+      by_place[SUCCESSION, last].found,
+      by_place[CONTROL, last].found,
+      strict=True,
+    )
+  ]
+  finite = [pair for pair in pairs if np.isfinite(pair).all()]
+  if not finite:
+    return 'Retrained, no pair of cells of the last generation stayed finite.'
+  values, others = zip(*finite, strict=True)
+  ratio = statistics.ratio_interval(values, others)
+  return (
+    'Retrained, the cells of its last generation have a report perplexity (of '
+    f'text that no reward came from) of {_percent(ratio)} against the '
+    f"control's, in the {len(finite)} of "
+    f'{len(pairs)} lineages where both stayed finite.'
+  )
+
+
+def _percent(ratio: statistics.Interval | statistics.Comparison) -> str:
+  value, low, high = (100 * (bound - 1) for bound in ratio[:3])
+  if np.isnan(low):
+    return f'{value:+z.2f} %'
+  return f'{value:+z.2f} % ({low:+z.2f} to {high:+z.2f})'
+
+
+_LEGEND = """\
+found again: lineages that found the cell of the generation before
+report perplexity: of text that no reward came from, retrained
+anytime area: the best reward so far, mean over the trials of a search
+against control: ratio of the areas, with an interval of 95 % for all
+  generations together (Holm)
+late mean reward: of the last quarter of the trials
+replaced: best cells passed over, since they made the controller diverge
+lost: lineages whose controller diverged all the same
+"""
+
+_VERDICTS = {
+  'improved': 'Improved: the last generation searches better than the LSTM',
+  'worse': 'Worse: the last generation searches worse than the LSTM',
+  'converged': (
+    'Converged: most lineages found the same cell again, and the last '
+    'generation cannot be told from the LSTM by how well it searches'
+  ),
+  'no difference': (
+    'No difference: the last generation cannot be told from the LSTM by how '
+    'well it searches, nor is it sure that most lineages find the same cell '
+    'again'
+  ),
+  'undecided': 'Undecided: a single lineage has no interval',
+}
+
+
+def sentence(verdict: generations_lib.Verdict, num_lineages: int) -> str:
+  """Returns a verdict in words, with the numbers that say so."""
+  repeats, control = verdict.repeats, verdict.control_repeats
+  return (
+    f'{_VERDICTS[verdict.kind]}; anytime area against control '
+    f'{_percent(verdict.area_ratio)}, cells found again in '
+    f'{round(repeats.value * num_lineages)} of {num_lineages} lineages (95 % '
+    f'interval {100 * repeats.low:.0f} to {100 * repeats.high:.0f} %), by the '
+    f'control in {round(control.value * num_lineages)}.'
+  )
