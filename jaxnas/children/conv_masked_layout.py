@@ -192,7 +192,7 @@ class MaskedLayout:
     return places + offset, is_used
 
   def head_places(self, program: MaskedProgram) -> tuple[jax.Array, jax.Array]:
-    """Returns the same of the head's kernel, in `head_shape`."""
+    """Returns what `kernel_places` does for the head, in `head_shape`."""
     groups = self.head_shape[0]
     _, feature, label = (
       lax.broadcasted_iota(jnp.int32, self.head_shape, axis)

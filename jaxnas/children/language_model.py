@@ -13,7 +13,7 @@ from flax.typing import Initializer
 import jax
 import jax.numpy as jnp
 
-from jaxnas.children import cross_entropy
+from jaxnas.children import cross_entropy, initializers
 
 
 class LanguageModel(nn.Module):
@@ -53,9 +53,7 @@ class LanguageModel(nn.Module):
   recurrent_dropout_rate: float = 0.0
   embedding_dropout_rate: float = 0.0
   variational: bool = False
-  embedding_init: Initializer = lambda key, shape, dtype: jax.random.uniform(
-    key, shape, dtype, -0.05, 0.05
-  )
+  embedding_init: Initializer = initializers.uniform(0.05)
 
   def setup(self):
     """Declares the parameters."""

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""One program for each architecture: what other routes are held to.
+"""One program for each architecture, which other routes must agree with.
 
 Threads compile ahead while others train, so that a device does not wait for
 the compiler where there is a core left.

@@ -27,8 +27,8 @@ class Timing(NamedTuple):
 
   Attributes:
     once: whatever is done once for all children, compiling above all.
-    child: for each child, whatever its number of steps.
-    step: for each step of a child.
+    child: what each child takes, whatever its number of steps.
+    step: what each step of a child takes.
   """
 
   once: float
@@ -54,7 +54,7 @@ def measure(
   Args:
     trainer: trains by the route; its programs stay compiled.
     architectures: typical ones, as many as fill the trainer's devices.
-    learning_rate: of the short trainings.
+    learning_rate: learning rate of the short trainings.
 
   Raises:
     NotEnoughMemoryError: the route does not fit, or some child does not.
@@ -101,7 +101,7 @@ def choose(
   Args:
     measured: of each route, by its name, what it costs, or why it does not fit.
     num_children: how many are to be trained.
-    num_steps: how long each trains.
+    num_steps: how many steps each takes.
 
   Returns:
     The route's name, and a sentence with the measured figures.
@@ -144,7 +144,8 @@ def break_even(timings: Mapping[str, Timing]) -> float | None:
   """Returns from how many steps on compiling each child pays.
 
   Args:
-    timings: of each route; `'compiled'` and `'interpreted'` are compared.
+    timings: what each route costs, by its name; `'compiled'` and
+      `'interpreted'` are compared.
 
   Returns:
     The number of steps; `None` where one is missing, or the interpreted route

@@ -187,7 +187,7 @@ def step(
     state: the child.
     images: `float32[B, H, W, C]`.
     labels: `int32[B]`.
-    learning_rate: of this step, a scalar.
+    learning_rate: learning rate of this step, a scalar.
   """
   chex.assert_rank([images, labels], [4, 1])
   params, batch_stats = state.child
@@ -237,8 +237,9 @@ def train(
     state: the child.
     data: what it is trained and evaluated on; at least one batch.
     key: decides the order of the images and their augmentation.
-    learning_rate: before the schedule, a scalar.
-    num_steps: of the whole training; may be traced, as may all that follow.
+    learning_rate: learning rate before the schedule, a scalar.
+    num_steps: length of the whole training; may be traced, as may `start` and
+      `stop`.
     start: the first step.
     stop: the step after the last one; `num_steps` by default.
   """

@@ -3,10 +3,10 @@
 
 """A long training of one classifier of images, epoch after epoch.
 
-A training of `image_task` in pieces, each within an epoch, that tells the
-mean loss of an epoch. What is evaluated between the pieces is left to others. A
-step depends on the state and the key alone, so a training that is cut at any
-step, on whichever calls, ends in the same bits.
+A training of `image_task` in pieces, each within an epoch, that also tells the
+mean loss of an epoch. Whoever calls it evaluates between the pieces. A step
+depends on the state and the key alone, so a training ends in the same bits
+however it is divided into calls.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 
 Where `text_task` judges many children in a short while, this trains one to
 its end: with dropout, a falling learning rate and an architecture that is
-compiled in. A step depends on the state and the key alone, so a training that
-is cut at any step, on whichever calls, ends in the same bits.
+compiled in. A step depends on the state and the key alone, so a training ends
+in the same bits however it is divided into calls.
 """
 
 from __future__ import annotations
@@ -274,8 +274,8 @@ def step(
     state: the model so far.
     inputs: tokens, `int32[T, B]`.
     targets: the tokens that follow, `int32[T, B]`.
-    key: of the whole training; the step's dropout is of it and the number of
-      steps taken.
+    key: key of the whole training; with the number of steps taken, it decides
+      the step's dropout.
   """
   chex.assert_equal_shape([inputs, targets])
   num_steps, batch_size = inputs.shape

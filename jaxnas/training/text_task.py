@@ -210,7 +210,7 @@ def train(
     state: the child.
     segments: the text; weights are not used, so there must be no padding.
     learning_rate: a scalar.
-    num_steps: with which step the training ends; may be traced.
+    num_steps: how many steps the child has had afterwards; may be traced.
     first_step: how many steps the child has had.
   """
   num_segments = segments.inputs.shape[0]
@@ -264,7 +264,7 @@ def bits_of(perplexity: float) -> float:
   """Returns the bits of a token on average, by which characters are compared.
 
   Args:
-    perplexity: of a text, as `perplexity` returns it.
+    perplexity: perplexity of a text, as `perplexity` returns it.
   """
   return math.log2(perplexity)
 
