@@ -52,7 +52,8 @@ Runs
   read, Trial         the trials of a run, from its folder
 
 The spaces, networks and data sets of the experiments are modules, for example
-`jaxnas.spaces.recurrent_cell`. Pages in `docs/` show each part at work.
+`jaxnas.spaces.recurrent_cell`. Pages in `docs/` of the repository show each
+part at work.
 
 Importing `jaxnas` imports nothing else: a name is loaded when it is first used.
 """
