@@ -3,12 +3,14 @@
 
 """Who trains children that are Flax modules of a user's own.
 
-trainer = flax_modules.FlaxTrainer(
-lambda architecture: MyModule(width=architecture['width']),
-{'train': (x, y), 'validation': (x2, y2), 'report': (x3, y3)},
-loss=optax.softmax_cross_entropy_with_integer_labels,
-metrics={'accuracy': lambda outputs, y: outputs.argmax(-1) == y},
-)
+    trainer = flax_modules.FlaxTrainer(
+      lambda architecture: MyModule(width=architecture['width']),
+      {'train': (x, y), 'validation': (x2, y2), 'report': (x3, y3)},
+      loss=optax.softmax_cross_entropy_with_integer_labels,
+      metrics={'accuracy': lambda outputs, y: outputs.argmax(-1) == y},
+    )
+
+Letters: `B` examples in a batch.
 """
 
 from __future__ import annotations
