@@ -114,7 +114,11 @@ def run(config: Config, folder: str) -> None:
       free=('strategies', 'table'),
       defaults=dataclasses.asdict(Config()),
     )
-    found = _find(config, path, searches)
+    origins = {
+      name: f'{name} with seed {config.seed} on table {named.fingerprint}'
+      for name in searches
+    }
+    found = _find(config, path, searches, origins)
     report = regret_report.Report(
       named, found, strategy_settings.NAMES, strategy_settings.BASELINE
     )
@@ -165,12 +169,12 @@ def make_search(
   )
 
 
-def _find(config, path, searches) -> dict[str, many_searches.Searches]:
+def _find(config, path, searches, origins) -> dict[str, many_searches.Searches]:
   """Runs the searches that are not there yet."""
   shape = config.num_seeds, config.num_trials
   files = {name: path / 'searches' / f'{name}.npz' for name in searches}
   found = {
-    name: many_searches.Searches.load(file, shape)
+    name: many_searches.Searches.load(file, shape, origins[name])
     for name, file in files.items()
     if file.exists()
   }
@@ -189,7 +193,7 @@ def _find(config, path, searches) -> dict[str, many_searches.Searches]:
     rest = _follow(runner.blocks(keys, first=1), config.num_seeds, len(first))
     entries = np.concatenate([first, *rest])
     found[name] = many_searches.Searches(entries, runner.run_seconds)
-    found[name].save(files[name])
+    found[name].save(files[name], origins[name])
   compiling = sum(runner.compile_seconds for runner, _ in running.values())
   seconds = time.perf_counter() - started
   print(

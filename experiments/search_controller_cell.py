@@ -38,7 +38,7 @@ from experiments import (
 from jaxnas import succession as succession_lib
 from jaxnas.datasets import base2_bench, text
 from jaxnas.export import architecture as architecture_file
-from jaxnas.records import trial_log
+from jaxnas.records import heads, trial_log
 from jaxnas.records import workdir as workdirs
 from jaxnas.runs import cell_judges, succession_report
 from jaxnas.spaces import recurrent_cell as spaces
@@ -163,6 +163,7 @@ def run(config: Config, workdir: str) -> None:
       stack.enter_context(trial_log.JsonLines(path / f'{name}.jsonl'))
       for name in ('generations', 'retrainings')
     )
+    stack.enter_context(heads.guard(path, lambda: heads.of(log, retrained)))
     read_retrainings(retrained)
     generations = read_generations(log)
     if len(generations) < 2 * succession.num_generations - 1:

@@ -104,19 +104,24 @@ class Searches:
   seconds: float
 
   @classmethod
-  def load(cls, path: pathlib.Path, shape: tuple[int, int]) -> Searches:
+  def load(
+    cls, path: pathlib.Path, shape: tuple[int, int], origin: str = ''
+  ) -> Searches:
     """Reads what `save` wrote.
 
     Args:
       path: the file.
       shape: that the entries must have.
+      origin: what the file must say of itself, if it says anything; files of
+        older versions do not.
 
     Raises:
-      ValueError: the file is damaged or has another shape.
+      ValueError: the file is damaged, has another shape or is of other
+        searches.
     """
     hint = 'delete it, and the same command makes it again'
     try:
-      arrays = npz.read(path, ('entries', 'seconds'))
+      arrays = npz.read(path, ('entries', 'seconds'), optional=('origin',))
       entries, seconds = arrays['entries'], float(arrays['seconds'])
     except (ValueError, TypeError) as error:
       reason = getattr(error, 'reason', error)
@@ -125,12 +130,21 @@ class Searches:
       raise ValueError(
         f'{path} holds {entries.shape} trials and not {shape}; {hint}.'
       )
+    found = str(arrays.get('origin', origin))
+    if origin and found != origin:
+      raise ValueError(f'{path} holds {found} and not {origin}; {hint}.')
     return cls(entries, seconds)
 
-  def save(self, path: pathlib.Path) -> None:
-    """Writes them to a file that is there whole or not at all."""
+  def save(self, path: pathlib.Path, origin: str = '') -> None:
+    """Writes them to a file that is there whole or not at all.
+
+    Args:
+      path: the file.
+      origin: says what was searched by what.
+    """
     path.parent.mkdir(exist_ok=True)
-    npz.write(path, {'entries': self.entries, 'seconds': self.seconds})
+    arrays = {'entries': self.entries, 'seconds': self.seconds}
+    npz.write(path, {**arrays, 'origin': origin} if origin else arrays)
 
 
 def seed_keys(seed: int, num_seeds: int) -> jax.Array:

@@ -18,7 +18,7 @@ from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import checkpoints as checkpoints_lib
-from jaxnas.records import round_log, trial_log, workdir
+from jaxnas.records import heads, round_log, trial_log, workdir
 from jaxnas.runs import search_report, stopwatch
 from jaxnas.types import Trainer
 from jaxnas.visualize import curves, pictures, progress
@@ -98,9 +98,17 @@ def run(experiment: Experiment, folder: str) -> None:
     log = trial_log.TrialLog(path / 'trials.jsonl')
     timings = trial_log.JsonLines(path / 'timings.jsonl')
     rounds = round_log.RoundLog(path / 'rounds.jsonl')
-    with checkpoints, log, timings, rounds:
+
+    def first_lines():
+      firsts = heads.of(timings)
+      if log.trials:
+        firsts[log.path.name] = log.trials[0].to_json()
+      return firsts
+
+    with checkpoints, log, timings, rounds, heads.guard(path, first_lines):
       if experiment.config.get('redo_failed'):
         history.redo_failed(log, checkpoints, rounds)
+        heads.note(path, first_lines)
       _check_records(experiment, log, timings)
       _run(experiment, path, checkpoints, log, timings, rounds)
 

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnas.records import checkpoints as checkpoints_lib
-from jaxnas.records import trial_log, workdir
+from jaxnas.records import heads, trial_log, workdir
 from jaxnas.runs import training_clock, training_terms
 from jaxnas.visualize import progress
 
@@ -102,6 +102,7 @@ def run(training: Training, folder: str) -> None:
       checkpoints_lib.Checkpoints(path / 'checkpoints') as checkpoints,
       trial_log.JsonLines(path / 'epochs.jsonl') as epochs,
       trial_log.JsonLines(path / 'timings.jsonl') as timings,
+      heads.guard(path, lambda: heads.of(epochs, timings)),
     ):
       _Run(training, path, checkpoints, epochs, timings).run()
 

@@ -113,8 +113,8 @@ def test_a_killed_run_continues_with_the_next_strategy(
 ):
   save = many_searches.Searches.save
 
-  def save_and_die(self, path):
-    save(self, path)
+  def save_and_die(self, path, origin):
+    save(self, path, origin)
     raise KilledError
 
   config = make_config(table, strategies=('random', 'evolution'))

@@ -171,9 +171,9 @@ def _searches(folder):
   path = folder / 'random.npz'
   entries = np.arange(16, dtype=np.int32).reshape(2, 8)
   shape = config.num_seeds, config.num_trials
-  many_searches.Searches(entries, 1.5).save(path)
+  many_searches.Searches(entries, 1.5).save(path, 'a')
   return readers.Subject(
-    folder, lambda: many_searches.Searches.load(path, shape)
+    folder, lambda: many_searches.Searches.load(path, shape, 'a')
   )
 
 
