@@ -33,7 +33,7 @@ from scipy import stats
 from jaxnas import npz
 
 CARDINALITIES = (2, 4, 2, 4, 2, 4, 2, 4, 3, 3)
-"""How many choices each token of a cell has."""
+"""The number of choices of each token of a cell."""
 
 _ARRAYS = ('cell_of', 'validation', 'report', 'num_trained')
 
@@ -47,17 +47,17 @@ class Noise(NamedTuple):
   """How far a table can tell cells apart, at each of its points, `[P]`.
 
   Attributes:
-    num_cells: over how many classes this was measured: those whose trainings
-      with every seed stayed finite to the last point.
-    seed_deviation: standard deviation of the log-perplexity between seeds: the
-      median over cells, for a few that explode with one seed and not with
-      another would decide any mean.
+    num_cells: the number of classes measured: those that have a training with
+      every seed, all finite to the last point.
+    seed_deviation: standard deviation of the log-perplexity between seeds. This
+      is the median over cells, since a few cells that explode with one seed and
+      not with another would dominate a mean.
     cell_deviation: standard deviation, between cells, of the mean over seeds of
       the log-perplexity.
     rank_correlation: Spearman's, between two seeds; the mean over their pairs.
-    best_rank_correlation: the same within the best tenth of the cells, by the
-      mean over seeds of the log-perplexity; a little low, as they are chosen by
-      the same seeds.
+    best_rank_correlation: the same within the best tenth of the cells by mean
+      log-perplexity over seeds; biased slightly low, since the same seeds chose
+      them.
     reward_deviation: standard deviation of the reward between seeds within the
       best tenth: the root of the mean over cells of the unbiased variance.
   """
@@ -77,13 +77,13 @@ class Base2Bench:
   Attributes:
     cell_of: the class of every cell, by rank, `int32[A]`.
     validation: perplexity of validation text, `float32[C, S, P]`; NaN where
-      there was no training or it had failed.
+      there was no training or it failed.
     report: perplexity of report text, `float32[C, S, P]`, NaN in the same
       cases.
     num_trained: steps taken before a training ended or failed, `int32[C, S]`;
       -1 where there was none.
-    points: after how many steps the perplexities were measured, `P` of them.
-    facts: how the table was made: text, sizes, settings, versions, hours.
+    points: the steps at which perplexities were measured, `P` of them.
+    facts: how the table was made: text, sizes, settings, versions, hours spent.
   """
 
   cell_of: np.ndarray
@@ -111,27 +111,27 @@ class Base2Bench:
 
   @property
   def cardinalities(self) -> tuple[int, ...]:
-    """How many choices each token of a cell has."""
+    """The number of choices of each token of a cell."""
     return CARDINALITIES
 
   @property
   def num_cells(self) -> int:
-    """How many classes of equal cells have been trained."""
+    """The number of classes of equal cells that have been trained."""
     return int((self.num_trained[:, 0] >= 0).sum())
 
   @property
   def num_seeds(self) -> int:
-    """How many trainings a repeated cell has."""
+    """The number of trainings of a repeated cell."""
     return self.num_trained.shape[1]
 
   @property
   def num_trainings(self) -> int:
-    """How many trainings there are in all."""
+    """The number of trainings in all."""
     return int((self.num_trained >= 0).sum())
 
   @property
   def num_params(self) -> int:
-    """How many parameters every child has: the cells differ in none."""
+    """The number of parameters, which is the same for every child."""
     return self.facts['num_params']
 
   def rewards(
@@ -148,9 +148,9 @@ class Base2Bench:
 
     Args:
       split: `'validation'` or `'report'`.
-      point: index of the point of the training.
-      seed: which training; only seed 0 has all cells.
-      scale: the constant.
+      point: the index of the point in the training.
+      seed: the seed of the training; only seed 0 has all cells.
+      scale: the constant of the reward.
 
     Returns:
       `float32[A]`, by rank; 0 where the training failed.
@@ -180,16 +180,16 @@ class Base2Bench:
     return rewards.astype(np.float32)[self.cell_of]
 
   def failed_part(self, point: int) -> float:
-    """Returns which part of the trainings with seed 0 had failed at a point."""
+    """Returns the share of trainings with seed 0 that had failed by a point."""
     is_trained = self.num_trained[:, 0] >= 0
     perplexity = self.validation[is_trained, 0, point]
     return float(np.mean(~np.isfinite(perplexity))) if perplexity.size else 0.0
 
   def noise(self) -> Noise:
-    """Returns how much seeds differ: below it, no two cells can be told apart.
+    """Returns how much validation perplexities differ between seeds.
 
-    Of validation perplexities. Where fewer than two cells have every seed, all
-    is NaN.
+    Cells that differ by less cannot be told apart. All values are NaN if fewer
+    than two cells have every seed.
     """
     values = self.validation[np.isfinite(self.validation).all((1, 2))]
     num_points = len(self.points)
@@ -232,10 +232,10 @@ def load(path: str | os.PathLike[str] | None = None) -> Base2Bench:
   """Returns the table.
 
   Args:
-    path: a file that `save` wrote; the one of this package by default.
+    path: a file that `save` wrote; the package's own table by default.
 
   Raises:
-    ValueError: the file is damaged, or is none of a table.
+    ValueError: the file is damaged, or does not hold a table.
     OSError: the file cannot be read.
   """
   path = pathlib.Path(path or PATH)

@@ -1,10 +1,9 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Datasets of images that are published as archives: where, and what in them.
+"""Image datasets published as archives: their addresses and formats.
 
-An archive's address, size and checksum are those that tensorflow-datasets
-knows.
+Addresses, sizes and checksums are those of tensorflow-datasets.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ import numpy as np
 from jaxnas.datasets import image_sources
 
 ANSWER_SECONDS = 3.0
-"""How long an address has to answer before it is taken to be out of reach."""
+"""The time after which an address without an answer counts as unreachable."""
 
 
 class Archive(NamedTuple):
   """A file that a dataset is made of.
 
   Attributes:
-    filename: its name, in the manual folder too.
-    size: how many bytes it has.
-    sha256: 64 hexadecimal digits.
+    filename: the file's name, also in the manual folder.
+    size: the file's size in bytes.
+    sha256: the file's checksum, 64 hexadecimal digits.
   """
 
   filename: str
@@ -42,9 +41,10 @@ class ArchivedDataset(NamedTuple):
   """A dataset that is published as archives.
 
   Attributes:
-    address: where the archives are, with a slash at the end.
+    address: the URL of the archives' folder, with a slash at the end.
     archives: the archives.
-    parse: the archives' paths, in their order, to `image_sources.ARRAYS`.
+    parse: the function from the archives' paths, in order, to the arrays named
+      in `image_sources.ARRAYS`.
   """
 
   address: str
@@ -53,9 +53,9 @@ class ArchivedDataset(NamedTuple):
 
 
 def why_unreachable(url: str) -> str:
-  """Returns why a file cannot be downloaded, in a word; `''` if it can.
+  """Returns briefly why a file cannot be downloaded; `''` if it can.
 
-  Asks for the file and reads none of it. The download manager would try again
+  Requests the file without reading it, because the download manager would retry
   for minutes.
 
   Args:
@@ -73,7 +73,7 @@ def why_unreachable(url: str) -> str:
     except requests.exceptions.RequestException as error:
       reasons.append(type(error).__name__)
 
-  # No timeout of a request bounds the look-up of a name.
+  # The timeout of a request does not cover the look-up of its host name.
   thread = threading.Thread(target=ask, daemon=True)
   thread.start()
   thread.join(ANSWER_SECONDS)
@@ -86,18 +86,18 @@ def missing_error(
   folder: pathlib.Path,
   reason: str,
 ) -> FileNotFoundError:
-  """Returns the error that some archives are neither there nor to be had.
+  """Returns the error that archives are missing and cannot be downloaded.
 
   Args:
     name: the dataset's name.
-    archives: those that are missing.
-    folder: where to put them by hand.
+    archives: the missing archives.
+    folder: the folder where a person can put them.
     reason: why they cannot be downloaded.
   """
   filenames = ', '.join(archive.filename for archive in archives)
   return FileNotFoundError(
     f'Dataset {name!r} needs {filenames}, which cannot be downloaded from '
-    f'{ARCHIVED[name].address} ({reason}); put what is named into the folder '
+    f'{ARCHIVED[name].address} ({reason}); put these files into the folder '
     f'{str(folder)!r}.'
   )
 

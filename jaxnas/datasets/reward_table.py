@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Rewards that are known beforehand, in an array that tokens point into.
+"""Tables of rewards: arrays of known rewards, indexed by tokens.
 
-With a table an evaluation costs nothing, so strategies can be compared over
-hundreds of searches; see `search.scan`. A table brings its own search space:
-one decision for each of its axes.
+Evaluating with a table costs nothing, so strategies can be compared over
+hundreds of searches; see `search.scan`. A table has a search space of its own,
+with one decision for each of its axes.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _BLOCK_SIZE = 1024
 class Table:
   """The reward of every token sequence.
 
-  Sequences stand in mixed radix, the first decision most significant: the order
-  of a C array of the shape `cardinalities`.
+  Sequences are ordered as numbers in mixed radix whose first digit is the most
+  significant, which is the order of a C array of shape `cardinalities`.
 
   Attributes:
-    cardinalities: how many choices each of the `T` decisions has.
-    rewards: one for each sequence, `float32[prod(cardinalities)]`, all finite;
-      a copy that cannot be written to.
+    cardinalities: the number of choices of each of the `T` decisions.
+    rewards: the reward of each sequence, `float32[prod(cardinalities)]`, all
+      finite; a read-only copy.
   """
 
   cardinalities: tuple[int, ...]
@@ -55,7 +55,7 @@ class Table:
 
   @property
   def size(self) -> int:
-    """How many token sequences there are."""
+    """The number of token sequences."""
     return len(self.rewards)
 
   def look_up(self, tokens: jax.Array) -> jax.Array:
@@ -64,11 +64,11 @@ class Table:
 
 
 def index(cardinalities: tuple[int, ...], tokens: jax.Array) -> jax.Array:
-  """Returns where token sequences stand in a table; pure.
+  """Returns the places of token sequences in a table; pure.
 
   Args:
-    cardinalities: how many choices each of the `T` decisions has.
-    tokens: `int32[..., T]`.
+    cardinalities: the number of choices of each of the `T` decisions.
+    tokens: the sequences, `int32[..., T]`.
 
   Returns:
     `int32[...]`; -1 for a sequence that is not in the table: one with a token
@@ -92,9 +92,9 @@ def look_up(
   gets NaN; see `index`.
 
   Args:
-    cardinalities: how many choices each of the `T` decisions has.
-    rewards: a table's, `float32[prod(cardinalities)]`; may be traced.
-    tokens: `int32[..., T]`.
+    cardinalities: the number of choices of each of the `T` decisions.
+    rewards: a table's rewards, `float32[prod(cardinalities)]`; may be traced.
+    tokens: the sequences, `int32[..., T]`.
 
   Returns:
     `float32[...]`.
@@ -113,7 +113,7 @@ def load(path: str | os.PathLike[str]) -> Table:
 
   Raises:
     OSError: the file cannot be read.
-    ValueError: it is not such a file; the message names it.
+    ValueError: the file does not hold a table; the message names it.
   """
   path = os.fspath(prepared.expand(path))
   if not os.path.isfile(path):
@@ -133,10 +133,10 @@ def load(path: str | os.PathLike[str]) -> Table:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-  """An entry of a table, where nothing is known but its tokens.
+  """An entry of a table, of which only its tokens are known.
 
   Attributes:
-    tokens: `T` integers.
+    tokens: the `T` tokens.
   """
 
   tokens: tuple[int, ...]
@@ -179,14 +179,14 @@ def make_space(table: Table, name: str = 'table') -> SearchSpace:
 
 
 def make_evaluator(table: Table) -> Evaluator:
-  """Makes an evaluator that looks rewards up; keys play no part.
+  """Makes an evaluator that looks rewards up and ignores keys.
 
-  Its `evaluate` raises `ValueError` for tokens that are not in the table, as
-  those of a shallower network. No entry fails, so the floor reward, which is
-  the smallest one, is never given in place of another.
+  Its `evaluate` raises `ValueError` for tokens that are not in the table, such
+  as those of a shallower network. No entry fails, so the floor, which is the
+  smallest reward, never replaces another one.
 
   Args:
-    table: the rewards.
+    table: the table of rewards.
   """
   limits = np.asarray(table.cardinalities)
 
@@ -211,7 +211,7 @@ def make_evaluator(table: Table) -> Evaluator:
 
 
 def _strides(cardinalities: tuple[int, ...]) -> np.ndarray:
-  """Returns how far apart neighbouring tokens of each decision stand."""
+  """Returns the distance in the table between tokens of each decision."""
   products = np.cumprod([1, *cardinalities[:0:-1]], dtype=np.int64)
   return products[::-1].astype(np.int32)
 

@@ -217,7 +217,7 @@ def test_missing_archives_are_named_with_their_folder(
   assert time.monotonic() - start < 5
   assert str(error.value) == (
     f'Dataset {name!r} needs {first}, which cannot be downloaded from '
-    f'{NOWHERE} (ConnectionError); put what is named into the folder '
+    f'{NOWHERE} (ConnectionError); put these files into the folder '
     f"'{tmp_path / 'manual' / name}'."
   )
   assert not list(tmp_path.rglob('jaxnas_*'))
