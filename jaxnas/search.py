@@ -31,9 +31,7 @@ from jaxnas.records import fingerprint, round_log, trial_log
 from jaxnas.types import Evaluator, Proposals, SearchSpace, Status
 
 Arm = arms_lib.Arm
-
 Role = arms_lib.Role
-
 DepthSchedule = arms_lib.DepthSchedule
 
 
@@ -82,7 +80,6 @@ class Search:
 
 
 RETRAIN = history_lib.RETRAIN
-
 History = history_lib.History
 
 
@@ -298,7 +295,6 @@ def expected_rounds(
 
 
 Scan = pure_search.Scan
-
 scan = pure_search.scan
 
 
