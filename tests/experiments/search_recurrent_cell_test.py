@@ -267,7 +267,7 @@ def test_a_known_cell_that_the_space_lacks_is_left_out(data_dir):
   config = small(data_dir, activations=('sigmoid', 'identity'))
   experiment = search_recurrent_cell.make_experiment(config)
   assert [arm.name for arm in experiment.search.arms] == ['reinforce', 'random']
-  assert experiment.facts['known'] == []
+  assert list(experiment.known) == []
 
 
 def test_changed_config_is_refused(finished, data_dir):
