@@ -186,7 +186,7 @@ def as_started(config: Any, folder: str) -> Any:
   path = pathlib.Path(folder, 'config.json')
   if not path.exists():
     return config
-  started = workdir.read_json(path)
+  started = workdir.read_config(folder)
   return dataclasses.replace(
     config,
     **{

@@ -383,7 +383,7 @@ def _as_started(
   """
   if not (folder / 'config.json').exists():
     return config, None
-  asked = workdir_lib.read_json(folder / 'config.json').get('route')
+  asked = workdir_lib.read_config(folder).get('route')
   chosen = None
   if (folder / 'manifest.json').exists():
     chosen = workdir_lib.read_manifest(folder).get('route')

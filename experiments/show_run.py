@@ -119,7 +119,7 @@ def load(folder: str) -> Run:
     folder,
     records.read(path),
     round_log.read_rounds(path / 'rounds.jsonl'),
-    read('config.json'),
+    workdir.read_config(path) if (path / 'config.json').exists() else {},
     read('manifest.json'),
   )
 

@@ -12,7 +12,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -235,15 +234,21 @@ def test_importing_the_package_costs_nothing():
 
 
 def test_the_package_is_imported_at_once():
-  times = []
-  for source in ('', 'import jaxnas; help(jaxnas)') * 4:
-    started = time.perf_counter()
-    subprocess.run(
-      [sys.executable, '-c', source], cwd=ROOT, check=True, capture_output=True
+  # Seconds of the processor, for the machine may be at work.
+  clock = 'import time; print(time.process_time())'
+  times = [
+    float(
+      subprocess.run(
+        [sys.executable, '-c', f'{source}\n{clock}'],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+      ).stdout.split()[-1]
     )
-    times.append(time.perf_counter() - started)
-  # Beside an interpreter that does nothing, for the machine may be at work.
-  assert min(times[1::2]) < min(times[::2]) + 0.2
+    for source in ('', 'import jaxnas; help(jaxnas)') * 4
+  ]
+  assert min(times[1::2]) < min(times[::2]) + 0.3
 
 
 def test_every_public_name_is_there_and_documented():

@@ -22,6 +22,8 @@ import sys
 from typing import Any
 import zlib
 
+from absl import logging
+
 from jaxnas import files
 from jaxnas.records import conditions
 
@@ -99,7 +101,7 @@ def check_config(
   new = json.loads(json.dumps(dict(config)))
   flags = json.loads(json.dumps(dict(defaults or {})))
   if path.exists():
-    old = read_json(path)
+    old = read_config(workdir)
   else:
     old = None
     _check_is_new(path)
@@ -227,11 +229,28 @@ def write_json(
     file.write(f'{text}\n'.encode())
 
 
-def read_json(path: str | os.PathLike) -> Mapping[str, Any]:
+def read_config(workdir: str | os.PathLike) -> Mapping[str, Any]:
+  """Returns the settings in `config.json`.
+
+  People edit this file, so one that is not as it was written is taken as it is,
+  with a warning.
+
+  Raises:
+    ValueError: it holds no JSON object.
+    OSError: it cannot be read.
+  """
+  return read_json(pathlib.Path(workdir, 'config.json'), is_edited=True)
+
+
+def read_json(
+  path: str | os.PathLike, is_edited: bool = False
+) -> Mapping[str, Any]:
   """Returns the JSON object in a file, without a checksum.
 
   Args:
     path: the file.
+    is_edited: whether people edit the file: another content than the one that
+      was sealed is then a warning and no error.
 
   Raises:
     ValueError: there is none in it, or it is not the one that was sealed.
@@ -251,7 +270,11 @@ def read_json(path: str | os.PathLike) -> Mapping[str, Any]:
   sound = _has_no_seal(value)
   if _SEAL in value:
     sound = value.pop(_SEAL) == _checksum(value)
-  if not sound:
+  if not sound and is_edited:
+    logging.warning(
+      '%s is not as it was written; its settings are taken as they are.', path
+    )
+  elif not sound:
     raise ValueError(
       f'{path} is damaged: it is not what was written; restore it from a copy.'
     )

@@ -137,7 +137,7 @@ def lines(measure: statistics.Measure, compared: Sequence[Side]) -> list[str]:
   if any(_is_of_single_searches(*pair) for pair in told):
     note += (
       '. What one search found tells nothing of its strategy: that takes '
-      'several searches of each (num_repeats)'
+      'several searches of each (--num_repeats, or arms with repeat=0, 1, ...)'
     )
   return [*verdicts, f'{note}.']
 

@@ -57,6 +57,7 @@ def run(
   num_seeds: int = 5,
   num_params: Callable[[Any], int] | None = None,
   redo_failed: bool = False,
+  max_failures: int = 8,
   costs: Mapping[str, Cost] | None = None,
   same_task: bool = False,
 ) -> None:
@@ -85,6 +86,8 @@ def run(
     num_seeds: how often the one that was chosen is trained with fresh seeds.
     num_params: `architecture -> parameters`, for the table.
     redo_failed: whether trials and trainings that failed are run again.
+    max_failures: the number of first trials that, if they all fail for the same
+      reason, stop the search; 0 never stops it.
     costs: of an architecture, by name; they stand among the metrics, for the
       reward to see.
     same_task: whether the trainer and the reward give the same results as when
@@ -117,6 +120,7 @@ def run(
       costs=costs,
     ),
     jax.random.key(seed),
+    max_failures=max_failures,
   )
   contestants = _Contestants(
     search, learning_rates, num_winners, known or {}, num_params

@@ -114,7 +114,7 @@ def _known_settings(
   config, seen_hash = path / 'config.json', training.facts.get('seen_hash')
   if seen_hash is None or not config.exists():
     return training.settings
-  if workdir.read_json(config).get('data_hash') != seen_hash:
+  if workdir.read_config(config.parent).get('data_hash') != seen_hash:
     return training.settings
   return {**training.settings, 'data_hash': seen_hash}
 

@@ -57,7 +57,7 @@ class FlaxTrainer(groups.GroupTrainer):
         called.
       data: inputs and targets of each split by name, `'train'`, `'validation'`,
         and for retraining `'report'`.
-      loss: `(outputs, targets) -> [B]`, or its mean.
+      loss: `(outputs, targets) -> [B]`.
       metrics: by name, `(outputs, targets) -> [B]`.
       optimizer: makes one for a learning rate.
       batch_size: examples of a step.

@@ -93,7 +93,7 @@ def make_task(
     data: inputs and targets of each split by name, `'train'` and what children
       are measured on, as `'validation'` and `'report'`. Each is a pytree of
       arrays whose leading axis counts the examples.
-    loss: `(outputs, targets) -> [B]`, or its mean.
+    loss: `(outputs, targets) -> [B]`.
     metrics: by name, `(outputs, targets) -> [B]`; averaged over a split's
       examples.
     optimizer: makes one for a learning rate.
@@ -168,7 +168,7 @@ class _Child:
 
   Attributes:
     module: the network.
-    loss: `(outputs, targets) -> [B]`, or its mean.
+    loss: `(outputs, targets) -> [B]`.
     optimizer: makes one for a learning rate.
     has_program: whether the module takes a program.
   """
@@ -287,14 +287,16 @@ def _split(variables):
 
 
 def _each(score: Score, outputs: Any, batch: Split) -> jax.Array:
-  """Returns the score of each example, `[B]`; a mean stands for all."""
+  """Returns the score of each example, `[B]`."""
   values = jnp.asarray(score(outputs, batch.targets), jnp.float32)
-  if values.ndim > 1:
+  # A mean would count the examples that only fill up the last batch.
+  if values.shape != batch.weights.shape:
     raise ValueError(
-      'A loss or metric returns one number for each example, got the shape '
+      'A loss or metric must return one number for each example, of the shape '
+      f'{batch.weights.shape}, without taking their mean; got the shape '
       f'{values.shape}.'
     )
-  return jnp.broadcast_to(values, batch.weights.shape)
+  return values
 
 
 def _check_data(data, metrics, batch_size) -> dict[str, int]:

@@ -145,6 +145,19 @@ def test_what_is_sealed_is_read_only_as_it_was_written(tmp_path):
   assert workdir.read_json(path)['epoch'] == 3
 
 
+def test_an_edited_config_is_taken_with_a_warning(tmp_path, caplog):
+  workdir.check_config(tmp_path, CONFIG)
+  path = tmp_path / 'config.json'
+  edited = json.loads(path.read_text())
+  name = next(iter(CONFIG))
+  del edited[name]
+  path.write_text(json.dumps(edited))
+  with caplog.at_level('WARNING', logger='absl'):
+    workdir.check_config(tmp_path, CONFIG, defaults=CONFIG)
+  assert 'is not as it was written' in caplog.text
+  assert workdir.read_config(tmp_path)[name] == CONFIG[name]
+
+
 @pytest.mark.parametrize('seal', ['"crc33"', '"c"'])
 def test_a_seal_whose_name_is_damaged_still_seals(tmp_path, seal):
   path = tmp_path / 'config.json'

@@ -169,3 +169,14 @@ def test_any_optimizer_may_keep_the_learning_rate_in_its_state():
 def test_bad_arguments_are_refused(changes, message):
   with pytest.raises(ValueError, match=message):
     make_task(**changes)
+
+
+def test_a_mean_is_no_metric():
+  task = make_task(
+    metrics={
+      'accuracy': lambda outputs, labels: accuracy(outputs, labels).mean()
+    }
+  )
+  trainer = blocks.BlockTrainer(task, 2, 2)
+  with pytest.raises(ValueError, match=r'each example, of the shape \(20,\)'):
+    trainer.run([None], KEYS[:1], [0.1], 1)

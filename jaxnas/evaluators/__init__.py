@@ -1,0 +1,19 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Who judges: a trainer and a reward become an evaluator.
+
+    with evaluators.of_function(space, train, floor=0.0) as evaluator:
+      ...
+
+is the shortest way to one, by a Python function `(value, seed) -> reward`.
+"""
+
+from jaxnas.evaluators.trained import (
+  add_costs,
+  judge,
+  make_evaluator,
+  of_function,
+)
+
+__all__ = ('add_costs', 'judge', 'make_evaluator', 'of_function')
