@@ -415,7 +415,10 @@ def test_log_prob_refuses_tokens_of_another_length(controller, params):
       {'decisions': recurrent_cell.make_space(base=2)},
       r"SearchSpace 'recurrent_cell_base2'.* space\.decisions",
     ),
-    ({'decisions': 'combiner'}, "Decisions must be a sequence .* got 'combiner'"),
+    (
+      {'decisions': 'combiner'},
+      "Decisions must be a sequence .* got 'combiner'",
+    ),
     ({'decisions': (AnchorPoint(0, 'layer_1'),)}, 'decision with a token'),
     (
       {'decisions': (Choice((1, 2), 'size'), AnchorPoint(1, 'layer_2'))},
