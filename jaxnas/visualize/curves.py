@@ -68,8 +68,10 @@ def plot_search(
     groups.setdefault(arm.group or arm.name, []).append(arm)
   # The panels are equally high, whatever the rows of the legend below.
   has_duplicates = not all(all(arm.is_new) for arm in arms)
+  # A single panel is too narrow for two columns of labels.
+  num_columns = 2 if has_duplicates else 1
   picture = pictures.figure(
-    10 if has_duplicates else 7, 3.86 + 0.17 * len(groups)
+    10 if has_duplicates else 7, 3.86 + 0.17 * len(groups) * 2 / num_columns
   )
   left, *right = picture.subplots(
     1, 1 + has_duplicates, sharey=True, squeeze=False
@@ -103,7 +105,7 @@ def plot_search(
     handles[::2] + handles[1::2],
     labels[::2] + labels[1::2],
     loc='outside lower center',
-    ncols=2,
+    ncols=num_columns,
     frameon=False,
     fontsize=8,
   )
