@@ -436,7 +436,7 @@ def test_a_broken_function_is_stopped_repaired_and_run_again(
   sound = run('sound.jsonl')
   path.write_text(source.replace('return', 'return value["rate"] *'))
   with pytest.raises(
-    ValueError, match=r"KeyError at .*function_that_breaks\.py:2: 'rate'\. Mend"
+    ValueError, match=r"KeyError at .*function_that_breaks\.py:2: 'rate'\. Fix"
   ):
     run('broken.jsonl')
   trials = trial_log.read_trials(tmp_path / 'broken.jsonl')
