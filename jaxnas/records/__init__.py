@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a run leaves on disk: its folder, its trial log, its checkpoints."""
+"""The files of a run: its folder, its trial log and its checkpoints."""
 
 from jaxnas.records.rows import flatten, read, write_csv
 

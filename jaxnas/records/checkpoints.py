@@ -1,14 +1,14 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Checkpoints of a run's state, whole or not there at all.
+"""Checkpoints of a run's state, each either complete or absent.
 
-A thin layer over Orbax's `Checkpointer`. The leaves of a state are stored
-end to end in one array of bytes; each leaf's name, type and shape, and a
-checksum, go into the checkpoint's metadata. So a damaged checkpoint is told
-from one of another state, down to a single byte, which Orbax alone would
-restore without a word. One array is also saved in half the time of many, and
-what is damaged fails once, not once for each leaf.
+A thin layer over Orbax's `Checkpointer`. The leaves of a state are concatenated
+into one array of bytes; the name, type and shape of each leaf, and a checksum,
+go into the checkpoint's metadata. Damage of even a single byte, which Orbax
+alone would restore silently, is therefore detected and distinguished from a
+checkpoint of a different state. One array also takes half the time of many to
+save, and damage is reported once rather than for every leaf.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ from jaxnas.records import workdir
 
 _ITEM = 'state'
 _UNFINISHED = '.orbax-checkpoint-tmp'
-# In paths of other characters Orbax looks for files by patterns and finds none,
-# or saves what cannot be read.
+# In paths with other characters, Orbax treats names as glob patterns and finds
+# no files, or saves checkpoints that it cannot read.
 _PLAIN_PATH = re.compile(r'[\w ./+=@,:~-]*')
 
 
 class _DamagedError(Exception):
-  """A checkpoint whose bytes are not those that were saved."""
+  """The bytes of a checkpoint are not those that were saved."""
 
 
 class Checkpoints:
   """The newest few checkpoints of a run, in one folder.
 
-  One at a time may use the folder; it is locked until it is closed.
+  The folder is locked until `close`, so only one instance can use it.
   """
 
   def __init__(self, directory: str | os.PathLike, max_to_keep: int = 3):
-    """Opens the folder, which is made where it is missing.
+    """Opens the folder, creating it if needed.
 
     Args:
-      directory: the folder; it should hold nothing else.
-      max_to_keep: how many checkpoints stay; older ones are deleted.
+      directory: the folder, which should hold nothing else.
+      max_to_keep: the number of checkpoints to keep; older ones are deleted.
 
     Raises:
       ValueError: `max_to_keep` is below 1, or the folder is in use.
@@ -73,8 +73,8 @@ class Checkpoints:
       for unfinished in self._directory.glob(f'*{_UNFINISHED}'):
         shutil.rmtree(unfinished)
       with _quiet_orbax():
-        # Importing Orbax takes about half a second that only runs need to
-        # spend.
+        # Importing Orbax takes about half a second, which only runs should pay
+        # for.
         from orbax import checkpoint
 
         self._orbax = checkpoint
@@ -89,20 +89,21 @@ class Checkpoints:
   def save(self, step: int, state: Any) -> None:
     """Writes a checkpoint and returns once it is complete.
 
-    A process killed at any instant leaves either the whole checkpoint or none.
-    Checkpoints of `step` and later, which a run that fell back to an earlier
-    one meets again, are deleted first. What is saved first is read back at
-    once, so that no run goes on for days and leaves nothing to resume from.
+    A process killed at any time leaves either the complete checkpoint or none.
+    Existing checkpoints of `step` or later are deleted first: a run that fell
+    back to an earlier checkpoint reaches those steps again. The first
+    checkpoint saved is read back at once, so that no run continues for days
+    with nothing to resume from.
 
     Args:
-      step: names the checkpoint; the highest is the newest.
+      step: the name of the checkpoint; the highest is the newest.
       state: a pytree of arrays, typed keys (`jax.random.key`) and Python
         numbers.
 
     Raises:
       ValueError: a leaf is none of these.
-      OSError: it cannot be written, or not be read back; the older checkpoints
-        stay.
+      OSError: the checkpoint cannot be written or read back; older ones are
+        kept.
     """
     leaves, parts = [], []
     for name, leaf in _named_leaves(state):
@@ -136,7 +137,7 @@ class Checkpoints:
           force=True,
         )
     except ValueError as error:
-      # What orbax makes of an error of the file system, a full disk above all.
+      # Orbax turns file-system errors, typically a full disk, into this one.
       raise OSError(
         f'Cannot write checkpoint {step} in {self._directory}: '
         f'{" ".join(str(error).split())}'
@@ -147,20 +148,21 @@ class Checkpoints:
       self._delete(old)
 
   def restore_newest(self, like: Any) -> tuple[int, Any] | None:
-    """Reads the newest checkpoint that is undamaged.
+    """Reads the newest undamaged checkpoint.
 
-    A damaged one is skipped with a warning. Arrays come back bit for bit and
-    strongly typed, on the default device, or in numpy where `like` is.
+    Damaged checkpoints are skipped with a warning. Arrays are restored bit for
+    bit and strongly typed, on the default device, or as NumPy arrays where
+    `like` has those.
 
     Args:
-      like: a pytree of the structure, shapes and dtypes that were saved; its
-        arrays may be abstract (`jax.eval_shape`), Python numbers may not.
+      like: a pytree with the structure, shapes and dtypes that were saved; its
+        arrays may be abstract (`jax.eval_shape`), its Python numbers may not.
 
     Returns:
-      The checkpoint's step and the state; `None` if there is none to read.
+      The checkpoint's step and state; `None` if no checkpoint can be read.
 
     Raises:
-      ValueError: a checkpoint is sound and holds another state than `like`.
+      ValueError: an undamaged checkpoint holds a state unlike `like`.
     """
     for step in reversed(self._steps()):
       try:
@@ -174,12 +176,12 @@ class Checkpoints:
     return None
 
   def clear(self) -> None:
-    """Deletes all checkpoints, the newest first."""
+    """Deletes all checkpoints, newest first."""
     for step in reversed(self._steps()):
       self._delete(step)
 
   def close(self) -> None:
-    """Releases what Orbax holds."""
+    """Releases the folder and Orbax's resources."""
     with _quiet_orbax():
       self._stack.close()
 
@@ -193,7 +195,7 @@ class Checkpoints:
     return self._directory / str(step)
 
   def _steps(self) -> list[int]:
-    # Orbax's own list leaves out a checkpoint that lost its commit marker.
+    # Orbax's own listing omits a checkpoint that lost its commit marker.
     return sorted(
       int(path.name)
       for path in self._directory.iterdir()
@@ -201,14 +203,14 @@ class Checkpoints:
     )
 
   def _delete(self, step: int) -> None:
-    # Renamed first, so that one killed here leaves no half a checkpoint.
+    # Renamed first, so that a kill here leaves no partial checkpoint.
     path = self._path(step)
     unfinished = path.with_name(f'{path.name}{_UNFINISHED}')
     os.replace(path, unfinished)
     shutil.rmtree(unfinished)
 
   def _read_back(self, step: int) -> None:
-    """Checks that what was saved can be read."""
+    """Checks that the checkpoint just saved can be read."""
     try:
       self._read(step)
     except _DamagedError as error:
@@ -235,7 +237,7 @@ class Checkpoints:
     )
 
   def _read(self, step: int) -> tuple[list[dict[str, Any]], bytes]:
-    """Returns what the leaves of a checkpoint are, and their bytes."""
+    """Returns the descriptions of a checkpoint's leaves, and their bytes."""
     try:
       with _quiet_orbax():
         path = self._alias / str(step)
@@ -248,7 +250,7 @@ class Checkpoints:
         )
       content = restored[_ITEM]['content'].tobytes()
       leaves, checksum = metadata['leaves'], metadata['crc32']
-    # What a damaged file makes the libraries below raise has no common type.
+    # The errors that damaged files cause in the libraries have no common type.
     except Exception as error:
       raise _DamagedError('it cannot be read') from error
     if _checksum(leaves, content) != checksum:
@@ -263,14 +265,14 @@ class Checkpoints:
         raise ValueError(
           f'Checkpoint {self._path(step)} holds {name} as '
           f'{stored.get(name, "nothing")}, expected '
-          f'{wanted.get(name, "nothing")}: it is of another state. Resume with '
-          'the settings and version that wrote it, or use another folder.'
+          f'{wanted.get(name, "nothing")}: it holds a different state. Resume '
+          'with the settings and version that wrote it, or use another folder.'
         )
 
 
 def _lock(directory: pathlib.Path, stack: contextlib.ExitStack) -> None:
-  """Locks a folder itself, without a file in it."""
-  if os.name == 'nt':  # Where a folder cannot be opened.
+  """Locks the folder itself, without creating a file in it."""
+  if os.name == 'nt':  # Windows cannot open a folder.
     return
   descriptor = os.open(directory, os.O_RDONLY)
   stack.callback(os.close, descriptor)
@@ -278,15 +280,15 @@ def _lock(directory: pathlib.Path, stack: contextlib.ExitStack) -> None:
     files.lock(descriptor, directory)
   except BlockingIOError:
     raise workdir.WorkdirBusyError(
-      f'{directory} is in use by another process, or is open in this one '
-      'already; wait until that ends, or start in another folder.'
+      f'{directory} is in use by another process, or already open in this one; '
+      'wait until that ends, or start in another folder.'
     ) from None
 
 
 def _alias(
   directory: pathlib.Path, stack: contextlib.ExitStack
 ) -> pathlib.Path:
-  """Returns a path of the folder that Orbax can read from."""
+  """Returns a path to the folder that Orbax can read from."""
   if _PLAIN_PATH.fullmatch(str(directory)):
     return directory
   folder = stack.enter_context(tempfile.TemporaryDirectory(prefix='jaxnas_'))
@@ -296,7 +298,7 @@ def _alias(
 
 
 def _named_leaves(state: Any) -> list[tuple[str, Any]]:
-  """Returns each leaf with a name such as `state.params['w']`."""
+  """Returns each leaf with its name, such as `state.params['w']`."""
   leaves, _ = jax.tree_util.tree_flatten_with_path(state)
   return [(f'state{jax.tree_util.keystr(path)}', leaf) for path, leaf in leaves]
 
@@ -312,14 +314,14 @@ def _is_key(leaf: Any) -> bool:
 
 
 def _type(leaf: Any) -> str:
-  """Returns what a leaf is, as `'float32[3,2]'`, `'key<fry>[]'` or `'int'`."""
+  """Returns a leaf's type: `'float32[3,2]'`, `'key<fry>[]'` or `'int'`."""
   if hasattr(leaf, 'dtype'):
     return f'{leaf.dtype}[{",".join(map(str, leaf.shape))}]'
   return type(leaf).__name__
 
 
 def _data(name: str, leaf: Any) -> np.ndarray:
-  """Returns the numbers of a leaf, checked to be numbers."""
+  """Returns the numbers in a leaf; raises `ValueError` if it holds others."""
   data = np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
   if data.dtype.kind in 'OSUMm':
     raise ValueError(
@@ -330,7 +332,7 @@ def _data(name: str, leaf: Any) -> np.ndarray:
 
 
 def _leaf_like(like: Any, data: np.ndarray, key_impl: str | None) -> Any:
-  """Returns the leaf whose `_data` is `data`, of the kind of `like`."""
+  """Returns the leaf whose `_data` is `data`, with the type of `like`."""
   if _is_key(like):
     return jax.random.wrap_key_data(jnp.array(data), impl=key_impl)
   if isinstance(like, np.ndarray):
@@ -344,7 +346,7 @@ def _leaf_like(like: Any, data: np.ndarray, key_impl: str | None) -> Any:
 
 @contextlib.contextmanager
 def _quiet_orbax() -> Iterator[None]:
-  """Drops the log records of Orbax, which reports each step of each save."""
+  """Drops Orbax's log records, which report every step of every save."""
 
   def is_ours(record: standard_logging.LogRecord) -> bool:
     return f'{os.sep}orbax{os.sep}' not in record.pathname

@@ -1,12 +1,12 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The conditions that a run is done under, beside its settings and its data.
+"""The environment of a run, apart from its settings and data.
 
-A seed decides nothing alone: which numbers are drawn from it hangs on settings
-of jax, and the last bits of what is computed hang on versions, the device and
-flags of the compiler. A run that goes on where numbers are drawn in another way
-is refused; where last bits may differ, a line says so.
+A seed alone decides nothing: the numbers drawn from it depend on JAX's
+settings, and the last bits of a computation on versions, device and compiler
+flags. Resuming a run where different numbers would be drawn is refused; where
+only last bits may differ, a warning says so.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _BIT_SETTINGS = (
   'jax_disable_jit',
   'jax_disable_most_optimizations',
 )
-# The number of devices is a setting of its own.
+# The number of devices is checked as a setting of its own.
 _DEVICE_COUNT = '--xla_force_host_platform_device_count='
 
 
 def now() -> dict[str, Any]:
-  """Returns the conditions of this process, as the manifest has them."""
+  """Returns the environment of this process, as stored in the manifest."""
   return {
     'versions': _versions(),
     'git': _git_state(),
@@ -60,11 +60,11 @@ def now() -> dict[str, Any]:
 
 
 def check(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-  """Compares the conditions of a run with those it is to go on under.
+  """Compares a run's environment with the one it is resumed in.
 
   Args:
-    before: a manifest; older ones say less.
-    after: what `now` returned.
+    before: the run's manifest; older versions wrote fewer fields.
+    after: the result of `now`.
 
   Raises:
     ValueError: other random numbers would be drawn.
@@ -92,15 +92,15 @@ def check(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     changes.append(f'XLA_FLAGS={shlex.quote(before["xla_flags"] or "")}')
   if changes:
     logging.warning(
-      'The run was started with %s, which is not so now: what is trained from '
-      'here may differ in its last bits from what an uninterrupted run would '
-      'have; go on so, or set these as they were.',
+      'The run was started with %s, which has changed: results from here on '
+      'may differ in their last bits from those of an uninterrupted run; '
+      'continue like this, or restore the earlier values.',
       ', '.join(changes),
     )
 
 
 def _changes(was, is_now, spell=lambda name: name) -> list[str]:
-  """Returns what was otherwise, as `'jax=0.7.2'`."""
+  """Returns the earlier value of whatever changed, such as `'jax=0.7.2'`."""
   return [
     f'{spell(name)}={_spell(value)}'
     for name, value in was.items()
@@ -119,7 +119,7 @@ def _device(conditions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flags(value: Any) -> list[str]:
-  """Returns flags that have a say in results, in order."""
+  """Returns the flags that may affect results, sorted."""
   given = value.split() if isinstance(value, str) else []
   return sorted({each for each in given if not each.startswith(_DEVICE_COUNT)})
 
@@ -130,7 +130,7 @@ def _spell(value: Any) -> str:
 
 
 def _versions() -> dict[str, str | None]:
-  """Returns the versions of all that a result may depend on."""
+  """Returns the versions of all packages that a result may depend on."""
   versions: dict[str, str | None] = {'python': platform.python_version()}
   for name in _PACKAGES:
     try:
@@ -141,19 +141,19 @@ def _versions() -> dict[str, str | None]:
 
 
 def _git_state() -> dict[str, Any] | None:
-  """Returns commit and cleanness of the checkout this package runs from."""
+  """Returns the commit of this package's checkout, and whether it is dirty."""
   this_file = pathlib.Path(__file__)
-  # An installed package may lie inside a checkout of something else.
+  # An installed package may lie inside the checkout of another project.
   if _git('ls-files', '--error-unmatch', this_file.name) is None:
     return None
   commit = _git('rev-parse', 'HEAD')
-  # Untracked files do not count: runs are often kept inside the checkout.
+  # Untracked files are ignored: runs are often kept inside the checkout.
   changes = _git('status', '--porcelain', '--untracked-files=no')
   return {'commit': commit, 'dirty': None if changes is None else bool(changes)}
 
 
 def _git(*arguments: str) -> str | None:
-  """Returns what git prints, `None` where it fails or is missing."""
+  """Returns git's output; `None` if git fails or is missing."""
   try:
     return subprocess.run(
       ['git', '--no-optional-locks', *arguments],

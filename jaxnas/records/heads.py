@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tells the logs of a run from those of another run.
+"""Detects logs that belong to another run.
 
-Every line of a log is sealed, but a log that was copied from another run's
-folder is sound in itself. So `logs.json` holds a checksum of the first line of
+Every line of a log has a checksum, but a log copied from another run's folder
+is valid in itself. `logs.json` therefore holds a checksum of the first line of
 each log.
 """
 
@@ -20,54 +20,56 @@ import zlib
 from jaxnas.records import trial_log, workdir
 
 Heads = Callable[[], Mapping[str, Any]]
-"""Returns the first line of each log that has one, by the file's name."""
+"""A function that returns the first line of each non-empty log, by file name.
+
+Called again for each comparison, since logs grow."""
 
 _FILE = 'logs.json'
 
 
 def of(*logs: trial_log.JsonLines) -> dict[str, Any]:
-  """Returns the first line of each log that has one, by the file's name."""
+  """Returns the first line of each non-empty log, by file name."""
   return {log.path.name: log.lines[0] for log in logs if log.lines}
 
 
 @contextlib.contextmanager
 def guard(folder: pathlib.Path, heads: Heads) -> Iterator[None]:
-  """Compares the logs with those that the run wrote, and notes the new ones.
+  """Checks that the logs are those of the run, and records new ones.
 
-  A run that is killed before it has noted a log accepts whatever it finds under
-  that name when it goes on.
+  A run killed before it has recorded a log accepts any file under that name
+  when it is resumed.
 
   Args:
-    folder: of the run.
-    heads: of its logs.
+    folder: the folder of the run.
+    heads: the first lines of its logs.
 
   Raises:
-    ValueError: a log is that of another run.
+    ValueError: a log belongs to another run.
   """
   path = folder / _FILE
   noted = workdir.read_json(path) if path.exists() else {}
   for name, checksum in _checksums(heads).items():
     if noted.get(name, checksum) != checksum:
       raise ValueError(
-        f'{folder / name} does not begin as this run began it, so it is of '
-        f'another run; restore it from a copy, or, if it is the right one, '
+        f'{folder / name} does not begin as this run began it, so it belongs '
+        f'to another run; restore it from a copy, or, if it is the right one, '
         f'remove {path}.'
       )
   note(folder, heads)
   try:
     yield
   finally:
-    # Not worth an error where the disk is full.
+    # A full disk here is not worth an error.
     with contextlib.suppress(OSError):
       note(folder, heads)
 
 
 def note(folder: pathlib.Path, heads: Heads) -> None:
-  """Notes how the logs of a run begin, as after they have begun anew.
+  """Records how a run's logs begin, for example after they were restarted.
 
   Args:
-    folder: of the run.
-    heads: of its logs.
+    folder: the folder of the run.
+    heads: the first lines of its logs.
   """
   path, now = folder / _FILE, _checksums(heads)
   if now and (not path.exists() or workdir.read_json(path) != now):

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The record of what strategies learnt: a line for each round of each arm."""
+"""The log of the strategies' metrics: one line per round of each arm."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from jaxnas.records import trial_log
 
 @dataclasses.dataclass(frozen=True)
 class Round:
-  """What a strategy said when it was told the rewards of a round.
+  """The metrics that a strategy returned for the rewards of one round.
 
   Attributes:
-    round: which round, from 0 on.
-    arm: the strategy's arm.
-    repeat: which repeat of that arm.
-    metrics: of the strategy, such as `mean_reward`, `baseline`, `entropy` and
-      `grad_norm`; NaN where one is not finite.
+    round: the number of the round, from 0.
+    arm: the name of the strategy's arm.
+    repeat: the number of the arm's repeat.
+    metrics: the strategy's metrics, such as `mean_reward`, `baseline`,
+      `entropy` and `grad_norm`; NaN for one that is not finite.
   """
 
   round: int
@@ -34,12 +34,12 @@ class Round:
 
   @property
   def identity(self) -> tuple[int, str, int]:
-    """What no other line of a run has."""
+    """The fields that identify a line within a run."""
     return self.round, self.arm, self.repeat
 
   @classmethod
   def from_json(cls, fields: Mapping[str, Any]) -> Round:
-    """Returns the round that a line holds; raises `ValueError` otherwise."""
+    """Returns the round in a line; raises `ValueError` if it holds none."""
     expected = [field.name for field in dataclasses.fields(cls)]
     try:
       entry = cls(**fields)
@@ -60,18 +60,17 @@ class Round:
 
 
 class RoundLog:
-  """The rounds of a run, in their order.
+  """The rounds of a run, in order.
 
   Attributes:
-    rounds: all rounds in the file, those appended included.
+    rounds: all rounds in the file, including those appended.
   """
 
   def __init__(self, path: str | os.PathLike):
-    """Opens the log, which is made where it is missing.
+    """Opens the log, creating it if needed.
 
     Args:
-      path: the file. A last line that was cut is removed from it, with a
-        warning.
+      path: the log file. A truncated last line is removed, with a warning.
 
     Raises:
       ValueError: a line is damaged.
@@ -89,16 +88,16 @@ class RoundLog:
     return identity in self._recorded
 
   def append(self, rounds: Sequence[Round]) -> None:
-    """Writes the rounds that are not in the log; returns when they are on disk.
+    """Writes the rounds not yet in the log; returns once they are on disk.
 
-    A resumed run tells its strategies again what the trial log has, and so says
-    again what stands here.
+    A resumed run replays the trial log to its strategies and so produces rounds
+    again that the log already has.
 
     Args:
-      rounds: of all arms that had one.
+      rounds: the rounds of all arms.
 
     Raises:
-      OSError: not all could be written. The log is closed; open it anew.
+      OSError: not everything could be written. The log is closed; reopen it.
     """
     new = [each for each in rounds if each.identity not in self]
     self._lines.append([dataclasses.asdict(each) for each in new])
@@ -106,7 +105,7 @@ class RoundLog:
     self._recorded.update(each.identity for each in new)
 
   def begin_anew(self) -> None:
-    """Sets the file aside and begins an empty one."""
+    """Sets the file aside and starts an empty one."""
     self._lines.set_aside()
     self._lines = trial_log.JsonLines(self._path)
     self.rounds = []
@@ -124,10 +123,10 @@ class RoundLog:
 
 
 def read_rounds(path: str | os.PathLike) -> list[Round]:
-  """Returns the rounds in a log, which stays as it is; none without a file.
+  """Returns the rounds in a log, without changing it; none if it is missing.
 
   Args:
-    path: the file; a last line that is cut is left out.
+    path: the log file; a truncated last line is ignored.
 
   Raises:
     ValueError: another line is damaged.
@@ -145,6 +144,6 @@ def _to_rounds(path, lines: Sequence[Mapping[str, Any]]) -> list[Round]:
     except ValueError as error:
       raise ValueError(
         f'{path}: line {number} is damaged ({error}); restore the file from a '
-        'copy, or move it away: a run that goes on writes it anew.'
+        'copy, or move it away: a resumed run writes it again.'
       ) from None
   return rounds

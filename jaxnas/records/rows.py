@@ -22,10 +22,10 @@ from jaxnas.records import trial_log, workdir
 
 
 def read(folder: str | os.PathLike) -> list[trial_log.Trial]:
-  """Returns the trials of a run, which may still be running.
+  """Returns the trials of a run, which may still be in progress.
 
   Args:
-    folder: the run's `--workdir`, or a trial log.
+    folder: the `--workdir` of the run, or a trial log.
 
   Raises:
     ValueError: there is no run, or its log is damaged.
@@ -42,14 +42,14 @@ def read(folder: str | os.PathLike) -> list[trial_log.Trial]:
 
 
 def flatten(trials: Sequence[trial_log.Trial]) -> list[dict[str, Any]]:
-  """Returns a dict for each trial, all with the same names, in one order.
+  """Returns one dict per trial, all with the same keys in the same order.
 
-  Metrics and settings have a name each, as `'metrics.validation_perplexity'`
-  and `'settings.seed'`; `None` where a trial has no such one. Tokens and the
-  architecture are JSON.
+  Each metric and setting has its own key, such as
+  `'metrics.validation_perplexity'` and `'settings.seed'`; `None` where a trial
+  lacks it. Tokens and the architecture are JSON.
 
   Args:
-    trials: of one run.
+    trials: the trials of one run.
   """
   groups = {
     group: list(
@@ -81,11 +81,11 @@ def flatten(trials: Sequence[trial_log.Trial]) -> list[dict[str, Any]]:
 def write_csv(
   path: str | os.PathLike, trials: Sequence[trial_log.Trial]
 ) -> None:
-  """Writes trials as a table of comma separated values.
+  """Writes trials as a table of comma-separated values.
 
   Args:
-    path: the file, which is made anew.
-    trials: of one run; what they have is as `flatten` has it.
+    path: the file to write; an existing one is replaced.
+    trials: the trials of one run; the columns are those of `flatten`.
 
   Raises:
     OSError: the file cannot be written.

@@ -1,16 +1,15 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The record of a run's trials: a file that only grows, a line for each.
+"""The log of a run's trials: an append-only file, one line per trial.
 
-A process killed while it writes leaves at most its last line cut in the middle.
-That line is dropped when the file is opened again; what it said was never
-reported as written.
+A process killed while writing leaves at most its last line truncated. That line
+is dropped when the file is next opened; it was never reported as written.
 
-Every line ends with a checksum, `"crc32"`, of all the file up to it: the lines
-without their checksums, each with its line end. So a line that was changed,
-lost or moved is told from one that was written. Lines at the beginning may
-have none, as older versions wrote them; after one that has, all do.
+Every line ends with a checksum, `"crc32"`, of the file up to and including it:
+the lines without their checksums, each with its newline. A changed, lost or
+moved line is thereby detected. Older versions wrote no checksums, so the first
+lines may lack them; once a line has one, all later lines do.
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ class Trial:
   """One evaluated architecture.
 
   Attributes:
-    number: its place in the run, from 0 on.
-    arm: the arm that proposed it.
-    repeat: which repeat of that arm.
-    tokens: the proposal, `T` integers; `None` for an architecture from
-      elsewhere.
-    architecture: the architecture as a dict that JSON can hold.
-    reward: what the strategy was told; finite.
-    metrics: what else was measured; NaN where there was nothing to measure.
-    status: how its training ended, `'ok'` or `'diverged'` for example.
-    duplicate_of: the number of the earlier trial whose result this one has.
-    settings: what else was asked for, such as a retraining's learning rate.
-    reason: a line that says why it failed, where that is known; what is empty
-      is left out of the file.
+    number: the position of the trial in the run, from 0.
+    arm: the name of the arm that proposed it.
+    repeat: the number of the arm's repeat.
+    tokens: the proposal, `T` integers; `None` for an architecture that no
+      strategy proposed.
+    architecture: the architecture as a JSON-compatible dict.
+    reward: the reward that the strategy was told; finite.
+    metrics: the other measurements; NaN where there was nothing to measure.
+    status: how the training ended, for example `'ok'` or `'diverged'`.
+    duplicate_of: the number of the earlier trial whose result was reused.
+    settings: any further settings, such as a retraining's learning rate.
+    reason: one line on why the trial failed, if known; not written to the file
+      if empty.
   """
 
   number: int
@@ -67,8 +66,8 @@ class Trial:
   def __post_init__(self):
     if not _is_finite(self.reward):
       raise ValueError(
-        f'Trial {self.number} has the reward {self.reward}; a reward is '
-        'finite, and a trial that failed gets the floor reward.'
+        f'Trial {self.number} has the reward {self.reward}; a reward must be '
+        'finite, so give a failed trial the floor reward.'
       )
     if self.duplicate_of is not None and self.duplicate_of >= self.number:
       raise ValueError(
@@ -88,9 +87,9 @@ class Trial:
 
   @classmethod
   def from_json(cls, fields: Mapping[str, Any]) -> Trial:
-    """Returns the trial that `to_json` gave; raises `ValueError` otherwise."""
+    """Returns the trial that `to_json` wrote; raises `ValueError` if none."""
     expected = [field.name for field in dataclasses.fields(cls)]
-    # Logs that are older than the reasons, and most trials, have none.
+    # Most trials have no reason, and neither do older logs.
     if sorted({'reason': '', **fields}) != sorted(expected):
       raise ValueError(
         f'A trial has the fields {", ".join(expected)}; got '
@@ -125,12 +124,12 @@ def _is_number(value: Any) -> bool:
 def _is_finite(value: Any) -> bool:
   try:
     return math.isfinite(value)
-  except OverflowError:  # An integer of more digits than a float can have.
+  except OverflowError:  # An integer beyond the range of a float.
     return False
 
 
 _STATUSES = tuple(status.name.lower() for status in Status)
-# What from_json checks of each field, and how that is called.
+# The check that from_json makes of each field, and its name in errors.
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
   'number': (_is_int, 'an integer'),
   'arm': (lambda value: isinstance(value, str), 'text'),
@@ -161,31 +160,30 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _number(value: Any) -> float:
-  # A count stays a whole number, since a duplicate's line says it again.
+  # A count stays an integer, so that a duplicate's line repeats it exactly.
   return value if isinstance(value, int) else float(value)
 
 
 class JsonLines:
-  """A file of JSON objects, one a line, that is read and then added to.
+  """A file of JSON objects, one per line, that is read and then appended to.
 
   Attributes:
     path: the file.
-    lines: the objects in the file, those appended included.
+    lines: the objects in the file, including those appended.
   """
 
   def __init__(self, path: str | os.PathLike):
-    """Opens the file, which is made where it is missing.
+    """Opens the file, creating it if needed.
 
     Args:
-      path: the file. A last line that was cut is removed from it, with a
-        warning.
+      path: the file. A truncated last line is removed, with a warning.
 
     Raises:
-      ValueError: a line is damaged, or the file is in use; the last line may
-        be cut.
+      ValueError: a line other than a truncated last one is damaged, or the file
+        is in use.
     """
     self.path = pathlib.Path(path)
-    # Unbuffered, so that what could not be written is not tried again later.
+    # Unbuffered, so that a failed write is not retried later.
     self._file = open(self.path, 'a+b', buffering=0)  # noqa: SIM115
     try:
       files.lock(self._file.fileno(), self.path)
@@ -195,8 +193,8 @@ class JsonLines:
     except BlockingIOError:
       self._file.close()
       raise workdir.WorkdirBusyError(
-        f'{self.path} is in use by another process, or is open in this one '
-        'already; wait until that ends, or start in another folder.'
+        f'{self.path} is in use by another process, or already open in this '
+        'one; wait until that ends, or start in another folder.'
       ) from None
     except BaseException:
       self._file.close()
@@ -212,13 +210,13 @@ class JsonLines:
       self._file.truncate(parsed.num_bytes)
 
   def append(self, objects: Sequence[Mapping[str, Any]]) -> None:
-    """Writes a line for each object; returns when they are on disk.
+    """Writes one line per object; returns once they are on disk.
 
     Args:
-      objects: what `workdir.plain_json` accepts.
+      objects: the objects, as `workdir.plain_json` accepts them.
 
     Raises:
-      OSError: not all could be written. The file is closed; open it anew.
+      OSError: not everything could be written. The file is closed; reopen it.
     """
     plain = [workdir.plain_json(entry) for entry in objects]
     lines, checksum = [], self._checksum
@@ -232,14 +230,14 @@ class JsonLines:
         data = data[self._file.write(data) :]
       files.sync(self._file.fileno(), self.path)
     except OSError as error:
-      # Half a line may stand at the end: nothing may be added after it.
+      # The file may end in a partial line, after which nothing may be added.
       self.close()
       raise OSError(error.errno, error.strerror, str(self.path)) from None
     self._checksum = checksum
     self.lines.extend(plain)
 
   def set_aside(self) -> pathlib.Path:
-    """Closes the file and gives it another name, which is returned."""
+    """Closes the file, renames it and returns its new path."""
     kept = self.path.with_name(f'{self.path.name}.{len(_kept(self.path)) + 1}')
     self.close()
     os.replace(self.path, kept)
@@ -260,22 +258,21 @@ class TrialLog:
   """The trials of a run, in the order of their numbers.
 
   Attributes:
-    path: the file.
-    trials: all trials in the file, those appended included.
-    earlier: those of the files that were set aside when the log began anew,
+    path: the log file.
+    trials: all trials in the file, including those appended.
+    earlier: the trials of the files set aside when the log was restarted,
       oldest first.
   """
 
   def __init__(self, path: str | os.PathLike):
-    """Opens the log, which is made where it is missing.
+    """Opens the log, creating it if needed.
 
     Args:
-      path: the file. A last line that was cut is removed from it, with a
-        warning.
+      path: the log file. A truncated last line is removed, with a warning.
 
     Raises:
-      ValueError: another line is damaged, or a number is out of order, here
-        or in a file that was set aside.
+      ValueError: another line is damaged, or a number is out of order, here or
+        in a file that was set aside.
     """
     self.path = pathlib.Path(path)
     self._lines = JsonLines(path)
@@ -289,14 +286,14 @@ class TrialLog:
       raise
 
   def append(self, trials: Sequence[Trial]) -> None:
-    """Writes some trials at once; returns when they are on disk.
+    """Writes several trials; returns once they are on disk.
 
     Args:
-      trials: the next trials, numbered on from those in the log.
+      trials: the next trials; their numbers continue those in the log.
 
     Raises:
       ValueError: a number is out of order; nothing is written.
-      OSError: not all could be written. The log is closed; open it anew.
+      OSError: not everything could be written. The log is closed; reopen it.
     """
     for number, trial in enumerate(trials, start=len(self.trials)):
       if trial.number != number:
@@ -308,10 +305,10 @@ class TrialLog:
     self.trials.extend(trials)
 
   def begin_anew(self) -> pathlib.Path:
-    """Sets the file aside and begins an empty one.
+    """Sets the file aside and starts an empty one.
 
     Returns:
-      Where the old file is now.
+      The new path of the old file.
     """
     kept = self._lines.set_aside()
     self._lines = JsonLines(self.path)
@@ -335,15 +332,15 @@ def check_fields(
   lines: Sequence[Mapping[str, Any]],
   **kinds: type | tuple[type, ...],
 ) -> None:
-  """Checks that all lines of a file have some fields.
+  """Checks that every line of a file has the given fields.
 
   Args:
-    path: the file, for messages.
-    lines: of it.
-    **kinds: the type of each field, or its types; `float` takes integers too.
+    path: the file that messages name.
+    lines: the objects in the file.
+    **kinds: the type or types of each field; `float` also accepts integers.
 
   Raises:
-    ValueError: a line lacks one, or has another type there.
+    ValueError: a line lacks a field or has another type in it.
   """
   for number, line in enumerate(lines, start=1):
     for name, kind in kinds.items():
@@ -357,10 +354,10 @@ def check_fields(
 
 
 def read_json_lines(path: str | os.PathLike) -> list[dict[str, Any]]:
-  """Returns the objects in a file of JSON lines, which stays as it is.
+  """Returns the objects in a file of JSON lines, without changing it.
 
   Args:
-    path: the file; a last line that is cut is left out.
+    path: the file; a truncated last line is ignored.
 
   Raises:
     ValueError: another line is damaged.
@@ -369,10 +366,10 @@ def read_json_lines(path: str | os.PathLike) -> list[dict[str, Any]]:
 
 
 def read_trials(path: str | os.PathLike) -> list[Trial]:
-  """Returns the trials in a log, which stays as it is.
+  """Returns the trials in a log, without changing it.
 
   Args:
-    path: the file; a last line that is cut is left out.
+    path: the log file; a truncated last line is ignored.
 
   Raises:
     ValueError: another line is damaged, or a number is out of order.
@@ -381,7 +378,7 @@ def read_trials(path: str | os.PathLike) -> list[Trial]:
 
 
 def _kept(path: pathlib.Path) -> list[pathlib.Path]:
-  """Returns where a log's files that were set aside are, oldest first."""
+  """Returns the paths of a log's files that were set aside, oldest first."""
   found: list[pathlib.Path] = []
   while True:
     kept = path.with_name(f'{path.name}.{len(found) + 1}')
@@ -391,7 +388,7 @@ def _kept(path: pathlib.Path) -> list[pathlib.Path]:
 
 
 class _Parsed(NamedTuple):
-  """What a file holds: whole lines, their bytes, and the last checksum."""
+  """The content of a file: whole lines, their length, the last checksum."""
 
   objects: list[dict[str, Any]]
   num_bytes: int
@@ -413,7 +410,7 @@ def _parse(path, content: bytes) -> _Parsed:
       if not isinstance(entry, dict):
         raise ValueError('not an object')
     except (ValueError, RecursionError) as error:
-      # What ends as a line does was whole once.
+      # A line with a proper ending was complete when it was written.
       if number == len(lines) and not rest and not line.endswith(b'}'):
         return _Parsed(objects, len(content) - len(line) - 1, checksum)
       raise _damaged(path, number, error) from None

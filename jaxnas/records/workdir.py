@@ -3,8 +3,8 @@
 
 """The folder of one run: its lock, its config and its manifest.
 
-`config.json` holds what the run was asked to do and decides whether a later
-command may resume it. `manifest.json` holds where and by what it was done.
+`config.json` holds the settings of the run and decides whether a later command
+may resume it. `manifest.json` holds the environment it ran in.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _MISSING = object()
 
 
 class WorkdirBusyError(ValueError):
-  """Another live process runs in the folder."""
+  """Another live process uses the folder."""
 
 
 @contextlib.contextmanager
 def lock(workdir: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """Makes the folder and keeps other processes out while the context lasts.
+  """Creates the folder and keeps other processes out during the context.
 
-  The kernel drops the lock when the process ends, however it ends. Where the
-  system or the file system has no such lock, a warning says that nothing
-  keeps a second run out, and the run goes on.
+  The kernel releases the lock when the process ends, however it ends. If the
+  system or file system has no such lock, a warning says that nothing keeps a
+  second run out, and the run proceeds.
 
   Args:
     workdir: the folder of the run.
@@ -75,20 +75,21 @@ def check_config(
   free: Collection[str] = ('num_trials',),
   defaults: Mapping[str, Any] | None = None,
 ) -> None:
-  """Writes `config.json`, or compares it with the one that is there.
+  """Writes `config.json`, or compares the settings with an existing one.
 
   Args:
     workdir: the folder of the run.
-    config: its settings, values that JSON can hold.
-    free: the settings that may change when the run is resumed; the file then
-      takes the new value.
-    defaults: of the settings that are flags. A setting that the file lacks, for
-      an older version had none, counts as one with its default.
+    config: the settings of the run, JSON-compatible values.
+    free: the settings that may change when the run is resumed; the new value
+      then replaces the old one in the file.
+    defaults: the default values of the settings that are flags. A setting
+      missing from the file, because an older version lacked it, counts as
+      having its default.
 
   Raises:
-    ValueError: a setting is not what the folder was started with, or is not a
-      finite number, or the file is damaged, or is missing beside records of a
-      run. Nothing is written then.
+    ValueError: a setting differs from the one the folder was started with or
+      cannot be stored as JSON, or the file is damaged or missing although there
+      are records of a run. Nothing is written then.
   """
   path = pathlib.Path(workdir, 'config.json')
   for name, value in config.items():
@@ -124,34 +125,34 @@ def check_config(
 
 
 def _check_is_new(path: pathlib.Path) -> None:
-  """Refuses records without the settings that they were made with."""
+  """Raises `ValueError` if there are records without their settings."""
   for record in (path.with_name('manifest.json'), *path.parent.glob('*.jsonl')):
     if record.exists() and record.stat().st_size:
       raise ValueError(
-        f'{path} is missing, and {record.name} beside it is of a run whose '
-        'settings nobody knows; restore it from a copy, or start with another '
-        '--workdir.'
+        f'{path} is missing, but {record.name} belongs to a run, whose '
+        'settings are therefore unknown; restore it from a copy, or start with '
+        'another --workdir.'
       )
 
 
 def write_manifest(
   workdir: str | os.PathLike, **facts: Any
 ) -> Mapping[str, Any]:
-  """Records where, when and by what the run is done, once for each start.
+  """Records the environment of a run, once for each start.
 
-  The manifest of the first start stays. A later one adds to its list
-  `'resumed'` the time and all that has changed.
+  The manifest of the first start is kept. A later start adds the time and
+  everything that has changed to its list `'resumed'`.
 
   Args:
     workdir: the folder of the run.
-    **facts: what else the run wants kept, such as its seed and data hash.
+    **facts: further entries, such as the seed and the hash of the data.
 
   Returns:
     The manifest, as `read_manifest` reads it.
 
   Raises:
-    ValueError: there is a manifest and it is damaged, or the run cannot go on
-      as it was started, see `conditions.check`.
+    ValueError: an existing manifest is damaged, or the run cannot continue in
+      this environment; see `conditions.check`.
   """
   path = pathlib.Path(workdir, 'manifest.json')
   now = plain_json(
@@ -186,16 +187,16 @@ def read_manifest(workdir: str | os.PathLike) -> Mapping[str, Any]:
 def check_data(
   workdir: str | os.PathLike, data_hash: str, seen_hash: str | None = None
 ) -> None:
-  """Checks that a run goes on with the data that it was started with.
+  """Checks that a run is resumed with the data it was started with.
 
   Args:
     workdir: the run's folder, with or without a manifest.
-    data_hash: of the data, as the manifest has it.
-    seen_hash: of what the run sees of it, as the manifest has it too: a test
-      split may come and go.
+    data_hash: the hash of the data, as in the manifest.
+    seen_hash: the hash of the part of the data that the run uses, as in the
+      manifest; a test split may come and go.
 
   Raises:
-    ValueError: the run has other data.
+    ValueError: the run was started with other data.
   """
   if not pathlib.Path(workdir, 'manifest.json').exists():
     return
@@ -204,22 +205,21 @@ def check_data(
   is_seen = seen_hash is not None and manifest.get('seen_hash') == seen_hash
   if before != data_hash and not is_seen:
     raise ValueError(
-      f'The run in {workdir} was started with other data, of hash {before}; '
-      f'now it is {data_hash}. Start with another --workdir or with the same '
-      'data.'
+      f'The run in {workdir} was started with other data, whose hash is '
+      f'{before}; now it is {data_hash}. Start with another --workdir or with '
+      'the same data.'
     )
 
 
 def write_json(
   path: str | os.PathLike, value: Any, sealed: bool = False
 ) -> None:
-  """Writes a JSON file: a reader sees the old one or the new one, whole.
+  """Writes a JSON file atomically: readers see all of the old or the new.
 
   Args:
     path: the file.
-    value: what `plain_json` accepts.
-    sealed: whether a checksum, `crc32`, is added, which `read_json` compares:
-      for files that nobody edits.
+    value: the value, as `plain_json` accepts it.
+    sealed: whether to add a checksum, `crc32`, which `read_json` verifies.
   """
   plain = plain_json(value)
   if sealed:
@@ -232,12 +232,11 @@ def write_json(
 def read_config(workdir: str | os.PathLike) -> Mapping[str, Any]:
   """Returns the settings in `config.json`.
 
-  People edit this file, so one that is not as it was written is taken as it is,
-  with a warning.
+  Users may edit this file, so a checksum that does not match is only a warning.
 
   Raises:
-    ValueError: it holds no JSON object.
-    OSError: it cannot be read.
+    ValueError: the file holds no JSON object.
+    OSError: the file cannot be read.
   """
   return read_json(pathlib.Path(workdir, 'config.json'), is_edited=True)
 
@@ -245,16 +244,16 @@ def read_config(workdir: str | os.PathLike) -> Mapping[str, Any]:
 def read_json(
   path: str | os.PathLike, is_edited: bool = False
 ) -> Mapping[str, Any]:
-  """Returns the JSON object in a file, without a checksum.
+  """Returns the JSON object in a file, without its checksum.
 
   Args:
     path: the file.
-    is_edited: whether people edit the file: another content than the one that
-      was sealed is then a warning and no error.
+    is_edited: whether users may edit the file; a checksum that does not match
+      is then a warning instead of an error.
 
   Raises:
-    ValueError: there is none in it, or it is not the one that was sealed.
-    OSError: it cannot be read.
+    ValueError: the file holds no JSON object, or the checksum does not match.
+    OSError: the file cannot be read.
   """
   try:
     value = json.loads(pathlib.Path(path).read_bytes())
@@ -272,7 +271,8 @@ def read_json(
     sound = value.pop(_SEAL) == _checksum(value)
   if not sound and is_edited:
     logging.warning(
-      '%s is not as it was written; its settings are taken as they are.', path
+      '%s was edited after it was written; its settings are used as they are.',
+      path,
     )
   elif not sound:
     raise ValueError(
@@ -282,10 +282,11 @@ def read_json(
 
 
 def _has_no_seal(value: Mapping[str, Any]) -> bool:
-  """Returns whether a file was never sealed, rather than damaged in the name.
+  """Returns whether a file was written without a seal, undamaged.
 
-  Nothing else ends in a text of eight hexadecimal digits. A date may, which is
-  of digits alone.
+  If only the name of the seal is damaged, the last value still looks like one:
+  no other value is a string of eight hexadecimal digits, except a date, which
+  consists of decimal digits alone.
   """
   *rest, name = value or ['']
   seal = value.get(name)
@@ -301,10 +302,10 @@ def _checksum(value: Mapping[str, Any]) -> str:
 
 
 def plain_json(value: Any) -> Any:
-  """Returns a value in the types of JSON, exactly.
+  """Returns a value converted to JSON types, without loss of precision.
 
-  Arrays and tuples become lists, their numbers Python numbers, paths strings,
-  and numbers that are not finite, which JSON lacks, `None`.
+  Arrays and tuples become lists, their numbers Python numbers, and paths
+  strings. Numbers that are not finite, which JSON lacks, become `None`.
   """
   if isinstance(value, Mapping):
     return {str(name): plain_json(entry) for name, entry in value.items()}
@@ -324,7 +325,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _as_flag(value: Any) -> str:
-  """Returns a value as the command line spells it."""
+  """Returns a value as it is spelled on the command line."""
   if isinstance(value, list):
     return ','.join(map(_as_flag, value))
   if isinstance(value, bool) or value is None:

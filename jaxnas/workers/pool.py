@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Worker processes that run one function, and survive whatever it does.
+"""A pool of processes that call one function, and survives its failures.
 
-Each worker has a pipe and a thread of its own, so a process that is killed
-takes nothing with it: no lock, no queue, no other call.
+Each worker has its own pipe and thread, so a killed process takes nothing down
+with it: no lock, no queue, no other call.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Outcome(NamedTuple):
   """How a call ended.
 
   Attributes:
-    status: `OK` where there is a reward.
-    values: what the function returned, by name, the `'reward'` among them;
-      nothing where it failed.
-    reason: a line that says why it failed.
+    status: how it ended; `OK` if there is a reward.
+    values: the numbers that the function returned, by name, including the
+      `'reward'`; empty if it failed.
+    reason: one line on why it failed.
   """
 
   status: Status
@@ -52,7 +52,7 @@ _AGAIN = (Status.FAILED, Status.CRASHED, Status.TIMED_OUT)
 
 
 class Workers:
-  """Runs calls, each thread by a process of its own that is made at need."""
+  """Runs calls in threads, each with its own process, started on demand."""
 
   def __init__(
     self,
@@ -61,13 +61,14 @@ class Workers:
     num_workers: int,
     timeout_seconds: float | None,
   ):
-    """Makes the workers; no process is started yet.
+    """Creates the workers without starting a process.
 
     Args:
       function: `(value, seed) -> reward`, a number or a mapping, pickled.
-      name: the function's, for errors.
-      num_workers: how many calls run at a time.
-      timeout_seconds: how long a call may take; any time for `None`.
+      name: the name of the function, for error messages.
+      num_workers: the number of calls that run at a time.
+      timeout_seconds: the time limit of a call, in seconds; `None` for no
+        limit.
     """
     self._function = function
     self._name = name
@@ -82,15 +83,15 @@ class Workers:
   def run(
     self, calls: Sequence[tuple[Any, int, Mapping[str, Any]]], num_retries: int
   ) -> list[Outcome]:
-    """Returns the outcomes of calls, in their order.
+    """Returns the outcomes of calls, in order.
 
     Args:
-      calls: the arguments of each: a value, a seed and named ones.
-      num_retries: how often a call that failed is tried again.
+      calls: the arguments of each call: a value, a seed and named arguments.
+      num_retries: the number of times a failed call is retried.
 
     Raises:
-      ValueError: the first worker cannot start, or not import the function. A
-        later one that cannot is a crash.
+      ValueError: the first worker cannot start or cannot import the function.
+        For a later worker, that counts as a crash.
     """
     is_stopped = threading.Event()
     futures: list[concurrent.futures.Future[Outcome]] = []
@@ -101,7 +102,7 @@ class Workers:
       )
       return [future.result() for future in futures]
     except BaseException:
-      # An interruption, or a worker that cannot start: no call may go on.
+      # An interruption, or a worker that cannot start: no call may continue.
       is_stopped.set()
       for future in futures:
         future.cancel()
@@ -128,7 +129,7 @@ class Workers:
   def _call(self, call, is_stopped) -> Outcome:
     worker = self._idle.get()
     try:
-      # A worker can also have been killed while it waited.
+      # A worker may also have been killed while idle.
       if worker is None or not worker.is_alive:
         if worker is not None:
           worker.kill()
@@ -138,8 +139,8 @@ class Workers:
             self._function, self._name, self._lookout, is_stopped
           )
         except (ValueError, OSError) as error:
-          # One has started before, so that it is not the function's fault: the
-          # machine may be out of memory, or of processes.
+          # Since one has started before, the function is not at fault: the
+          # machine may be out of memory or processes.
           if self._has_started.is_set():
             return _failure(Status.CRASHED, str(error))
           raise
@@ -150,16 +151,16 @@ class Workers:
 
 
 class _Worker:
-  """A process that runs a function, call by call."""
+  """A process that runs a function, one call at a time."""
 
   def __init__(self, function, name, lookout, is_stopped):
     self._lookout = lookout
     self._children: set[process_tree.Process] = set()
     self._number = 0
-    # A fork would copy the threads of jax in a state that nothing can use.
+    # A fork would copy JAX's threads in an unusable state.
     spawn = multiprocessing.get_context('spawn')
     self._pipe, theirs = spawn.Pipe()
-    # No daemon, for those may not have processes of their own.
+    # Not a daemon, since daemons may not start processes.
     self._process = spawn.Process(
       target=worker_lib.serve, args=(theirs, function)
     )
@@ -168,9 +169,9 @@ class _Worker:
     answer = self._receive(math.inf, is_stopped)
     if isinstance(answer, Status):
       raise ValueError(
-        f'A worker process ended while it started ({self._exit()}): either the '
-        f'import of {name} ends it, or the main script starts workers, which '
-        "must be done under `if __name__ == '__main__':`."
+        f'A worker process ended while starting ({self._exit()}): either the '
+        f'import of {name} ends it, or the main script starts workers outside '
+        "of `if __name__ == '__main__':`; start them there."
       )
     if answer.error:
       self.kill()
@@ -180,9 +181,9 @@ class _Worker:
       )
 
   def call(self, call, timeout, is_stopped) -> Outcome:
-    """Returns how a call ended; ends the process where the call did not."""
+    """Returns how a call ended; ends the process if the call did not finish."""
     self._number += 1
-    with contextlib.suppress(OSError):  # It has ended, which is seen below.
+    with contextlib.suppress(OSError):  # A dead process is detected below.
       self._pipe.send(worker_lib.Call(self._number, pickle.dumps(call)))
     answer = self._receive(timeout, is_stopped)
     if answer is Status.TIMED_OUT:
@@ -201,16 +202,16 @@ class _Worker:
 
   @property
   def is_alive(self) -> bool:
-    """Whether it can be called."""
+    """Whether the process can take a call."""
     return self._process.is_alive()
 
   def kill(self) -> None:
-    """Ends the process, and those that it started."""
+    """Ends the process and those that it started."""
     pid = self._process.pid
-    # A process that has ended may have left its number to another.
+    # The id of a process that has ended may belong to another by now.
     is_there = self._process.exitcode is None
     if pid is not None and is_there and hasattr(signal, 'SIGSTOP'):
-      # It starts nothing more while what it started is looked for.
+      # A stopped process starts nothing while its descendants are searched for.
       with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGSTOP)
     process_tree.end(pid if is_there else None, self._children)
@@ -224,7 +225,7 @@ class _Worker:
   def _receive(
     self, timeout: float, is_stopped: threading.Event
   ) -> worker_lib.Answer | Status:
-    """Returns an answer, or why there is none: then the process is no more."""
+    """Returns an answer; otherwise ends the process and returns the reason."""
     deadline = time.monotonic() + timeout
     status = Status.CRASHED
     while not is_stopped.is_set():
@@ -237,7 +238,7 @@ class _Worker:
         try:
           answer = self._pipe.recv()
         except Exception:
-          # The end of the pipe, or of a process in the middle of its answer.
+          # The pipe has ended, perhaps in the middle of an answer.
           self._process.join(_POLL_SECONDS)
           break
         if (
@@ -247,7 +248,7 @@ class _Worker:
           return answer
         continue
       self._look()
-      # What it started can hold the sentinel open when it has ended.
+      # Descendants can hold the sentinel open after the process has ended.
       if ready or self._process.exitcode is not None:
         break
       if left <= 0:
@@ -257,13 +258,13 @@ class _Worker:
     return status
 
   def _look(self) -> None:
-    """Remembers what it started, which nobody knows when it has ended."""
+    """Records the process's descendants, unknown once it has ended."""
     pid = self._process.pid
     if pid is not None and self._process.is_alive():
       self._children = self._lookout.descendants(pid, self._children)
 
   def _exit(self) -> str:
-    """Spells how the process ended."""
+    """Returns a description of how the process ended."""
     code = self._process.exitcode
     if code is not None and code < 0:
       with contextlib.suppress(ValueError):
@@ -276,7 +277,7 @@ def is_finite(value: float) -> bool:
   try:
     with np.errstate(over='ignore'):
       return bool(np.isfinite(np.float32(value)))
-  except OverflowError:  # An integer of more digits than a float can have.
+  except OverflowError:  # An integer beyond the range of a float.
     return False
 
 

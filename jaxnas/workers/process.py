@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a worker process does; see `pool`.
+"""The main loop of a worker process; see `pool`.
 
-This module imports no jax, so that a worker starts in a fraction of a second
-and has no device, unless the function that it runs asks for one.
+This module does not import JAX, so a worker starts in a fraction of a second
+and holds no device unless its function asks for one.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _MAX_LENGTH = 500
 
 
 class Call(NamedTuple):
-  """What a worker is asked.
+  """A call for a worker to make.
 
   Attributes:
-    number: tells calls of a worker apart.
+    number: the call's number, which identifies it within a worker.
     arguments: `(value, seed, named arguments)`, pickled.
   """
 
@@ -42,13 +42,13 @@ class Call(NamedTuple):
 
 
 class Answer(NamedTuple):
-  """What became of a call.
+  """The result of a call.
 
   Attributes:
-    number: the call's.
-    error: why there are no values, a line; empty where there are.
-    values: what the function returned, as numbers by name; a lone number is the
-      `'reward'`.
+    number: the number of the call.
+    error: one line on why there are no values; empty if there are.
+    values: the numbers that the function returned, by name; a single number is
+      the `'reward'`.
   """
 
   number: int
@@ -59,12 +59,12 @@ class Answer(NamedTuple):
 def serve(pipe: connection.Connection, function: bytes) -> None:
   """Answers calls until the other end of the pipe is closed.
 
-  First it tells by an `Answer` of number 0 whether the function could be
-  loaded. A process that is forked meanwhile, by the function or the main
-  script, gets here too when it does not leave by itself; it never answers.
+  An initial `Answer` with number 0 tells whether the function could be loaded.
+  A process forked by the function or the main script also gets here if it does
+  not exit by itself; it is ended without answering.
 
   Args:
-    pipe: gets calls, and sends an `Answer` for each.
+    pipe: the connection that delivers calls and takes an `Answer` for each.
     function: `(value, seed) -> reward`, a number or a mapping, pickled.
   """
   parent = multiprocessing.parent_process()
@@ -96,7 +96,7 @@ def serve(pipe: connection.Connection, function: bytes) -> None:
 
 
 def describe(error: BaseException) -> str:
-  """Returns the kind of an error, its place and its message as a short line."""
+  """Returns an error's type, location and message as one short line."""
   try:
     message = ' '.join(str(error).split())
   except Exception:
@@ -109,26 +109,26 @@ def describe(error: BaseException) -> str:
 
 
 def kind_of(reason: str) -> str:
-  """Returns what is the same where a function fails again the same way.
+  """Returns the part of a reason that repeated failures have in common.
 
   Args:
-    reason: as `describe` gives it, whose message may tell of single values; any
-      other line is the same only where all of it is.
+    reason: the result of `describe`, whose message may quote particular values
+      and is left out; any other line is returned whole.
   """
   kind, _, _ = reason.partition(': ')
   return kind if ' at ' in kind else reason
 
 
 def shorten(line: str) -> str:
-  """Returns a line, cut where it is too long for a log."""
+  """Returns a line, truncated if it is too long for a log."""
   return line if len(line) <= _MAX_LENGTH else f'{line[:_MAX_LENGTH]}...'
 
 
 def _place(error: BaseException) -> str:
-  """Returns the file and line that raised an error, as `'train.py:7'`.
+  """Returns the file and line that raised an error, such as `'train.py:7'`.
 
-  It is the last one of a person's own code, where there is any: what an
-  installed package does inside of itself says less.
+  The innermost frame of the user's own code is preferred, since frames inside
+  installed packages are less informative.
   """
   frames = [
     frame
@@ -147,7 +147,7 @@ def _place(error: BaseException) -> str:
 
 
 def _is_installed(path: str) -> bool:
-  # Such as '<frozen importlib._bootstrap>', or what no file holds.
+  # Such as '<frozen importlib._bootstrap>', or code that is in no file.
   if path.startswith('<'):
     return True
   paths = sysconfig.get_paths()
@@ -160,8 +160,8 @@ def _is_installed(path: str) -> bool:
 def _answer(
   function: Callable[..., Any], call: Call
 ) -> tuple[Answer, BaseException | None]:
-  # Whatever the function does, even `sys.exit()`, is told and not done; and
-  # nothing that it returned leaves the process but numbers.
+  # Whatever the function raises, even by `sys.exit()`, is reported rather than
+  # propagated; and of its result only numbers leave the process.
   try:
     value, seed, settings = pickle.loads(call.arguments)
     result = function(value, seed, **settings)
@@ -183,11 +183,11 @@ def _answer(
 
 
 def _number(name: object, value: object) -> float:
-  """Returns a value that a function returned as a number."""
+  """Returns a function's result, or a part of it, as a number."""
   try:
     if isinstance(value, str | bytes | bytearray):
       raise TypeError
-    return float(value)  # type: ignore[arg-type]  # Any other is found out.
+    return float(value)  # type: ignore[arg-type]  # Any failure is caught.
   except OverflowError:
     return math.inf
   except BaseException:
@@ -196,17 +196,17 @@ def _number(name: object, value: object) -> float:
 
 
 def _leave_fork(who: str, error: BaseException | None = None) -> NoReturn:
-  """Ends a process that was forked, as Python would at the end of a script."""
+  """Ends a forked process, as Python would at the end of a script."""
   code = 0
   if isinstance(error, SystemExit):
     code = error.code if isinstance(error.code, int) else bool(error.code)
   elif error is not None:
     code = 1
     print(
-      f'A process that {who} forked ends by {describe(error)}',
+      f'A process forked by {who} ended with {describe(error)}',
       file=sys.stderr,
     )
-  # What it left in its buffers is lost where they cannot be written.
+  # Buffers that cannot be written are lost.
   for stream in (sys.stdout, sys.stderr):
     with contextlib.suppress(Exception):
       stream.flush()
@@ -214,9 +214,9 @@ def _leave_fork(who: str, error: BaseException | None = None) -> NoReturn:
 
 
 def _leave_with_parent() -> None:
-  """Ends this process, and all that it starts, with the one that began it."""
+  """Makes this process, and all it starts, end together with its parent."""
   if hasattr(os, 'setsid'):
-    # Ctrl-C is for the parent, which then ends this group.
+    # Ctrl-C should reach only the parent, which then ends this group.
     os.setsid()
   else:
     signal.signal(signal.SIGINT, signal.SIG_IGN)

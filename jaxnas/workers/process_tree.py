@@ -1,14 +1,14 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Ends a process with all that it started, whatever session that is in.
+"""Ends a process and all of its descendants, whatever session they are in.
 
-A process group holds only what did not leave it, and what lost its parent
-belongs to nobody. On Linux a process can adopt such orphans, and /proc tells
-whose child each process is. Elsewhere nothing is found, and only the group of a
-process ends with it.
+Processes can leave their process group, and a process whose parent has ended
+belongs to nobody. On Linux a process can adopt such orphans, and /proc lists
+the parent of each process. Elsewhere no descendants are found, and only the
+process group ends.
 
-This module imports no jax: worker processes use it.
+This module does not import JAX, since worker processes use it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _LOOK_SECONDS = 1.0
 
 
 class Process(NamedTuple):
-  """A process, told from a later one of the same number by its start.
+  """A process, identified by its id and start, since ids are reused.
 
   Attributes:
-    pid: its number.
-    started: when it began, as the kernel counts.
+    pid: the process id.
+    started: the start time, in clock ticks of the kernel.
   """
 
   pid: int
@@ -40,19 +40,19 @@ class Process(NamedTuple):
 
 
 Parents = Mapping[Process, int]
-"""The number of each process's parent."""
+"""The process id of each process's parent."""
 
 
 def adopt_orphans() -> None:
-  """Makes this process the parent of what its descendants leave behind."""
+  """Makes this process the parent of its orphaned descendants."""
   if sys.platform == 'linux':
-    # A C library without it is one of those where nothing can be adopted.
+    # Without this call in the C library, orphans cannot be adopted.
     with contextlib.suppress(OSError, AttributeError):
       ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def read_parents() -> Parents:
-  """Returns all processes that can be seen; none where there is no /proc."""
+  """Returns the parents of all visible processes; empty without /proc."""
   parents = {}
   numbers: list[str] = []
   if sys.platform == 'linux':
@@ -67,11 +67,11 @@ def read_parents() -> Parents:
 
 
 def descendants(pids: Iterable[int], parents: Parents) -> set[Process]:
-  """Returns what some processes started, and what that started, and so on.
+  """Returns the descendants of the given processes.
 
   Args:
-    pids: the numbers of the processes, which are not in the result.
-    parents: whose child each process is.
+    pids: the ids of the processes, which are not part of the result.
+    parents: the parent of each process, from `read_parents`.
   """
   children: dict[int, list[Process]] = {}
   for process, parent in parents.items():
@@ -86,11 +86,11 @@ def descendants(pids: Iterable[int], parents: Parents) -> set[Process]:
 
 
 def end(pid: int | None, known: Iterable[Process] = ()) -> None:
-  """Ends all that a process started, and what that started; not itself.
+  """Ends all descendants of a process, but not the process itself.
 
   Args:
-    pid: the process; `None` where it is no more.
-    known: other processes to end, and what they started.
+    pid: the id of the process; `None` if it has ended.
+    known: further processes to end, together with their descendants.
   """
   roots = [] if pid is None else [pid]
   stopped: set[Process] = set()
@@ -102,7 +102,7 @@ def end(pid: int | None, known: Iterable[Process] = ()) -> None:
     )
     if found <= stopped:
       break
-    # What is stopped starts nothing while the others are looked for.
+    # Stopped processes start nothing while the others are searched for.
     for process in found - stopped:
       _send(process, signal.SIGSTOP)
     stopped |= found
@@ -111,21 +111,21 @@ def end(pid: int | None, known: Iterable[Process] = ()) -> None:
 
 
 class Lookout:
-  """Knows what processes have started, also once they are no more."""
+  """Tracks descendants of processes, even of those that have ended."""
 
   def __init__(self):
-    """Sees nothing yet."""
+    """Starts with no process known."""
     self._lock = threading.Lock()
     self._parents: Parents = {}
     self._looked = -_LOOK_SECONDS
 
   def descendants(self, pid: int, known: set[Process]) -> set[Process]:
-    """Returns what a process had started, as of a second ago at most.
+    """Returns a process's descendants, as of at most a second ago.
 
     Args:
       pid: the process.
-      known: what it was known to have started before, of which those that are
-        still there are in the result.
+      known: the descendants found earlier; those still alive are part of the
+        result.
     """
     with self._lock:
       if time.monotonic() - self._looked >= _LOOK_SECONDS:
@@ -143,12 +143,12 @@ def _send(process: Process, number: int) -> None:
 
 
 def _read_stat(pid: int) -> list[str] | None:
-  """Returns a process's state, parent and what follows; `None` if it ended."""
+  """Returns a process's state, parent and later fields; `None` if it ended."""
   try:
     with open(f'/proc/{pid}/stat', 'rb') as file:
       stat = file.read()
   except OSError:
     return None
-  # The name before it may hold anything.
+  # The name that comes first may contain anything, even a parenthesis.
   fields = stat.rpartition(b')')[2].decode('ascii').split()
   return fields if fields and fields[0] not in 'ZX' else None

@@ -87,7 +87,7 @@ def test_shards_are_kept_and_joined(tmp_path, capsys):
     {**workdir.read_manifest(tmp_path), 'data_hash': 'other'},
     sealed=True,
   )
-  with pytest.raises(ValueError, match='other data, of hash other'):
+  with pytest.raises(ValueError, match='other data, whose hash is other'):
     build_base2_table.run(config, tmp_path)
   (tmp_path / 'manifest.json').write_text(manifest)
   (tmp_path / 'shards' / '0001.npz').write_bytes(first[:100])

@@ -98,7 +98,7 @@ def test_a_run_goes_on_with_the_data_that_it_started_with(tmp_path, table):
   written = manifest.read_text()
   changed = {**workdir.read_manifest(tmp_path), 'data_hash': 'other'}
   workdir.write_json(manifest, changed, sealed=True)
-  with pytest.raises(ValueError, match='other data, of hash other'):
+  with pytest.raises(ValueError, match='other data, whose hash is other'):
     experiment.run(config, tmp_path)
   manifest.write_text(written)
   table.validation[:] += 1

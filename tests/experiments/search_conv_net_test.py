@@ -490,7 +490,9 @@ def test_other_data_is_refused(finished, data_file, tmp_path):
     manifest | {'data_hash': 'another', 'seen_hash': 'another'},
     sealed=True,
   )
-  with pytest.raises(ValueError, match='other data, of hash another; now'):
+  with pytest.raises(
+    ValueError, match='other data, whose hash is another; now'
+  ):
     search_conv_net.run(small(data_file), str(folder))
 
 

@@ -364,7 +364,7 @@ def test_unknown_metadata_of_one_does_not_hide_an_older_one(tmp_path, messages):
 def test_a_folder_is_open_once(tmp_path):
   with (
     checkpoints.Checkpoints(tmp_path),
-    pytest.raises(ValueError, match='is in use by another process, or is open'),
+    pytest.raises(ValueError, match='is in use by another process, or already'),
   ):
     checkpoints.Checkpoints(tmp_path)
   checkpoints.Checkpoints(tmp_path).close()

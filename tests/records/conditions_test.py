@@ -70,7 +70,7 @@ def test_what_may_change_the_last_bits_is_one_line(
   before[part] |= change
   conditions.check(before, now)
   assert len(warnings) == 1
-  assert f'started with {told}, which is not so now' in warnings[0]
+  assert f'started with {told}, which has changed' in warnings[0]
 
 
 def test_flags_of_the_compiler_are_compared_without_the_device_count(

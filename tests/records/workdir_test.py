@@ -154,7 +154,7 @@ def test_an_edited_config_is_taken_with_a_warning(tmp_path, caplog):
   path.write_text(json.dumps(edited))
   with caplog.at_level('WARNING', logger='absl'):
     workdir.check_config(tmp_path, CONFIG, defaults=CONFIG)
-  assert 'is not as it was written' in caplog.text
+  assert 'was edited after it was written' in caplog.text
   assert workdir.read_config(tmp_path)[name] == CONFIG[name]
 
 
@@ -340,14 +340,14 @@ def test_data_of_another_hash_is_refused(tmp_path):
   workdir.check_data(tmp_path, 'first')
   workdir.write_manifest(tmp_path, data_hash='first')
   workdir.check_data(tmp_path, 'first')
-  with pytest.raises(ValueError, match='of hash first; now it is second'):
+  with pytest.raises(ValueError, match='whose hash is first; now it is second'):
     workdir.check_data(tmp_path, 'second')
-  with pytest.raises(ValueError, match='of hash first; now it is second'):
+  with pytest.raises(ValueError, match='whose hash is first; now it is second'):
     workdir.check_data(tmp_path, 'second', 'seen')
 
 
 def test_a_test_split_may_come_and_go(tmp_path):
   workdir.write_manifest(tmp_path, data_hash='first', seen_hash='seen')
   workdir.check_data(tmp_path, 'second', 'seen')
-  with pytest.raises(ValueError, match='of hash first; now it is second'):
+  with pytest.raises(ValueError, match='whose hash is first; now it is second'):
     workdir.check_data(tmp_path, 'second', 'other')

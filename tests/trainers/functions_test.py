@@ -528,7 +528,7 @@ def test_a_function_of_a_notebook_is_refused(monkeypatch):
       'raise KeyError("no")',
       r"cannot import .*KeyError at .*py:1: 'no'.*file of its own",
     ),
-    ('import os; os._exit(5)', 'ended while it started .exit code 5.*__main__'),
+    ('import os; os._exit(5)', 'ended while starting .exit code 5.*__main__'),
   ],
 )
 def test_a_module_that_workers_can_not_import_is_told(
