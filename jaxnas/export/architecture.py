@@ -12,7 +12,7 @@ it out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import json
 import os
 import reprlib
@@ -23,12 +23,16 @@ from jaxnas.records import workdir
 from jaxnas.spaces import conv_net, hyperparameters, recurrent_cell
 from jaxnas.types import Architecture, SearchSpace
 
-_KINDS: dict[str, Any] = {
-  'recurrent_cell': recurrent_cell.RecurrentCell,
-  'conv_net': conv_net.ConvNet,
-  'hyperparameters': hyperparameters.Hyperparameters,
-}
+CLASSES: tuple[Any, ...] = (
+  recurrent_cell.RecurrentCell,
+  conv_net.ConvNet,
+  hyperparameters.Hyperparameters,
+)
+"""The classes of the architectures of this package's spaces. Each has a name
+for files, `kind`, and makes of what `to_json` returned, by `from_json`, an
+architecture again."""
 
+_OTHER = 'other'
 _CHECKSUM = 'checksum'
 
 
@@ -39,8 +43,8 @@ def write_architecture(
 
   Args:
     path: the file; an older one is replaced as a whole.
-    architecture: an architecture. What is of no space of this package gets the
-      kind `'other'`, which is not loaded: its own class reads it.
+    architecture: an architecture. One whose class has no `kind` gets
+      `'other'`, which is not loaded: its own class reads it.
     **facts: what else the file should say, such as the reward; values that
       JSON can hold, or arrays.
 
@@ -56,13 +60,8 @@ def write_architecture(
       f'An architecture to write must have a method to_json, got a '
       f'{type(architecture).__name__}.'
     )
-  kinds = [
-    kind
-    for kind, architecture_class in _KINDS.items()
-    if isinstance(architecture, architecture_class)
-  ]
   fields = architecture.to_json()
-  kind = kinds[0] if kinds else 'other'
+  kind = kind_of(type(architecture))
   content = workdir.plain_json({'kind': kind, 'architecture': fields, **facts})
   workdir.write_json(path, {**content, _CHECKSUM: _checksum(content)})
 
@@ -71,15 +70,17 @@ def load_architecture(
   path: str | os.PathLike,
   kind: str | None = None,
   space: SearchSpace | None = None,
+  classes: Sequence[Any] = CLASSES,
 ) -> Architecture:
   """Returns the architecture in a file that `write_architecture` wrote.
 
   Args:
     path: the file, such as the `best.json` of a search.
-    kind: the only kind that will do, `'recurrent_cell'`, `'conv_net'` or
-      `'hyperparameters'`; any by default.
+    kind: the only kind that will do, as `'conv_net'`; any by default.
     space: the space that it must be of, any by default. Hyperparameters can
       have any names, so that only their space knows one that is misspelt.
+    classes: the classes that it may be of, as those in `CLASSES`. A space of
+      your own joins by giving its class.
 
   Raises:
     FileNotFoundError: there is no such file.
@@ -99,20 +100,26 @@ def load_architecture(
       f'{path} is damaged, or was changed by hand: its checksum is that of '
       f'other content. Restore it from a copy, or take {_CHECKSUM!r} out of it.'
     )
+  known = {kind_of(each): each for each in classes}
   found = content.get('kind')
-  expected = _KINDS if kind is None else (kind,)
+  expected = known if kind is None else (kind,)
   if not isinstance(found, str) or found not in expected:
     raise ValueError(
       f'{path} holds an architecture of kind {reprlib.repr(found)}; expected '
       f'{"one of " if kind is None else ""}{", ".join(expected)}.'
     )
   try:
-    architecture = _KINDS[found].from_json(content.get('architecture', {}))
+    architecture = known[found].from_json(content.get('architecture', {}))
     if space is not None:
       space.encode(architecture)
     return architecture
   except (RecursionError, TypeError, ValueError) as error:
     raise ValueError(f'{path} holds no valid {found}: {error}') from None
+
+
+def kind_of(architecture_class: type) -> str:
+  """Returns the kind of a class's architectures, as a file says it."""
+  return getattr(architecture_class, 'kind', _OTHER)
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

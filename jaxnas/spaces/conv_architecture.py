@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import itertools
 import reprlib
-from typing import Any
+from typing import Any, ClassVar
 
 MERGES = ('concat', 'add')
 
@@ -99,7 +99,10 @@ class ConvNet:
     pool_after: the layers, counted from 0 and ascending, after which everything
       that later layers and the classifier read, including the image, is max
       pooled, 2 x 2 with stride 2.
+    kind: the name of such architectures in files.
   """
+
+  kind: ClassVar[str] = 'conv_net'
 
   layers: tuple[ConvLayer, ...]
   merge: str = 'concat'

@@ -25,7 +25,7 @@ import json
 import math
 import reprlib
 import typing
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,7 +44,10 @@ class Hyperparameters(Mapping[str, Value]):
 
   Attributes:
     pairs: the names with their values.
+    kind: the name of such architectures in files.
   """
+
+  kind: ClassVar[str] = 'hyperparameters'
 
   pairs: tuple[tuple[str, Value], ...]
 

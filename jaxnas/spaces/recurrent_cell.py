@@ -29,7 +29,7 @@ import dataclasses
 import difflib
 import math
 import reprlib
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -67,7 +67,10 @@ class RecurrentCell:
     inject_activation: the activation applied to the joined value.
     read_index: the node whose value before activation becomes the memory.
     inject_index: the node whose output is joined with the previous memory.
+    kind: the name of such architectures in files.
   """
+
+  kind: ClassVar[str] = 'recurrent_cell'
 
   combiners: tuple[str, ...]
   activations: tuple[str, ...]

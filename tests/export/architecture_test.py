@@ -19,6 +19,21 @@ CELL = recurrent_cell.KNOWN_CELLS['nascell']
 
 
 @dataclasses.dataclass(frozen=True)
+class Stack:
+  """An architecture of a space of one's own."""
+
+  kind = 'stack'
+  depth: int
+
+  def to_json(self):
+    return {'depth': self.depth}
+
+  @classmethod
+  def from_json(cls, fields):
+    return cls(**fields)
+
+
+@dataclasses.dataclass(frozen=True)
 class Unknown:
   size: int = 1
 
@@ -57,6 +72,19 @@ def test_writing_refuses_what_it_cannot_load(tmp_path):
   with pytest.raises(ValueError, match="named 'kind', got 'x'"):
     architecture.write_architecture(path, CELL, kind='x')
   assert not path.exists()
+
+
+def test_a_class_of_ones_own_joins_by_being_given(tmp_path):
+  path = tmp_path / 'best.json'
+  architecture.write_architecture(path, Stack(3))
+  assert json.loads(path.read_text())['kind'] == 'stack'
+  classes = (*architecture.CLASSES, Stack)
+  assert architecture.load_architecture(path, classes=classes) == Stack(3)
+  with pytest.raises(ValueError, match="kind 'stack'; expected one of rec"):
+    architecture.load_architecture(path)
+  path.write_text(json.dumps({'kind': 'stack', 'architecture': {'wide': 1}}))
+  with pytest.raises(ValueError, match='holds no valid stack'):
+    architecture.load_architecture(path, classes=classes)
 
 
 def test_no_damage_passes_for_another_architecture(tmp_path):
