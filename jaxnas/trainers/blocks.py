@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Many children in one program, in full blocks, over the local devices.
+"""Trains many children with one program, in blocks over the local devices.
 
-Children are mapped with `vmap` where their operations are alike, and run one
-after another in a loop on each device where their programs branch: a branch
-under `vmap` would run every side for every child.
+Children whose operations are alike are mapped with `vmap`. Children whose
+programs branch run one after another in a loop on each device, since under
+`vmap` every child would execute both sides of a branch.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from jaxnas.types import Kept, Span, Task, Trained
 
 
 def default_block_size(num_devices: int) -> int:
-  """Returns how many children to train at once.
+  """Returns the number of children to train at once.
 
   Args:
-    num_devices: over how many devices they are spread.
+    num_devices: the number of devices that they are spread over.
   """
-  # A CPU is busy with a few, and more only cost cache; an accelerator needs
-  # many to hide the latency of a recurrence's small steps.
+  # A few children keep a CPU busy, and more would only cost cache; an
+  # accelerator needs many to hide the latency of a recurrence's small steps.
   return num_devices * (4 if platforms.default() == 'cpu' else 128)
 
 
 class BlockTrainer:
   """Trains any number of children of a task with one compiled program.
 
-  Children are trained in blocks of one size, spread over the local devices; the
-  last block is filled up with repeats. So a child's result does not depend on
-  how many there are. The whole training is one call: parameters are made,
-  trained and, if nobody wants to keep them, dropped on the device.
+  Children are trained in blocks of a fixed size, spread over the local devices;
+  the last block is padded with repeats. A child's result therefore does not
+  depend on the number of children. The whole training is one call: parameters
+  are initialized, trained and, unless they are kept, dropped on the device.
 
   Attributes:
-    block_size: how many children a block has.
-    num_devices: over how many devices a block is spread.
+    block_size: the number of children in a block.
+    num_devices: the number of devices that a block is spread over.
   """
 
   def __init__(
@@ -57,18 +57,19 @@ class BlockTrainer:
     mapping: Literal['vmap', 'loop'] = 'vmap',
     compiler_options: Mapping[str, Any] | None = None,
   ):
-    """Makes a trainer; nothing is compiled yet.
+    """Makes a trainer without compiling anything yet.
 
     Args:
-      task: what is done with each child.
-      block_size: how many children share a call; a multiple of `num_devices`.
-      num_devices: how many local devices to use; all by default.
-      mapping: how a device trains its part of a block: all at once by
+      task: the task to train every child on.
+      block_size: the number of children per call; a multiple of `num_devices`.
+      num_devices: the number of local devices to use; all by default.
+      mapping: how a device trains its part of a block: all children at once, by
         `jax.vmap`, or one after another.
-      compiler_options: for XLA, by name.
+      compiler_options: options for XLA, by name.
 
     Raises:
-      ValueError: there are fewer devices, or the block does not divide.
+      ValueError: there are fewer devices, or `block_size` is not a multiple of
+        `num_devices`.
     """
     self._mapping = mapping_lib.BlockMapping(block_size, num_devices)
     self.block_size = block_size
@@ -95,12 +96,12 @@ class BlockTrainer:
 
   @property
   def compile_seconds(self) -> float:
-    """Time spent compiling so far."""
+    """The time spent compiling so far, in seconds."""
     return self._mapping.compile_seconds
 
   @property
   def run_seconds(self) -> float:
-    """Time spent running so far."""
+    """The time spent running so far, in seconds."""
     return self._mapping.run_seconds
 
   def run(
@@ -117,12 +118,12 @@ class BlockTrainer:
   ) -> Trained:
     """Trains and measures `N` children; see `types.Trainer`.
 
-    Another number of steps needs no new program.
+    A different number of steps needs no new program.
 
     Raises:
-      ValueError: there is no child; or children are of several architectures
-        and a block of them needs more memory than there is. Where there is one
-        architecture, that is the children's status.
+      ValueError: there is no child, or the children have several architectures
+        and a block of them does not fit into memory. If there is only one
+        architecture, that is the children's status instead.
     """
     rates = outcomes.check(architectures, keys, learning_rates)
     return self._train_all(
@@ -141,13 +142,13 @@ class BlockTrainer:
     stop: int | None = None,
     keep: bool = False,
   ) -> Trained:
-    """Trains children on that were kept; see `types.Trainer`."""
+    """Trains kept children further; see `types.Trainer`."""
     outcomes.check(kept.architectures, kept.keys, kept.learning_rates)
     span = outcomes.span(kept.num_trained, stop, kept.num_steps)
     return self._train_all(kept, span, splits, None, keep)
 
   def _train_all(self, children, span, splits, durations, keep) -> Trained:
-    """Trains children block by block, from the states that they have."""
+    """Trains children block by block, starting from their states."""
     num_children = len(children.keys)
     programs = None
     if self._assemble is not None:
@@ -158,12 +159,12 @@ class BlockTrainer:
         for rows in self._blocks(num_children, durations)
       ]
     except Exception as error:
-      # Where there is but one architecture, it is what does not fit.
+      # With a single architecture, it is that architecture that does not fit.
       if self._assemble is not None or not memory.is_exhausted(error):
         raise
       return outcomes.join([(range(num_children), None)], num_children)
     places = np.concatenate([rows for rows, _, _ in blocks])
-    # Where a child stands more than once, its results are the same.
+    # A child that occurs more than once has equal results each time.
     _, first = np.unique(places, return_index=True)
     trained = outcomes.judge(
       {
@@ -180,7 +181,7 @@ class BlockTrainer:
     return trained._replace(kept=kept)
 
   def _blocks(self, num_children, durations) -> Iterator[np.ndarray]:
-    """Yields the rows of each block's children."""
+    """Yields the indices of each block's children."""
     order = np.arange(num_children)
     if durations is not None:
       order = np.argsort(-np.asarray(durations), kind='stable')
@@ -190,8 +191,8 @@ class BlockTrainer:
       yield rows if durations is None else _share_out(rows, self.num_devices)
 
   def _train_block(self, children, programs, rows, span, splits, keep):
-    """Returns metrics `[block_size]` and, where they are kept, all states."""
-    # An axis may stand for all arrays below it.
+    """Returns metrics `[block_size]`, and all states if they are kept."""
+    # One axis may apply to all arrays below it.
     programs = mapping_lib.map_axes(
       lambda axis, part: (
         jax.tree.map(lambda leaf: leaf[rows], part) if axis == 0 else part
@@ -242,7 +243,7 @@ class BlockTrainer:
 
 
 def _loop(function, axes):
-  """Maps as `jax.vmap` does, but runs one child after another."""
+  """Maps like `jax.vmap`, but runs one child after another."""
 
   def run(*arguments):
     def choose(axis, argument, row):
@@ -268,7 +269,7 @@ _MAPPINGS: Mapping[str, Callable[..., Any]] = {
 
 
 def _share_out(rows: np.ndarray, num_devices: int) -> np.ndarray:
-  """Orders a block, costliest first, so that its equal parts cost the same."""
+  """Reorders a block, sorted costliest first, to balance its equal parts."""
   turns = rows.reshape(-1, num_devices).copy()
   turns[1::2] = turns[1::2, ::-1]
   return turns.T.reshape(-1)
@@ -279,14 +280,14 @@ def _to_numpy(metrics: Mapping[str, jax.Array]) -> dict[str, np.ndarray]:
 
 
 def _unstack(states: Any, count: int) -> list[Any]:
-  """Returns the state of each child of a block, in the memory of the host."""
+  """Returns the state of each child of a block, in host memory."""
   states = jax.device_get(states)
-  return [jax.tree.map(lambda leaf: leaf[row], states) for row in range(count)]  # noqa: B023  # Called at once.
+  return [jax.tree.map(lambda leaf: leaf[row], states) for row in range(count)]  # noqa: B023  # Called immediately.
 
 
 def _stack(states: Sequence[Any]) -> Any:
   def stack(*leaves):
-    # Keys have no form in numpy.
+    # NumPy cannot represent typed keys.
     is_key = jax.dtypes.issubdtype(leaves[0].dtype, jax.dtypes.prng_key)
     return jnp.stack(leaves) if is_key else np.stack(leaves)
 

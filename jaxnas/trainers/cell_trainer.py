@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Trains recurrent cells for their learning curves, each by its own key."""
+"""Trains recurrent cells for their learning curves."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from jaxnas.training import dataset_tasks, text_task
 from jaxnas.types import SearchSpace
 
 SPLITS = ('validation', 'report')
-"""What the children are measured on."""
+"""The splits that the children are measured on."""
 
 
 class CellTrainer:
-  """Trains any cells of a space, in one compiled program.
+  """Trains any cells of a search space with one compiled program.
 
-  A child follows from the run's key, a seed and the cell, so it is the same
-  wherever and whenever the cell comes up.
+  A child is determined by the run's key, a seed and the cell, so it is the same
+  wherever and whenever the cell occurs.
 
   Attributes:
-    num_params: how many parameters every child has.
-    trainer: what trains the children.
+    num_params: the number of parameters of every child.
+    trainer: the trainer of the children.
   """
 
   def __init__(
@@ -45,17 +45,18 @@ class CellTrainer:
     num_devices: int | None = None,
     seed: int = 0,
   ):
-    """Makes a trainer; nothing is compiled yet.
+    """Makes a trainer without compiling anything yet.
 
     Args:
-      space: recurrent cells of one base.
-      tasks: the text.
-      recipe: how a child is built and trained.
-      learning_rate: of every child.
-      fractions: after which parts of its steps a child is measured, `P`.
-      block_size: how many children share a call.
-      num_devices: how many local devices to use; all by default.
-      seed: of the run's key.
+      space: the search space, recurrent cells of one base number.
+      tasks: the tasks on the text.
+      recipe: the recipe by which a child is built and trained.
+      learning_rate: the learning rate of every child.
+      fractions: the fractions of the training after which a child is measured,
+        `P` of them.
+      block_size: the number of children per call.
+      num_devices: the number of local devices to use; all by default.
+      seed: the seed of the run's key.
 
     Raises:
       ValueError: a number is out of range.
@@ -85,16 +86,18 @@ class CellTrainer:
   def train(
     self, tokens: np.ndarray, seeds: Sequence[int] | np.ndarray, num_steps: int
   ) -> dict[str, np.ndarray]:
-    """Trains some cells.
+    """Trains cells and returns their learning curves.
 
     Args:
       tokens: the cells, `int32[N, T]`.
-      seeds: of each training, `N`.
-      num_steps: how long they are trained; the points lie at its fractions.
+      seeds: the seed of each training, `[N]`.
+      num_steps: the length of each training; the curves' points lie at
+        fractions of it.
 
     Returns:
-      `validation float32[N, P]` and `report`: perplexities, NaN from where a
-      child has failed; and `num_trained int32[N]`, the steps before it did.
+      The perplexities `validation float32[N, P]` and `report float32[N, P]`,
+      NaN from the point where a child failed, and `num_trained int32[N]`, the
+      number of steps before it failed.
     """
     canonical = [
       np.asarray(self._space.canonical(row), np.int32)

@@ -1,10 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""One program for each architecture, which other routes must agree with.
+"""Trains each architecture with a program of its own.
 
-Threads compile ahead while others train, so that a device does not wait for
-the compiler where there is a core left.
+This is the reference that the other routes must agree with. Threads compile
+ahead while others train, so that devices do not wait for the compiler as long
+as a core is free.
 """
 
 from __future__ import annotations
@@ -23,28 +24,28 @@ import numpy as np
 from jaxnas.trainers import mapping, memory, outcomes
 from jaxnas.types import Kept, Span, Task, Trained
 
-# How many programs are kept for architectures that come again.
+# The number of programs kept, since architectures may recur.
 _MAX_PROGRAMS = 16
 
-# XLA's newer code generator for fusions on CPUs compiles a convolutional child
-# in about twice the time of the older one, for steps that are no faster.
+# XLA's newer code generator for fusions on CPUs takes about twice as long as
+# the older one to compile a convolutional child, and its steps are no faster.
 _CPU_COMPILER_OPTIONS: dict[str, str | bool] = {
   'xla_cpu_use_fusion_emitters': False
 }
 
 
 def compiler_options(platform: str) -> dict[str, Any]:
-  """Returns the options of XLA for a program of one architecture.
+  """Returns XLA's options for the program of one architecture.
 
   Args:
-    platform: as `'cpu'`; one that jax can use here.
+    platform: the platform, such as `'cpu'`, which JAX can use here.
   """
   return dict(_known_cpu_options()) if platform == 'cpu' else {}
 
 
 @functools.cache
 def _known_cpu_options() -> Mapping[str, Any]:
-  """Returns the options that this version of XLA knows: all, or none."""
+  """Returns the options if this version of XLA knows them, else none."""
   try:
     with jax.default_device(jax.local_devices(backend='cpu')[0]):
       jax.jit(lambda: 0).lower().compile(_CPU_COMPILER_OPTIONS)
@@ -58,14 +59,14 @@ def _known_cpu_options() -> Mapping[str, Any]:
 class CompiledTrainer:
   """Trains each child with a program of its own.
 
-  A device trains one child after another; the next one's program is compiled in
-  the meantime.
+  A device trains one child after another while the next child's program is
+  being compiled.
 
   Attributes:
-    block_size: how many children a caller should train at a time.
-    num_devices: over how many devices they are spread.
-    compile_seconds: time spent compiling so far, all threads together.
-    run_seconds: time spent running so far, all devices together.
+    block_size: the number of children that a caller should train at a time.
+    num_devices: the number of devices that they are spread over.
+    compile_seconds: the total time that threads spent compiling, in seconds.
+    run_seconds: the total time that devices spent running, in seconds.
   """
 
   def __init__(
@@ -74,13 +75,13 @@ class CompiledTrainer:
     block_size: int,
     num_devices: int | None = None,
   ):
-    """Makes a trainer; nothing is compiled yet.
+    """Makes a trainer without compiling anything yet.
 
     Args:
-      make_task: `architecture -> task`, whose program is `None`. Tasks must
-        agree in their data.
-      block_size: how many children a caller should train at a time.
-      num_devices: how many local devices to use; all by default.
+      make_task: `architecture -> task`, a task whose program is `None`. All
+        tasks must have the same data.
+      block_size: the number of children that a caller should train at a time.
+      num_devices: the number of local devices to use; all by default.
 
     Raises:
       ValueError: there are fewer devices, or `block_size` is not positive.
@@ -112,9 +113,9 @@ class CompiledTrainer:
   ) -> Trained:
     """Trains and measures `N` children; see `types.Trainer`.
 
-    A child that needs more memory than there is has that as its status.
-    `durations` are not used: a device that is free takes the next child, or the
-    one that has the child's program.
+    A child that does not fit into memory has that as its status. `durations` is
+    ignored: a child goes to the device with the shortest queue or, if its
+    program exists, to the device that holds it.
     """
     del durations
     rates = outcomes.check(architectures, keys, learning_rates)
@@ -133,14 +134,14 @@ class CompiledTrainer:
     stop: int | None = None,
     keep: bool = False,
   ) -> Trained:
-    """Trains children on that were kept; see `types.Trainer`."""
+    """Trains kept children further; see `types.Trainer`."""
     outcomes.check(kept.architectures, kept.keys, kept.learning_rates)
     span = outcomes.span(kept.num_trained, stop, kept.num_steps)
     return self._train_all(kept, span, splits, keep)
 
   def _train_all(self, children, span, splits, keep) -> Trained:
-    """Trains children from the states that they have, `None` for new ones."""
-    # Programs that wait for a device hold memory: not too many of them.
+    """Trains children starting from their states, `None` for new children."""
+    # Programs waiting for a device hold memory, so their number is limited.
     free = threading.Semaphore(2 * self.num_devices)
     waiting = dict.fromkeys(self._devices, 0)
     futures: list[concurrent.futures.Future[Any]] = []
@@ -187,7 +188,7 @@ class CompiledTrainer:
 
   @contextlib.contextmanager
   def _threads(self) -> Iterator[tuple[Any, dict[jax.Device, Any]]]:
-    """Yields who compiles, and who trains on each device, one at a time."""
+    """Yields the threads that compile, and one per device that trains."""
     make = concurrent.futures.ThreadPoolExecutor
     compilers = make(self.num_devices)
     trainers = {device: make(1) for device in self._devices}
@@ -196,7 +197,7 @@ class CompiledTrainer:
     except BaseException:
       for pool in (compilers, *trainers.values()):
         pool.shutdown(wait=False, cancel_futures=True)
-      # Among them are programs that will never be made.
+      # Some of these programs will never be compiled.
       self._compiled.clear()
       raise
     finally:
@@ -218,7 +219,7 @@ class CompiledTrainer:
         key, rate = jax.device_put((key, rate), device)
         blank = jax.eval_shape(task.init, None, key, rate)
         span = Span(*(np.int32(0),) * len(Span._fields))
-        # Metrics are known before it is known whether the child fits.
+        # The metrics' shapes must be known even if the child does not fit.
         train = jax.jit(outcomes.train_from(task), donate_argnums=2).trace(
           train_data, None, blank, key, rate, span
         )
@@ -237,7 +238,7 @@ class CompiledTrainer:
         measured: Any = next((m.out_info for m in measures.values()), {})
         self._metrics = dict(metrics), dict(measured)
         train = _compile(train, device)
-        # Every device trains a child of its own at the same time.
+        # Every device trains a different child at the same time.
         memory.check(
           train,
           self._devices,
@@ -257,7 +258,7 @@ class CompiledTrainer:
     return _Programs(blank, train, compiled, train_data, splits)
 
   def _known_metrics(self, splits) -> dict[str, jax.ShapeDtypeStruct]:
-    """Returns the metrics that every child of this trainer has."""
+    """Returns the shapes of the metrics that all children have."""
     if self._metrics is None:
       return {}
     trained, measured = self._metrics
@@ -268,7 +269,7 @@ class CompiledTrainer:
     return metrics
 
   def _place(self, task, device):
-    """Returns the task's data on a device, brought there once."""
+    """Returns the task's data on a device, copied there only once."""
     with self._lock:
       if device not in self._data:
         self._data[device] = jax.device_put(
@@ -277,7 +278,7 @@ class CompiledTrainer:
       return self._data[device]
 
   def _train(self, compiled, device, job) -> Trained | None:
-    """Returns what came of a child, or `None` if it does not fit."""
+    """Returns the result of a child, or `None` if it does not fit."""
     programs = compiled.result()
     if programs is None:
       return None
@@ -317,7 +318,7 @@ class CompiledTrainer:
 
 
 class _Job(NamedTuple):
-  """A training of one child; `state` is `None` where it is to be made."""
+  """The training of one child; `state` is `None` if it is yet to be made."""
 
   key: jax.Array
   rate: np.ndarray
@@ -340,7 +341,7 @@ def _compile(traced: jax.stages.Traced, device: jax.Device) -> Any:
 
 
 def _raise_any(futures: Sequence[concurrent.futures.Future[Any]]) -> None:
-  """Raises the error of a future that is done, if there is one."""
+  """Raises the error of a future that has failed, if any."""
   for future in futures:
     if future.done():
       future.result()

@@ -1,16 +1,16 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The routes by which convolutional networks can be trained, and the choice.
+"""The routes for training convolutional networks, and the choice of one.
 
-- `compiled`: a program for each network, compiled while others train.
-- `interpreted`: one program; networks are data and its branches real, so that a
-  device trains one child after another.
-- `vmapped`: one program in which a device trains many children at once, each as
-  a masked network of the largest kind.
+- `compiled`: one program per network, compiled while others train.
+- `interpreted`: one program that takes networks as data and really branches, so
+  a device trains one child after another.
+- `vmapped`: one program with which a device trains many children at once, each
+  as a masked version of the largest network.
 
-`auto` measures and takes the cheapest. On a CPU the vmapped route is not
-measured: it wastes most of its arithmetic, and a CPU has none to spare.
+`auto` measures the routes and chooses the cheapest. On a CPU the vmapped route
+is not considered: it wastes most of its arithmetic, which a CPU cannot afford.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ _NUM_VMAPPED = 32
 
 
 def default_block_size(name: str, num_devices: int) -> int:
-  """Returns how many children share a call of a route.
+  """Returns the number of children per call of a route.
 
   Args:
     name: one of `ROUTES`.
-    num_devices: over how many devices children are spread.
+    num_devices: the number of devices that children are spread over.
   """
   is_wide = name == 'vmapped' and platforms.default() != 'cpu'
   return num_devices * (_NUM_VMAPPED if is_wide else 4)
 
 
 class ConvRoutes:
-  """Makes the routes for networks of one space, each when it is asked for.
+  """Makes the routes for networks of one search space, on demand.
 
   Attributes:
     dataset: the images.
-    recipe: how a child is trained.
+    recipe: the recipe by which a child is trained.
     merge: how a layer joins several inputs.
-    num_devices: over how many devices children are spread.
-    trainers: of the routes and baselines made so far.
+    num_devices: the number of devices that children are spread over.
+    trainers: the trainers of the routes and baselines made so far.
   """
 
   def __init__(
@@ -69,25 +69,25 @@ class ConvRoutes:
     num_devices: int,
     block_size: int,
   ):
-    """Makes the maker of routes.
+    """Prepares the data; no route is made yet.
 
     Args:
       dataset: the images.
-      recipe: how a child is trained.
-      layout: what the space has: `num_layers`, `heights`, `widths`, `filters`
-        and `merge`.
-      num_devices: over how many devices children are spread.
-      block_size: how many children share a call; 0 decides by the route.
+      recipe: the recipe by which a child is trained.
+      layout: the dimensions of the search space: `num_layers`, `heights`,
+        `widths`, `filters` and `merge`.
+      num_devices: the number of devices that children are spread over.
+      block_size: the number of children per call; 0 for the route's default.
 
     Raises:
-      ValueError: there are fewer devices, or fewer images than a batch has.
+      ValueError: there are fewer devices, or fewer images than one batch.
     """
     self.dataset, self.recipe = dataset, recipe
     self.num_devices = num_devices
     self.trainers: list[Trainer] = []
     self._block_size = block_size
-    # Every task has the same data, so it is brought to the devices once. Which
-    # network the task is of does not matter: none is made before a training.
+    # All tasks share the data, so it is copied to the devices once. The network
+    # of this task does not matter: it is never initialized.
     task = dataset_tasks.make_image_task(
       dataset,
       recipe,
@@ -104,15 +104,15 @@ class ConvRoutes:
       'num_classes': dataset.num_classes,
     }
 
-  @functools.cache  # noqa: B019  # There is one for a run.
+  @functools.cache  # noqa: B019  # A run has one instance.
   def make(self, name: str) -> Trainer:
-    """Makes who trains by a route.
+    """Makes the trainer of a route.
 
     Args:
       name: one of `ROUTES`.
 
     Raises:
-      ValueError: there is none of that name.
+      ValueError: there is no such route.
     """
     if name == 'compiled':
       trainer: Any = compiled.CompiledTrainer(
@@ -146,9 +146,9 @@ class ConvRoutes:
     return trainer
 
   def make_baseline(self, architecture) -> blocks.BlockTrainer:
-    """Makes a trainer of one network, compiled, for several trainings of it.
+    """Makes a compiled trainer for several trainings of one network.
 
-    A block has one child a device, so that a kill loses no more than that.
+    A block has one child per device, so a kill loses no more than that.
     """
     trainer = blocks.BlockTrainer(
       self.compiled_task(architecture),
@@ -161,7 +161,7 @@ class ConvRoutes:
     return trainer
 
   def compiled_task(self, architecture) -> Task:
-    """Makes the task of training one network, compiled."""
+    """Makes the task of training one network with its own program."""
     return self._task(
       lambda _: conv_net.make_network(
         architecture, self.dataset.image_shape, self.dataset.num_classes
@@ -171,12 +171,12 @@ class ConvRoutes:
   def measure(
     self, space: SearchSpace, name: str, learning_rate: float
   ) -> routes.Timing:
-    """Measures what a route costs, with random networks of the full depth.
+    """Measures the cost of a route on random networks of full depth.
 
     Args:
-      space: of the networks.
+      space: the search space of the networks.
       name: one of `ROUTES`.
-      learning_rate: of the short trainings.
+      learning_rate: the learning rate of the trial trainings.
 
     Raises:
       NotEnoughMemoryError: the route does not fit.
@@ -186,7 +186,7 @@ class ConvRoutes:
     sizes = [
       d.num_choices for d in space.decisions for _ in range(d.num_tokens)
     ]
-    # A compiled child is one program; a block of others is full anyway.
+    # A compiled child has its own program; other routes run full blocks.
     count = self.num_devices if name == 'compiled' else trainer.block_size
     architectures: Sequence[Any] = [
       space.decode(generator.integers(0, sizes).astype(np.int32))
@@ -214,7 +214,7 @@ def candidates(space_is_plain: bool) -> tuple[str, ...]:
   """Returns the routes that `auto` measures.
 
   Args:
-    space_is_plain: whether all strides are 1 and nothing is pooled; other
+    space_is_plain: whether all strides are 1 and there is no pooling; other
       networks can only be compiled.
   """
   if not space_is_plain:
@@ -235,20 +235,20 @@ def choose(
   num_trials: int,
   num_steps: int,
 ) -> tuple[str, routes.Timing | None]:
-  """Chooses the route of a search, by measuring where that is asked for.
+  """Chooses the route of a search, by measuring if asked to.
 
   Args:
-    makers: makes the routes.
+    makers: the maker of the routes.
     space: the search space of the networks.
     asked: one of `ROUTES`, or `'auto'`.
-    kept: what `'auto'` chose when the run was started, if it was.
+    kept: the route that `'auto'` chose when the run was started, if any.
     is_plain: whether all strides are 1 and nothing is pooled.
     learning_rate: the learning rate of the short trainings.
     num_trials: the number of trainings in the search.
-    num_steps: the number of steps of each.
+    num_steps: the number of steps of each training.
 
   Returns:
-    The route's name, and what it costs if that was measured.
+    The route's name, and its cost if that was measured.
 
   Raises:
     ValueError: the route asked for cannot train these networks.
@@ -257,14 +257,14 @@ def choose(
   if asked != 'auto':
     if not is_plain and asked != 'compiled':
       raise ValueError(
-        f'The {asked} route has neither strides nor pooling; take '
+        f'The {asked} route supports neither strides nor pooling; use '
         '--route=compiled or leave them out.'
       )
     return asked, None
   if kept is not None:
     return kept, None
   if len(names) == 1:
-    print(f'Route {names[0]}: the only one with strides or pooling.')
+    print(f'Route {names[0]}: the only one that supports strides or pooling.')
     return names[0], None
   measured: dict[str, Any] = {}
   for name in names:
@@ -274,8 +274,8 @@ def choose(
       measured[name] = error
   name, reason = routes.choose(measured, num_trials, num_steps)
   print(
-    f'Route {name}: {reason} It is kept when the run is resumed; to repeat the '
-    f'run give --route={name}.',
+    f'Route {name}: {reason} A resumed run keeps it; to repeat the run, pass '
+    f'--route={name}.',
     flush=True,
   )
   return name, measured[name]

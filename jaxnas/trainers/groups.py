@@ -1,12 +1,12 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Children of different shapes, in groups of one shape each.
+"""Trains children of different shapes, grouped by shape.
 
-What is only a number, such as a learning rate, is data, and children that
-differ in it train in one call of one program. What makes arrays larger, such
-as a width or a batch size, needs a program of its own: one for each shape that
-comes up, and not for each child.
+A setting that is only a number, such as a learning rate, is data: children that
+differ in it train in one call of one program. A setting that changes the shapes
+of arrays, such as a width or a batch size, needs another program: one per shape
+that occurs, not one per child.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from jaxnas.types import Kept, Trained, Trainer
 
 
 class GroupTrainer:
-  """Trains children of each shape with a trainer of that shape.
+  """Trains the children of each shape with a trainer for that shape.
 
   A child's result depends neither on the other shapes nor on their order.
 
   Attributes:
-    block_size: how many children a caller should train at a time; the more, the
-      fuller are the blocks of each shape.
-    num_devices: over how many devices they are spread.
-    compile_seconds: time spent compiling so far, all shapes together.
-    run_seconds: time spent running so far, all shapes together.
+    block_size: the number of children that a caller should train at a time; the
+      more, the fuller the blocks of each shape.
+    num_devices: the number of devices that they are spread over.
+    compile_seconds: the time spent compiling so far, in seconds, over all
+      shapes.
+    run_seconds: the time spent running so far, in seconds, over all shapes.
   """
 
   def __init__(
@@ -41,14 +42,14 @@ class GroupTrainer:
     block_size: int,
     num_devices: int = 1,
   ):
-    """Makes a trainer; those of the shapes are made when they come up.
+    """Makes a trainer; the trainer of a shape is made when it first occurs.
 
     Args:
-      make_trainer: `shape -> trainer`. Trainers must agree in the metrics.
+      make_trainer: `shape -> trainer`. All trainers must have the same metrics.
       shape_of: `architecture -> shape`; children of equal shape share a
         trainer.
-      block_size: how many children a caller should train at a time.
-      num_devices: over how many devices the trainers spread children.
+      block_size: the number of children that a caller should train at a time.
+      num_devices: the number of devices that the trainers spread children over.
 
     Raises:
       ValueError: `block_size` is not positive.
@@ -65,12 +66,12 @@ class GroupTrainer:
 
   @property
   def compile_seconds(self) -> float:
-    """Time spent compiling so far, all shapes together."""
+    """The time spent compiling so far, in seconds, over all shapes."""
     return sum(each.compile_seconds for each in self._trainers.values())
 
   @property
   def run_seconds(self) -> float:
-    """Time spent running so far, all shapes together."""
+    """The time spent running so far, in seconds, over all shapes."""
     return sum(each.run_seconds for each in self._trainers.values())
 
   def run(
@@ -87,8 +88,8 @@ class GroupTrainer:
   ) -> Trained:
     """Trains and measures `N` children; see `types.Trainer`.
 
-    A child whose shape does not fit into memory has that as its status; where
-    none fits, there are no metrics.
+    A child whose shape does not fit into memory has that as its status; if none
+    fits, there are no metrics.
     """
     rates = outcomes.check(architectures, keys, learning_rates)
     children = Kept(
@@ -119,7 +120,7 @@ class GroupTrainer:
     stop: int | None = None,
     keep: bool = False,
   ) -> Trained:
-    """Trains children on that were kept; see `types.Trainer`."""
+    """Trains kept children further; see `types.Trainer`."""
     outcomes.check(kept.architectures, kept.keys, kept.learning_rates)
 
     def train(trainer: Trainer, group: Kept, rows: list[int]) -> Trained:
@@ -129,7 +130,7 @@ class GroupTrainer:
     return self._train(kept, train)
 
   def _train(self, children: Kept, train: Callable[..., Trained]) -> Trained:
-    """Trains the children of each shape, and joins what comes of them."""
+    """Trains the children of each shape and joins the results."""
     groups: dict[Hashable, list[int]] = {}
     for row, architecture in enumerate(children.architectures):
       groups.setdefault(self._shape_of(architecture), []).append(row)
@@ -147,7 +148,7 @@ class GroupTrainer:
     )
 
   def _train_group(self, shape, group, rows, train) -> Trained | None:
-    """Returns what came of one shape; `None` if it does not fit."""
+    """Returns the results of one shape; `None` if it does not fit."""
     if shape in self._too_large:
       return None
     try:

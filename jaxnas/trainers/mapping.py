@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Functions of one row, mapped over blocks of rows on the local devices.
+"""Maps functions of one row over blocks of rows on the local devices.
 
-A row is whatever is mapped: a child to train, or the key of a search. A block
-has a fixed number of them, so that one compiled program serves any number.
+A row is whatever is mapped over: a child to train, or the key of a search. A
+block has a fixed number of rows, so one compiled program serves any number.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ def choose_devices(num_devices: int | None) -> list[jax.Device]:
   """Returns the first local devices.
 
   Args:
-    num_devices: how many; all by default.
+    num_devices: the number of devices; all by default.
 
   Raises:
-    ValueError: there are not so many.
+    ValueError: there are fewer devices.
   """
   devices = jax.local_devices()
   if num_devices is None:
     return devices
   if not 1 <= num_devices <= len(devices):
     raise ValueError(
-      f'num_devices must be from 1 to {len(devices)}, the devices there are, '
-      f'got {num_devices}.'
+      f'num_devices must be from 1 to {len(devices)}, the number of '
+      f'local devices, got {num_devices}.'
     )
   return devices[:num_devices]
 
@@ -44,8 +44,8 @@ def place(data: Any, num_devices: int | None = None) -> Any:
   """Copies data to every device, where all programs of a process share it.
 
   Args:
-    data: a pytree of arrays; those that are there already are not copied.
-    num_devices: how many local devices get it; all by default.
+    data: a pytree of arrays; those already in place are not copied.
+    num_devices: the number of local devices to copy to; all by default.
   """
   mesh = Mesh(np.array(choose_devices(num_devices)), (_ROWS,))
   return jax.device_put(data, NamedSharding(mesh, PartitionSpec()))
@@ -55,21 +55,22 @@ class BlockMapping:
   """Runs programs on blocks of rows, spread over the local devices.
 
   Attributes:
-    block_size: how many rows a block has.
-    devices: the devices over which a block is spread.
-    compile_seconds: time spent compiling so far.
-    run_seconds: time spent running so far.
+    block_size: the number of rows in a block.
+    devices: the devices that a block is spread over.
+    compile_seconds: the time spent compiling so far, in seconds.
+    run_seconds: the time spent running so far, in seconds.
   """
 
   def __init__(self, block_size: int, num_devices: int | None = None):
-    """Compiles nothing yet.
+    """Chooses the devices; nothing is compiled yet.
 
     Args:
-      block_size: how many rows share a call; a multiple of `num_devices`.
-      num_devices: how many local devices to use; all by default.
+      block_size: the number of rows per call; a multiple of `num_devices`.
+      num_devices: the number of local devices to use; all by default.
 
     Raises:
-      ValueError: there are fewer devices, or the block does not divide.
+      ValueError: there are fewer devices, or `block_size` is not a multiple of
+        `num_devices`.
     """
     self.devices = choose_devices(num_devices)
     if block_size < 1 or block_size % len(self.devices):
@@ -89,11 +90,12 @@ class BlockMapping:
     axes: tuple[Any, ...],
     donated: tuple[int, ...] = (),
   ) -> jax.stages.Wrapped:
-    """Makes a program of which each device runs its part of a block.
+    """Makes a program with which each device runs its part of a block.
 
     Args:
-      function: takes the rows of one device, and gives as many results.
-      axes: for each argument 0 where it has a row for each, else `None`; or a
+      function: a function of the rows of one device that returns one result per
+        row.
+      axes: the axis of each argument: 0 if it has rows, `None` if not, or a
         pytree of these.
       donated: the arguments whose memory the program may reuse.
     """
@@ -106,8 +108,8 @@ class BlockMapping:
         mesh=self._mesh,
         in_specs=specs,
         out_specs=PartitionSpec(_ROWS),
-        # The check of varying axes refuses loops whose state starts equal on
-        # all shards and ends different.
+        # The check of varying axes rejects loops whose state starts equal on
+        # all shards and ends up different.
         check_vma=False,
       ),
       in_shardings=jax.tree.map(
@@ -123,14 +125,15 @@ class BlockMapping:
     check: Callable[[jax.stages.Compiled], None] | None = None,
     compiler_options: Mapping[str, Any] | None = None,
   ) -> Any:
-    """Compiles a program if it must, runs it, and waits for the result.
+    """Runs a program, compiling it first if needed, and waits for the result.
 
     Args:
-      program: from `shard`; it is compiled for each shape of its first
-        argument.
-      *arguments: the program's.
-      check: raises an error if the program cannot be run here.
-      compiler_options: for XLA, by name.
+      program: the program, made by `shard`; it is compiled once per shape of
+        its first argument.
+      *arguments: the program's arguments.
+      check: a function that raises an error if the compiled program cannot be
+        run here.
+      compiler_options: options for XLA, by name.
     """
     key = program, *shapes_of(arguments[0])
     if key not in self._compiled:
@@ -148,17 +151,17 @@ class BlockMapping:
 
 
 def map_axes(function: Callable[..., Any], axes: Any, *trees: Any) -> Any:
-  """Maps a function of an axis, and of the parts of trees that it stands for.
+  """Maps a function over axes and the parts of trees that they apply to.
 
   Args:
     function: `(axis, *parts) -> result`; an axis is 0 or `None`.
-    axes: a pytree of axes; one may stand for all arrays below it.
-    *trees: pytrees that the axes are a prefix of.
+    axes: a pytree of axes; one axis may apply to all arrays below it.
+    *trees: pytrees that have `axes` as a prefix.
   """
   return jax.tree.map(function, axes, *trees, is_leaf=lambda axis: axis is None)
 
 
 def shapes_of(data: Any) -> tuple[Any, ...]:
-  """Returns what decides which compiled program data goes to, hashable."""
+  """Returns the structure, shapes and dtypes of data, as a hashable key."""
   leaves, structure = jax.tree.flatten(data)
   return (structure, *((leaf.shape, leaf.dtype) for leaf in leaves))

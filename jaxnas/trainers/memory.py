@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whether a compiled program fits into the memory that there is."""
+"""Checks whether a compiled program fits into memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pathlib
 
 import jax
 
-# What a container may use, of Linux's control groups of version 2 and 1.
+# The memory limit of a container, in Linux control groups v2 and v1.
 _LIMITS = (
   pathlib.Path('/sys/fs/cgroup/memory.max'),
   pathlib.Path('/sys/fs/cgroup/memory/memory.limit_in_bytes'),
@@ -29,8 +29,8 @@ def needed(program: jax.stages.Compiled) -> int | None:
     program: a compiled program.
 
   Returns:
-    Arguments, results and what it works with, without what results share with
-    arguments; `None` where the platform does not tell.
+    The size of arguments, results and temporaries, counting memory that results
+    share with arguments once; `None` if the platform does not report it.
   """
   analysis = program.memory_analysis()
   if analysis is None:
@@ -44,10 +44,10 @@ def needed(program: jax.stages.Compiled) -> int | None:
 
 
 def available(device: jax.Device) -> int | None:
-  """Returns the bytes of memory that a device has, if the platform tells.
+  """Returns the bytes of memory of a device, if the platform reports it.
 
-  The devices of a CPU share the memory of the machine, or of the container;
-  each is said to have all.
+  The devices of a CPU share the memory of the machine or container; each is
+  reported to have all of it.
   """
   if device.platform != 'cpu':
     stats = device.memory_stats() or {}
@@ -60,7 +60,7 @@ def available(device: jax.Device) -> int | None:
 
 
 def _container_limits() -> Iterator[int]:
-  """Yields the limits that there are; a huge one, or `'max'`, is none."""
+  """Yields the limits that are set; a huge one, or `'max'`, means none."""
   for path in _LIMITS:
     try:
       yield int(path.read_text())
@@ -78,12 +78,13 @@ def check(
 
   Args:
     program: a compiled program.
-    devices: those it runs on.
-    what: whose program it is, as `'A block of 8 children'`.
-    advice: what to do about it, as `'make the block smaller'`.
+    devices: the devices that it runs on.
+    what: the subject of the error message, such as `'A block of 8 children'`.
+    advice: the remedy in the error message, such as `'make the block smaller'`.
 
   Raises:
-    NotEnoughMemoryError: it does not; the estimate is told.
+    NotEnoughMemoryError: the program does not fit; the message gives the
+      estimate.
   """
   need, limit = needed(program), available(devices[0])
   if need is None or limit is None:
@@ -92,13 +93,13 @@ def check(
     need *= len(devices)
   if need > limit:
     raise NotEnoughMemoryError(
-      f'{what} would need about {need / 2**30:.1f} GiB of memory, and there '
-      f'are {limit / 2**30:.1f} GiB; {advice}.'
+      f'{what} would need about {need / 2**30:.1f} GiB of memory, but only '
+      f'{limit / 2**30:.1f} GiB are available; {advice}.'
     )
 
 
 def is_exhausted(error: Exception) -> bool:
-  """Returns whether an error says that a device had no memory left."""
+  """Returns whether an error means that a device ran out of memory."""
   return isinstance(error, NotEnoughMemoryError | MemoryError) or (
     isinstance(error, jax.errors.JaxRuntimeError)
     and 'RESOURCE_EXHAUSTED' in str(error)

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What trainers are asked and what they answer, in one form for all of them."""
+"""The checks of arguments and the results that all trainers share."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def check(
   keys: jax.Array,
   learning_rates: np.ndarray | Sequence[float],
 ) -> np.ndarray:
-  """Returns the learning rates `float32[N]` of children that go together.
+  """Returns the learning rates as `float32[N]`, after checking the counts.
 
   Raises:
-    ValueError: there is no child, or there are not as many architectures, keys
-      and learning rates.
+    ValueError: there is no child, or the numbers of architectures, keys and
+      learning rates differ.
   """
   rates = np.asarray(learning_rates, np.float32)
   counts = len(architectures), len(keys), len(rates)
@@ -43,35 +43,34 @@ def check(
 
 
 def span(num_trained: int, stop: int | None, num_steps: int) -> Span:
-  """Returns the steps from those done to `stop`, by default the last.
+  """Returns the span of steps from `num_trained` to `stop`, or to the end.
 
   Raises:
-    ValueError: the training is asked to stop before it begins, or after its
-      end.
+    ValueError: `stop` lies before the steps already taken, or after the end.
   """
   stop = num_steps if stop is None else stop
   if not num_trained <= stop <= num_steps:
     raise ValueError(
-      f'stop must be from {num_trained}, the steps that are done, to '
+      f'stop must be from {num_trained}, the number of steps taken, to '
       f'{num_steps}, the length of the training; got {stop}.'
     )
   return Span(num_trained, stop, num_steps)
 
 
 def train_from(task: Task) -> Callable[..., tuple[Any, dict[str, jax.Array]]]:
-  """Returns `(data, program, state, key, learning_rate, span)` -> what is new.
+  """Returns the function that trains a child for a span of steps.
 
-  A span that starts at 0 makes the child, whatever the state it is given. That
-  is part of the program that trains, so that a training in spans and one in one
-  are the work of the same program, and the same to the bit.
+  A span that starts at 0 initializes the child and ignores the given state.
+  Initialization is part of the training program, so a training cut into spans
+  and an uncut one run the same program and agree bit for bit.
 
   Args:
-    task: what is done with a child.
+    task: the task to train the child on.
 
   Returns:
-    A function that returns the state after the span, and the metrics of the
-    training; it raises `ValueError` where the task does not tell which children
-    are alive, or a metric is no scalar.
+    A function `(data, program, state, key, learning_rate, span) -> (state,
+    metrics)`, with the state after the span and the training's metrics. It
+    raises `ValueError` if the task does not report which children are alive.
   """
 
   def train(data, program, state, key, learning_rate, span):
@@ -84,8 +83,8 @@ def train_from(task: Task) -> Callable[..., tuple[Any, dict[str, jax.Array]]]:
     metrics = dict(task.train_metrics(state))
     if 'is_alive' not in metrics:
       raise ValueError(
-        "The task's train_metrics must have 'is_alive' among them, false where "
-        f'a child failed; got {", ".join(sorted(metrics)) or "nothing"}.'
+        "The task's train_metrics must include 'is_alive', false where a child "
+        f'failed; got {", ".join(sorted(metrics)) or "nothing"}.'
       )
     return state, metrics
 
@@ -93,12 +92,12 @@ def train_from(task: Task) -> Callable[..., tuple[Any, dict[str, jax.Array]]]:
 
 
 def measure_of(task: Task) -> Callable[..., dict[str, jax.Array]]:
-  """Returns `(split, program, state) -> metrics` of a task."""
+  """Returns the task's function `(split, program, state) -> metrics`."""
   return lambda split, program, state: dict(task.measure(split, program, state))
 
 
 def split_of(splits: Mapping[str, Any], name: str) -> Any:
-  """Returns a split by its name; raises `ValueError` where there is none."""
+  """Returns the split of that name; raises `ValueError` if there is none."""
   if name not in splits:
     raise ValueError(
       f'The task has no split {name!r} to measure on; it has '
@@ -108,12 +107,12 @@ def split_of(splits: Mapping[str, Any], name: str) -> Any:
 
 
 def blank(state: Any) -> Any:
-  """Returns zeros of the shapes of a state, for `train_from` to overwrite."""
+  """Returns a placeholder for a state, for `train_from` to overwrite."""
   return jax.tree.map(lambda leaf: jnp.empty(leaf.shape, leaf.dtype), state)
 
 
 def judge(metrics: Mapping[str, np.ndarray]) -> Trained:
-  """Turns metrics `[N]`, `is_alive` among them, into results."""
+  """Turns metrics `[N]`, including `is_alive`, into results."""
   metrics = dict(metrics)
   is_alive = np.asarray(metrics.pop('is_alive'), bool)
   status = np.where(is_alive, Status.OK, Status.DIVERGED).astype(np.int32)
@@ -125,14 +124,14 @@ def join(
   num_children: int,
   known: Mapping[str, jax.ShapeDtypeStruct] | None = None,
 ) -> Trained:
-  """Joins the results of parts of some children.
+  """Joins the results of several groups of children.
 
   Args:
-    parts: the rows of each part's children, and their results; `None` where
-      they did not fit into memory.
-    num_children: how many rows there are.
-    known: metrics that every child has, whether or not any fits, each as one
-      child's: which metrics there are must not depend on who fits.
+    parts: the indices of each group's children, and their results; `None` for
+      children that did not fit into memory.
+    num_children: the total number of children.
+    known: the shapes and dtypes, for one child, of the metrics that every child
+      has, since the set of metrics must not depend on which children fit.
   """
   metrics = {
     name: _missing(num_children, each.dtype, each.shape)
@@ -145,7 +144,7 @@ def join(
       continue
     rows = list(rows)
     status[rows] = trained.status
-    for row, reason in zip(rows, trained.reasons or [''] * len(rows)):  # noqa: B905  # mypy's sake; equally long.
+    for row, reason in zip(rows, trained.reasons or [''] * len(rows)):  # noqa: B905  # For mypy; equal lengths.
       reasons[row] = reason
     for name, values in trained.metrics.items():
       if name not in metrics:
@@ -176,5 +175,5 @@ def _join_kept(parts, num_children) -> Kept | None:
   for rows, each in kept:
     for row, state in zip(rows, each.states, strict=True):
       states[row] = state
-  # Who joins the parts knows the children, and says so.
+  # The caller knows the children and fills in the other fields.
   return kept[0][1]._replace(states=states)

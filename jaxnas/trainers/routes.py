@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which of several ways to train the same children is the fastest.
+"""Measures which of several ways to train the same children is fastest.
 
-A route that compiles a program for each child pays for it anew with every
-child, and one where architectures are data pays with slower steps. Which is
-less depends on the children, their number of steps and the machine, so it is
+A route that compiles a program for each child pays for it with every child, and
+one that takes architectures as data pays with slower steps. Which costs less
+depends on the children, their number of steps and the machine, so it is
 measured: each route trains a few children for a few steps.
 """
 
@@ -23,12 +23,12 @@ from jaxnas.types import Status, Trainer
 
 
 class Timing(NamedTuple):
-  """What a route costs, seconds of wall time.
+  """The cost of a route, in seconds of wall time.
 
   Attributes:
-    once: whatever is done once for all children, compiling above all.
-    child: what each child takes, whatever its number of steps.
-    step: what each step of a child takes.
+    once: the cost paid once for all children, mainly compiling.
+    child: the cost of each child, whatever its number of steps.
+    step: the cost of each step of a child.
   """
 
   once: float
@@ -36,12 +36,12 @@ class Timing(NamedTuple):
   step: float
 
   def total(self, num_children: int, num_steps: int) -> float:
-    """Returns the seconds that so many children of so many steps take."""
+    """Returns the seconds to train the given number of children and steps."""
     return self.once + num_children * (self.child + num_steps * self.step)
 
 
-# Steps of the trainings that are compared. The longer one grows until it takes
-# so many seconds more than the other, or is so long.
+# The lengths, in steps, of the trainings compared. The longer one grows until
+# it takes _ENOUGH_SECONDS more than the shorter, or has _MOST steps.
 _FEW, _MORE, _MOST = 1, 5, 81
 _ENOUGH_SECONDS = 0.3
 
@@ -49,15 +49,15 @@ _ENOUGH_SECONDS = 0.3
 def measure(
   trainer: Trainer, architectures: Sequence[Any], learning_rate: float
 ) -> Timing:
-  """Measures what a route costs.
+  """Measures the cost of a route.
 
   Args:
-    trainer: trains by the route; its programs stay compiled.
-    architectures: typical ones, as many as fill the trainer's devices.
-    learning_rate: learning rate of the short trainings.
+    trainer: the trainer of the route; its programs stay compiled.
+    architectures: typical architectures, enough to fill the trainer's devices.
+    learning_rate: the learning rate of the trial trainings.
 
   Raises:
-    NotEnoughMemoryError: the route does not fit, or some child does not.
+    NotEnoughMemoryError: the route, or some child, does not fit into memory.
   """
   keys = jax.random.split(jax.random.key(0), len(architectures))
   rates = np.full(len(architectures), learning_rate)
@@ -74,7 +74,7 @@ def measure(
     if num_too_large:
       raise memory.NotEnoughMemoryError(
         f'{num_too_large} of {len(architectures)} '
-        'children of the full size do not fit into memory; make them smaller.'
+        'children of full size do not fit into memory; make them smaller.'
       )
     return time.perf_counter() - started
 
@@ -96,18 +96,19 @@ def choose(
   num_children: int,
   num_steps: int,
 ) -> tuple[str, str]:
-  """Returns the cheapest route, and why it is chosen.
+  """Returns the cheapest route, and the reason for it.
 
   Args:
-    measured: of each route, by its name, what it costs, or why it does not fit.
-    num_children: how many are to be trained.
-    num_steps: how many steps each takes.
+    measured: the cost of each route, by name, or the error if it does not fit.
+    num_children: the number of children to train.
+    num_steps: the number of steps of each child.
 
   Returns:
     The route's name, and a sentence with the measured figures.
 
   Raises:
-    NotEnoughMemoryError: no route fits; what is told of each is repeated.
+    NotEnoughMemoryError: no route fits; the message repeats the reason for
+      each.
   """
   timings = {
     name: each for name, each in measured.items() if isinstance(each, Timing)
@@ -136,20 +137,20 @@ def choose(
       reason += f'; {other} does not fit: {str(error).rstrip(".")}'
   steps = break_even(timings)
   if steps is not None:
-    reason += f'; a compiled program pays from {steps:.0f} steps on'
+    reason += f'; compiling each child pays off from {steps:.0f} steps'
   return name, f'{reason}.'
 
 
 def break_even(timings: Mapping[str, Timing]) -> float | None:
-  """Returns from how many steps on compiling each child pays.
+  """Returns the number of steps from which compiling each child pays off.
 
   Args:
-    timings: what each route costs, by its name; `'compiled'` and
-      `'interpreted'` are compared.
+    timings: the cost of each route, by name; `'compiled'` and `'interpreted'`
+      are compared.
 
   Returns:
-    The number of steps; `None` where one is missing, or the interpreted route
-    is faster in its steps too.
+    The number of steps; `None` if either is missing, or if the interpreted
+    route's steps are no slower.
   """
   if not {'compiled', 'interpreted'} <= set(timings):
     return None

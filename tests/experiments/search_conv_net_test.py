@@ -397,8 +397,8 @@ def test_the_papers_split_of_cifar10(monkeypatch, preset):
     ({'num_trials': 10}, 'multiple of 8'),
     ({'batch_size': 5000}, 'only 160 images to train on'),
     ({'first_depth': 3}, 'from 1 to 2, the layers of the space; got 3'),
-    ({'pool_after': (0,)}, 'interpreted route has neither strides nor'),
-    ({'strides': (1, 2)}, 'interpreted route has neither strides nor'),
+    ({'pool_after': (0,)}, 'interpreted route supports neither strides nor'),
+    ({'strides': (1, 2)}, 'interpreted route supports neither strides nor'),
     ({'block_size': 3}, 'multiple of num_devices'),
     ({'num_seeds': 1}, 'num_seeds must be from 2 to 100,000, got 1'),
     (

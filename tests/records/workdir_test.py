@@ -111,7 +111,7 @@ def test_records_without_their_config_are_refused(tmp_path):
   workdir.check_config(tmp_path, CONFIG)
   (tmp_path / 'config.json').unlink()
   (tmp_path / 'trials.jsonl').write_text('{}\n')
-  with pytest.raises(ValueError, match=r'config\.json is missing, and trials'):
+  with pytest.raises(ValueError, match=r'config\.json is missing, but trials'):
     workdir.check_config(tmp_path, CONFIG)
   assert not (tmp_path / 'config.json').exists()
 

@@ -388,7 +388,7 @@ def test_children_that_do_not_go_together_are_refused():
   with pytest.raises(ValueError, match='at least one child'):
     trainer.run([], KEYS[:0], [], 3)
   silent = make_toy()._replace(train_metrics=lambda state: {})
-  with pytest.raises(ValueError, match=r"'is_alive' among them.*got nothing"):
+  with pytest.raises(ValueError, match=r"include 'is_alive'.*got nothing"):
     blocks.BlockTrainer(silent, 2).run([None], KEYS[:1], [0.1], 3)
 
 

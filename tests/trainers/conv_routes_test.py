@@ -71,7 +71,9 @@ def test_unknown_route_is_refused():
 
 
 def test_what_no_trainer_could_be_made_of_is_refused_at_once():
-  with pytest.raises(ValueError, match='from 1 to 2, the devices there are'):
+  with pytest.raises(
+    ValueError, match='from 1 to 2, the number of local devices'
+  ):
     make_routes(num_devices=3)
   with pytest.raises(ValueError, match='only 23 images to train on'):
     make_routes(batch_size=24)

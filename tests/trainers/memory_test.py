@@ -47,7 +47,7 @@ def test_what_does_not_fit_is_refused_with_the_estimate(program, monkeypatch):
   memory.check(program, devices[:1], 'A child', 'make it smaller')
   with pytest.raises(
     ValueError,
-    match=r'about 6\.0 GiB of memory, and there are 5\.0 GiB; make it',
+    match=r'about 6\.0 GiB of memory, but only 5\.0 GiB are available; make',
   ) as raised:
     memory.check(program, devices, 'A child', 'make it smaller')
   assert memory.is_exhausted(raised.value)

@@ -60,7 +60,7 @@ def test_a_span_that_starts_at_0_makes_the_child():
 
 def test_a_task_must_tell_who_is_alive():
   train = outcomes.train_from(make_task(x=1))
-  with pytest.raises(ValueError, match=r"'is_alive' among them.*got state, x"):
+  with pytest.raises(ValueError, match=r"include 'is_alive'.*got state, x"):
     train(1, None, 0.0, KEYS[0], 0.1, Span(0, 1, 1))
 
 

@@ -66,7 +66,7 @@ class FullTrainer:
 @pytest.mark.parametrize(
   ('error', 'message'),
   [
-    (None, '1 of 2 children of the full size do not fit'),
+    (None, '1 of 2 children of full size do not fit'),
     (memory.NotEnoughMemoryError('About 9 GiB.'), 'About 9 GiB'),
     (MemoryError(), 'no memory left'),
     (
@@ -108,7 +108,7 @@ def test_the_cheapest_is_chosen_and_the_figures_are_told(
 ):
   name, reason = routes.choose(TIMINGS, num_children, num_steps)
   assert name == expected
-  assert 'a compiled program pays from 200 steps on' in reason
+  assert 'compiling each child pays off from 200 steps' in reason
   for timing, route in ((t, r) for r, t in TIMINGS.items()):
     assert f'{route} {timing.total(num_children, num_steps):.0f} s' in reason
 
