@@ -7,8 +7,9 @@ The best reward of a search owes something to luck, and so does the best of any
 trainings that a choice was based on. Retraining therefore has two stages. In
 the first, the selection, every contestant trains at every learning rate of a
 small grid, unless the search found its learning rate. The mean validation
-measure then chooses one contestant, at one rate, for each *entry*: the finds of
-one search, or one known architecture. In the second stage only the chosen ones
+measure, or the mean reward where that is a user's own, then chooses one
+contestant, at one rate, for each *entry*: the finds of one search, or one known
+architecture. In the second stage only the chosen ones
 train, with fresh seeds that took part in no choice. Only these trainings are
 reported, measured on data that no reward and no choice came from.
 """
@@ -55,6 +56,9 @@ class Retraining:
     reward: the reward of each training in the log.
     measure: the measure by which contestants are compared.
     costs: the costs of an architecture, by name, added to the metrics.
+    choose_by_reward: whether the reward chooses among contestants rather than
+      the measure. The two agree where the reward is a function of the measure
+      alone; a reward of a user's own may also look at sizes.
   """
 
   contestants: tuple[contestants_lib.Contestant, ...]
@@ -67,6 +71,7 @@ class Retraining:
   reward: Reward
   measure: statistics.Measure = statistics.PERPLEXITY
   costs: Mapping[str, Cost] = dataclasses.field(default_factory=dict)
+  choose_by_reward: bool = False
 
   def __post_init__(self):
     for rates in {self.grid(each) for each in self.contestants} or {
@@ -86,6 +91,11 @@ class Retraining:
         'Retraining needs at least 2 seeds to show a spread, got '
         f'{self.num_seeds}.'
       )
+
+  @property
+  def criterion(self) -> statistics.Measure:
+    """The quantity that chooses among contestants."""
+    return statistics.REWARD if self.choose_by_reward else self.measure
 
   def grid(self, contestant: contestants_lib.Contestant) -> tuple[float, ...]:
     """Returns the learning rates at which a contestant is trained."""
@@ -153,16 +163,17 @@ def run(
 class Result(NamedTuple):
   """The results of an entry's chosen contestant.
 
-  A training that failed has an infinitely bad measure.
+  A training that failed has an infinitely bad measure, and reward.
 
   Attributes:
     contestant: the chosen contestant.
     learning_rate: the chosen learning rate.
     num_contestants: the number of contestants it was chosen from.
-    selection: the validation measure of each training that led to the choice,
-      which flatters it.
+    selection: the criterion of each training that led to the choice, which
+      flatters it: the validation measure, or the reward.
     validation: the validation measure of each fresh training.
     report: the report measure of each fresh training.
+    rewards: the reward of each fresh training.
   """
 
   contestant: contestants_lib.Contestant
@@ -171,6 +182,7 @@ class Result(NamedTuple):
   selection: np.ndarray
   validation: np.ndarray
   report: np.ndarray
+  rewards: np.ndarray
 
 
 def results(retraining: Retraining, log: trial_log.TrialLog) -> list[Result]:
@@ -185,30 +197,22 @@ def results(retraining: Retraining, log: trial_log.TrialLog) -> list[Result]:
     contestant.entry for contestant in retraining.contestants
   )
 
-  def measured(job, split):
-    seeds = (
-      retraining.num_selection_seeds
-      if job.stage == _SELECTION
-      else retraining.num_seeds
-    )
-    return np.array(
-      [
-        _measured(retraining, recorded[job._replace(seed=seed).identity], split)
-        for seed in range(seeds)
-      ]
-    )
-
-  return [
-    Result(
+  def result(job):
+    fresh = [
+      recorded[job._replace(stage=_REPORT, seed=seed).identity]
+      for seed in range(retraining.num_seeds)
+    ]
+    return Result(
       job.contestant,
       job.learning_rate,
       num_contestants[job.contestant.entry],
-      measured(job, 'validation'),
-      measured(job._replace(stage=_REPORT), 'validation'),
-      measured(job._replace(stage=_REPORT), 'report'),
+      _selection(retraining, recorded, job),
+      np.array([_measured(retraining, each, 'validation') for each in fresh]),
+      np.array([_measured(retraining, each, 'report') for each in fresh]),
+      np.array([_rewarded(each) for each in fresh]),
     )
-    for job in _chosen(retraining, recorded)
-  ]
+
+  return [result(job) for job in _chosen(retraining, recorded)]
 
 
 def _selection_jobs(retraining: Retraining) -> list[_Job]:
@@ -256,18 +260,32 @@ def _chosen(retraining: Retraining, recorded: _Recorded) -> list[_Job]:
     )
 
   def mean(job):
-    return np.mean(
-      [
-        _measured(
-          retraining,
-          recorded[job._replace(seed=seed).identity],
-          'validation',
-        )
-        for seed in range(retraining.num_selection_seeds)
-      ]
-    )
+    return np.mean(_selection(retraining, recorded, job))
 
-  return [retraining.measure.best(jobs, mean) for jobs in entries.values()]
+  return [retraining.criterion.best(jobs, mean) for jobs in entries.values()]
+
+
+def _selection(
+  retraining: Retraining, recorded: _Recorded, job: _Job
+) -> np.ndarray:
+  """Returns the criterion of each training of a selection job."""
+  trials = [
+    recorded[job._replace(seed=seed).identity]
+    for seed in range(retraining.num_selection_seeds)
+  ]
+  return np.array(
+    [
+      _rewarded(trial)
+      if retraining.choose_by_reward
+      else _measured(retraining, trial, 'validation')
+      for trial in trials
+    ]
+  )
+
+
+def _rewarded(trial: trial_log.Trial) -> float:
+  # The floor, which a failed trial is given, may be that of a good child.
+  return trial.reward if trial.status == 'ok' else statistics.REWARD.worst
 
 
 def _measured(

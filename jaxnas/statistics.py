@@ -139,6 +139,7 @@ PERPLEXITY = Measure('perplexity', is_higher_better=False, is_ratio=True)
 ACCURACY = Measure(
   'accuracy', is_higher_better=True, is_ratio=False, scale=100.0, unit='%'
 )
+REWARD = Measure('reward', is_higher_better=True, is_ratio=False, spec='.4g')
 
 
 class Comparison(NamedTuple):

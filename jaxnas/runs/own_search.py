@@ -152,6 +152,7 @@ def run(
       reward=reward,
       measure=measure,
       costs=costs or {},
+      choose_by_reward=True,
     )
 
   # What is wrong with it is said before the search, not after.
@@ -174,6 +175,7 @@ def run(
       # The usual Python function trains as long as it likes.
       unit='steps' if num_steps > 1 else '',
       has_learning_rates=has_rates,
+      own_reward=True,
     ),
     os.fspath(folder),
   )
@@ -200,7 +202,8 @@ def hash_arrays(arrays: Any) -> str:
 
 
 _TRAINER = 'own'
-_FREE = ('num_trials', 'num_winners', 'num_seeds', 'redo_failed')
+# No trial depends on the measure: rewards choose, and it only compares.
+_FREE = ('num_trials', 'num_winners', 'num_seeds', 'redo_failed', 'measure')
 
 
 class _Contestants:

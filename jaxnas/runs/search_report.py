@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
+from jaxnas import statistics
 from jaxnas.records import trial_log
 from jaxnas.runs import comparison
 from jaxnas.visualize import progress
@@ -46,43 +47,95 @@ def show(
 def _show_search(experiment, log):
   metric, measure = experiment.search_metric, experiment.measure
   labels = {arm.name: arm.label for arm in experiment.search.arms}
+  trials = {
+    name: [trial for trial in log.trials if trial.arm == name]
+    for name in labels
+  }
+  finished = {
+    name: [trial for trial in mine if trial.status == 'ok']
+    for name, mine in trials.items()
+  }
+  median = _median_name(map(len, finished.values()))
+  columns = {
+    'best': lambda mine: _best(measure, _values(mine, metric)),
+    median: lambda mine: _median(measure, _values(mine, metric)),
+  }
+  shown = metric.replace('_', ' ')
+  if shows_reward(experiment, log):
+    reward, name = statistics.REWARD, measure.name
+    columns = {
+      'best reward': lambda mine: _best(reward, [t.reward for t in mine]),
+      median: lambda mine: _median(reward, [t.reward for t in mine]),
+      f'its {name}': lambda mine: _value_of_best(measure, metric, mine),
+      f'best {name}': columns['best'],
+    }
+    shown = f'reward and {shown}'
   rows = []
   for name, label in labels.items():
-    trials = [trial for trial in log.trials if trial.arm == name]
-    new = [trial for trial in trials if trial.duplicate_of is None]
-    finished = [trial for trial in trials if trial.status == 'ok']
-    values = [trial.metrics[metric] for trial in finished]
-    best = measure.best(values)
+    count, good = len(trials[name]), finished[name]
+    new = sum(trial.duplicate_of is None for trial in trials[name])
     rows.append(
       [
         label,
-        str(len(trials)),
-        str(len(new)),
-        f'{1 - len(new) / len(trials):.1%}',
-        f'{1 - len(finished) / len(trials):.1%}',
-        '-' if best is None else measure.text(best),
-        measure.text(np.median(values[-64:])) if values else '-',
+        str(count),
+        str(new),
+        *(f'{1 - n / count:.1%}' if count else '-' for n in (new, len(good))),
+        *(spell(good) for spell in columns.values()),
       ]
     )
   searched = [t for t in log.trials if t.arm != search_lib.RETRAIN]
   distinct = sum(trial.duplicate_of is None for trial in searched)
   progress.table(
     f'Search: {len(searched)} proposals, {distinct} distinct ones trained '
-    f'({metric.replace("_", " ")}, one training each)',
-    [
-      'proposed by',
-      'proposals',
-      'distinct',
-      'duplicates',
-      'failed',
-      'best',
-      'median of last 64',
-    ],
+    f'({shown}, one training each)',
+    ['proposed by', 'proposals', 'distinct', 'duplicates', 'failed', *columns],
     rows,
     spare=('duplicates', 'failed'),
   )
   for line in failures(experiment.search.arms, log.trials):
     print(line)
+
+
+def shows_reward(
+  experiment: search_run.Experiment, log: trial_log.TrialLog
+) -> bool:
+  """Returns whether tables show rewards beside the measure.
+
+  They do where the reward is a user's own and says something else.
+
+  Args:
+    experiment: what was run.
+    log: its trials.
+  """
+  return experiment.own_reward and any(
+    np.float32(trial.metrics[experiment.search_metric]) != trial.reward
+    for trial in log.trials
+    if trial.status == 'ok' and trial.arm != search_lib.RETRAIN
+  )
+
+
+_LAST = 64
+
+
+def _median_name(counts):
+  return f'median of last {_LAST}' if max(counts) >= _LAST else 'median of all'
+
+
+def _values(trials, metric):
+  return [trial.metrics[metric] for trial in trials]
+
+
+def _best(measure, values):
+  return measure.text(measure.best(values)) if values else '-'
+
+
+def _median(measure, values):
+  return measure.text(np.median(values[-_LAST:])) if values else '-'
+
+
+def _value_of_best(measure, metric, trials):
+  best = statistics.REWARD.best(trials, lambda trial: trial.reward)
+  return '-' if best is None else measure.text(best.metrics[metric])
 
 
 def failures(
@@ -150,12 +203,15 @@ def _show_comparison(experiment, log, retraining):
   results = retraining_lib.results(retraining, log)
   arms = experiment.search.arms
   names = [_row_name(arms, row) for row in results]
+  rewarded = shows_reward(experiment, log)
   columns = {
     f'report {measure.name}': lambda row: _mean(measure, row.report),
     '+-': lambda row: _spread(measure, row.report),
     f'validation {measure.name}': lambda row: _mean(measure, row.validation),
     'spread': lambda row: _spread(measure, row.validation),
   }
+  if rewarded:
+    columns['reward'] = lambda row: _mean(statistics.REWARD, row.rewards)
   if all(row.contestant.num_params is not None for row in results):
     columns['parameters'] = lambda row: f'{row.contestant.num_params:,}'
   if all(row.contestant.num_multiply_adds is not None for row in results):
@@ -171,7 +227,8 @@ def _show_comparison(experiment, log, retraining):
     f'of {retraining.num_seeds} fresh trainings and their standard deviation'
     + _splits_note(
       experiment.has_report and retraining_lib.has_report(retraining, log)
-    ),
+    )
+    + ('; the reward chose the best' if rewarded else ''),
     ['architecture', *columns],
     [
       [name, *(spell(row) for spell in columns.values())]

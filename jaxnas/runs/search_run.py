@@ -57,6 +57,8 @@ class Experiment:
     free: the settings that may change when the run is resumed.
     defaults: of the settings; one that an older version had not has its own.
     same_task: as for `search.run`.
+    own_reward: whether the reward is a user's own, which need not go with the
+      measure: it then stands in the tables beside it.
   """
 
   config: Mapping[str, Any]
@@ -79,6 +81,7 @@ class Experiment:
   free: Collection[str] = ('num_trials', 'redo_failed')
   defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   same_task: bool = False
+  own_reward: bool = False
 
 
 def run(experiment: Experiment, folder: str) -> None:
@@ -127,6 +130,7 @@ def _check_records(experiment, log, timings):
   """Checks what is shown of a log without being trained or replayed."""
   seconds = {f'{name}_seconds': float for name in ('wall', 'compile', 'train')}
   trial_log.check_fields(timings.path, timings.lines, **seconds)
+  check_measure(experiment.search_metric, log.trials)
   for number, trial in enumerate(log.trials):
     is_retrained = trial.arm == search_lib.RETRAIN
     split = 'validation_' if is_retrained else ''
@@ -145,6 +149,24 @@ def _check_records(experiment, log, timings):
         f'{log.path}: trial {number} is damaged ({error}); restore the file '
         f'from a copy or cut it before line {number + 1} and resume.'
       ) from None
+
+
+def check_measure(metric: str, trials: Sequence[trial_log.Trial]) -> None:
+  """Checks that children have what they are compared by.
+
+  Args:
+    metric: the metric that the measure names.
+    trials: trials of the run.
+
+  Raises:
+    ValueError: no child has it.
+  """
+  have = [trial.metrics for trial in trials if trial.status == 'ok']
+  if have and not any(metric in each for each in have):
+    raise ValueError(
+      f'The measure needs the metric {metric!r}, which children do not have; '
+      f'they have {", ".join(sorted(have[0])) or "none"}.'
+    )
 
 
 def _run(experiment, path, checkpoints, log, timings, rounds):
@@ -202,6 +224,8 @@ def _search(experiment, checkpoints, log, rounds, clock):
   search = experiment.search
   best: dict[str, float] = {}
   metric, measure = experiment.search_metric, experiment.measure
+  if experiment.own_reward:
+    metric, measure = 'reward', statistics.REWARD
   # Who runs failed trials again has mended what judges them.
   same_task = experiment.same_task or bool(experiment.config.get('redo_failed'))
   note = metric.removeprefix('best_').replace('_', ' ')
@@ -210,10 +234,14 @@ def _search(experiment, checkpoints, log, rounds, clock):
   def add(trials):
     nonlocal done
     done += len(trials)
+    check_measure(experiment.search_metric, trials)
     for trial in trials:
       if trial.status == 'ok':
         best[trial.arm] = measure.best(
-          [best.get(trial.arm, measure.worst), trial.metrics[metric]]
+          [
+            best.get(trial.arm, measure.worst),
+            trial.reward if experiment.own_reward else trial.metrics[metric],
+          ]
         )
 
   add([trial for trial in log.trials if trial.arm != search_lib.RETRAIN])
@@ -262,18 +290,18 @@ def _retrain(retraining, log, clock):
     retraining_lib.run(retraining, log, on_trials)
 
 
-def _found(measure, rows: Sequence[retraining_lib.Result]):
+def _found(criterion, rows: Sequence[retraining_lib.Result]):
   """Returns the best of what the search itself proposed.
 
   It is chosen by the trainings that choose, so that its own stay honest.
   """
   found = [row for row in rows if row.contestant.tokens is not None]
-  return measure.best(found, lambda row: row.selection.mean())
+  return criterion.best(found, lambda row: row.selection.mean())
 
 
 def _write(experiment, path, log, retraining):
   rows = retraining_lib.results(retraining, log)
-  best = _found(experiment.measure, rows)
+  best = _found(retraining.criterion, rows)
   if best is not None:
     contestant = best.contestant
     architecture_file.write_architecture(
@@ -282,20 +310,20 @@ def _write(experiment, path, log, retraining):
       label=contestant.label,
       tokens=list(contestant.tokens),
       **_sizes(contestant),
-      learning_rate=best.learning_rate,
-      **{f'num_{experiment.unit}': retraining.num_steps},
+      **_terms(experiment, retraining, best),
       **{
-        f'{split}_{experiment.measure.name}': values.tolist()
-        for split, values in (
-          ('validation', best.validation),
-          ('report', best.report),
+        name: values.tolist()
+        for name, values in (
+          (f'validation_{experiment.measure.name}', best.validation),
+          (f'report_{experiment.measure.name}', best.report),
+          *([('reward', best.rewards)] if experiment.own_reward else []),
         )
       },
     )
 
 
 def _draw(experiment, path, log, retraining):
-  best = _found(experiment.measure, retraining_lib.results(retraining, log))
+  best = _found(retraining.criterion, retraining_lib.results(retraining, log))
   if best is not None and experiment.draw is not None:
     contestant = best.contestant
     pictures.draw(
@@ -320,6 +348,16 @@ def _draw(experiment, path, log, retraining):
       )
     )
   pictures.draw(curves.plot_search, path / 'curve.png', plotted)
+
+
+def _terms(experiment, retraining, result):
+  """Returns how a result was trained, where that was the run's business."""
+  terms = {}
+  if experiment.has_learning_rates:
+    terms['learning_rate'] = result.learning_rate
+  if experiment.unit:
+    terms[f'num_{experiment.unit}'] = retraining.num_steps
+  return terms
 
 
 def _sizes(contestant):

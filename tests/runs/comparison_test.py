@@ -283,7 +283,7 @@ def test_a_search_that_found_nothing_is_not_left_out():
   def result(name, repeat):
     return retraining.Result(
       contestants_lib.Contestant(f'{name} #1', name, 's', 1, repeat=repeat),
-      0.1, 1, np.ones(2), np.ones(2), np.array(GOOD),
+      0.1, 1, np.ones(2), np.ones(2), np.array(GOOD), np.ones(2),
     )  # fmt: skip
 
   results = [result('random', 0), result('random', 1), result('ppo', 1)]

@@ -5,6 +5,7 @@
 
 import dataclasses
 import json
+import re
 
 import jax
 import jax.numpy as jnp
@@ -76,8 +77,70 @@ def run(folder, trainer, **changes):
     'num_selection_seeds': 1,
     'num_seeds': 2,
   } | changes
+  reward, measure = (
+    arguments.pop('reward', REWARD),
+    arguments.pop('measure', LOSS),
+  )
   space, arms_, rest = arguments.pop('space'), arguments.pop('arms'), arguments
-  own_search.run(folder, space, arms_, trainer, REWARD, LOSS, **rest)
+  own_search.run(folder, space, arms_, trainer, reward, measure, **rest)
+
+
+# What is best by it is worst by the measure, far from a third.
+LARGEST = Reward(lambda architectures, _: [each['x'] for each in architectures])
+
+
+def test_the_reward_chooses_and_stands_in_the_tables(tmp_path, trainer, capsys):
+  run(tmp_path, trainer, reward=LARGEST, num_winners=3)
+  shown = capsys.readouterr().out
+  searched = [
+    trial for trial in records.read(tmp_path) if trial.arm != search.RETRAIN
+  ]
+  best = json.loads((tmp_path / 'best.json').read_text())
+  largest = max(trial.reward for trial in searched)
+  assert best['architecture']['x'] == pytest.approx(largest)
+  assert best['reward'] == pytest.approx([largest] * 2)
+  assert best['learning_rate'] in (0.1, 0.2)
+  assert best['num_steps'] == 6
+  for words in ('best reward', 'its loss', 'best loss', 'median of all'):
+    assert words in shown
+  retrained = shown.split('Retrained, 6 steps')[1]
+  assert 'the reward chose the best' in retrained
+  assert f'{largest:.4g}' in retrained
+
+
+def test_the_last_trials_are_counted_as_there_are(tmp_path, trainer, capsys):
+  run(tmp_path, trainer, arms=arms(64), known={})
+  assert 'median of last 64' in capsys.readouterr().out
+
+
+def test_an_arm_without_trials_is_a_row(tmp_path, trainer, capsys):
+  mine, random = arms(4)
+  run(tmp_path, trainer, arms=[dataclasses.replace(mine, num_trials=0), random])
+  assert re.search(r'mine +0 +0 +- +- +-', capsys.readouterr().out)
+
+
+def test_another_measure_compares_the_same_run_anew(tmp_path, trainer, capsys):
+  run(tmp_path, trainer)
+  distance = statistics.Measure('distance', True, False)
+  with pytest.raises(
+    ValueError, match=r"'validation_distance'.*validation_loss"
+  ):
+    run(tmp_path, trainer, measure=distance)
+  # The measure is no part of what was recorded.
+  percent = dataclasses.replace(LOSS, scale=100, unit='%')
+  run(tmp_path, trainer, measure=percent)
+  assert 'nothing is left to train' in capsys.readouterr().out
+
+
+def test_a_misspelt_measure_does_not_keep_the_folder(tmp_path):
+  reward = Reward(lambda _, metrics: metrics['validation_reward'], -9.0)
+  settings = {'arms': arms(4), 'reward': reward, 'learning_rates': None}
+  with functions.FunctionTrainer(return_a_number) as trainer:
+    misspelt = statistics.Measure('rewrad', True, False)
+    with pytest.raises(ValueError, match="'validation_rewrad', which"):
+      run(tmp_path, trainer, measure=misspelt, **settings)
+    measure = statistics.Measure('reward', True, False)
+    run(tmp_path, trainer, measure=measure, **settings)
 
 
 def test_a_run_has_all_that_an_experiment_has(tmp_path, trainer, capsys):
@@ -219,3 +282,7 @@ def test_a_python_function_gets_all_of_it(tmp_path, capsys, has_report):
   np.testing.assert_allclose(
     best['report_reward'], factor * np.array(best['validation_reward'])
   )
+  # A function has no learning rate of ours, and no length.
+  assert 'learning_rate' not in best
+  assert not [name for name in best if name.startswith('num_')]
+  assert 'its reward' not in shown

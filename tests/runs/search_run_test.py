@@ -14,7 +14,7 @@ def result(name, tokens, selection, fresh):
   contestant = contestants_lib.Contestant(name, name, 'space', 1, tokens=tokens)
   fresh = np.array(fresh)
   return retraining.Result(
-    contestant, 0.1, 1, np.array(selection), fresh, fresh
+    contestant, 0.1, 1, np.array(selection), fresh, fresh, -fresh
   )
 
 
