@@ -18,8 +18,8 @@ from absl import logging
 import numpy as np
 
 from jaxnas.records import checkpoints as checkpoints_lib
-from jaxnas.records import round_log, trial_log, workdir
-from jaxnas.types import SearchSpace, Status
+from jaxnas.records import fingerprint, round_log, trial_log, workdir
+from jaxnas.types import Evaluator, SearchSpace, Status
 from jaxnas.workers import process
 
 RETRAIN = 'retrain'
@@ -157,6 +157,39 @@ def is_of(
   return trial.tokens == tuple(tokens.tolist()) and workdir.plain_json(
     trial.architecture
   ) == workdir.plain_json(space.decode(tokens).to_json())
+
+
+def check_task(
+  evaluator: Evaluator,
+  log: trial_log.TrialLog,
+  same_task: bool = False,
+  redo_failed: bool = False,
+  is_finished: bool = False,
+) -> None:
+  """Checks that the evaluator is the one that the log was written with.
+
+  Its fingerprint is recorded in a file beside the log, `trials.task.json`.
+
+  Args:
+    evaluator: that of the search.
+    log: the run's trial log.
+    same_task: whether to trust an evaluator that differs; see `search.run`.
+    redo_failed: whether failed trials run again. A repaired evaluator is
+      expected then, so a warning names what differs.
+    is_finished: whether no trial is left to run. A warning then says that the
+      results are not those of this evaluator.
+
+  Raises:
+    ValueError: the evaluator differs.
+  """
+  fingerprint.check(
+    log.path.with_suffix('.task.json'),
+    evaluator.evaluate if evaluator.task is None else evaluator.task,
+    # Before the first trial there is nothing that it could differ from.
+    same_task or not (log.trials or log.earlier),
+    redo_failed,
+    is_finished,
+  )
 
 
 def redo_failed(

@@ -27,7 +27,7 @@ from jaxnas import arms as arms_lib
 from jaxnas import history as history_lib
 from jaxnas import pure_search
 from jaxnas.records import checkpoints as checkpoints_lib
-from jaxnas.records import fingerprint, round_log, trial_log
+from jaxnas.records import round_log, trial_log
 from jaxnas.types import Evaluator, Proposals, SearchSpace, Status
 
 Arm = arms_lib.Arm
@@ -207,7 +207,8 @@ def run(
     on_trials: a callback that gets new trials as they are recorded.
     rounds: the log of the metrics that strategies return.
     redo_failed: whether to run failed trials again, for instance after fixing
-      the function that they call; see `history.redo_failed`.
+      the function that they call; see `history.redo_failed`. An evaluator that
+      has changed is then told and not refused.
     same_task: whether to trust that the evaluator gives the same results as the
       one that the log was written with, although its code or data differ.
 
@@ -218,9 +219,7 @@ def run(
     ValueError: the log belongs to another search, the evaluator has changed, or
       the first trials all failed for one reason.
   """
-  # Redoing failed trials implies that the evaluator has been fixed, so a change
-  # is expected.
-  check_task(search, log, same_task or redo_failed)
+  history_lib.check_task(search.evaluator, log, same_task, redo_failed)
   if redo_failed:
     history_lib.redo_failed(log, checkpoints, rounds)
   history = History(search.space, log)
@@ -245,29 +244,6 @@ def run(
       checkpoints.save(int(state.round), state)
   history.warn_of_failures()
   return state
-
-
-def check_task(
-  search: Search, log: trial_log.TrialLog, same_task: bool = False
-) -> None:
-  """Checks that the evaluator is the one that the log was written with.
-
-  Its fingerprint is recorded in a file beside the log, `trials.task.json`.
-
-  Args:
-    search: the settings of the run.
-    log: the run's trial log.
-    same_task: whether to trust an evaluator that differs; see `run`.
-
-  Raises:
-    ValueError: the evaluator differs.
-  """
-  task = search.evaluator.task
-  fingerprint.check(
-    log.path.with_suffix('.task.json'),
-    search.evaluator.evaluate if task is None else task,
-    same_task or not log.trials,
-  )
 
 
 def arm_key(search: Search, arm: Arm) -> jax.Array:

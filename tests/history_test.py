@@ -140,6 +140,25 @@ def test_failures_that_are_expected_do_not_stop_a_run(tmp_path, caplog):
     run(tmp_path, Function(), max_failures=-1)
 
 
+def test_a_repair_is_told_and_a_change_without_one_refused(
+  tmp_path, sound, caplog
+):
+  def function(rate, fails=lambda number: ''):
+    made = Function(fails)
+    made.evaluator = made.evaluator._replace(task={'rate': rate})
+    return made
+
+  run(tmp_path, function(1, lambda n: always(n) if n == 14 else ''))
+  with pytest.raises(ValueError, match='written: rate of the task'):
+    run(tmp_path, function(2))
+  with caplog.at_level('WARNING', logger='absl'):
+    assert run(tmp_path, function(2), redo_failed=True) == sound
+    assert run(tmp_path, function(2)) == sound
+  told = [record.getMessage() for record in caplog.records]
+  (repair,) = (message for message in told if 'has changed' in message)
+  assert 'rate of the task' in repair
+
+
 @pytest.mark.parametrize(
   'fails',
   [

@@ -13,28 +13,39 @@ the values that were bound to it. Comments and docstrings do not count.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import enum
 import functools
 import hashlib
-import importlib.util
 import os
 import pathlib
-import sys
-import sysconfig
+import re
 import types
-from typing import Any
+from typing import Any, NamedTuple
 
+from absl import logging
 import jax
 import numpy as np
 
-from jaxnas.records import workdir
+from jaxnas.records import sources, workdir
 
+_ROOT = 'task'
 _MAX_DEPTH = 20
 _MAX_TOLD = 3
 _PLAIN = bool | int | float | complex | str | bytes | np.dtype | enum.Enum
-_FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+class Parts(tuple):
+  """Parts of a task that a message calls by their names."""
+
+  labels: tuple[str, ...]
+
+  def __new__(cls, **parts: Any) -> Parts:
+    """Makes the parts of their names and values."""
+    made = super().__new__(cls, parts.values())
+    made.labels = tuple(parts)
+    return made
 
 
 def of(task: Any) -> dict[str, str]:
@@ -45,12 +56,16 @@ def of(task: Any) -> dict[str, str]:
       Of other objects only the type counts, and of the lists, sets and dicts
       that a function closes over nothing, for they may count its calls.
   """
-  walk = _Walk()
-  walk.value('task', task)
-  return walk.parts
+  return _walk(task).parts
 
 
-def check(path: str | os.PathLike[str], task: Any, same_task: bool) -> None:
+def check(
+  path: str | os.PathLike[str],
+  task: Any,
+  same_task: bool,
+  redo_failed: bool = False,
+  is_finished: bool = False,
+) -> None:
   """Records a task beside a log, or compares it with the one that is there.
 
   Args:
@@ -58,71 +73,165 @@ def check(path: str | os.PathLike[str], task: Any, same_task: bool) -> None:
     task: as for `of`.
     same_task: whether somebody says that it gives the same results, whatever
       has changed; the record then takes it.
+    redo_failed: whether failed trials run again, as after a repair: a change is
+      then a warning, and the record takes it.
+    is_finished: whether no trial is left to run: a change is then a warning,
+      and the record stays as it is.
 
   Raises:
     ValueError: the task has changed, or the record is damaged.
   """
   path = pathlib.Path(path)
-  parts = of(task)
+  walk = _walk(task)
   before = workdir.read_json(path) if path.exists() else None
-  if before == parts:
+  if before == walk.parts or (before is None and is_finished):
     return
   if before is not None and not same_task:
-    changed = sorted(
-      name for name in {*before, *parts} if before.get(name) != parts.get(name)
-    )
-    rest = len(changed) - _MAX_TOLD
-    told = ', '.join(changed[:_MAX_TOLD])
-    raise ValueError(
+    change = (
       f'What trials are judged by has changed since {path} was written: '
-      f'{told}{f" and {rest} more" if rest > 0 else ""}. Start in another '
-      'folder; or, if it gives the same results, say so by --same_task '
-      '(same_task=True in a program).'
+      f'{_tell(before, walk)}.'
     )
-  workdir.write_json(path, parts, sealed=True)
+    if is_finished:
+      logging.warning(
+        '%s What is shown are the results of the old one; a run with the new '
+        'one needs another folder.',
+        change,
+      )
+      return
+    if not redo_failed:
+      raise ValueError(
+        f'{change} Start in another folder; or, if it gives the same results, '
+        'say so by --same_task (same_task=True in a program).'
+      )
+    logging.warning(
+      '%s Trials that failed run again with the new one; the results of the '
+      'others stay.',
+      change,
+    )
+  workdir.write_json(path, walk.parts, sealed=True)
+
+
+def _tell(before: Mapping[str, Any], walk: _Walk) -> str:
+  """Returns what differs between a record and a task, in words."""
+  now = walk.parts
+  changed = sorted(
+    (name for name in {*before, *now} if before.get(name) != now.get(name)),
+    # What a user has changed comes before another version of this package.
+    key=lambda name: (name.startswith('jaxnas.'), name),
+  )
+  told = []
+  for name in changed[:_MAX_TOLD]:
+    if name not in now:
+      told.append(f'{_words(name)} (gone)')
+    else:
+      told.append(walk.words[name] + ('' if name in before else ' (new)'))
+  rest = len(changed) - _MAX_TOLD
+  return ', '.join(told) + (f' and {rest} more' if rest > 0 else '')
+
+
+def _words(name: str) -> str:
+  """Returns in words what is known by its name alone."""
+  if name == _ROOT or name.startswith((f'{_ROOT}.', f'{_ROOT}[')):
+    path = re.sub(r"\['(\w+)'\]", r'.\1', name).removeprefix(_ROOT)
+    return f'{path.removeprefix(f".{_ROOT}").lstrip(".")} of the task'.lstrip()
+  module, _, bound = name.rpartition('.')
+  return f'{bound} of {module}'
+
+
+class _Place(NamedTuple):
+  """Where in a task a value is, in words.
+
+  Attributes:
+    path: how Python would get to it from its owner.
+    owner: the nearest function or object with a name.
+  """
+
+  path: str = ''
+  owner: str = 'the task'
+
+  def __str__(self) -> str:
+    return f'{self.path} of {self.owner}' if self.path else self.owner
+
+  def attribute(self, name: str) -> _Place:
+    """Returns the place of an attribute."""
+    path = f'{self.path}.{name}' if self.path else name
+    return self._replace(path=path)
+
+  def item(self, key: Any) -> _Place:
+    """Returns the place of an item."""
+    path = f'{self.path}[{key!r}]' if self.path else f'item {key!r}'
+    return self._replace(path=path)
+
+
+def _walk(task: Any) -> _Walk:
+  walk = _Walk()
+  walk.value(_ROOT, task, _Place())
+  return walk
 
 
 class _Walk:
-  """Collects the parts of a task."""
+  """Collects the parts of a task, and what each is called in messages.
+
+  Names are in records of older runs, so they stay as they are; words may
+  change.
+  """
 
   def __init__(self) -> None:
     self.parts: dict[str, str] = {}
+    self.words: dict[str, str] = {}
     self._seen: set[int] = set()
     self._keep: list[Any] = []
 
-  def value(self, name: str, value: Any, depth: int = 0) -> None:
+  def value(self, name: str, value: Any, place: _Place, depth: int = 0) -> None:
     """Adds a value and all that it is made of."""
     if depth > _MAX_DEPTH:
       return
     below = functools.partial(self.value, depth=depth + 1)
     if value is None or isinstance(value, _PLAIN):
-      self.parts[name] = _digest(repr(value))
+      self._add(name, _digest(repr(value)), place)
     elif isinstance(value, np.ndarray | np.generic | jax.Array):
-      self.parts[name] = _array_digest(value)
+      self._add(name, _array_digest(value), place)
     elif isinstance(value, tuple | list):
+      fields = getattr(value, '_fields', None)
+      labels = value.labels if isinstance(value, Parts) else fields
       for index, each in enumerate(value):
-        fields = getattr(value, '_fields', None)
-        below(f'{name}.{fields[index] if fields else index}', each)
+        at = place
+        if labels:
+          at = place.attribute(labels[index])
+        elif not isinstance(each, Parts):
+          at = place.item(index)
+        below(f'{name}.{fields[index] if fields else index}', each, at)
     elif isinstance(value, Mapping):
       for key in sorted(value, key=repr):
-        below(f'{name}[{key!r}]', value[key])
+        # The task itself, beside what else decides a trial's result.
+        is_task = name == key == _ROOT
+        at = place if is_task else place.item(key)
+        if isinstance(key, str) and not is_task:
+          at = place.attribute(key)
+        below(f'{name}[{key!r}]', value[key], at)
     elif isinstance(value, functools.partial):
-      below(name, value.func)
-      below(f'{name}.args', value.args)
-      below(f'{name}.keywords', value.keywords)
+      owner = _owner(value.func, place)
+      below(name, value.func, place)
+      below(f'{name}.args', _arguments(value.func, value.args, owner), owner)
+      self._keywords(f'{name}.keywords', value.keywords, owner, depth)
     elif isinstance(value, type):
-      self._type(name, value)
+      self._type(name, value, place)
     elif isinstance(value, types.MethodType):
-      below(name, value.__func__)
-      below(f'{name}.self', value.__self__)
+      below(name, value.__func__, place)
+      owner = _Place('', f'the {type(value.__self__).__name__}')
+      below(f'{name}.self', value.__self__, owner)
     elif isinstance(value, types.FunctionType):
-      self._function(name, value, depth)
+      self._function(name, value, place, depth)
     elif callable(getattr(value, '__wrapped__', None)):
-      below(name, value.__wrapped__)
+      below(name, value.__wrapped__, place)
     elif dataclasses.is_dataclass(value):
-      self._dataclass(name, value, depth)
+      self._dataclass(name, value, place, depth)
     else:
-      self._type(name, type(value))
+      self._type(name, type(value), place)
+
+  def _add(self, name: str, digest: str, words: _Place | str) -> None:
+    self.parts[name] = digest
+    self.words[name] = str(words)
 
   def _is_new(self, value: Any) -> bool:
     if id(value) in self._seen:
@@ -131,13 +240,15 @@ class _Walk:
     self._keep.append(value)
     return True
 
-  def _type(self, name: str, cls: type) -> None:
-    self.parts[name] = _digest(f'{cls.__module__}.{cls.__qualname__}')
+  def _type(self, name: str, cls: type, place: _Place) -> None:
+    self._add(name, _digest(f'{cls.__module__}.{cls.__qualname__}'), place)
     for base in cls.__mro__:
       self._source(base.__module__, base.__qualname__)
 
-  def _dataclass(self, name: str, value: Any, depth: int) -> None:
-    self._type(name, type(value))
+  def _dataclass(
+    self, name: str, value: Any, place: _Place, depth: int
+  ) -> None:
+    self._type(name, type(value), place)
     if not self._is_new(value):
       return
     for field in dataclasses.fields(value):
@@ -146,19 +257,30 @@ class _Walk:
       is_condition = field.metadata.get('is_condition', False)
       if field.name not in ('parent', 'name') and not is_condition:
         self.value(
-          f'{name}.{field.name}', getattr(value, field.name, None), depth + 1
+          f'{name}.{field.name}',
+          getattr(value, field.name, None),
+          place.attribute(field.name),
+          depth + 1,
         )
 
-  def _function(self, name: str, value: types.FunctionType, depth: int) -> None:
+  def _function(
+    self, name: str, value: types.FunctionType, place: _Place, depth: int
+  ) -> None:
     if not self._is_new(value):
       return
+    place = _owner(value, place)
     if not self._source(value.__module__, value.__qualname__):
-      self.parts[name] = _digest(f'{value.__module__}.{value.__qualname__}')
+      digest = _digest(f'{value.__module__}.{value.__qualname__}')
       if value.__qualname__ == '<lambda>' or value.__module__ == '__main__':
-        self.parts[name] = _digest(_code(value.__code__))
-    for part in ('__defaults__', '__kwdefaults__'):
-      if getattr(value, part):
-        self.value(f'{name}.{part}', getattr(value, part), depth + 1)
+        digest = _digest(_code(value.__code__))
+      self._add(name, digest, place)
+    if value.__defaults__:
+      first = value.__code__.co_argcount - len(value.__defaults__)
+      defaults = _arguments(value, value.__defaults__, place, first)
+      self.value(f'{name}.__defaults__', defaults, place, depth + 1)
+    if value.__kwdefaults__:
+      keywords = value.__kwdefaults__
+      self._keywords(f'{name}.__kwdefaults__', keywords, place, depth)
     variables = value.__code__.co_freevars
     for variable, cell in zip(variables, value.__closure__ or (), strict=True):
       try:
@@ -166,18 +288,26 @@ class _Walk:
       except ValueError:  # It is not bound yet.
         continue
       if not isinstance(content, list | set | dict | bytearray):
-        self.value(f'{name}.{variable}', content, depth + 1)
+        at = place.attribute(variable)
+        self.value(f'{name}.{variable}', content, at, depth + 1)
+
+  def _keywords(
+    self, name: str, values: Mapping[str, Any], place: _Place, depth: int
+  ) -> None:
+    for key in sorted(values):
+      at = place.attribute(_argument(key, place))
+      self.value(f'{name}[{key!r}]', values[key], at, depth + 2)
 
   def _source(self, module: str, qualname: str) -> bool:
     """Adds what a name of a module says; returns whether it is found."""
     name = qualname.split('.')[0]
-    source = _read_module(module)
+    source = sources.read_module(module)
     if source is None or name not in source.bindings:
       return False
     self._binding(source, name)
     return True
 
-  def _binding(self, source: _Source, name: str) -> None:
+  def _binding(self, source: sources.Source, name: str) -> None:
     label = f'{source.name}.{name}'
     nodes = [
       node
@@ -186,133 +316,54 @@ class _Walk:
     ]
     if label in self.parts or not nodes:
       return
-    self.parts[label] = _digest(repr([list(_normal(node)) for node in nodes]))
-    for used, attribute in (pair for node in nodes for pair in _used(node)):
-      target = _resolve(source, used, attribute)
+    kind = 'value'
+    if isinstance(nodes[-1], sources.FUNCTIONS):
+      kind = 'class' if isinstance(nodes[-1], ast.ClassDef) else 'function'
+    self._add(
+      label,
+      _digest(repr([list(sources.normal(node)) for node in nodes])),
+      f'the {kind} {name} of {source.name}',
+    )
+    for used, attribute in (
+      pair for node in nodes for pair in sources.used(node)
+    ):
+      target = sources.resolve(source, used, attribute)
       if target is not None:
         self._binding(*target)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Source:
-  """A module that is not installed: its statements by the names they bind."""
-
-  name: str
-  package: str
-  bindings: Mapping[str, list[ast.stmt]]
-
-
-def _resolve(
-  source: _Source, name: str, attribute: str | None
-) -> tuple[_Source, str] | None:
-  """Returns where a name that a statement uses is bound, if that counts."""
-  for node in source.bindings.get(name, ()):
-    if not isinstance(node, ast.Import | ast.ImportFrom):
-      return source, name
-    for alias in node.names:
-      if name != (alias.asname or alias.name.split('.')[0]):
-        continue
-      if isinstance(node, ast.Import):
-        module, wanted = alias.name, attribute
-      else:
-        package = '.' * node.level + (node.module or '')
-        if node.level and source.package:
-          package = importlib.util.resolve_name(package, source.package)
-        module, wanted = package, alias.name
-        if f'{package}.{alias.name}' in sys.modules:
-          module, wanted = f'{package}.{alias.name}', attribute
-      found = _read_module(module)
-      if found is not None and wanted is not None:
-        inner = found.bindings.get(wanted, ())
-        if any(isinstance(each, ast.Import | ast.ImportFrom) for each in inner):
-          return _resolve(found, wanted, None)
-        return found, wanted
-  return None
+def _owner(function: Any, place: _Place) -> _Place:
+  """Returns the place of what a function has: its own, where it has a name."""
+  if not isinstance(function, types.FunctionType):
+    return place
+  source = sources.read_module(function.__module__)
+  if source is None and function.__module__ != '__main__':
+    return place
+  module = source.name if source else 'the program'
+  name = function.__qualname__.replace('.<locals>', '')
+  if name.endswith('<lambda>'):
+    name = name.removesuffix('<lambda>').rstrip('.')
+    return _Place('', f'a lambda{" in " * bool(name)}{name} of {module}')
+  return _Place('', f'the function {name} of {module}')
 
 
-@functools.cache
-def _read_module(name: str) -> _Source | None:
-  """Returns the source of a module; `None` for one that is installed."""
-  module = sys.modules.get(name)
-  file = getattr(module, '__file__', None)
-  if file is None or not file.endswith('.py') or _is_installed(name, file):
-    return None
-  try:
-    tree = ast.parse(pathlib.Path(file).read_bytes())
-  except (OSError, SyntaxError, ValueError):
-    return None
-  if name == '__main__':
-    spec = getattr(module, '__spec__', None)
-    name = spec.name if spec else pathlib.Path(file).stem
-  bindings: dict[str, list[ast.stmt]] = {}
-  for statement in tree.body:
-    for bound in _bound(statement):
-      bindings.setdefault(bound, []).append(statement)
-  return _Source(name, getattr(module, '__package__', None) or '', bindings)
-
-
-def _is_installed(name: str, file: str) -> bool:
-  if name.split('.')[0] == 'jaxnas':
-    return False
-  path = os.path.realpath(file)
-  if {'site-packages', 'dist-packages'} & set(pathlib.Path(path).parts):
-    return True
-  return any(
-    path.startswith(os.path.realpath(sysconfig.get_path(place)) + os.sep)
-    for place in ('stdlib', 'platstdlib', 'purelib', 'platlib')
+def _arguments(
+  function: Any, values: Sequence[Any], owner: _Place, first: int = 0
+) -> Parts:
+  """Returns values by the names of the arguments that they are given to."""
+  code = getattr(function, '__code__', None)
+  names = code.co_varnames[: code.co_argcount] if code else ()
+  known = dict(enumerate(names))
+  return Parts(
+    **{
+      _argument(known.get(index, f'{index + 1}'), owner): value
+      for index, value in enumerate(values, start=first)
+    }
   )
 
 
-def _bound(statement: ast.stmt) -> Iterator[str]:
-  """Yields the names that a statement at the top of a module binds."""
-  if isinstance(statement, _FUNCTIONS):
-    yield statement.name
-  elif isinstance(statement, ast.Import | ast.ImportFrom):
-    for alias in statement.names:
-      yield alias.asname or alias.name.split('.')[0]
-  elif not _is_main(statement):
-    for node in ast.walk(statement):
-      if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        yield node.id
-      elif isinstance(node, _FUNCTIONS):
-        yield node.name
-
-
-def _is_main(statement: ast.stmt) -> bool:
-  return isinstance(statement, ast.If) and '__name__' in {
-    node.id for node in ast.walk(statement.test) if isinstance(node, ast.Name)
-  }
-
-
-def _used(node: ast.AST) -> Iterator[tuple[str, str | None]]:
-  """Yields names, with the attribute that is taken of each, if one is."""
-  for each in ast.walk(node):
-    if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name):
-      yield each.value.id, each.attr
-    elif isinstance(each, ast.Name):
-      yield each.id, None
-
-
-def _normal(node: ast.AST) -> Iterator[Any]:
-  """Yields a syntax tree as every version of Python has it."""
-  yield type(node).__name__
-  for name, value in ast.iter_fields(node):
-    if name == 'body' and isinstance(node, _FUNCTIONS) and _is_doc(value[0]):
-      value = value[1:]
-    # Newer versions add fields, which are empty where nothing new is used.
-    if value is None or value == [] or name in ('ctx', 'kind', 'type_comment'):
-      continue
-    yield name
-    for each in value if isinstance(value, list) else [value]:
-      yield list(_normal(each)) if isinstance(each, ast.AST) else repr(each)
-
-
-def _is_doc(statement: ast.stmt) -> bool:
-  return (
-    isinstance(statement, ast.Expr)
-    and isinstance(statement.value, ast.Constant)
-    and isinstance(statement.value.value, str)
-  )
+def _argument(name: str, owner: _Place) -> str:
+  return name if owner.path else f'the argument {name}'
 
 
 def _code(code: types.CodeType) -> str:

@@ -178,7 +178,12 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
   if search_left <= 0:
     retraining = experiment.make_retraining(log)
     left = retraining_lib.num_left(retraining, log)
-  if search_left <= 0 and not left:
+  is_finished = search_left <= 0 and not left
+  redo_failed = bool(experiment.config.get('redo_failed'))
+  history.check_task(
+    search.evaluator, log, experiment.same_task, redo_failed, is_finished
+  )
+  if is_finished:
     print(f'Found the finished run in {path}; nothing is left to train.')
   else:
     if log.trials:
@@ -226,8 +231,6 @@ def _search(experiment, checkpoints, log, rounds, clock):
   metric, measure = experiment.search_metric, experiment.measure
   if experiment.own_reward:
     metric, measure = 'reward', statistics.REWARD
-  # Who runs failed trials again has mended what judges them.
-  same_task = experiment.same_task or bool(experiment.config.get('redo_failed'))
   note = metric.removeprefix('best_').replace('_', ' ')
   done = 0
 
@@ -248,7 +251,6 @@ def _search(experiment, checkpoints, log, rounds, clock):
   if done >= search.num_trials and all(
     identity in rounds for identity in search_lib.expected_rounds(search)
   ):
-    search_lib.check_task(search, log, same_task)
     return
   with progress.Progress(search.num_trials) as bar:
     bar.update(done, best, note)
@@ -265,7 +267,6 @@ def _search(experiment, checkpoints, log, rounds, clock):
       experiment.checkpoint_every,
       on_trials,
       rounds,
-      same_task=same_task,
     )
 
 

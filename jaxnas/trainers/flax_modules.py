@@ -23,6 +23,7 @@ import jax
 import numpy as np
 import optax
 
+from jaxnas.records import fingerprint
 from jaxnas.trainers import blocks, groups, mapping
 from jaxnas.training import flax_task
 from jaxnas.types import Trainer
@@ -98,8 +99,15 @@ class FlaxTrainer(groups.GroupTrainer):
       len(devices),
     )
     self.task = (
-      (make_module, program_of, loss, dict(metrics)),
-      (optimizer, batch_size, dict(data)),
+      fingerprint.Parts(
+        make_module=make_module,
+        program_of=program_of,
+        loss=loss,
+        metrics=dict(metrics),
+      ),
+      fingerprint.Parts(
+        optimizer=optimizer, batch_size=batch_size, data=dict(data)
+      ),
     )
 
   def num_params(self, architecture: Any) -> int:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.records import fingerprint
+from jaxnas.records import fingerprint, sources
 
 MODULE = '''
 import helper_of_judge
@@ -64,11 +64,11 @@ def parts(tmp_path, monkeypatch):
     for name in ('judge_of_test', 'helper_of_judge'):
       sys.modules.pop(name, None)
     importlib.invalidate_caches()
-    fingerprint._read_module.cache_clear()
+    sources.read_module.cache_clear()
     return fingerprint.of(importlib.import_module('judge_of_test').judge)
 
   yield make
-  fingerprint._read_module.cache_clear()
+  sources.read_module.cache_clear()
 
 
 def test_comments_docstrings_and_what_is_not_used_do_not_count(parts):
@@ -145,6 +145,105 @@ def test_another_task_is_refused_and_named(tmp_path):
   assert path.read_bytes() == recorded
   fingerprint.check(path, changed, same_task=True)
   fingerprint.check(path, changed, same_task=False)
+
+
+def judged(value, seed, learning_rate=0.1, *, decay=0.5):
+  return value * learning_rate
+
+
+@pytest.mark.parametrize(
+  ('before', 'after', 'told'),
+  [
+    (
+      {'task': functools.partial(judged, 1.0)},
+      {'task': functools.partial(judged, 2.0)},
+      'the argument value of the function judged of {module}',
+    ),
+    (
+      {'task': functools.partial(judged, learning_rate=1.0)},
+      {'task': functools.partial(judged, learning_rate=2.0)},
+      'the argument learning_rate of the function judged of {module}',
+    ),
+    (
+      {'task': make_task(Recipe(), [])},
+      {'task': make_task(Recipe(0.2), [])},
+      'recipe.rate of the function make_task.train of {module}',
+    ),
+    (
+      {'task': (fingerprint.Parts(optimizer=None, batch_size=8),)},
+      {'task': (fingerprint.Parts(optimizer=None, batch_size=9),)},
+      'batch_size of the task',
+    ),
+    (
+      {'task': fingerprint.Parts(batch_size=8, data={'train': [1, 2]})},
+      {'task': fingerprint.Parts(batch_size=9, data={'train': [1, 3]})},
+      'batch_size of the task, data.train[1] of the task',
+    ),
+    (
+      {'num_steps': 1, 'costs': None},
+      {'num_steps': 2, 'power': 3.0},
+      'costs of the task (gone), num_steps of the task, power of the task '
+      '(new)',
+    ),
+    (
+      {'task': lambda value: value + 1},
+      {'task': lambda value: value + 2},
+      'a lambda of {module}',
+    ),
+    (
+      judged,
+      functools.partial(judged, 1),
+      'the argument value of {function} (new)',
+    ),
+  ],
+)
+def test_what_has_changed_is_told_in_words(tmp_path, before, after, told):
+  path = tmp_path / 'trials.task.json'
+  fingerprint.check(path, before, same_task=False)
+  with pytest.raises(ValueError, match='has changed') as caught:
+    fingerprint.check(path, after, same_task=False)
+  told = told.format(
+    module=__name__, function=f'the function judged of {__name__}'
+  )
+  assert f'was written: {told}' in str(caught.value)
+
+
+def test_arguments_that_have_a_default_are_named():
+  words = fingerprint._walk(judged).words
+  owner = f'the function judged of {__name__}'
+  assert words == {
+    f'{__name__}.judged': owner,
+    'task.__defaults__.0': f'the argument learning_rate of {owner}',
+    "task.__kwdefaults__['decay']": f'the argument decay of {owner}',
+  }
+
+
+def test_a_change_after_a_repair_or_at_the_end_is_a_warning(tmp_path, caplog):
+  path = tmp_path / 'trials.task.json'
+  one, two = (make_task(Recipe(rate), []) for rate in (0.1, 0.2))
+  # A run of an older version has no record, and gets none when it is over.
+  fingerprint.check(path, one, same_task=False, is_finished=True)
+  assert not path.exists()
+  fingerprint.check(path, one, same_task=False)
+  recorded = path.read_bytes()
+  with caplog.at_level('WARNING', logger='absl'):
+    fingerprint.check(path, one, same_task=False, redo_failed=True)
+    fingerprint.check(path, one, same_task=False, is_finished=True)
+    assert not caplog.records
+    fingerprint.check(
+      path, two, same_task=False, redo_failed=True, is_finished=True
+    )
+    assert path.read_bytes() == recorded
+    fingerprint.check(path, two, same_task=False, redo_failed=True)
+    assert path.read_bytes() != recorded
+    fingerprint.check(path, two, same_task=False)
+  shown, gone_on = (record.getMessage() for record in caplog.records)
+  named = 'recipe.rate of the function make_task.train'
+  assert named in shown
+  assert 'results of the old one' in shown
+  assert named in gone_on
+  assert 'Trials that failed run again with the new one' in gone_on
+  assert '\n' not in shown + gone_on
 
 
 def test_it_is_the_same_in_another_process():

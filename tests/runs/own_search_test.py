@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from jaxnas import records, search, statistics
+from jaxnas.records import trial_log
 from jaxnas.runs import own_search
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import random_search
@@ -186,6 +187,45 @@ def test_more_trials_go_on_and_other_settings_do_not(tmp_path, trainer):
   ):
     with pytest.raises(ValueError, match=message):
       run(tmp_path, trainer, **changes)
+
+
+def test_a_changed_task_is_told_at_the_end_and_after_a_repair(
+  tmp_path, trainer, caplog, capsys
+):
+  run(tmp_path, trainer)
+  path = tmp_path / 'trials.jsonl'
+  content = path.read_bytes()
+  other = dataclasses.replace(REWARD, floor=-200.0)
+
+  def told():
+    messages = [record.getMessage() for record in caplog.records]
+    caplog.clear()
+    return [message for message in messages if 'has changed' in message]
+
+  with caplog.at_level('WARNING', logger='absl'):
+    for changes in ({}, {'redo_failed': True}):
+      run(tmp_path, trainer, reward=other, **changes)
+      (message,) = told()
+      assert 'written: reward.floor of the task. What is shown' in message
+    run(tmp_path, trainer)
+    assert not told()
+    with pytest.raises(ValueError, match=r'written: reward\.floor of the task'):
+      run(tmp_path, trainer, reward=other, arms=arms(12))
+    assert path.read_bytes() == content
+    trials = records.read(tmp_path)
+    path.unlink()
+    with trial_log.TrialLog(path) as log:
+      trials[2] = dataclasses.replace(
+        trials[2], status='diverged', reward=-100.0, metrics={}
+      )
+      log.append(trials)
+    run(tmp_path, trainer, reward=other, redo_failed=True)
+    (message,) = told()
+    assert 'written: reward.floor of the task. Trials that failed' in message
+    assert path.read_bytes() == content
+    run(tmp_path, trainer, reward=other)
+    assert not told()
+  assert capsys.readouterr().out.count('Found the finished run') == 4
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,9 @@ from flax import linen as nn
 import jax
 import numpy as np
 import optax
+import pytest
 
+from jaxnas.records import fingerprint
 from jaxnas.trainers import flax_modules
 
 
@@ -21,6 +23,22 @@ class Net(nn.Module):
 def make_data():
   inputs = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
   return {'train': (inputs, inputs[:, 0]), 'validation': (inputs, inputs[:, 0])}
+
+
+def test_a_setting_that_has_changed_is_called_by_its_name(tmp_path):
+  path = tmp_path / 'trials.task.json'
+  for batch_size in (4, 5):
+    trainer = flax_modules.FlaxTrainer(
+      Net,
+      make_data(),
+      optax.squared_error,
+      {'error': optax.squared_error},
+      batch_size=batch_size,
+    )
+    if batch_size == 4:
+      fingerprint.check(path, {'task': trainer.task}, same_task=False)
+  with pytest.raises(ValueError, match=r'written: batch_size of the task\. St'):
+    fingerprint.check(path, {'task': trainer.task}, same_task=False)
 
 
 def test_children_of_one_shape_share_a_program():
