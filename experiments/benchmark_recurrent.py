@@ -17,7 +17,7 @@ import contextlib
 import dataclasses
 import time
 
-from experiments import benchmark_settings, launch, settings
+from experiments import benchmark_settings, data_settings, launch, settings
 from experiments.benchmarks import frameworks as frameworks_lib
 from experiments.benchmarks import recurrent_rows
 from experiments.benchmarks import table as table_lib
@@ -28,7 +28,7 @@ ROWS = recurrent_rows.ROWS
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(benchmark_settings.BenchmarkSettings):
+class Config(data_settings.TextBatches, benchmark_settings.BenchmarkSettings):
   """Settings of the benchmark."""
 
   rows: tuple[str, ...] = settings.measurement(
@@ -53,20 +53,6 @@ class Config(benchmark_settings.BenchmarkSettings):
   )
   features: int = settings.children(
     64, 'Number of hidden units.', low=1, high=settings.MAX_FEATURES
-  )
-  num_unrolled: int = settings.children(
-    35,
-    'Number of steps of backpropagation through time.',
-    source=settings.ZAREMBA,
-    low=1,
-    high=settings.MAX_ITEMS,
-  )
-  batch_size: int = settings.children(
-    20,
-    'Number of columns of text.',
-    source=settings.ZAREMBA,
-    low=1,
-    high=settings.MAX_ITEMS,
   )
   vocab_sizes: tuple[int, ...] = settings.data(
     (1_000, 10_000),

@@ -1,14 +1,15 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Settings of the space of convolutional networks."""
+"""Settings of convolutional networks: their space and their training."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from experiments import settings
+from experiments import data_settings, settings
 from jaxnas.spaces import conv_net as spaces
+from jaxnas.training import image_task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,4 +80,43 @@ class ConvSpace(settings.Bounded):
     'How a layer joins several inputs.',
     source='the paper, section 3.3',
     choices=spaces.MERGES,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvTraining(data_settings.AugmentedImages):
+  """How networks are trained; the defaults are DenseNet's, as the paper's."""
+
+  batch_size: int = settings.children(
+    image_task.Recipe.batch_size,
+    'Number of images in a step.',
+    source=settings.DENSENET,
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  learning_rate: float = settings.children(
+    0.1,
+    'Learning rate, before the schedule lowers it.',
+    source=settings.DENSENET,
+    above=0.0,
+  )
+  momentum: float = settings.children(
+    image_task.Recipe.momentum,
+    "Nesterov's momentum.",
+    source=settings.DENSENET,
+    low=0.0,
+    below=1.0,
+  )
+  weight_decay: float = settings.children(
+    image_task.Recipe.weight_decay,
+    'Multiple of all parameters that is added to the gradient.',
+    source=settings.DENSENET,
+    low=0.0,
+  )
+  schedule: str = settings.children(
+    image_task.Recipe.schedule,
+    'Schedule of the learning rate; step divides it by ten after half of the '
+    'training and after three quarters.',
+    source=settings.DENSENET,
+    choices=tuple(image_task.SCHEDULES),
   )

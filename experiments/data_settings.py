@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any
 
 from experiments import settings
-from jaxnas.datasets import image_preprocessing, images
+from jaxnas.datasets import image_preprocessing, images, text
 from jaxnas.training import augmentation
 
 
@@ -76,6 +76,20 @@ class AugmentedImages(ImageData):
   )
 
 
+def load_images(config: ImageData) -> images.ImageDataset:
+  """Returns the images that the settings name; errors are of `images.load`."""
+  preprocessing = 'standardize'
+  if isinstance(config, AugmentedImages):
+    preprocessing = config.preprocessing
+  return images.load(
+    config.dataset,
+    config.data_dir,
+    num_validation=config.num_validation,
+    num_report=config.num_report,
+    preprocessing=preprocessing,
+  )
+
+
 @dataclasses.dataclass(frozen=True)
 class TextData(settings.Bounded):
   """Which text there is, and what its tokens are."""
@@ -96,6 +110,16 @@ class TextData(settings.Bounded):
     'Number of different tokens; none: the default of the text.',
     low=1,
     high=settings.MAX_COUNT,
+  )
+
+
+def load_text(config: TextData) -> text.TextDataset:
+  """Returns the text that the settings name; errors are of `text.load`."""
+  return text.load(
+    config.dataset,
+    config.data_dir,
+    level=config.level,
+    vocab_size=config.vocab_size,
   )
 
 

@@ -45,7 +45,7 @@ from jaxnas.visualize import conv_net as pictures
 
 @dataclasses.dataclass(frozen=True)
 class Config(
-  data_settings.AugmentedImages,
+  conv_settings.ConvTraining,
   conv_settings.ConvSpace,
   search_settings.Settings,
 ):
@@ -86,32 +86,19 @@ class Config(
     low=0,
     high=settings.MAX_COUNT,
   )
-  batch_size: int = settings.children(
-    32, 'Number of images in a step.', low=1, high=settings.MAX_ITEMS
+  batch_size: int = settings.changed(
+    conv_settings.ConvTraining, 'batch_size', 32
   )
-  learning_rate: float = settings.children(
+  learning_rate: float = settings.changed(
+    conv_settings.ConvTraining,
+    'learning_rate',
     0.1,
-    'Learning rate of a child in the search, before the schedule lowers it.',
-    source=settings.PAPER_IMAGES,
-    above=0.0,
+    help='Learning rate of a child in the search, before the schedule lowers '
+    'it.',
+    source=settings.DENSENET,
   )
-  momentum: float = settings.children(
-    0.9,
-    "Nesterov's momentum.",
-    source=settings.PAPER_IMAGES,
-    low=0.0,
-    below=1.0,
-  )
-  weight_decay: float = settings.children(
-    1e-4,
-    'Multiple of the weights that is added to the gradient.',
-    source=settings.PAPER_IMAGES,
-    low=0.0,
-  )
-  schedule: str = settings.children(
-    'cosine',
-    'Schedule of the learning rate.',
-    choices=tuple(image_task.SCHEDULES),
+  schedule: str = settings.changed(
+    conv_settings.ConvTraining, 'schedule', 'cosine'
   )
   evaluate_every: int = settings.children(
     8,
@@ -217,14 +204,10 @@ def make_experiment(
     ValueError: a setting is out of range, or the data is.
   """
   space = _make_space(config)
-  dataset = images.load(
-    config.dataset,
-    config.data_dir,
-    num_validation=config.num_validation,
-    num_report=config.num_report,
-    preprocessing=config.preprocessing,
+  dataset = data_settings.load_images(config)
+  recipe = settings.fill(
+    image_task.Recipe, config, unset=('evaluation_batch_size',)
   )
-  recipe = _make_recipe(config)
   config = _complete(config, len(dataset.train_labels) // recipe.batch_size)
   known_conv_nets.make_smallest(
     config.num_layers, max(config.strides), config.merge, config.pool_after
@@ -345,20 +328,6 @@ def _make_routes(
     },
     search_settings.choose_num_devices(config),
     config.block_size,
-  )
-
-
-def _make_recipe(config: Config) -> image_task.Recipe:
-  return image_task.Recipe(
-    batch_size=config.batch_size,
-    momentum=config.momentum,
-    weight_decay=config.weight_decay,
-    schedule=config.schedule,
-    augmentation=config.augmentation,
-    margin=config.margin,
-    flip=config.flip,
-    evaluate_every=config.evaluate_every,
-    num_evaluations=config.num_evaluations,
   )
 
 

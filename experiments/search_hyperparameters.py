@@ -145,12 +145,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
     ValueError: a setting is out of range, or the data is.
   """
   space = _make_space(config)
-  dataset = images.load(
-    config.dataset,
-    config.data_dir,
-    num_validation=config.num_validation,
-    num_report=config.num_report,
-  )
+  dataset = data_settings.load_images(config)
   config = _complete(config)
   children = _Children(config, dataset)
   arms = search_settings.make_arms(

@@ -30,7 +30,6 @@ from jaxnas import search as search_lib
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import recurrent_interpreter
 from jaxnas.controllers import recurrent as controllers
-from jaxnas.datasets import text
 from jaxnas.runs import search_run
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.trainers import blocks
@@ -172,22 +171,13 @@ def make_experiment(config: Config) -> search_run.Experiment:
   for name in config.known_cells:
     spaces.known_cell(name)
   tasks = dataset_tasks.TextTasks(
-    text.load(
-      config.dataset,
-      config.data_dir,
-      level=config.level,
-      vocab_size=config.vocab_size,
-    ),
+    data_settings.load_text(config),
     config.batch_size,
     config.num_unrolled,
   )
   config = _complete(config, tasks)
-  recipe = text_task.Recipe(
-    features=config.features,
-    num_layers=config.num_layers,
-    tie_embeddings=config.tie_embeddings,
-    optimizer=config.optimizer,
-    max_grad_norm=config.max_grad_norm,
+  recipe = settings.fill(
+    text_task.Recipe, config, unset=('embedding_scale', 'cell_scale')
   )
   reward = rewards.make_perplexity_reward(config.reward_scale)
   field = _Field(config, space, tasks, recipe)

@@ -23,7 +23,7 @@ import dataclasses
 import functools
 import math
 import types
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -60,6 +60,8 @@ MAX_FEATURES = 16_384
 MAX_LAYERS = conv_net.MAX_LAYERS
 MAX_DEVICES = 256
 MAX_MARGIN = 1024
+
+_Filled = TypeVar('_Filled')
 
 _LEAST, _GREATEST = (
   float(end) for end in (np.finfo(np.float32).tiny, np.finfo(np.float32).max)
@@ -138,6 +140,26 @@ def changed(config_cls: type, name: str, default: Any, **metadata: Any) -> Any:
   return dataclasses.field(
     default=default,
     metadata={**fields[name].metadata, 'source': CHOICE, **metadata},
+  )
+
+
+def fill(
+  filled_cls: type[_Filled], config: Any, unset: Sequence[str] = ()
+) -> _Filled:
+  """Makes an object whose fields are settings of the same names.
+
+  Args:
+    filled_cls: the dataclass to make one of, such as a recipe.
+    config: a config with a setting for every field.
+    unset: the fields that have no setting and keep their defaults.
+  """
+  fields: Any = filled_cls
+  return filled_cls(
+    **{
+      field.name: getattr(config, field.name)
+      for field in dataclasses.fields(fields)
+      if field.name not in unset
+    }
   )
 
 

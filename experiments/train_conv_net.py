@@ -26,10 +26,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments import data_settings, launch, machine_settings, settings
+from experiments import (
+  conv_settings,
+  data_settings,
+  launch,
+  machine_settings,
+  settings,
+)
 from jaxnas import statistics
 from jaxnas.children import conv_net
-from jaxnas.datasets import held_out, images, prepared
+from jaxnas.datasets import held_out, prepared
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
 from jaxnas.runs import trained_models, training_run, training_terms
@@ -41,7 +47,7 @@ from jaxnas.training.image_task import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(data_settings.AugmentedImages, machine_settings.LongTraining):
+class Config(conv_settings.ConvTraining, machine_settings.LongTraining):
   """Settings of one long training."""
 
   architecture: str = settings.children(
@@ -67,39 +73,6 @@ class Config(data_settings.AugmentedImages, machine_settings.LongTraining):
     'How layers of a chain, dense or resnet join inputs; none: add in a '
     'resnet, concat elsewhere.',
     choices=spaces.MERGES,
-  )
-  batch_size: int = settings.children(
-    Recipe.batch_size,
-    'Number of images in a step.',
-    source=settings.DENSENET,
-    low=1,
-    high=settings.MAX_ITEMS,
-  )
-  learning_rate: float = settings.children(
-    0.1,
-    'Learning rate at the beginning.',
-    source=settings.DENSENET,
-    above=0.0,
-  )
-  momentum: float = settings.children(
-    Recipe.momentum,
-    "Nesterov's momentum.",
-    source=settings.DENSENET,
-    low=0.0,
-    below=1.0,
-  )
-  weight_decay: float = settings.children(
-    Recipe.weight_decay,
-    'Multiple of all parameters that is added to the gradient.',
-    source=settings.DENSENET,
-    low=0.0,
-  )
-  schedule: str = settings.children(
-    Recipe.schedule,
-    'Schedule of the learning rate; step divides it by ten after half of the '
-    'training and after three quarters.',
-    source=settings.DENSENET,
-    choices=tuple(image_task.SCHEDULES),
   )
   num_epochs: int = settings.children(
     300,
@@ -134,7 +107,6 @@ _TERMS = training_terms.Terms(
   counted='images',
   remedy='--learning_rate',
 )
-_SPLIT_SEED = 0
 
 
 def run(config: Config, workdir: str) -> None:
@@ -154,11 +126,15 @@ def make_training(config: Config) -> training_run.Training:
     ValueError: a setting is out of range, or the data is.
     OSError: a file is missing.
   """
-  recipe = _make_recipe(config)
+  recipe = settings.fill(
+    Recipe,
+    config,
+    unset=('evaluate_every', 'num_evaluations', 'evaluation_batch_size'),
+  )
   architecture = read_architecture(
     config.architecture, config.num_layers, config.filters, config.merge
   )
-  dataset = images.load(config.dataset, config.data_dir, **_source(config))
+  dataset = data_settings.load_images(config)
   if config.evaluate_test:
     held_out.check_images(dataset, config.data_dir)
   epoch_steps = len(dataset.train_labels) // recipe.batch_size
@@ -320,33 +296,6 @@ class _Child:
       },
     )
     image_weights.write_weights(path, weights)
-
-
-def _make_recipe(config: Config) -> Recipe:
-  return Recipe(
-    **{
-      name: getattr(config, name)
-      for name in (
-        'batch_size',
-        'momentum',
-        'weight_decay',
-        'schedule',
-        'augmentation',
-        'margin',
-        'flip',
-      )
-    }
-  )
-
-
-def _source(config: Config) -> dict[str, Any]:
-  """Returns what decides about splits and preprocessing, as in a search."""
-  return {
-    'num_validation': config.num_validation,
-    'num_report': config.num_report,
-    'preprocessing': config.preprocessing,
-    'seed': _SPLIT_SEED,
-  }
 
 
 if __name__ == '__main__':

@@ -182,20 +182,10 @@ def make_training(config: Config) -> training_run.Training:
     ValueError: a setting is out of range, or the data is.
     OSError: a file is missing.
   """
-  recipe = Recipe(
-    **{
-      field.name: getattr(config, field.name)
-      for field in dataclasses.fields(Recipe)
-    }
-  )
+  recipe = settings.fill(Recipe, config)
   architecture = read_architecture(config.architecture)
   is_lstm = architecture == 'lstm'
-  dataset = text.load(
-    config.dataset,
-    config.data_dir,
-    level=config.level,
-    vocab_size=config.vocab_size,
-  )
+  dataset = data_settings.load_text(config)
   if config.evaluate_test:
     held_out.check_text(dataset, config.data_dir)
   inputs, targets = text.train_segments(

@@ -78,6 +78,23 @@ def test_help_shows_the_range():
     assert line in text
 
 
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  count: int = 1
+  rate: float = 0.1
+  margin: int = 4
+
+
+def test_a_recipe_is_filled_with_the_settings_of_its_names():
+  filled = settings.fill(Recipe, Config(count=7), unset=('margin',))
+  assert filled == Recipe(count=7, rate=0.5, margin=4)
+
+
+def test_a_field_without_a_setting_must_be_named():
+  with pytest.raises(AttributeError, match='margin'):
+    settings.fill(Recipe, Config())
+
+
 def test_the_experiments_are_found():
   assert {'search_conv_net', 'train_recurrent_cell'} < set(CONFIGS)
 
