@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Who trains children that are Flax modules of a user's own.
+"""Trains children that are a user's own Flax modules.
 
     trainer = flax_modules.FlaxTrainer(
       lambda architecture: MyModule(width=architecture['width']),
@@ -30,11 +30,11 @@ from jaxnas.types import Trainer
 
 
 class FlaxTrainer(groups.GroupTrainer):
-  """Trains Flax modules on arrays, those of one shape in one call.
+  """Trains Flax modules on arrays; modules of one shape share a call.
 
-  Children whose modules are made of the same are trained side by side by one
-  compiled program, whatever their keys, learning rates and, if the module takes
-  one, programs; other modules have programs of their own.
+  Children of the same shape are trained side by side by one compiled program,
+  whatever their keys, learning rates and, if the module takes one, programs.
+  Each other shape has its own compiled program.
   """
 
   def __init__(
@@ -51,24 +51,26 @@ class FlaxTrainer(groups.GroupTrainer):
     block_size: int | None = None,
     num_devices: int | None = None,
   ):
-    """Makes a trainer; nothing is compiled yet.
+    """Makes a trainer without compiling anything yet.
 
     Args:
       make_module: `shape -> module`; see `flax_task.make_task` for how it is
         called.
-      data: inputs and targets of each split by name, `'train'`, `'validation'`,
-        and for retraining `'report'`.
-      loss: `(outputs, targets) -> [B]`.
-      metrics: by name, `(outputs, targets) -> [B]`.
-      optimizer: makes one for a learning rate.
-      batch_size: examples of a step.
-      shape_of: `architecture -> shape`, what of it the module is made of;
-        hashable. The whole architecture by default.
-      program_of: `architecture -> program`, what of it the module gets as
-        `program=...`: a pytree of numbers or arrays, alike for all children of
-        a shape. None by default.
-      block_size: how many children share a call; by the device by default.
-      num_devices: how many local devices to use; all by default.
+      data: the inputs and targets of each split, by name: `'train'`,
+        `'validation'` and, for retraining, `'report'`.
+      loss: the loss to minimize, `(outputs, targets) -> [B]`.
+      metrics: the metrics by name, `(outputs, targets) -> [B]`.
+      optimizer: `learning_rate -> optimizer`.
+      batch_size: the number of examples per step.
+      shape_of: `architecture -> shape`, the part of the architecture that the
+        module is built from; hashable. The whole architecture by default.
+      program_of: `architecture -> program`, the part of the architecture that
+        the module is called with as `program=...`: a pytree of numbers or
+        arrays, with the same structure and shapes for all children of a shape.
+        None by default.
+      block_size: the number of children per call; by default a number that
+        suits the device.
+      num_devices: the number of local devices to use; all by default.
 
     Raises:
       ValueError: an argument is out of range.
@@ -111,7 +113,7 @@ class FlaxTrainer(groups.GroupTrainer):
     )
 
   def num_params(self, architecture: Any) -> int:
-    """Returns how many parameters a child has."""
+    """Returns the number of parameters of a child."""
     return flax_task.num_params(
       self._make_module(self._shape_of(architecture)),
       self._inputs,

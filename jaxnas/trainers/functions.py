@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Any Python function as who trains, in processes of its own.
+"""Uses any Python function as a trainer, in worker processes.
 
     def train(value, seed):  # In a file that can be imported.
       ...
@@ -10,8 +10,9 @@
     with functions.FunctionTrainer(train, num_workers=4) as trainer:
       ...
 
-The function may use PyTorch, scikit-learn or anything else. Whatever it does,
-raise, hang, return nonsense or kill its process, is the status of one trial.
+The function may use PyTorch, scikit-learn or anything else. Whether it raises,
+hangs, returns nonsense or kills its process, only the status of one trial is
+affected.
 """
 
 from __future__ import annotations
@@ -37,30 +38,30 @@ Function = Callable[..., Any]
 class FunctionTrainer:
   """Calls a function in worker processes; see `types.Trainer`.
 
-  A call is made with the same seed again where it failed, so that what it ends
-  with follows from its key alone; a reward that is not finite is final. Each
-  failure is a line on stderr; the status and the reason are those of the last
-  attempt, with the file and line that raised it.
+  A failed call is retried with the same seed, so that its outcome depends on
+  its key alone; a reward that is not finite is final. Each failure is one line
+  on stderr. The status and the reason, with the file and line that raised the
+  error, are those of the last attempt.
 
-  Workers are spawned: each imports the function's module, and the main script,
-  whose last part must therefore stand under `if __name__ == '__main__':`. They
-  have the environment of this process; if the function uses a GPU, which one
-  (`CUDA_VISIBLE_DEVICES`), and how many threads of a CPU, is its business. So
-  that jax leaves a GPU to it, start this process with `JAX_PLATFORMS=cpu`, or
-  `XLA_PYTHON_CLIENT_PREALLOCATE=false` if the function uses jax: jax takes most
-  of a GPU's memory otherwise. Workers are kept from call to call, and so is
-  what the function leaves behind in its module. They end with the context, or
-  with this process however it ends, and so does whatever they started, on Linux
-  also in a session of its own (but what a worker started in the last second
-  before it was killed from outside). A process that the function forks and that
-  returns or raises is ended there; the reward is what the process says that was
-  asked.
+  Workers are spawned: each imports the function's module and the main script,
+  whose entry point must therefore be under `if __name__ == '__main__':`. They
+  inherit the environment of this process. The function itself chooses its GPU
+  (`CUDA_VISIBLE_DEVICES`) and its number of CPU threads. JAX allocates most of
+  a GPU's memory by default; to leave the GPU to the function, start this
+  process with `JAX_PLATFORMS=cpu`, or with
+  `XLA_PYTHON_CLIENT_PREALLOCATE=false` if the function uses JAX. Workers are
+  reused, so module state that the function leaves behind persists between
+  calls. They end with the context, or with this process however it ends, and so
+  do all processes they started, on Linux even those in another session (except
+  any that a worker started in the last second before it was killed from
+  outside). A process forked by the function that returns or raises is ended
+  there; only the reward from the worker itself counts.
 
   Attributes:
-    block_size: how many calls a caller should ask for at a time.
-    num_devices: how many calls run at a time.
-    compile_seconds: always 0.
-    run_seconds: time spent waiting for calls so far.
+    block_size: the number of calls that a caller should request at a time.
+    num_devices: the number of calls that run at a time.
+    compile_seconds: the time spent compiling, always 0.
+    run_seconds: the time spent waiting for calls so far, in seconds.
     task: the function.
   """
 
@@ -74,29 +75,28 @@ class FunctionTrainer:
     num_retries: int = 1,
     block_size: int | None = None,
   ):
-    """Makes a trainer; no process is started yet.
+    """Makes a trainer without starting a process yet.
 
     Args:
-      function: gets what was decoded, a plain dict where that is a mapping, and
-        a seed from 0 to 2^31 - 1; and `num_steps=...` if it has an argument of
-        that name. It returns what a float can be made of, more being better, or
-        a mapping with that as `'reward'` and any other numbers. `'report'`
-        among them, a measure on data that no reward came from, is what is
-        compared after the search.
-      num_workers: how many calls run at a time.
-      timeout_seconds: how long a call may take, starting a worker not included;
-        any time by default.
-      num_retries: how often a call that raised an exception, ended its process
-        or took too long is tried again.
-      block_size: how many trials are recorded at a time; `num_workers` by
-        default. More keep all workers busy where calls differ in time, and are
-        lost where the run is killed.
+      function: the function to call. Its arguments are the decoded architecture
+        (a plain dict if that is a mapping), a seed from 0 to 2^31 - 1, and
+        `num_steps=...` if it has a parameter of that name. It returns a number,
+        higher being better, or a mapping with that number as `'reward'` and any
+        further numbers. A `'report'` among these, measured on data that no
+        reward is based on, is compared after the search.
+      num_workers: the number of calls that run at a time.
+      timeout_seconds: the time limit of a call, in seconds, not counting the
+        start of a worker; no limit by default.
+      num_retries: the number of times to retry a call that raised an exception,
+        ended its process or took too long.
+      block_size: the number of trials recorded at a time; `num_workers` by
+        default. A larger number keeps all workers busy if calls differ in
+        duration, but a killed run loses more trials.
 
     Raises:
-      ValueError: an argument is out of range, or the function cannot be sent
-        to another process, or this process may not have others; how to mend
-        that is told. `run` raises it where a worker cannot import the
-        function.
+      ValueError: an argument is out of range, the function cannot be sent to
+        another process, or this process may not start others; the message says
+        how to fix it. `run` raises it if a worker cannot import the function.
     """
     block_size = num_workers if block_size is None else block_size
     for name, value, least in (
@@ -112,14 +112,14 @@ class FunctionTrainer:
       )
     if not callable(function):
       raise ValueError(
-        'function must be one that is called with a value and a seed, got '
+        'function must be callable with a value and a seed, got '
         f'{process.shorten(repr(function))}.'
       )
     if multiprocessing.current_process().daemon:
       raise ValueError(
-        'This process is daemonic, as the workers of multiprocessing.Pool are, '
-        'and may not start worker processes of its own; run the search in the '
-        'main process, in a thread or by '
+        'This process is daemonic, like the workers of multiprocessing.Pool, '
+        'and may not start worker processes; run the search in the main '
+        'process, in a thread or in a '
         'concurrent.futures.ProcessPoolExecutor.'
       )
     self.block_size = block_size
@@ -147,21 +147,21 @@ class FunctionTrainer:
     """Calls the function for `N` architectures.
 
     Args:
-      architectures: `N` of them.
-      keys: decide the seeds, `[N]`.
-      learning_rates: not looked at: they are the function's business.
-      num_steps: what the function gets, if it takes it.
-      splits: not looked at.
-      durations: not looked at.
-      stop: must be `None`.
-      keep: must be false: nothing of a call is kept.
+      architectures: the architectures, `N` of them.
+      keys: the random keys that the seeds are derived from, `[N]`.
+      learning_rates: ignored; learning rates are up to the function.
+      num_steps: the number of steps, passed to the function if it takes it.
+      splits: ignored.
+      durations: ignored.
+      stop: `None`; nothing else is supported.
+      keep: false; nothing else is supported, since calls cannot be continued.
 
     Returns:
-      The metrics `validation_reward`, the reward; `report_reward` where the
-      function gives a `'report'`; and all else that it gives by its name.
+      The metrics `validation_reward`, the reward; `report_reward`, if the
+      function returns a `'report'`; and its other numbers by name.
 
     Raises:
-      ValueError: the first worker cannot start, or not import the function; or
+      ValueError: the first worker cannot start or import the function, or
         children are to be kept.
     """
     del learning_rates, splits, durations
@@ -182,7 +182,7 @@ class FunctionTrainer:
     )
 
   def resume(self, kept: Kept, **settings: Any) -> Trained:
-    """Raises `ValueError`: nothing of a call is kept."""
+    """Raises `ValueError`, since calls cannot be continued."""
     del kept, settings
     raise ValueError('A function trains to the end, and nothing can be kept.')
 
@@ -198,7 +198,7 @@ class FunctionTrainer:
 
 
 def _metrics(outcomes: Sequence[pool.Outcome]) -> dict[str, np.ndarray]:
-  """Returns what calls returned, by name; NaN where one returned nothing."""
+  """Returns the numbers that calls returned, by name; NaN where missing."""
   names = dict.fromkeys(name for each in outcomes for name in each.values)
   metrics = {
     name: np.array([each.values.get(name, np.nan) for each in outcomes])
@@ -213,18 +213,18 @@ def _metrics(outcomes: Sequence[pool.Outcome]) -> dict[str, np.ndarray]:
 def _takes_steps(function: Function) -> bool:
   try:
     return 'num_steps' in inspect.signature(function).parameters
-  except (TypeError, ValueError):  # Some that are written in C.
+  except (TypeError, ValueError):  # Some functions written in C.
     return False
 
 
 def _plain(value: Any) -> Any:
-  # A dict is unpickled without the modules of this package, and so without jax.
+  # A dict can be unpickled without this package, and thus without JAX.
   return dict(value) if isinstance(value, Mapping) else value
 
 
 def _seeds(keys: jax.Array) -> list[int]:
   bits = jax.vmap(lambda key: jax.random.bits(key, dtype=np.uint32))(keys)
-  # What every library takes as a seed: a positive int of 32 bits.
+  # Every library accepts a nonnegative 32-bit integer as a seed.
   return [int(each) >> 1 for each in np.asarray(bits)]
 
 
@@ -234,28 +234,27 @@ def _name(function: Function) -> str:
 
 
 def _pickle(function: Function) -> bytes:
-  """Returns a function as workers get it."""
+  """Returns a function pickled for the workers."""
   try:
     pickled = pickle.dumps(function)
-  # What a function refers to can refuse by any error.
+  # Objects that a function refers to can raise any error when pickled.
   except Exception as error:
     raise ValueError(
       f'{_name(function)} cannot be sent to worker processes '
-      f'({process.describe(error)}); take a function that is defined by '
-      '`def` at the top of a file, not a lambda nor one inside of another '
-      'function.'
+      f'({process.describe(error)}); use a function defined by `def` at the '
+      'top level of a file, not a lambda or a function inside another one.'
     ) from None
   main = sys.modules['__main__']
   path = getattr(main, '__file__', None)
   if path == '<stdin>':
     raise ValueError(
-      'This program comes from the standard input, where worker processes do '
-      'not find it; put it into a file, such as my_search.py, and run that.'
+      'This program comes from standard input, where worker processes cannot '
+      'find it; put it into a file, such as my_search.py, and run that.'
     )
   if b'__main__' in pickled and not (path or getattr(main, '__spec__', None)):
     raise ValueError(
       f'{_name(function)} is defined in a notebook or on the command line, '
-      'where worker processes do not find it; put it into a file, such as '
+      'where worker processes cannot find it; put it into a file, such as '
       'my_function.py, and import it.'
     )
   return pickled

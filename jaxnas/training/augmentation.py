@@ -1,9 +1,9 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Random views of images, drawn anew for every image of a batch.
+"""Random views of images, drawn independently for every image of a batch.
 
-Images are `float32[B, H, W, C]`, and so are their views.
+Images and their views are `float32[B, H, W, C]`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def augment(
 
   Args:
     key: a random key.
-    images: `[B, H, W, C]`.
-    kind: `'none'`; `'pad_crop'`, see `pad_crop`; `'upsample_crop'`, see
+    images: the images, `[B, H, W, C]`.
+    kind: `'none'`; `'pad_crop'`, see `pad_crop`; or `'upsample_crop'`, see
       `upsample_crop`.
-    margin: how far a crop can be off the centre, pixels.
-    flip: whether half of the views are mirrored left to right.
+    margin: the maximum distance of a crop from the center, in pixels.
+    flip: whether to mirror each view left to right with probability 1/2.
   """
   crop_key, flip_key = jax.random.split(key)
   if kind != 'none':
@@ -41,15 +41,16 @@ def augment(
 
 
 def centre(images: jax.Array, kind: str, margin: int) -> jax.Array:
-  """Returns the view of every image that a trained child is judged by.
+  """Returns the view of every image that children are evaluated on.
 
-  The images themselves but for `'upsample_crop'`, where it is the central crop:
-  the network has only seen images enlarged. (The paper does not tell.)
+  These are the images themselves except for `'upsample_crop'`, where they are
+  the central crops, since the network was trained on enlarged images only. (The
+  paper does not specify this.)
 
   Args:
-    images: `[B, H, W, C]`.
-    kind: as for `augment`.
-    margin: as for `augment`.
+    images: the images, `[B, H, W, C]`.
+    kind: the kind of augmentation, as in `augment`.
+    margin: the margin of the crops, as in `augment`.
   """
   if kind != 'upsample_crop':
     return images
@@ -58,13 +59,14 @@ def centre(images: jax.Array, kind: str, margin: int) -> jax.Array:
 
 
 def pad_crop(images: jax.Array, offsets: jax.Array, margin: int) -> jax.Array:
-  """Crops images to their size after padding them with zeros on every side.
+  """Pads images with zeros on every side and crops them to their old size.
 
   Args:
-    images: `[B, H, W, C]`, of mean 0, so that zeros are their mean.
-    offsets: first row and column of every crop, from 0 to `2 * margin`,
+    images: the images, `[B, H, W, C]`, with mean 0, so that the padding equals
+      their mean.
+    offsets: the first row and column of every crop, from 0 to `2 * margin`,
       `int32[B, 2]`.
-    margin: how many zeros go on every side.
+    margin: the number of zeros added on every side.
   """
   widths = ((0, 0), (margin, margin), (margin, margin), (0, 0))
 
@@ -78,23 +80,23 @@ def pad_crop(images: jax.Array, offsets: jax.Array, margin: int) -> jax.Array:
 def upsample_crop(
   images: jax.Array, offsets: jax.Array, margin: int
 ) -> jax.Array:
-  """Crops images to their size after enlarging them.
+  """Enlarges images and crops them to their old size.
 
   Section 4.1 of "Neural Architecture Search with Reinforcement Learning", Zoph
   and Le, 2017 (https://arxiv.org/abs/1611.01578); with a margin of 4, 32 x 32
-  pixels become 40 x 40. Between pixels they are interpolated linearly, of which
-  the paper says nothing.
+  pixels become 40 x 40. The interpolation is linear; the paper does not specify
+  it.
 
   Args:
-    images: `[B, H, W, C]`.
-    offsets: first row and column of every crop, from 0 to `2 * margin`,
+    images: the images, `[B, H, W, C]`.
+    offsets: the first row and column of every crop, from 0 to `2 * margin`,
       `int32[B, 2]`.
-    margin: by how many pixels they are enlarged on every side.
+    margin: the number of pixels that images grow by on every side.
   """
   sides = jnp.array(images.shape[1:3], jnp.float32)
 
   def crop(image, offset):
-    # One resampling of the rows and columns that are kept.
+    # Resamples only the rows and columns that the crop keeps.
     return jax.image.scale_and_translate(
       image,
       image.shape,
@@ -108,6 +110,6 @@ def upsample_crop(
 
 
 def random_flip(key: jax.Array, images: jax.Array) -> jax.Array:
-  """Mirrors each image left to right, or not, with equal probability."""
+  """Mirrors each image left to right with probability 1/2."""
   is_flipped = jax.random.bernoulli(key, shape=(len(images), 1, 1, 1))
   return jnp.where(is_flipped, images[:, :, ::-1], images)

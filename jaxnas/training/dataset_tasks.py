@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Joins a data set and a recipe to the task that a child is given."""
+"""Combines a data set and a recipe into a task."""
 
 from __future__ import annotations
 
@@ -48,11 +48,12 @@ def make_image_task(
 
 
 class TextTasks:
-  """A text, cut in segments, without its test split.
+  """A text cut into segments, without its test split.
 
   Attributes:
     dataset: the text.
-    num_segments: how many steps one epoch has.
+    num_segments: the number of segments of the training text, which is the
+      number of steps in an epoch.
   """
 
   def __init__(
@@ -62,8 +63,8 @@ class TextTasks:
 
     Args:
       dataset: the text.
-      batch_size: columns read at once.
-      num_unrolled: steps of backpropagation through time.
+      batch_size: the number of columns read at once.
+      num_unrolled: the number of time steps that gradients flow through.
 
     Raises:
       ValueError: the text is too short for one segment.
@@ -110,7 +111,7 @@ class TextTasks:
     assemble: Callable[[Sequence[Any]], Any] | None,
     program_axes: Any,
   ) -> Task:
-    """Makes the task of training with measures; see `text_curve.make_task`."""
+    """Makes the task with a learning curve; see `text_curve.make_task`."""
     return text_curve.make_task(
       recipe,
       self.dataset.vocab_size,
@@ -126,6 +127,6 @@ class TextTasks:
 def to_segments(
   tokens: jax.Array, batch_size: int, num_unrolled: int
 ) -> text_task.Segments:
-  """Cuts a text for evaluation: each token but the first is counted once."""
+  """Cuts a text for evaluation: every token but the first counts once."""
   segments = text.evaluation_segments(tokens, batch_size, num_unrolled)
   return text_task.Segments(*map(jnp.asarray, segments))

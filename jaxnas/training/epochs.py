@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Steps over shuffled examples, which can be cut into spans at any step."""
+"""Training steps over shuffled examples, which can be paused at any step."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def run(
   start: jax.typing.ArrayLike,
   stop: jax.typing.ArrayLike,
 ) -> Any:
-  """Takes steps, each on a batch; every epoch has an order of its own.
+  """Takes steps on batches of examples, reshuffled in every epoch.
 
   Args:
     step: `(index, rows int32[B], state) -> state`.
-    state: where the training stands.
-    key: decides the orders.
-    num_examples: how many there are, at least a batch.
-    batch_size: `B`; an epoch has as many whole batches as fit.
+    state: the state of the training before the first step.
+    key: the random key that determines the order of examples in each epoch.
+    num_examples: the number of examples, at least one batch.
+    batch_size: the batch size `B`; an epoch has as many whole batches as fit.
     start: the first step.
     stop: the step after the last one.
   """
   epoch_steps = num_examples // batch_size
 
-  # The index is the same for all children of a `vmap`, so this branch stays a
+  # The index is the same for all children of a `vmap`, so this remains a real
   # branch.
   def body(index, loop):
     state, rows = loop

@@ -31,22 +31,22 @@ from jaxnas.training import epochs, guard
 from jaxnas.types import Span, Task
 
 Score = Callable[[Any, Any], jax.Array]
-"""`(outputs, targets) -> [B]`: what each example of a batch is worth."""
+"""`(outputs, targets) -> [B]`: the score of each example of a batch."""
 
 Optimizer = Callable[[jax.typing.ArrayLike], optax.GradientTransformation]
-"""`learning_rate -> optimizer`, as `optax.adam`; the rate may be traced."""
+"""`learning_rate -> optimizer`, like `optax.adam`; the rate may be traced."""
 
 
 class State(NamedTuple):
   """A child in training.
 
   Attributes:
-    variables: the module's collections; `'params'` is what is trained.
-    opt_state: the optimiser's state.
-    is_alive: false from the first loss or gradient on that is not finite; all
-      else stays as it was then. `bool[]`.
-    num_trained: steps taken while alive, `int32[]`.
-    loss: of the last of these steps; NaN before the first.
+    variables: the module's collections, of which `'params'` is trained.
+    opt_state: the state of the optimizer.
+    is_alive: whether the child is alive, `bool[]`; false from the first loss or
+      gradient that is not finite, when everything else is frozen.
+    num_trained: the number of steps taken while alive, `int32[]`.
+    loss: the loss of the last of these steps; NaN before the first.
   """
 
   variables: Any
@@ -60,8 +60,8 @@ class Split(NamedTuple):
   """A split cut into batches, padded so that all splits have one shape.
 
   Attributes:
-    inputs: `[batches, B, ...]`.
-    targets: `[batches, B, ...]`.
+    inputs: the inputs, `[batches, B, ...]`.
+    targets: the targets, `[batches, B, ...]`.
     weights: 1 for an example, 0 for padding, `float32[batches, B]`.
   """
 
@@ -83,32 +83,32 @@ def make_task(
 ) -> Task:
   """Makes the task of training a Flax module by gradient descent.
 
-  The module is called with a batch of inputs; with `train=True` or `False` if
-  its `__call__` has an argument of that name; and with `program=...` if there
-  are programs. In training it has the random stream `'dropout'`, and may change
-  its other collections, as `'batch_stats'`.
+  The module is called with a batch of inputs, with `train=True` or `False` if
+  its `__call__` has an argument of that name, and with `program=...` if there
+  are programs. During training it has the random stream `'dropout'` and may
+  update its other collections, such as `'batch_stats'`.
 
   Args:
     module: the child.
-    data: inputs and targets of each split by name, `'train'` and what children
-      are measured on, as `'validation'` and `'report'`. Each is a pytree of
-      arrays whose leading axis counts the examples.
-    loss: `(outputs, targets) -> [B]`.
-    metrics: by name, `(outputs, targets) -> [B]`; averaged over a split's
-      examples.
-    optimizer: makes one for a learning rate.
-    batch_size: `B`; an epoch has as many whole batches as fit.
-    assemble: makes a batch of programs of architectures, where children of this
-      module differ in numbers that are data; none by default.
-    program_axes: the axes of such a batch.
+    data: the inputs and targets of each split, by name: `'train'`, and the
+      splits to measure on, such as `'validation'` and `'report'`. Each is a
+      pytree of arrays whose leading axis is the examples.
+    loss: the loss to minimize, `(outputs, targets) -> [B]`.
+    metrics: the metrics by name, `(outputs, targets) -> [B]`, to be averaged
+      over the examples of a split.
+    optimizer: `learning_rate -> optimizer`.
+    batch_size: the batch size `B`; an epoch has as many whole batches as fit.
+    assemble: `architectures -> program`, if children of this module differ in
+      numbers that are data; see `Task`. None by default.
+    program_axes: the batch axes of the programs.
 
   Returns:
-    A task that measures the metrics and the `loss`, and tells of the training
-    `train_loss`, the last batch's, `num_trained` and `is_alive`.
+    A task that measures the metrics and the `loss`. Its training metrics are
+    `train_loss`, the loss of the last batch, `num_trained` and `is_alive`.
 
   Raises:
     ValueError: a split is missing or empty, its arrays differ in length, or
-      there are fewer examples to train on than a batch has.
+      there are fewer training examples than one batch.
   """
   sizes = _check_data(data, metrics, batch_size)
   train_inputs, train_targets = jax.tree.map(jnp.asarray, data['train'])
@@ -164,12 +164,12 @@ def make_task(
 
 @dataclasses.dataclass(frozen=True)
 class _Child:
-  """What is done with one child, as pure functions.
+  """The initialization, training and measurement of one child.
 
   Attributes:
     module: the network.
-    loss: `(outputs, targets) -> [B]`.
-    optimizer: makes one for a learning rate.
+    loss: the loss, `(outputs, targets) -> [B]`.
+    optimizer: `learning_rate -> optimizer`.
     has_program: whether the module takes a program.
   """
 
@@ -247,7 +247,7 @@ class _Child:
     return {name: total / count for name, total in totals.items()}
 
   def _settings(self, program, is_training):
-    """Returns the arguments that the module takes beside its inputs."""
+    """Returns the arguments that the module takes in addition to its inputs."""
     named = {'train': is_training} if _takes_train(self.module) else {}
     return {**named, 'program': program} if self.has_program else named
 
@@ -257,7 +257,7 @@ def _takes_train(module: nn.Module) -> bool:
 
 
 def num_params(module: nn.Module, inputs: Any, program: Any = None) -> int:
-  """Returns how many parameters a module has.
+  """Returns the number of parameters of a module.
 
   Args:
     module: the child.
@@ -289,51 +289,50 @@ def _split(variables):
 def _each(score: Score, outputs: Any, batch: Split) -> jax.Array:
   """Returns the score of each example, `[B]`."""
   values = jnp.asarray(score(outputs, batch.targets), jnp.float32)
-  # A mean would count the examples that only fill up the last batch.
+  # A mean would include the examples that pad the last batch.
   if values.shape != batch.weights.shape:
     raise ValueError(
-      'A loss or metric must return one number for each example, of the shape '
-      f'{batch.weights.shape}, without taking their mean; got the shape '
-      f'{values.shape}.'
+      'A loss or metric must return one number per example, with the shape '
+      f'{batch.weights.shape}, not their mean; got the shape {values.shape}.'
     )
   return values
 
 
 def _check_data(data, metrics, batch_size) -> dict[str, int]:
-  """Returns how many examples each split has."""
+  """Returns the number of examples in each split, after checking the data."""
   if 'train' not in data or len(data) < 2:
     raise ValueError(
-      "The data needs 'train' and what children are measured on, as "
+      "The data needs a split 'train' and a split to measure on, such as "
       f"'validation'; got {', '.join(data) or 'nothing'}."
     )
   if 'loss' in metrics:
-    raise ValueError("The metric 'loss' is there already; take another name.")
+    raise ValueError("The metric 'loss' exists already; use another name.")
   sizes = {}
   for name, split in data.items():
     lengths = {len(leaf) for leaf in jax.tree.leaves(split)}
     if len(lengths) != 1:
       raise ValueError(
-        f'The arrays of {name!r} must have as many examples, one at least; got '
-        f'{", ".join(map(str, sorted(lengths))) or "no array"}.'
+        f'The arrays of {name!r} must have equally many examples, at least '
+        f'one; got {", ".join(map(str, sorted(lengths))) or "no array"}.'
       )
     (sizes[name],) = lengths
     if not sizes[name]:
       raise ValueError(f'There are no examples in {name!r}.')
   if not 1 <= batch_size <= sizes['train']:
     raise ValueError(
-      f'batch_size must be from 1 to {sizes["train"]}, the examples to train '
-      f'on; got {batch_size}.'
+      f'batch_size must be from 1 to {sizes["train"]}, the number of training '
+      f'examples; got {batch_size}.'
     )
   return sizes
 
 
 def _cut(split, size: int, largest: int, batch_size: int) -> Split:
-  """Pads a split to the size of the largest, and on to whole batches."""
+  """Pads a split to the size of the largest, rounded up to whole batches."""
   total = -(-largest // batch_size) * batch_size
 
   def cut(values):
     values = jnp.asarray(values)
-    # Repeats of the last example, for any module can read them.
+    # The padding repeats the last example, which any module accepts.
     rows = np.minimum(np.arange(total), size - 1)
     return values[rows].reshape(-1, batch_size, *values.shape[1:])
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How well a classifier of images does, measured in chunks of one size."""
+"""Evaluates an image classifier in chunks of equal size."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import optax
 
 
 class Examples(NamedTuple):
-  """Images and what they show.
+  """Labeled images.
 
   Attributes:
-    images: `float32[n, H, W, C]`.
-    labels: `int32[n]`; -1 is padding, which counts for nothing.
+    images: the images, `float32[n, H, W, C]`.
+    labels: the labels, `int32[n]`; -1 marks padding, which is ignored.
   """
 
   images: jax.Array
@@ -32,14 +32,14 @@ def evaluate(
   examples: Examples,
   batch_size: int,
 ) -> dict[str, jax.Array]:
-  """Returns the `accuracy` and the mean `loss`, nats, of some images.
+  """Returns the `accuracy` and the mean `loss`, in nats, over images.
 
   An image whose logits are not all finite counts as wrong.
 
   Args:
-    predict: `images [B, H, W, C] -> logits [B, K]`.
-    examples: the images; at least one that is not padding.
-    batch_size: at most so many images are evaluated at once.
+    predict: the classifier, `images [B, H, W, C] -> logits [B, K]`.
+    examples: the images; at least one is not padding.
+    batch_size: the maximum number of images to evaluate at once.
   """
   chex.assert_rank(examples, [4, 1])
   examples = pad(examples, batch_size)
@@ -57,7 +57,7 @@ def evaluate(
       logits, jnp.maximum(chunk.labels, 0)
     )
     new = [jnp.where(counts, x, 0).sum() for x in (is_right, losses, counts)]
-    # Under `jax_enable_x64` sums come out in 64 bits.
+    # Under `jax_enable_x64` sums have 64 bits.
     return [a + b.astype(a.dtype) for a, b in zip(sums, new, strict=True)], None
 
   start = [jnp.zeros((), x) for x in (jnp.int32, jnp.float32, jnp.int32)]
@@ -67,12 +67,12 @@ def evaluate(
 
 
 def pad(examples: Examples, batch_size: int, size: int = 0) -> Examples:
-  """Pads examples to a size, and on until all chunks of them are alike.
+  """Pads examples to a size, and further until all chunks are equal.
 
   Args:
-    examples: what is to be evaluated.
-    batch_size: at most so many images are evaluated at once.
-    size: how many examples there are to be at least.
+    examples: the examples to pad.
+    batch_size: the maximum number of images to evaluate at once.
+    size: the minimum number of examples after padding.
   """
   size = max(size, len(examples.labels))
   num_chunks = _num_chunks(size, batch_size)

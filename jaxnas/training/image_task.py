@@ -1,9 +1,9 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The proxy task for images: a short training, and its best accuracies.
+"""The proxy task for images: a short training and its best accuracy.
 
-Everything is a pure function of one child. An evaluator maps it over many, at
+Everything is a pure function of one child, which a trainer maps over many, at
 once or one after another. A whole training is one loop over data on the device.
 
 Letters: `B` images in a batch of `H` x `W` pixels and `C` channels, `n` images
@@ -31,13 +31,15 @@ from jaxnas.types import Span, Task
 
 
 class TrainData(NamedTuple):
-  """What a training sees.
+  """The data that a training uses.
 
   Attributes:
-    images: `float32[n, H, W, C]`, without padding.
-    labels: `int32[n]`.
-    validation_images: what the evaluations of a training are on; another `n`.
-    validation_labels: `int32[n]`; -1 is padding, which counts for nothing.
+    images: the training images, `float32[n, H, W, C]`, without padding.
+    labels: the labels of the training images, `int32[n]`.
+    validation_images: the images that the child is evaluated on during
+      training; their `n` may differ.
+    validation_labels: the labels of the validation images, `int32[n]`; -1 marks
+      padding, which is ignored.
   """
 
   images: jax.Array
@@ -48,27 +50,29 @@ class TrainData(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """How a child is trained: by gradient descent with Nesterov's momentum.
+  """How to train a child by gradient descent with Nesterov momentum.
 
-  The defaults, but for the augmentation, are those of "Densely Connected
+  Except for the augmentation, the defaults are those of "Densely Connected
   Convolutional Networks", Huang et al., 2017 (https://arxiv.org/abs/1608.06993,
-  section 4.2), which the paper takes over.
+  section 4.2), which the paper on architecture search adopts.
 
   Attributes:
-    batch_size: `B` in training; an epoch has as many whole batches as fit.
-    momentum: of the gradient.
-    weight_decay: the decayed weights are added to the gradient, before the
-      momentum. All parameters decay, batch norm's and biases too, as they did
-      in the implementations of the paper's time.
-    schedule: of the learning rate, `'constant'`, `'cosine'` to 0, or `'step'`:
-      a tenth after half of the steps, and a hundredth after three quarters.
-    augmentation: one of `augmentation.KINDS`.
-    margin: how far a crop can be off the centre, pixels.
-    flip: whether half of the images are mirrored left to right.
-    evaluate_every: steps from one evaluation to the next; 0 is an epoch. There
-      is always one at the end.
-    num_evaluations: the best of how many last evaluations counts.
-    evaluation_batch_size: at most so many images are evaluated at once.
+    batch_size: the batch size `B` in training; an epoch has as many whole
+      batches as fit.
+    momentum: the momentum of the gradient.
+    weight_decay: the weight decay, applied to the gradient before the momentum.
+      All parameters decay, including biases and those of batch norm, as was
+      usual in implementations at the time of the paper.
+    schedule: the schedule of the learning rate: `'constant'`, `'cosine'` (to 0)
+      or `'step'` (a tenth after half of the steps and a hundredth after three
+      quarters).
+    augmentation: the kind of augmentation, one of `augmentation.KINDS`.
+    margin: the maximum distance of a crop from the center, in pixels.
+    flip: whether to mirror each image left to right with probability 1/2.
+    evaluate_every: the number of steps between evaluations; 0 for one epoch.
+      The last step is always followed by an evaluation.
+    num_evaluations: the number of final evaluations of which the best counts.
+    evaluation_batch_size: the maximum number of images to evaluate at once.
   """
 
   batch_size: int = 64
@@ -100,7 +104,7 @@ class Recipe:
       )
     if not 0 <= self.weight_decay < float('inf'):
       raise ValueError(
-        f'weight_decay must be 0 or positive, got {self.weight_decay}.'
+        f'weight_decay must be finite and at least 0, got {self.weight_decay}.'
       )
     for name, known in (
       ('schedule', tuple(SCHEDULES)),
@@ -118,14 +122,14 @@ SCHEDULES: Mapping[str, optax.Schedule] = {
   'cosine': optax.cosine_decay_schedule(1.0, decay_steps=1),
   'step': optax.piecewise_constant_schedule(1.0, {0.5: 0.1, 0.75: 0.1}),
 }
-"""What a schedule makes of the part of a training that is done, 0 to 1."""
+"""The factor of the learning rate by the fraction of steps taken, 0 to 1."""
 
 
 class Child(NamedTuple):
   """A trained network.
 
   Attributes:
-    params: its parameters.
+    params: the network's parameters.
     batch_stats: the running averages of its batch norm.
   """
 
@@ -137,14 +141,14 @@ class TrainState(NamedTuple):
   """A child in training.
 
   Attributes:
-    child: its parameters and running averages.
-    opt_state: its optimiser's state.
-    is_alive: false from the first loss or gradient on that is not finite; the
-      child stays as it was then. `bool[]`.
-    num_trained: steps taken while alive, `int32[]`.
-    loss: of the last of these steps; NaN before the first.
-    accuracies: of the last evaluations, oldest first, 0 where there was none
-      yet, `float32[num_evaluations]`.
+    child: the child's parameters and running averages.
+    opt_state: the state of the optimizer.
+    is_alive: whether the child is alive, `bool[]`; false from the first loss or
+      gradient that is not finite, when the child is frozen.
+    num_trained: the number of steps taken while alive, `int32[]`.
+    loss: the loss of the last of these steps; NaN before the first.
+    accuracies: the accuracies in the last evaluations, oldest first, 0 for
+      those yet to come, `float32[num_evaluations]`.
   """
 
   child: Child
@@ -178,16 +182,16 @@ def step(
 ) -> TrainState:
   """Trains a child on one batch.
 
-  A child whose loss or gradient is not finite is frozen; nothing of it reaches
-  the children mapped beside it.
+  A child whose loss or gradient is not finite is frozen, and does not affect
+  the children in the same block.
 
   Args:
     network: the child's network.
-    recipe: momentum and weight decay.
+    recipe: the recipe, of which momentum and weight decay are used.
     state: the child.
-    images: `float32[B, H, W, C]`.
-    labels: `int32[B]`.
-    learning_rate: learning rate of this step, a scalar.
+    images: the images of the batch, `float32[B, H, W, C]`.
+    labels: the labels of the batch, `int32[B]`.
+    learning_rate: the learning rate of this step, a scalar.
   """
   chex.assert_rank([images, labels], [4, 1])
   params, batch_stats = state.child
@@ -226,20 +230,20 @@ def train(
   start: jax.typing.ArrayLike = 0,
   stop: jax.typing.ArrayLike | None = None,
 ) -> TrainState:
-  """Trains a child, and evaluates it now and then.
+  """Trains a child and evaluates it at regular intervals.
 
-  Every epoch goes through the images in an order of its own. A training in
-  pieces, each from where the last one stopped, is the training in one.
+  Images are reshuffled in every epoch. A training in pieces, each starting
+  where the last one stopped, equals the uncut training.
 
   Args:
     network: the child's network.
-    recipe: how it is trained.
+    recipe: the recipe of the training.
     state: the child.
-    data: what it is trained and evaluated on; at least one batch.
-    key: decides the order of the images and their augmentation.
-    learning_rate: learning rate before the schedule, a scalar.
-    num_steps: length of the whole training; may be traced, as may `start` and
-      `stop`.
+    data: the images to train and evaluate on, at least one batch.
+    key: the random key for the order of the images and their augmentation.
+    learning_rate: the learning rate before the schedule, a scalar.
+    num_steps: the length of the whole training; may be traced, as may `start`
+      and `stop`.
     start: the first step.
     stop: the step after the last one; `num_steps` by default.
   """
@@ -260,7 +264,7 @@ def train(
     )
     rate = learning_rate * schedule(index / num_steps)
     state = step(network, recipe, state, images, data.labels[chosen], rate)
-    # The index is the same for all children of a `vmap`, so this branch stays a
+    # The index is the same for all children of a `vmap`, so this remains a real
     # branch.
     is_due = ((index + 1) % evaluate_every == 0) | (index + 1 == num_steps)
     accuracies = lax.cond(
@@ -287,7 +291,7 @@ def train(
 def evaluate(
   network: Network, recipe: Recipe, child: Child, examples: Examples
 ) -> dict[str, jax.Array]:
-  """Returns the `accuracy` and the mean `loss`, nats, of some images."""
+  """Returns the `accuracy` and the mean `loss`, in nats, over images."""
   return image_evaluation.evaluate(
     functools.partial(network.predict, *child),
     examples,
@@ -306,23 +310,23 @@ def make_task(
   """Makes the task of training a classifier of images.
 
   Args:
-    recipe: how a child is trained.
-    make_network: makes a child's network from its program, which is `None` if
+    recipe: the recipe by which a child is trained.
+    make_network: `program -> network`, where the program is `None` if
       `assemble` is.
-    train_data: the images to train on, and those of its evaluations.
+    train_data: the images to train on and to evaluate on during training.
     splits: the images to measure on, by name.
-    assemble: makes a batch of programs of architectures; `None` if the network
-      is fixed.
-    program_axes: the axes of such a batch.
+    assemble: `architectures -> program`, as in `Task`; `None` if the network is
+      fixed.
+    program_axes: the batch axes of the programs.
 
   Returns:
-    A task that measures `accuracy` and `loss`, and tells of the training
-    `best_accuracy`, the best of the last evaluations, `train_loss`, the last
-    batch's, `num_trained` and `is_alive`.
+    A task that measures `accuracy` and `loss`. Its training metrics are
+    `best_accuracy`, the best of the last evaluations, `train_loss`, the loss of
+    the last batch, `num_trained` and `is_alive`.
 
   Raises:
-    ValueError: there are fewer images to train on than a batch has, or none in
-      a split.
+    ValueError: there are fewer training images than one batch, or none in a
+      split.
   """
   if len(train_data.images) < recipe.batch_size:
     raise ValueError(
@@ -336,7 +340,7 @@ def make_task(
     if not len(examples.images):
       raise ValueError(f'There are no images in {name}.')
 
-  # The key is split alike in both, so that a state holds none.
+  # Both functions split the key the same way, so the state needs no key.
   def init_child(program, key, learning_rate):
     del learning_rate
     return init(make_network(program), recipe, jax.random.split(key)[0])
@@ -380,7 +384,7 @@ def make_task(
 
 
 def train_metrics(state: TrainState) -> dict[str, jax.Array]:
-  """Returns what a training tells; see `make_task`."""
+  """Returns the metrics of the training; see `make_task`."""
   return {
     'best_accuracy': state.accuracies.max(),
     'train_loss': state.loss,
@@ -390,7 +394,7 @@ def train_metrics(state: TrainState) -> dict[str, jax.Array]:
 
 
 def _view(recipe: Recipe, examples: Examples, size: int) -> Examples:
-  """Returns examples as a child is to see them, padded to a size and on."""
+  """Returns examples as children see them, padded to at least a size."""
   examples = jax.tree.map(jnp.asarray, examples)
   images = augmentation.centre(
     examples.images, recipe.augmentation, recipe.margin
@@ -401,7 +405,7 @@ def _view(recipe: Recipe, examples: Examples, size: int) -> Examples:
 
 
 def _push(values: jax.Array, value: jax.Array) -> jax.Array:
-  """Drops the first value, and appends one."""
+  """Drops the first value and appends a new one."""
   return jnp.append(values[1:], value)
 
 

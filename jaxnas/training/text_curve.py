@@ -1,9 +1,9 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The proxy task with its learning curve: measured while it goes on.
+"""The proxy task for text with a learning curve, measured during training.
 
-What `text_task` measures once, after the training, is measured here at
+`text_task` measures once, after the training. Here the same is measured at
 several points of one training, so that budgets can be compared afterwards.
 """
 
@@ -24,12 +24,12 @@ from jaxnas.types import Span, Task
 
 
 class CurveState(NamedTuple):
-  """A child in training, and what was measured on the way.
+  """A child in training and its learning curve so far.
 
   Attributes:
     child: the child.
-    perplexities: by split, `float32[P]`; NaN where a point is not reached yet,
-      or the child was no longer alive there.
+    perplexities: the perplexities by split, `float32[P]`; NaN at points not yet
+      reached or where the child was no longer alive.
   """
 
   child: text_task.TrainState
@@ -46,26 +46,26 @@ def make_task(
   assemble: Callable[[Sequence[Any]], Any] | None = None,
   program_axes: Any = None,
 ) -> Task:
-  """Makes the task of training a language model and measuring it on the way.
+  """Makes the task of training a language model with a learning curve.
 
-  `P` is the number of points. The measures are metrics of the training itself,
-  `<split>_perplexity float32[P]`: NaN from the point on at which the child is
-  no longer alive. The task has no splits to measure afterwards.
+  `P` is the number of points. The measurements are metrics of the training
+  itself, `<split>_perplexity float32[P]`, NaN from the point at which the child
+  is no longer alive. The task has no splits to measure on afterwards.
 
   Args:
-    recipe: how a child is built and trained.
-    vocab_size: `V`.
-    make_cell: makes a cell from `program` (if `assemble` is given),
-      `features`, `kernel_init` and `recurrent_kernel_init`.
+    recipe: the recipe by which a child is built and trained.
+    vocab_size: the size `V` of the vocabulary.
+    make_cell: a function that makes a cell from `program` (if `assemble` is
+      given), `features`, `kernel_init` and `recurrent_kernel_init`.
     train_segments: the text to train on.
     splits: the texts to measure on, by name.
-    fractions: after which parts of all steps there is a point, ascending in
-      `(0, 1]`; a fraction of a step is a whole one.
-    assemble: makes a batch of programs of cells; `None` if the cell is fixed.
-    program_axes: the axes of such a batch.
+    fractions: the points as fractions of all steps, ascending in `(0, 1]`;
+      rounded up to whole steps.
+    assemble: `cells -> program`, as in `Task`; `None` if the cell is fixed.
+    program_axes: the batch axes of the programs.
 
   Raises:
-    ValueError: the fractions do not ascend from above 0 to 1.
+    ValueError: `fractions` does not ascend from above 0 to 1.
   """
   points = np.asarray(fractions, np.float32)
   if not (
@@ -106,8 +106,8 @@ def make_task(
         jnp.maximum(first, span.start),
       )
       is_due = (span.start < end) & (end <= span.stop)
-      # The span is the same for all children of a `vmap`, so this branch stays
-      # a branch.
+      # The span is the same for all children of a `vmap`, so this remains a
+      # real branch.
       return child, lax.cond(
         is_due, lambda: measure_all(model, child, measured), lambda: curve
       )

@@ -1,9 +1,9 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The proxy task: a short training of a language model, and its perplexity.
+"""The proxy task for text: a short training and its perplexity.
 
-Everything is a pure function of one child. An evaluator maps it over many.
+Everything is a pure function of one child, which a trainer maps over many.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from jaxnas.types import Span, Task
 
 
 class Segments(NamedTuple):
-  """A text cut for truncated backpropagation through time.
+  """A text cut into segments for truncated backpropagation through time.
 
   Segment `s` of a column continues segment `s - 1`.
 
   Attributes:
-    inputs: `int32[S, T, B]`.
-    targets: the tokens that follow, `int32[S, T, B]`.
+    inputs: the tokens to read, `int32[S, T, B]`.
+    targets: the tokens to predict, which follow, `int32[S, T, B]`.
     weights: 1 for a token, 0 for padding, `float32[S, T, B]`.
   """
 
@@ -44,16 +44,18 @@ class Segments(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """How a child is built and trained.
+  """How to build and train a child.
 
   Attributes:
-    features: width `D` of the embedding and of every layer.
-    num_layers: how many recurrent layers a child has.
-    tie_embeddings: whether the softmax shares the embedding.
-    optimizer: `'adam'` or `'sgd'`.
-    max_grad_norm: each child's gradient is clipped to this norm.
-    embedding_scale: embedding and softmax start uniform in +- this.
-    cell_scale: the cell's weights start uniform in +- this.
+    features: the width `D` of the embedding and of every layer.
+    num_layers: the number of recurrent layers.
+    tie_embeddings: whether the softmax shares the embedding's weights.
+    optimizer: the optimizer, `'adam'` or `'sgd'`.
+    max_grad_norm: the norm that each child's gradient is clipped to.
+    embedding_scale: the bound of the uniform distribution that the embedding
+      and softmax are initialized from.
+    cell_scale: the bound of the uniform distribution that the cell's weights
+      are initialized from.
   """
 
   features: int = 32
@@ -90,13 +92,13 @@ class TrainState(NamedTuple):
   """A child in training.
 
   Attributes:
-    params: its parameters.
-    opt_state: its optimiser's state.
-    carry: what the last segment left of the recurrent state; zeros in a child
+    params: the child's parameters.
+    opt_state: the state of the optimizer.
+    carry: the recurrent state at the end of the last segment; zeros for a child
       that is not alive.
-    is_alive: false from the first loss or gradient on that is not finite; the
-      parameters stay as they were then. `bool[]`.
-    num_trained: steps taken while alive, `int32[]`.
+    is_alive: whether the child is alive, `bool[]`; false from the first loss or
+      gradient that is not finite, when the parameters are frozen.
+    num_trained: the number of steps taken while alive, `int32[]`.
   """
 
   params: Any
@@ -112,9 +114,9 @@ def make_model(
   """Makes the language model that a recipe describes.
 
   Args:
-    recipe: widths, layers and scales.
-    vocab_size: `V`.
-    make_cell: makes a cell from `features`, `kernel_init` and
+    recipe: the recipe, of which widths, layers and scales are used.
+    vocab_size: the size `V` of the vocabulary.
+    make_cell: a function that makes a cell from `features`, `kernel_init` and
       `recurrent_kernel_init`.
   """
   cell_init = initializers.uniform(recipe.cell_scale)
@@ -159,19 +161,19 @@ def step(
 ) -> tuple[TrainState, jax.Array]:
   """Trains a child on one segment.
 
-  A child whose loss or gradient is not finite is frozen; nothing of it reaches
-  the children mapped beside it.
+  A child whose loss or gradient is not finite is frozen, and does not affect
+  the children in the same block.
 
   Args:
     model: the child's network.
-    recipe: clipping and optimiser.
+    recipe: the recipe, of which clipping and optimizer are used.
     state: the child.
-    inputs: tokens, `int32[T, B]`.
-    targets: the tokens that follow, `int32[T, B]`.
-    learning_rate: a scalar.
+    inputs: the tokens to read, `int32[T, B]`.
+    targets: the tokens to predict, `int32[T, B]`.
+    learning_rate: the learning rate, a scalar.
 
   Returns:
-    The new state, and the mean cross-entropy of a token, nats.
+    The new state, and the mean cross-entropy per token, in nats.
   """
   chex.assert_equal_shape([inputs, targets])
   weights = jnp.full(inputs.shape, 1 / inputs.size)
@@ -202,16 +204,16 @@ def train(
   num_steps: jax.typing.ArrayLike,
   first_step: jax.typing.ArrayLike = 0,
 ) -> TrainState:
-  """Trains a child for some steps, from the start of the text again if need be.
+  """Trains a child for some steps, wrapping around at the end of the text.
 
   Args:
     model: the child's network.
-    recipe: clipping and optimiser.
+    recipe: the recipe, of which clipping and optimizer are used.
     state: the child.
-    segments: the text; weights are not used, so there must be no padding.
-    learning_rate: a scalar.
-    num_steps: how many steps the child has had afterwards; may be traced.
-    first_step: how many steps the child has had.
+    segments: the text; its weights are ignored, so it must have no padding.
+    learning_rate: the learning rate, a scalar.
+    num_steps: the number of steps taken afterwards in total; may be traced.
+    first_step: the number of steps taken before.
   """
   num_segments = segments.inputs.shape[0]
 
@@ -239,14 +241,14 @@ def train(
 def perplexity(
   model: language_model.LanguageModel, params: Any, segments: Segments
 ) -> jax.Array:
-  """Returns the perplexity of a text: `exp` of the mean nats of a token.
+  """Returns the perplexity of a text: `exp` of the mean nats per token.
 
-  The state is carried through each column, and every token with a weight is
-  counted once, `<eos>` like any other.
+  The recurrent state is carried through each column. Every token with a weight
+  counts once, including `<eos>`.
 
   Args:
     model: the child's network.
-    params: its parameters.
+    params: the child's parameters.
     segments: the text.
   """
   carry = model.initialize_carry(segments.inputs.shape[-1])
@@ -261,10 +263,10 @@ def perplexity(
 
 
 def bits_of(perplexity: float) -> float:
-  """Returns the bits of a token on average, by which characters are compared.
+  """Returns the mean bits per token, the usual measure for characters.
 
   Args:
-    perplexity: perplexity of a text, as `perplexity` returns it.
+    perplexity: the perplexity of a text, as returned by `perplexity`.
   """
   return math.log2(perplexity)
 
@@ -281,18 +283,18 @@ def make_task(
   """Makes the task of training a language model on a text.
 
   Args:
-    recipe: how a child is built and trained.
-    vocab_size: `V`.
-    make_cell: makes a cell from `program` (if `assemble` is given),
-      `features`, `kernel_init` and `recurrent_kernel_init`.
+    recipe: the recipe by which a child is built and trained.
+    vocab_size: the size `V` of the vocabulary.
+    make_cell: a function that makes a cell from `program` (if `assemble` is
+      given), `features`, `kernel_init` and `recurrent_kernel_init`.
     train_segments: the text to train on.
     splits: the texts to measure on, by name.
-    assemble: makes a batch of programs of cells; `None` if the cell is fixed.
-    program_axes: the axes of such a batch.
+    assemble: `cells -> program`, as in `Task`; `None` if the cell is fixed.
+    program_axes: the batch axes of the programs.
 
   Returns:
-    A task that measures the `perplexity`, and tells `num_trained` and
-    `is_alive` of the training.
+    A task that measures the `perplexity`. Its training metrics are
+    `num_trained` and `is_alive`.
   """
 
   def model_of(program):
@@ -334,14 +336,14 @@ def make_task(
 
 
 def train_metrics(state: TrainState) -> dict[str, jax.Array]:
-  """Returns what a training tells: `num_trained` and `is_alive`."""
+  """Returns the metrics of the training: `num_trained` and `is_alive`."""
   return {'num_trained': state.num_trained, 'is_alive': state.is_alive}
 
 
 def num_params(
   recipe: Recipe, vocab_size: int, make_cell: Callable[..., nn.RNNCellBase]
 ) -> int:
-  """Returns how many parameters a child has."""
+  """Returns the number of parameters of a child."""
   model = make_model(recipe, vocab_size, make_cell)
   state = jax.eval_shape(
     lambda key: init(model, recipe, key, 1), jax.random.key(0)
@@ -350,7 +352,7 @@ def num_params(
 
 
 def _pad_alike(splits: Mapping[str, Segments]) -> dict[str, Segments]:
-  """Lengthens texts by segments of weight 0, so that one program serves."""
+  """Pads texts with segments of weight 0 to one length for one program."""
   longest = max(segments.inputs.shape[0] for segments in splits.values())
   return {
     name: Segments._make(

@@ -405,7 +405,7 @@ def test_a_daemonic_process_is_told_that_it_may_not_have_workers(monkeypatch):
   process = types.SimpleNamespace(daemon=True)
   monkeypatch.setattr(multiprocessing, 'current_process', lambda: process)
   with (
-    pytest.raises(ValueError, match=r'daemonic, as .* multiprocessing\.Pool'),
+    pytest.raises(ValueError, match=r'daemonic, like .* multiprocessing\.Pool'),
     evaluators.of_function(space_of('a'), reward_functions.behave, 0.0),
   ):
     pass
@@ -459,7 +459,9 @@ def local_function():
 )
 def test_a_function_that_can_not_be_pickled_is_refused(function):
   with (
-    pytest.raises(ValueError, match='`def` at the top of a file') as error,
+    pytest.raises(
+      ValueError, match='`def` at the top level of a file'
+    ) as error,
     evaluators.of_function(space_of('a'), function, 0.0),
   ):
     pass
@@ -486,7 +488,7 @@ def test_whatever_keeps_a_function_from_being_pickled_is_told():
 
 def test_what_can_not_be_called_is_refused():
   with (
-    pytest.raises(ValueError, match=r'called with a value and .* got 0\.5'),
+    pytest.raises(ValueError, match=r'callable with a value and .* got 0\.5'),
     evaluators.of_function(space_of('a'), 0.5, 0.0),
   ):
     pass

@@ -154,16 +154,16 @@ def test_any_optimizer_may_keep_the_learning_rate_in_its_state():
   [
     (
       {'data': {'train': DATA['train']}},
-      "needs 'train' and what .*; got train",
+      "needs a split 'train' and a .*; got train",
     ),
     ({'data': {**DATA, 'report': make_split(0, 0)}}, "no examples in 'report'"),
     (
       {'data': {**DATA, 'report': (DATA['report'][0], np.zeros(3))}},
-      "arrays of 'report' must have as many examples.*got 3, 7",
+      "arrays of 'report' must have equally many examples.*got 3, 7",
     ),
     ({'batch_size': 201}, 'batch_size must be from 1 to 200'),
     ({'batch_size': 0}, 'batch_size must be from 1 to 200'),
-    ({'metrics': {'loss': accuracy}}, "The metric 'loss' is there already"),
+    ({'metrics': {'loss': accuracy}}, "The metric 'loss' exists already"),
   ],
 )
 def test_bad_arguments_are_refused(changes, message):
@@ -178,5 +178,5 @@ def test_a_mean_is_no_metric():
     }
   )
   trainer = blocks.BlockTrainer(task, 2, 2)
-  with pytest.raises(ValueError, match=r'each example, of the shape \(20,\)'):
+  with pytest.raises(ValueError, match=r'per example, with the shape \(20,\)'):
     trainer.run([None], KEYS[:1], [0.1], 1)

@@ -389,7 +389,7 @@ def test_what_is_evaluated_is_enlarged_as_in_training():
     ({'momentum': float('nan')}, 'momentum must be .*, got nan'),
     (
       {'weight_decay': -1e-4},
-      'weight_decay must be 0 or positive, got -0.0001',
+      'weight_decay must be finite and at least 0, got -0.0001',
     ),
     ({'weight_decay': float('inf')}, 'weight_decay must be .*, got inf'),
     ({'schedule': 'cosin'}, "'cosin'; expected one of constant, cosine, step"),
