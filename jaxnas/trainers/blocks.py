@@ -20,8 +20,8 @@ import numpy as np
 
 from jaxnas.children import platforms
 from jaxnas.trainers import mapping as mapping_lib
-from jaxnas.trainers import memory, outcomes
-from jaxnas.types import Kept, Span, Task, Trained
+from jaxnas.trainers import memory, outcomes, resumable
+from jaxnas.types import Span, Task, Trained
 
 
 def default_block_size(num_devices: int) -> int:
@@ -35,13 +35,18 @@ def default_block_size(num_devices: int) -> int:
   return num_devices * (4 if platforms.default() == 'cpu' else 128)
 
 
-class BlockTrainer:
+class BlockTrainer(resumable.ResumableTrainer):
   """Trains any number of children of a task with one compiled program.
 
   Children are trained in blocks of a fixed size, spread over the local devices;
   the last block is padded with repeats. A child's result therefore does not
   depend on the number of children. The whole training is one call: parameters
   are initialized, trained and, unless they are kept, dropped on the device.
+  A different number of steps needs no new program.
+
+  `run` and `resume` raise a `ValueError` if the children have several
+  architectures and a block of them does not fit into memory. If there is only
+  one architecture, that is the children's status instead.
 
   Attributes:
     block_size: the number of children in a block.
@@ -104,49 +109,6 @@ class BlockTrainer:
     """The time spent running so far, in seconds."""
     return self._mapping.run_seconds
 
-  def run(
-    self,
-    architectures: Sequence[Any],
-    keys: jax.Array,
-    learning_rates: np.ndarray | Sequence[float],
-    num_steps: int,
-    *,
-    splits: Sequence[str] = ('validation',),
-    durations: Sequence[float] | None = None,
-    stop: int | None = None,
-    keep: bool = False,
-  ) -> Trained:
-    """Trains and measures `N` children; see `types.Trainer`.
-
-    A different number of steps needs no new program.
-
-    Raises:
-      ValueError: there is no child, or the children have several architectures
-        and a block of them does not fit into memory. If there is only one
-        architecture, that is the children's status instead.
-    """
-    rates = outcomes.check(architectures, keys, learning_rates)
-    return self._train_all(
-      Kept(architectures, keys, rates, num_steps, 0, ()),
-      outcomes.span(0, stop, num_steps),
-      splits,
-      durations,
-      keep,
-    )
-
-  def resume(
-    self,
-    kept: Kept,
-    *,
-    splits: Sequence[str] = ('validation',),
-    stop: int | None = None,
-    keep: bool = False,
-  ) -> Trained:
-    """Trains kept children further; see `types.Trainer`."""
-    outcomes.check(kept.architectures, kept.keys, kept.learning_rates)
-    span = outcomes.span(kept.num_trained, stop, kept.num_steps)
-    return self._train_all(kept, span, splits, None, keep)
-
   def _train_all(self, children, span, splits, durations, keep) -> Trained:
     """Trains children block by block, starting from their states."""
     num_children = len(children.keys)
@@ -201,7 +163,7 @@ class BlockTrainer:
       programs,
     )
     given = children.keys[rows], children.learning_rates[rows]
-    if children.states:
+    if span.start:
       states = _stack([children.states[row] for row in rows])
     else:
       if self._blank is None:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnas.trainers import mapping, memory, outcomes
+from jaxnas.trainers import mapping, memory, outcomes, resumable
 from jaxnas.types import Kept, Span, Task, Trained
 
 # The number of programs kept, since architectures may recur.
@@ -56,11 +56,13 @@ def _known_cpu_options() -> Mapping[str, Any]:
   return _CPU_COMPILER_OPTIONS
 
 
-class CompiledTrainer:
+class CompiledTrainer(resumable.ResumableTrainer):
   """Trains each child with a program of its own.
 
   A device trains one child after another while the next child's program is
-  being compiled.
+  being compiled. Expected durations are ignored: a child goes to the device
+  with the shortest queue or, if its program exists, to the device that holds
+  it. A child that does not fit into memory has that as its status.
 
   Attributes:
     block_size: the number of children that a caller should train at a time.
@@ -99,48 +101,9 @@ class CompiledTrainer:
     self._metrics: tuple[Any, Any] | None = None
     self._lock = threading.Lock()
 
-  def run(
-    self,
-    architectures: Sequence[Any],
-    keys: jax.Array,
-    learning_rates: np.ndarray | Sequence[float],
-    num_steps: int,
-    *,
-    splits: Sequence[str] = ('validation',),
-    durations: Sequence[float] | None = None,
-    stop: int | None = None,
-    keep: bool = False,
-  ) -> Trained:
-    """Trains and measures `N` children; see `types.Trainer`.
-
-    A child that does not fit into memory has that as its status. `durations` is
-    ignored: a child goes to the device with the shortest queue or, if its
-    program exists, to the device that holds it.
-    """
-    del durations
-    rates = outcomes.check(architectures, keys, learning_rates)
-    return self._train_all(
-      Kept(architectures, keys, rates, num_steps, 0, [None] * len(rates)),
-      outcomes.span(0, stop, num_steps),
-      splits,
-      keep,
-    )
-
-  def resume(
-    self,
-    kept: Kept,
-    *,
-    splits: Sequence[str] = ('validation',),
-    stop: int | None = None,
-    keep: bool = False,
-  ) -> Trained:
-    """Trains kept children further; see `types.Trainer`."""
-    outcomes.check(kept.architectures, kept.keys, kept.learning_rates)
-    span = outcomes.span(kept.num_trained, stop, kept.num_steps)
-    return self._train_all(kept, span, splits, keep)
-
-  def _train_all(self, children, span, splits, keep) -> Trained:
+  def _train_all(self, children, span, splits, durations, keep) -> Trained:
     """Trains children starting from their states, `None` for new children."""
+    del durations
     # Programs waiting for a device hold memory, so their number is limited.
     free = threading.Semaphore(2 * self.num_devices)
     waiting = dict.fromkeys(self._devices, 0)

@@ -11,20 +11,19 @@ that occurs, not one per child.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any
 
-import jax
-import numpy as np
-
-from jaxnas.trainers import memory, outcomes
-from jaxnas.types import Kept, Trained, Trainer
+from jaxnas.trainers import memory, outcomes, resumable
+from jaxnas.types import Trained, Trainer
 
 
-class GroupTrainer:
+class GroupTrainer(resumable.ResumableTrainer):
   """Trains the children of each shape with a trainer for that shape.
 
-  A child's result depends neither on the other shapes nor on their order.
+  A child's result depends neither on the other shapes nor on their order. A
+  child whose shape does not fit into memory has that as its status; if none
+  fits, there are no metrics.
 
   Attributes:
     block_size: the number of children that a caller should train at a time; the
@@ -74,62 +73,7 @@ class GroupTrainer:
     """The time spent running so far, in seconds, over all shapes."""
     return sum(each.run_seconds for each in self._trainers.values())
 
-  def run(
-    self,
-    architectures: Sequence[Any],
-    keys: jax.Array,
-    learning_rates: np.ndarray | Sequence[float],
-    num_steps: int,
-    *,
-    splits: Sequence[str] = ('validation',),
-    durations: Sequence[float] | None = None,
-    stop: int | None = None,
-    keep: bool = False,
-  ) -> Trained:
-    """Trains and measures `N` children; see `types.Trainer`.
-
-    A child whose shape does not fit into memory has that as its status; if none
-    fits, there are no metrics.
-    """
-    rates = outcomes.check(architectures, keys, learning_rates)
-    children = Kept(
-      architectures, keys, rates, num_steps, 0, [None] * len(keys)
-    )
-
-    def train(trainer: Trainer, group: Kept, rows: list[int]) -> Trained:
-      return trainer.run(
-        group.architectures,
-        group.keys,
-        group.learning_rates,
-        num_steps,
-        splits=splits,
-        durations=None
-        if durations is None
-        else [durations[row] for row in rows],
-        stop=stop,
-        keep=keep,
-      )
-
-    return self._train(children, train)
-
-  def resume(
-    self,
-    kept: Kept,
-    *,
-    splits: Sequence[str] = ('validation',),
-    stop: int | None = None,
-    keep: bool = False,
-  ) -> Trained:
-    """Trains kept children further; see `types.Trainer`."""
-    outcomes.check(kept.architectures, kept.keys, kept.learning_rates)
-
-    def train(trainer: Trainer, group: Kept, rows: list[int]) -> Trained:
-      del rows
-      return trainer.resume(group, splits=splits, stop=stop, keep=keep)
-
-    return self._train(kept, train)
-
-  def _train(self, children: Kept, train: Callable[..., Trained]) -> Trained:
+  def _train_all(self, children, span, splits, durations, keep) -> Trained:
     """Trains the children of each shape and joins the results."""
     groups: dict[Hashable, list[int]] = {}
     for row, architecture in enumerate(children.architectures):
@@ -137,26 +81,41 @@ class GroupTrainer:
     parts = []
     for shape, rows in groups.items():
       group = children.select(rows)
-      parts.append((rows, self._train_group(shape, group, rows, train)))
+      own = None if durations is None else [durations[row] for row in rows]
+      trained = self._train_group(shape, group, span, splits, own, keep)
+      parts.append((rows, trained))
     trained = outcomes.join(parts, len(children.keys))
     if trained.kept is None:
       return trained
     return trained._replace(
-      kept=children._replace(
-        num_trained=trained.kept.num_trained, states=trained.kept.states
-      )
+      kept=children._replace(num_trained=span.stop, states=trained.kept.states)
     )
 
-  def _train_group(self, shape, group, rows, train) -> Trained | None:
+  def _train_group(self, shape, group, *settings) -> Trained | None:
     """Returns the results of one shape; `None` if it does not fit."""
     if shape in self._too_large:
       return None
     try:
       if shape not in self._trainers:
         self._trainers[shape] = self._make_trainer(shape)
-      return train(self._trainers[shape], group, rows)
+      return _train(self._trainers[shape], group, *settings)
     except Exception as error:
       if not memory.is_exhausted(error):
         raise
       self._too_large.add(shape)
       return None
+
+
+def _train(trainer, group, span, splits, durations, keep) -> Trained:
+  if span.start:
+    return trainer.resume(group, splits=splits, stop=span.stop, keep=keep)
+  return trainer.run(
+    group.architectures,
+    group.keys,
+    group.learning_rates,
+    group.num_steps,
+    splits=splits,
+    durations=durations,
+    stop=span.stop,
+    keep=keep,
+  )
