@@ -30,7 +30,7 @@ class Reach(NamedTuple):
   reached: float
 
 
-class Comparison(NamedTuple):
+class StrategyComparison(NamedTuple):
   """One strategy less another, on the same seeds.
 
   Attributes:
@@ -109,7 +109,7 @@ _REGRET = statistics.Measure('regret', is_higher_better=False, is_ratio=False)
 
 def compare(
   regrets: Mapping[str, np.ndarray], baseline: np.ndarray
-) -> dict[str, Comparison]:
+) -> dict[str, StrategyComparison]:
   """Compares strategies with another one on the same seeds.
 
   All are told together, so they share one correction; see `statistics.compare`.
@@ -124,7 +124,7 @@ def compare(
     is_paired=True,
   )
   return {
-    name: Comparison(
+    name: StrategyComparison(
       difference,
       better=float(np.mean(finals < baseline)),
       equal=float(np.mean(finals == baseline)),

@@ -39,7 +39,7 @@ class Result:
   reach: Mapping[float, regret.Reach]
   distinct: float
   seconds: float
-  against_random: regret.Comparison | None
+  against_random: regret.StrategyComparison | None
 
   def to_json(self) -> dict[str, Any]:
     """Returns the result as a dict; see `workdir.plain_json`."""
@@ -221,7 +221,7 @@ class Report:
       f'{self.num_seeds * self.num_trials / result.seconds:,.0f}',
     ]
 
-  def _verdict(self, name: str, comparison: regret.Comparison) -> str:
+  def _verdict(self, name: str, comparison: regret.StrategyComparison) -> str:
     first = self._labels[name]
     second = self._labels[self._baseline]
     if self.num_seeds < 2:

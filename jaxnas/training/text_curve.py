@@ -75,11 +75,13 @@ def make_task(
       f'The fractions must ascend from above 0 to 1, got {list(fractions)}.'
     )
 
-  def model_of(program):
-    cell = make_cell
-    if assemble is not None:
-      cell = functools.partial(make_cell, program=program)
-    return text_task.make_model(recipe, vocab_size, cell)
+  model_of = functools.partial(
+    text_task.make_program_model,
+    recipe,
+    vocab_size,
+    make_cell,
+    assemble is not None,
+  )
 
   def init(program, key, learning_rate):
     del learning_rate

@@ -132,6 +132,27 @@ def make_model(
   )
 
 
+def make_program_model(
+  recipe: Recipe,
+  vocab_size: int,
+  make_cell: Callable[..., nn.RNNCellBase],
+  takes_program: bool,
+  program: Any,
+) -> language_model.LanguageModel:
+  """Makes the language model of one program.
+
+  Args:
+    recipe: the recipe, as in `make_model`.
+    vocab_size: the size `V` of the vocabulary.
+    make_cell: as in `make_model`.
+    takes_program: whether `make_cell` takes `program` too.
+    program: the program of one cell.
+  """
+  if takes_program:
+    make_cell = functools.partial(make_cell, program=program)
+  return make_model(recipe, vocab_size, make_cell)
+
+
 def init(
   model: language_model.LanguageModel,
   recipe: Recipe,
@@ -296,12 +317,9 @@ def make_task(
     A task that measures the `perplexity`. Its training metrics are
     `num_trained` and `is_alive`.
   """
-
-  def model_of(program):
-    cell = make_cell
-    if assemble is not None:
-      cell = functools.partial(make_cell, program=program)
-    return make_model(recipe, vocab_size, cell)
+  model_of = functools.partial(
+    make_program_model, recipe, vocab_size, make_cell, assemble is not None
+  )
 
   def init_child(program, key, learning_rate):
     del learning_rate
