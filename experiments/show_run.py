@@ -23,7 +23,7 @@ import numpy as np
 from experiments import launch, settings
 from jaxnas import records
 from jaxnas import search as search_lib
-from jaxnas.records import round_log, trial_log, workdir
+from jaxnas.records import heads, round_log, trial_log, workdir
 from jaxnas.visualize import progress
 
 _MISSING = '-'
@@ -115,10 +115,13 @@ def load(folder: str) -> Run:
   def read(name):
     return workdir.read_json(path / name) if (path / name).exists() else {}
 
+  trials = records.read(path)
+  rounds = round_log.read_rounds(path / 'rounds.jsonl')
+  heads.check(path, lambda: heads.of_search(trials, rounds))
   return Run(
     folder,
-    records.read(path),
-    round_log.read_rounds(path / 'rounds.jsonl'),
+    trials,
+    rounds,
     workdir.read_config(path) if (path / 'config.json').exists() else {},
     read('manifest.json'),
   )

@@ -10,14 +10,15 @@ each log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
+import dataclasses
 import json
 import pathlib
 from typing import Any
 import zlib
 
-from jaxnas.records import trial_log, workdir
+from jaxnas.records import round_log, trial_log, workdir
 
 Heads = Callable[[], Mapping[str, Any]]
 """A function that returns the first line of each non-empty log, by file name.
@@ -32,12 +33,27 @@ def of(*logs: trial_log.JsonLines) -> dict[str, Any]:
   return {log.path.name: log.lines[0] for log in logs if log.lines}
 
 
-@contextlib.contextmanager
-def guard(folder: pathlib.Path, heads: Heads) -> Iterator[None]:
-  """Checks that the logs are those of the run, and records new ones.
+def of_search(
+  trials: Sequence[trial_log.Trial], rounds: Sequence[round_log.Round]
+) -> dict[str, Any]:
+  """Returns the first line of each non-empty log of a search, by file name.
 
-  A run killed before it has recorded a log accepts any file under that name
-  when it is resumed.
+  Args:
+    trials: those of `trials.jsonl`.
+    rounds: those of `rounds.jsonl`.
+  """
+  firsts: dict[str, Any] = {}
+  if trials:
+    firsts['trials.jsonl'] = trials[0].to_json()
+  if rounds:
+    firsts['rounds.jsonl'] = dataclasses.asdict(rounds[0])
+  return firsts
+
+
+def check(folder: pathlib.Path, heads: Heads) -> None:
+  """Checks that the logs are those of the run; writes nothing.
+
+  A folder written by an older version has no record, and passes.
 
   Args:
     folder: the folder of the run.
@@ -55,6 +71,23 @@ def guard(folder: pathlib.Path, heads: Heads) -> Iterator[None]:
         f'to another run; restore it from a copy, or, if it is the right one, '
         f'remove {path}.'
       )
+
+
+@contextlib.contextmanager
+def guard(folder: pathlib.Path, heads: Heads) -> Iterator[None]:
+  """Checks that the logs are those of the run, and records new ones.
+
+  A run killed before it has recorded a log accepts any file under that name
+  when it is resumed.
+
+  Args:
+    folder: the folder of the run.
+    heads: the first lines of its logs.
+
+  Raises:
+    ValueError: a log belongs to another run.
+  """
+  check(folder, heads)
   note(folder, heads)
   try:
     yield

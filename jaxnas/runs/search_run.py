@@ -11,6 +11,7 @@ import functools
 import pathlib
 from typing import Any
 
+from absl import logging
 import numpy as np
 
 from jaxnas import history, statistics
@@ -103,10 +104,7 @@ def run(experiment: Experiment, folder: str) -> None:
     rounds = round_log.RoundLog(path / 'rounds.jsonl')
 
     def first_lines():
-      firsts = heads.of(timings)
-      if log.trials:
-        firsts[log.path.name] = log.trials[0].to_json()
-      return firsts
+      return heads.of(timings) | heads.of_search(log.trials, rounds.rounds)
 
     with checkpoints, log, timings, rounds, heads.guard(path, first_lines):
       if experiment.config.get('redo_failed'):
@@ -206,7 +204,7 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
     retraining = experiment.make_retraining(log)
     _retrain(retraining, log, clock)
     print(f'Real cost: {progress.duration(clock.total)}.')
-  _write(experiment, path, log, retraining)
+  _write(experiment, path, log, retraining, is_finished)
   search_report.show(experiment, path, log, retraining)
   _draw(experiment, path, log, retraining)
   names = ('best.json', experiment.picture, 'curve.png', 'trials.jsonl')
@@ -300,13 +298,15 @@ def _found(criterion, rows: Sequence[retraining_lib.Result]):
   return criterion.best(found, lambda row: row.selection.mean())
 
 
-def _write(experiment, path, log, retraining):
+def _write(experiment, path, log, retraining, was_finished):
   rows = retraining_lib.results(retraining, log)
-  best = _found(retraining.criterion, rows)
+  best, file = _found(retraining.criterion, rows), path / 'best.json'
+  if was_finished:
+    _check_best(file, best)
   if best is not None:
     contestant = best.contestant
     architecture_file.write_architecture(
-      path / 'best.json',
+      file,
       contestant.architecture,
       label=contestant.label,
       tokens=list(contestant.tokens),
@@ -320,6 +320,22 @@ def _write(experiment, path, log, retraining):
           *([('reward', best.rewards)] if experiment.own_reward else []),
         )
       },
+    )
+
+
+def _check_best(file, best):
+  """Says so if `best.json` of a finished run is not what the log found."""
+  try:
+    written = workdir.read_json(file).get('architecture')
+  except (OSError, ValueError):  # It is written anew in any case.
+    return
+  if best is None:
+    logging.warning('%s is not of this run, which found nothing.', file)
+  elif written != workdir.plain_json(best.contestant.architecture.to_json()):
+    logging.warning(
+      '%s held another architecture than the best of the log; it is written '
+      'anew.',
+      file,
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 import dataclasses
+import hashlib
 import math
 import pathlib
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from jaxnas.runs import training_clock, training_terms
 from jaxnas.visualize import progress
 
 _SHOWN = ('validation', 'report')
+_WEIGHTS_HASH = 'weights_sha256'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -170,7 +172,6 @@ class _Run:
     self._num_saved = 0
     # Large networks take a while to start.
     print(training.label, flush=True)
-    self._state, self._best = self._restore()
     trial_log.check_fields(
       epochs.path,
       epochs.lines,
@@ -178,6 +179,7 @@ class _Run:
       **{self._terms.train_field: (float, type(None))},
       **{self._terms.field('validation'): float},
     )
+    self._state, self._best = self._restore()
 
   def run(self) -> None:
     training, path = self._training, self._path
@@ -218,7 +220,12 @@ class _Run:
     lines = self._epochs.lines
     num_done = self._num_saved // self._training.epoch_steps
     numbers = [line.get('epoch') for line in lines]
-    if numbers != [*range(1, len(lines) + 1)] or len(lines) < num_done:
+    epoch, name = int(best.epoch), self._terms.field('validation')
+    if (
+      numbers != [*range(1, len(lines) + 1)]
+      or len(lines) < num_done
+      or (epoch and not _is_close(lines[epoch - 1][name], float(best.value)))
+    ):
       raise ValueError(
         f'{self._epochs.path} does not hold the {num_done} epochs that the '
         'checkpoint has; restore it from a copy or use another --workdir.'
@@ -337,6 +344,7 @@ class _Run:
       self._terms.field('report'): report,
     }
     training.write_weights(weights, self._best.model, **result)
+    result[_WEIGHTS_HASH] = _hash(weights)
     workdir.write_json(path / 'result.json', result, sealed=True)
     return result
 
@@ -344,20 +352,23 @@ class _Run:
     """Checks what is shown against the lines of the epochs."""
     fields = {self._terms.field(split): float for split in _SHOWN}
     trial_log.check_fields(path, [result], epoch=int, **fields)
+    name = self._terms.field('validation')
     best = [
       line
       for line in self._epochs.lines
       if line['epoch'] == result['epoch']
-      # What is kept beside it is in single precision.
-      and math.isclose(
-        line[self._terms.field('validation')],
-        result[self._terms.field('validation')],
-        rel_tol=1e-6,
-      )
+      and _is_close(line[name], result[name])
     ]
     if not best:
       raise ValueError(
         f'{path} does not agree with {self._epochs.path}; remove it, and it is '
+        'made again.'
+      )
+    weights = path.with_name('weights.npz')
+    # Older versions noted no hash.
+    if result.get(_WEIGHTS_HASH, '') not in ('', _hash(weights)):
+      raise ValueError(
+        f'{weights} is not what this training wrote; remove it, and it is '
         'made again.'
       )
 
@@ -374,6 +385,7 @@ class _Run:
         'num_epochs': self._training.num_epochs,
         terms.field('validation'): float(self._best.value),
         'data_hash': self._training.facts['data_hash'],
+        _WEIGHTS_HASH: _hash(self._path / 'weights.npz'),
       },
       sealed=True,
     )
@@ -386,9 +398,31 @@ class _Run:
       test = workdir.read_json(path / 'test.json')
       counts = {terms.field('test'): float, f'num_{terms.counted}': int}
       trial_log.check_fields(path / 'test.json', [test], **counts)
+      # Two trainings may be equally good after as many epochs.
+      hashes = {each.get(_WEIGHTS_HASH, '') for each in (test, result)} - {''}
+      name = terms.field('validation')
+      if (
+        test.get('epoch') != result['epoch']
+        or test.get(name) != result[name]
+        or len(hashes) > 1
+      ):
+        raise ValueError(
+          f'{path / "test.json"} is of another model than {path}; restore it '
+          'from a copy, or remove it and pass --evaluate_test.'
+        )
       print(terms.test_line(test))
     weights = str(path / 'weights.npz')
     load = self._training.load
     print(f'Wrote {weights}; these lines of Python load it:\n')
     print(f'from {load.__module__} import {load.__name__}')
     print(f'trained = {load.__name__}({weights!r})')
+
+
+def _is_close(one: float, other: float) -> bool:
+  """Returns whether two values of a measure are one, in single precision."""
+  return math.isclose(one, other, rel_tol=1e-6)
+
+
+def _hash(path: pathlib.Path) -> str:
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()

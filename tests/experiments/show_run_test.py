@@ -4,6 +4,7 @@
 import csv
 import dataclasses
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ import pytest
 from experiments import show_run
 from jaxnas import search as search_lib
 from jaxnas.datasets import reward_table as tables
-from jaxnas.records import round_log, trial_log, workdir
+from jaxnas.records import heads, round_log, trial_log, workdir
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import random_search
 
@@ -107,6 +108,18 @@ def test_two_runs_are_compared(folder, tmp_path, capsys):
   assert ['seed', '0', '1'] in [line.split() for line in shown.splitlines()]
   assert 'same' not in [line.split(' ')[0] for line in shown.splitlines()]
   assert 'Of 24 and 24 proposals the first' in shown
+
+
+def test_rounds_of_another_run_are_not_shown(folder, tmp_path):
+  mine = shutil.copytree(folder, tmp_path / 'mine')
+  trials = trial_log.read_trials(mine / 'trials.jsonl')
+  rounds = round_log.read_rounds(mine / 'rounds.jsonl')
+  heads.note(mine, lambda: heads.of_search(trials, rounds))
+  show_run.run(show_run.Config(workdir=str(mine)))
+  other = make_run(tmp_path / 'other', seed=1)
+  shutil.copy(other / 'rounds.jsonl', mine)
+  with pytest.raises(ValueError, match=r'rounds\.jsonl does not begin as this'):
+    show_run.run(show_run.Config(workdir=str(mine)))
 
 
 def test_an_older_run_has_less_to_show(folder, tmp_path, capsys):

@@ -4,6 +4,7 @@
 import ast
 import dataclasses
 import functools
+import hashlib
 import json
 import os
 import shutil
@@ -141,7 +142,10 @@ def test_a_run_learns_and_leaves_its_files(finished, config):
   assert weights.image_shape == (6, 6, 1)
   assert weights.num_classes == 3
   assert weights.recipe.augmentation == 'upsample_crop'
-  assert {name: weights.facts[name] for name in result} == result
+  content = (finished / 'weights.npz').read_bytes()
+  noted = dict(result)
+  assert noted.pop('weights_sha256') == hashlib.sha256(content).hexdigest()
+  assert {name: weights.facts[name] for name in noted} == noted
 
 
 def test_a_finished_run_is_shown_and_its_lines_classify(
@@ -237,6 +241,82 @@ def test_the_test_split_is_read_once(copy, config, monkeypatch):
   with pytest.raises(ValueError, match='after 4 and is final; start with'):
     run(config, copy, num_epochs=5)
   assert len(loads) == 1
+
+
+@pytest.fixture(scope='module')
+def other(config, tmp_path_factory):
+  """The folder of a run of another seed, measured on the test split."""
+  folder = tmp_path_factory.mktemp('runs') / 'other'
+  run(config, folder, seed=1, learning_rate=0.05, evaluate_test=True)
+  return folder
+
+
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('weights.npz', r'weights\.npz is not what this training wrote; remove it'),
+    (
+      'test.json',
+      r'test\.json is of another model than .*pass --evaluate_test',
+    ),
+    ('result.json', r'result\.json does not agree with .*epochs\.jsonl'),
+    ('epochs.jsonl', r'epochs\.jsonl does not begin as this run began it'),
+    ('timings.jsonl', r'timings\.jsonl does not begin as this run began it'),
+    ('checkpoints', r'epochs\.jsonl does not hold the 4 epochs that the check'),
+  ],
+)
+def test_a_file_of_another_run_is_refused(copy, other, config, name, message):
+  run(config, copy, evaluate_test=True)
+  kept = copy.with_name('kept')
+  (copy / name).rename(kept)
+  if (other / name).is_dir():
+    shutil.copytree(other / name, copy / name)
+  else:
+    shutil.copy(other / name, copy / name)
+  with pytest.raises(ValueError, match=message):
+    run(config, copy, evaluate_test=True)
+  if kept.is_dir():
+    shutil.rmtree(copy / name)
+  kept.rename(copy / name)
+  run(config, copy, evaluate_test=True)
+
+
+def test_a_test_of_weights_that_are_as_good_is_refused(copy, config, capsys):
+  run(config, copy, evaluate_test=True)
+  path = copy / 'test.json'
+  written = dict(workdir.read_json(path))
+  for kept in (written.pop('weights_sha256')[::-1], None):
+    noted = {} if kept is None else {'weights_sha256': kept}
+    workdir.write_json(path, written | noted, sealed=True)
+    capsys.readouterr()
+    if kept is None:  # As an older version wrote it.
+      run(config, copy)
+      assert 'Test accuracy' in capsys.readouterr().out
+    else:
+      with pytest.raises(ValueError, match='is of another model than'):
+        run(config, copy)
+
+
+def test_what_was_swapped_is_made_again_once_it_is_removed(
+  copy, other, finished, config
+):
+  shutil.copy(other / 'weights.npz', copy)
+  with pytest.raises(ValueError, match='remove it, and it is made again'):
+    run(config, copy)
+  (copy / 'weights.npz').unlink()
+  run(config, copy)
+  assert_same_end(copy, finished)
+
+
+def test_a_run_of_an_older_version_opens(copy, config, capsys):
+  path = copy / 'result.json'
+  written = dict(workdir.read_json(path))
+  del written['weights_sha256']
+  workdir.write_json(path, written)
+  (copy / 'logs.json').unlink()
+  run(config, copy)
+  assert 'nothing is left to train' in capsys.readouterr().out
+  assert workdir.read_json(path) == written
 
 
 def test_the_best_epoch_is_the_one_of_the_highest_accuracy(config, tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from jaxnas import records, search, statistics
-from jaxnas.records import trial_log
+from jaxnas.records import trial_log, workdir
 from jaxnas.runs import own_search
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import random_search
@@ -226,6 +226,36 @@ def test_a_changed_task_is_told_at_the_end_and_after_a_repair(
     run(tmp_path, trainer, reward=other)
     assert not told()
   assert capsys.readouterr().out.count('Found the finished run') == 4
+
+
+def test_files_of_another_run_are_refused_or_written_anew(
+  tmp_path, trainer, caplog
+):
+  one, other = tmp_path / 'one', tmp_path / 'other'
+  for seed, folder in enumerate((one, other)):
+    run(folder, trainer, seed=seed)
+  for name in ('trials.jsonl', 'rounds.jsonl', 'timings.jsonl'):
+    kept = (one / name).read_bytes()
+    (one / name).write_bytes((other / name).read_bytes())
+    with pytest.raises(ValueError, match=f'{name} does not begin as this run'):
+      run(one, trainer)
+    (one / name).write_bytes(kept)
+  best = one / 'best.json'
+  kept = best.read_bytes()
+  with caplog.at_level('WARNING', logger='absl'):
+    run(one, trainer)
+    best.write_bytes(b'{')  # Cut: written anew, too.
+    run(one, trainer)
+    assert not caplog.records
+    best.write_bytes((other / 'best.json').read_bytes())
+    run(one, trainer)
+  (record,) = caplog.records
+  assert 'held another architecture than the best of' in record.getMessage()
+  assert best.read_bytes() == kept
+  # A run of an older version, which recorded nothing of its logs.
+  (one / 'logs.json').unlink()
+  run(one, trainer)
+  assert 'rounds.jsonl' in workdir.read_json(one / 'logs.json')
 
 
 @dataclasses.dataclass(frozen=True)
