@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import collections
-import dataclasses
 import functools
 
 import jax
@@ -14,7 +13,6 @@ import pytest
 from jaxnas.children import conv_interpreter, conv_net
 from jaxnas.children.conv_packing import pack, unpack
 from jaxnas.spaces import conv_net as spaces
-from jaxnas.spaces import known_conv_nets as known
 
 L, IMAGE, CLASSES, B = 4, (6, 5, 3), 3, 4
 CHOICES = {'heights': (1, 3), 'widths': (1, 3), 'filters': (2, 3, 4)}
@@ -200,56 +198,3 @@ def test_an_image_may_have_more_channels_than_layers_have_filters():
 
   result, expected = run(jax.random.key(0))
   assert_close(unpack(interpreter, net, *result), expected, 1e-4)
-
-
-@pytest.mark.parametrize(
-  ('change', 'message'),
-  [
-    ({'stride_width': 2}, r'Layer 1 has strides 1 and 2.*compiled route'),
-    ({'height': 5}, r'height of layer 1 is 5; this program has 1, 3'),
-    ({'width': 7}, r'width of layer 1 is 7; this program has 1, 3'),
-    ({'filters': 5}, r'filters of layer 1 is 5; this program has 2, 3, 4'),
-  ],
-)
-def test_a_layer_that_does_not_fit_is_refused(change, message):
-  interpreter, _, _ = make('concat')
-  first, second = known.make_chain(2, 2).layers
-  net = spaces.ConvNet((first, dataclasses.replace(second, **change)))
-  with pytest.raises(ValueError, match=message):
-    interpreter.assemble([net])
-
-
-@pytest.mark.parametrize(
-  ('nets', 'message'),
-  [
-    ([], 'at least one architecture'),
-    ([known.make_chain(L + 1, 2)], 'up to 4 layers cannot hold 5'),
-    (
-      [known.make_chain(2, 2, merge='add')],
-      "'concat' cannot hold.*'add'",
-    ),
-    (
-      [spaces.ConvNet(known.make_chain(2, 2).layers, pool_after=(1,))],
-      'Layer 1 is followed by pooling',
-    ),
-  ],
-)
-def test_a_network_that_does_not_fit_is_refused(nets, message):
-  interpreter, _, _ = make('concat')
-  with pytest.raises(ValueError, match=message):
-    interpreter.assemble(nets)
-
-
-@pytest.mark.parametrize('buckets', [(), (4, 2), (2, 3), (2, 8)])
-def test_buckets_end_at_the_largest_number_of_filters(buckets):
-  with pytest.raises(ValueError, match='channel_buckets must ascend up to'):
-    conv_interpreter.ConvInterpreter(
-      L, IMAGE, CLASSES, **CHOICES, channel_buckets=buckets
-    )
-
-
-def test_half_of_the_numbers_of_filters_are_rounded_up_to_the_lower_middle():
-  interpreter = conv_interpreter.ConvInterpreter(
-    L, IMAGE, CLASSES, filters=(24, 8, 16, 12)
-  )
-  assert interpreter.buckets == (12, 24)
