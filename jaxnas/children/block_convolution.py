@@ -1,13 +1,13 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Convolution as one matrix product, which stays one under `jax.vmap`.
+"""Convolution as one matrix product, which remains one under `jax.vmap`.
 
-A convolution mapped over kernels becomes a grouped one, whose gradients are
-slow everywhere but on few accelerators. Here the columns of the image are cut
-into blocks. What a block's outputs read is one vector, and the kernel becomes a
-band matrix from it to all outputs of the block. So more is multiplied than
-needed, by zeros, but little is copied, and the matrices are wide.
+A convolution mapped over kernels becomes a grouped convolution, whose gradients
+are slow except on a few accelerators. Here the columns of the image are cut
+into blocks. The inputs of a block form one vector, and the kernel becomes a
+band matrix from this vector to all outputs of the block. That multiplies some
+zeros, but copies little, and the matrices are wide.
 """
 
 from __future__ import annotations
@@ -21,29 +21,30 @@ _NARROW = 8
 
 
 def default_block(width: int) -> int:
-  """Returns the number of columns in a block that was best when measured.
+  """Returns the number of columns per block that was fastest when measured.
 
-  Whole rows where they are short: on a CPU 2.7 times as fast as single columns
-  for 8 x 8 images and 7 x 7 kernels. Else 4, where fewer copy too much and more
-  multiply too many zeros: 2.3 times as fast as whole rows of 28.
+  For short rows that is the whole row: on a CPU 2.7 times as fast as single
+  columns for 8 x 8 images and 7 x 7 kernels. For longer rows it is 4: fewer
+  copy too much and more multiply too many zeros. It is 2.3 times as fast as
+  whole rows of 28.
 
   Args:
-    width: of the images, columns.
+    width: the width of the images, in columns.
   """
   return width if width <= _NARROW else 4
 
 
 def convolve(images: jax.Array, kernel: jax.Array, block: int) -> jax.Array:
-  """Convolves with stride 1, padding by zeros to the same size.
+  """Convolves with stride 1 and zero padding to the same size.
 
   Args:
-    images: `[B, H, W, C]`.
-    kernel: `[h, w, C, F]`, `h` and `w` odd.
-    block: how many columns are computed by one product; 1 is the convolution
-      as a product of all patches.
+    images: the images, `[B, H, W, C]`.
+    kernel: the kernel, `[h, w, C, F]`, with odd `h` and `w`.
+    block: the number of columns computed by one product; 1 is the usual
+      convolution as a product of patches.
 
   Returns:
-    `[B, H, W, F]`.
+    The outputs, `[B, H, W, F]`.
   """
   chex.assert_rank([images, kernel], 4)
   batch_size, height, width, channels = images.shape
@@ -51,7 +52,7 @@ def convolve(images: jax.Array, kernel: jax.Array, block: int) -> jax.Array:
   chex.assert_axis_dimension(kernel, 2, channels)
   block = min(block, width)
   num_blocks = -(-width // block)
-  # A single block need not read the padding.
+  # A single block does not need to read the padding.
   margin = 0 if num_blocks == 1 else kernel_width // 2
   window = block + 2 * margin
 
@@ -77,7 +78,7 @@ def convolve(images: jax.Array, kernel: jax.Array, block: int) -> jax.Array:
 def _band(
   kernel_width: int, window: int, block: int, margin: int
 ) -> np.ndarray:
-  """Returns 1 where a column of the kernel leads from an input to an output.
+  """Returns 1 where a kernel column connects an input with an output.
 
   Returns:
     `float32[kernel_width, window, block]`.

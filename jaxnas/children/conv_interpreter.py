@@ -1,19 +1,19 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""An interpreter of convolutional networks: one program for all of them.
+"""An interpreter of convolutional networks: one program for all networks.
 
 Architectures are data (`jaxnas.children.conv_program`), and branches are real:
-loops run over the layers and edges that there are, and a switch does the one
-convolution that is asked for. So one compiled program trains any architecture
-up to a depth, and does no work for what an architecture does not have.
+loops run over the existing layers and edges, and a switch executes only the
+selected convolution. One compiled program therefore trains any architecture up
+to a given depth and does no work for layers that an architecture lacks.
 
-Never map it by `jax.vmap`: then every branch of a switch runs for every child.
-Children are trained one after another, or on several devices.
+Never map it with `jax.vmap`: every branch of a switch would run for every
+child. Train children one after another, or on several devices.
 
 The reverse pass is written by hand, since loops of traced length have none, and
-since that of a switch would keep what every branch needs. Only the outputs of
-the convolutions are kept, from which batch norm and ReLU are done again.
+that of a switch would store the residuals of every branch. Only the outputs of
+the convolutions are stored; batch norm and ReLU are recomputed from them.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from jaxnas.children.conv_program import ConvProgram
 
 
 class _Slots(NamedTuple):
-  """Outputs of layers, slot 0 being the image; `S = L + 1`.
+  """The outputs of layers, where slot 0 is the image; `S = L + 1`.
 
   Attributes:
-    convolved: before batch norm, `[S, B, H, W, C]`.
-    mean: what batch norm subtracts, `[S, C]`.
-    gain: what it then multiplies by, `[S, C]`.
-    bias: what it then adds, `[S, C]`.
+    convolved: the outputs before batch norm, `[S, B, H, W, C]`.
+    mean: the mean that batch norm subtracts, `[S, C]`.
+    gain: the factor that batch norm multiplies by, `[S, C]`.
+    bias: the bias that batch norm adds, `[S, C]`.
   """
 
   convolved: jax.Array
@@ -52,17 +52,18 @@ class _Slots(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ConvInterpreter(conv_program.ConvLayout):
-  """Trains any architecture of a layout in one program.
+  """Trains any architecture of a layout with one program.
 
-  Make it once. Its networks agree with `conv_net.make_network` on values,
-  gradients and, through `conv_packing`, parameters.
+  Create one instance and reuse it. Its networks agree with those of
+  `conv_net.make_network` in values, gradients and, through `conv_packing`,
+  parameters.
 
       interpreter = ConvInterpreter(6, (8, 8, 1), 10, filters=(8, 12, 16, 24))
       programs = interpreter.assemble(architectures)
       network = interpreter.make_network(jax.tree.map(lambda x: x[0], programs))
 
   Attributes:
-    platform: what the program is compiled for, as `'cpu'`.
+    platform: the platform that the program is compiled for, such as `'cpu'`.
   """
 
   platform: str = dataclasses.field(
@@ -73,7 +74,7 @@ class ConvInterpreter(conv_program.ConvLayout):
     """Makes the network of one architecture.
 
     Args:
-      program: of one architecture; its arrays may be traced.
+      program: the program of one architecture; its arrays may be traced.
     """
     program = jax.tree.map(jnp.asarray, program)
     return network_lib.Network(
@@ -117,11 +118,12 @@ class ConvInterpreter(conv_program.ConvLayout):
     return logits + head['head_bias'][None]
 
   def _forward(self, program, params, images, batch_stats=None):
-    """Runs all layers; without `batch_stats`, in training mode.
+    """Runs all layers, in training mode if `batch_stats` is `None`.
 
     Returns:
-      The slots; `mean` and `var` of every layer, `[L, C]`; and the average over
-      pixels of what the classifier reads, else 0, `[L, B, C]`.
+      The slots; the `mean` and `var` of every layer, `[L, C]`; and the outputs
+      averaged over pixels, `[L, B, C]`, 0 for layers that the classifier does
+      not read.
     """
     chex.assert_shape(images, (None, *self.image_shape))
     is_training = batch_stats is None
@@ -178,7 +180,7 @@ class ConvInterpreter(conv_program.ConvLayout):
     )
 
   def _convolve(self, program, kernels, slots, number):
-    """Returns what a layer's filters make of what it reads, `[B, H, W, C]`."""
+    """Returns the convolved inputs of a layer, `[B, H, W, C]`."""
     first, last = program.edge_starts[number], program.edge_starts[number + 1]
     if self.merge == 'add':
       return lax.switch(
@@ -201,7 +203,7 @@ class ConvInterpreter(conv_program.ConvLayout):
     return lax.fori_loop(first, last, edge, jnp.zeros_like(slots.convolved[0]))
 
   def _add(self, program, slots, number):
-    """Returns the sum of what a layer reads, `[B, H, W, C]`."""
+    """Returns the sum of a layer's inputs, `[B, H, W, C]`."""
 
     def edge(edge, total):
       source = program.sources[edge]
@@ -215,7 +217,7 @@ class ConvInterpreter(conv_program.ConvLayout):
     )
 
   def _backward(self, program, params, slots, var, grad_pooled):
-    """Returns the gradients of all but the head."""
+    """Returns the gradients of all parameters except the head's."""
     height, width, _ = self.image_shape
     num_pixels = height * width
     num_values = num_pixels * slots.convolved.shape[1]
@@ -279,8 +281,8 @@ class ConvInterpreter(conv_program.ConvLayout):
         program.offsets[block],
         grad_convolved,
       )
-      # Not inside the switch, which would copy the whole vector. What lies
-      # behind the block belongs to blocks of later layers and stays.
+      # Not inside the switch, which would copy the whole vector. Entries beyond
+      # the block belong to later layers and are added to with zeros.
       offset = program.offsets[block]
       old = lax.dynamic_slice_in_dim(grad_kernels, offset, self.max_block_size)
       return grad_input, lax.dynamic_update_slice_in_dim(
@@ -288,7 +290,8 @@ class ConvInterpreter(conv_program.ConvLayout):
       )
 
     def add_to_source(edge, grad_outputs, grad_input):
-      # The image's gradient is 0, and lands in the first layer's.
+      # The image's gradient is 0, so adding it to the first layer's is
+      # harmless.
       place = jnp.maximum(program.sources[edge] - 1, 0)
       return grad_outputs.at[place].add(grad_input)
 
@@ -330,7 +333,7 @@ class ConvInterpreter(conv_program.ConvLayout):
     return jnp.maximum((convolved - mean) * gain + bias, least)
 
   def _operand(self, operand, channels: int) -> jax.Array:
-    """Returns what an operation reads: a slot, or what has been added."""
+    """Returns the input of an operation: a slot, or the sum of slots."""
     if self.merge == 'add':
       return operand[..., :channels]
     slots, slot = operand

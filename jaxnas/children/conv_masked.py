@@ -3,13 +3,14 @@
 
 """Convolutional networks as masks: many children under one `jax.vmap`.
 
-All children have the arrays of the largest network of a space, and a
-`MaskedProgram` tells which of their entries a child uses; the others are zero
-and stay so. Every child costs as much as the largest one, but all of them are a
-few large matrix products: the form for accelerators, and for tiny images.
+All children have the arrays of the largest network of a search space, and a
+`MaskedProgram` selects the entries that a child uses; the others are zero and
+remain zero. Every child costs as much as the largest one, but all of them
+together are a few large matrix products: the right form for accelerators and
+for tiny images.
 
-Letters: `L` layers, `F` filters of a layer at most, `C` channels of what is
-convolved at most, `h` and `w` the largest height and width of a filter.
+Letters: `L` layers, `F` maximum filters per layer, `C` maximum channels that
+are convolved, `h` and `w` maximum height and width of a filter.
 """
 
 from __future__ import annotations
@@ -32,29 +33,29 @@ from jaxnas.children.network import Network
 from jaxnas.spaces.conv_net import ConvNet
 
 BATCH_AXES = MaskedProgram(*[0] * len(MaskedProgram._fields))
-"""The axes of a batch of programs."""
+"""The batch axes of programs."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ConvMasked:
-  """Trains networks of one space with one program, under `jax.vmap`.
+  """Trains networks of one search space with one program under `jax.vmap`.
 
-  Parameters are `kernels`, one array a source (merge `'concat'`), from it to
-  all layers that can read it, `[L - s, h, w, C, F]`, or one array a layer
-  (`'add'`), `[1, h, w, C, F]`; `scale` and `bias` of batch norm, `[L, F]`;
-  `head_kernel`, `[L, F, K]` or for `'add'` `[1, F, K]`; `head_bias`, `[K]`.
-  Running averages are `mean` and `var`, `[L, F]`.
+  The parameters are `kernels`; `scale` and `bias` of batch norm, `[L, F]`;
+  `head_kernel`, `[L, F, K]` or, for `'add'`, `[1, F, K]`; and `head_bias`,
+  `[K]`. With merge `'concat'`, `kernels` has one array per source `s`, to all
+  layers that can read it, `[L - s, h, w, C, F]`; with `'add'`, one array per
+  layer, `[1, h, w, C, F]`. The running averages are `mean` and `var`, `[L, F]`.
 
   Attributes:
-    num_layers: the largest depth `L`.
-    image_shape: `(H, W, C)`.
-    num_classes: how many classes `K` there are.
-    heights: that filters can have, odd.
-    widths: that filters can have, odd.
-    filters: how many filters a layer can have.
+    num_layers: the maximum depth `L`.
+    image_shape: the shape of an image, `(H, W, C)`.
+    num_classes: the number of classes `K`.
+    heights: the possible heights of filters, all odd.
+    widths: the possible widths of filters, all odd.
+    filters: the possible numbers of filters of a layer.
     merge: how outputs are joined, `'concat'` or `'add'`.
-    block: columns that one product computes, see `block_convolution`; by
-      default what was fastest for images of this width.
+    block: the number of columns that one product computes, see
+      `block_convolution`; by default the fastest for images of this width.
   """
 
   num_layers: int
@@ -72,7 +73,7 @@ class ConvMasked:
 
   @property
   def layout(self) -> MaskedLayout:
-    """Where weights are in the arrays."""
+    """The layout of the weights in the arrays."""
     return MaskedLayout(
       num_layers=self.num_layers,
       image_filters=self.image_shape[2],
@@ -87,8 +88,8 @@ class ConvMasked:
     """Returns `N` architectures as one batch of programs.
 
     Raises:
-      ValueError: there are none, or one is not of the space: a layer strides,
-        or has a size that is not known.
+      ValueError: there is no architecture, or one is not in the search space:
+        it has strides, pooling or an unknown size.
     """
     if not architectures:
       raise ValueError('A batch of programs needs at least one architecture.')
@@ -99,7 +100,7 @@ class ConvMasked:
     """Makes the network of one child.
 
     Args:
-      program: of one architecture; its arrays may be traced.
+      program: the program of one architecture; its arrays may be traced.
     """
     program = jax.tree.map(jnp.asarray, program)
     masks = self._masks(program)
@@ -130,12 +131,13 @@ class ConvMasked:
   def pack(
     self, architecture: ConvNet, params: Any, batch_stats: Any
   ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns what a `ConvNetwork` holds in the form of this route.
+    """Converts the parameters of a `ConvNetwork` to this form.
 
     Args:
       architecture: the network.
-      params: of a `children.conv_net.ConvNetwork`, or gradients.
-      batch_stats: its running averages.
+      params: the parameters of a `children.conv_net.ConvNetwork`, or their
+        gradients.
+      batch_stats: the running averages of the `ConvNetwork`.
     """
     self._check(architecture)
     return self.layout.pack(architecture, params, batch_stats)
@@ -143,7 +145,7 @@ class ConvMasked:
   def unpack(
     self, architecture: ConvNet, params: Any, batch_stats: Any
   ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns what `pack` was given, from what it gave."""
+    """Returns the inverse of `pack`."""
     self._check(architecture)
     return self.layout.unpack(architecture, params, batch_stats)
 
@@ -161,14 +163,14 @@ class ConvMasked:
     if architecture.pool_after:
       raise ValueError(
         'The vmapped program has no pooling, got one after layer '
-        f'{architecture.pool_after[0]}; take the compiled route.'
+        f'{architecture.pool_after[0]}; use the compiled route.'
       )
     for number, layer in enumerate(architecture.layers):
       strides = layer.stride_height, layer.stride_width
       if strides != (1, 1):
         raise ValueError(
           f'The vmapped program has strides of 1, but those of layer {number} '
-          f'are {strides}; take the compiled route.'
+          f'are {strides}; use the compiled route.'
         )
       for name in ('height', 'width', 'filters'):
         known = getattr(self, 'filters' if name == 'filters' else f'{name}s')
@@ -235,9 +237,9 @@ class ConvMasked:
     return kernels, self.layout.head_places(program)[1]
 
   def _init(self, program: MaskedProgram, key: jax.Array):
-    """Returns the child that `children.conv_net.init` makes of the key.
+    """Returns the child that `children.conv_net.init` makes from the key.
 
-    The first draws of a longer vector are those of a shorter one.
+    This works because a longer random vector starts with the shorter one.
     """
     key_kernels, key_head = jax.random.split(key)
     filters = max(self.filters)
@@ -266,7 +268,7 @@ class ConvMasked:
     return params, {'mean': zeros, 'var': jnp.ones_like(zeros)}
 
   def _apply(self, program, masks, params, batch_stats, images, *, is_training):
-    """Returns logits and the new running averages."""
+    """Returns the logits and the new running averages."""
     chex.assert_shape(images, (None, *self.image_shape))
     kernel_masks, head_mask = masks
     block = self.block or block_convolution.default_block(images.shape[2])
@@ -276,7 +278,7 @@ class ConvMasked:
     for number in range(self.num_layers):
       kernel = jnp.where(kernel_masks[number], params['kernels'][number], 0)
       inputs = self._inputs(program, sources, number, kernel.shape[3])
-      # The kernels to all layers side by side: one wide product.
+      # The kernels to all layers are concatenated into one wide product.
       wide = jnp.moveaxis(kernel, 0, 3).reshape(*kernel.shape[1:4], -1)
       outputs = block_convolution.convolve(inputs, wide, block)
       for target, part in enumerate(jnp.split(outputs, len(kernel), -1)):
@@ -308,7 +310,7 @@ class ConvMasked:
     return logits + params['head_bias'][None], {'mean': mean, 'var': var}
 
   def _inputs(self, program, sources, number, channels):
-    """Returns what is convolved: the newest source, or the sum of some."""
+    """Returns what is convolved: the newest source, or a sum of sources."""
     if self.merge == 'concat':
       return sources[-1]
     return sum(
@@ -324,7 +326,7 @@ class ConvMasked:
 
 
 def _normalize(sums, mean, var, scale, bias, is_filter):
-  """Returns batch norm and ReLU of `[B, H, W, F]`; 0 where no filter is."""
+  """Returns batch norm and ReLU of `[B, H, W, F]`; 0 for unused filters."""
   factor = lax.rsqrt(var + conv_net.EPSILON) * scale
   mean, factor, bias, is_filter = (
     x[None, None, None] for x in (mean, factor, bias, is_filter)

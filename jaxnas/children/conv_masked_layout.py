@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where the weights of a convolutional network are in masked arrays.
+"""The layout of a convolutional network's weights in masked arrays.
 
-Arrays have the sizes of the largest network; a smaller filter lies in the
-middle of a larger one, and of channels the first ones are used. Letters are
-those of `jaxnas.children.conv_masked`.
+Arrays have the sizes of the largest network; a smaller filter is centered in
+the largest one, and the first channels are used. Letters are those of
+`jaxnas.children.conv_masked`.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ from jaxnas.spaces.conv_net import ConvNet
 
 
 class MaskedProgram(NamedTuple):
-  """An architecture as arrays; layers that it lacks have no filters.
+  """An architecture as arrays, in which missing layers have no filters.
 
-  A batch of programs has a leading axis `N`: it is mapped by `jax.vmap(...,
-  in_axes=BATCH_AXES)`. A *source* is what a layer can read: source 0 is the
-  image, source `j + 1` is layer `j`.
+  A batch of programs has a leading axis `N`: map it with `jax.vmap(...,
+  in_axes=BATCH_AXES)`. A *source* is something a layer can read: source 0 is
+  the image, source `j + 1` is layer `j`.
 
   Attributes:
-    heights: of the filters, `int32[L]`.
-    widths: of the filters, `int32[L]`.
-    filters: of each layer, `int32[L]`.
-    channels: of what each layer reads, joined, `int32[L]`.
-    reads: which sources each layer reads, `bool[L, L + 1]`.
-    offsets: where the weights from a source to a layer start among all that are
-      drawn for a child, `int32[L, L + 1]`; with merge `'add'` a layer has its
-      weights at 0.
-    scales: of the weights of each layer, `float32[L]`.
-    outputs: which layers the classifier reads, `bool[L]`.
-    head_features: how many features the classifier reads, `int32[]`.
-    head_offsets: which of them is the first of each layer, `int32[L]`.
-    head_scale: of the classifier's weights, `float32[]`.
+    heights: the height of the filters of each layer, `int32[L]`.
+    widths: the width of the filters of each layer, `int32[L]`.
+    filters: the number of filters of each layer, `int32[L]`.
+    channels: the number of channels of each layer's joined input, `int32[L]`.
+    reads: whether each layer reads each source, `bool[L, L + 1]`.
+    offsets: the start of the weights from each source to each layer in the
+      vector drawn for a child, `int32[L, L + 1]`; with merge `'add'` a layer
+      has one start, at source 0.
+    scales: the standard deviation of each layer's weights, `float32[L]`.
+    outputs: whether the classifier reads each layer, `bool[L]`.
+    head_features: the number of features that the classifier reads, `int32[]`.
+    head_offsets: the index of each layer's first feature, `int32[L]`.
+    head_scale: the square root of `head_features`, which the classifier's
+      weights are divided by, `float32[]`.
   """
 
   heights: Any
@@ -60,15 +61,15 @@ class MaskedProgram(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class MaskedLayout:
-  """The arrays that hold any network of a space.
+  """The arrays that hold any network of a search space.
 
   Attributes:
-    num_layers: the largest depth `L`.
-    image_filters: channels of the image.
-    num_classes: how many classes `K` there are.
-    height: the largest of a filter, `h`.
-    width: the largest of a filter, `w`.
-    filters: the most of a layer, `F`.
+    num_layers: the maximum depth `L`.
+    image_filters: the number of channels of the image.
+    num_classes: the number of classes `K`.
+    height: the maximum height of a filter, `h`.
+    width: the maximum width of a filter, `w`.
+    filters: the maximum number of filters of a layer, `F`.
     merge: how outputs are joined, `'concat'` or `'add'`.
   """
 
@@ -81,7 +82,7 @@ class MaskedLayout:
   merge: str
 
   def targets(self, number: int) -> slice:
-    """Returns the layers that one array of kernels leads to."""
+    """Returns the layers whose weights are in one array of kernels."""
     end = self.num_layers if self.merge == 'concat' else number + 1
     return slice(number, end)
 
@@ -103,17 +104,17 @@ class MaskedLayout:
 
   @property
   def head_shape(self) -> tuple[int, int, int]:
-    """The shape of the head's kernel: a group for each layer, or for all."""
+    """The shape of the head's kernel: one group per layer, or one for all."""
     groups = self.num_layers if self.merge == 'concat' else 1
     return groups, self.filters, self.num_classes
 
   def pieces(
     self, architecture: ConvNet, number: int
   ) -> Iterator[tuple[tuple[Any, ...], slice]]:
-    """Yields where parts of a layer's kernel are, and which channels they are.
+    """Yields the places of the parts of a layer's kernel, and their channels.
 
     Yields:
-      The number of an array of `kernels` and the place in it; and a slice.
+      An index into `kernels` and into that array; and a slice of channels.
     """
     layer = architecture.layers[number]
     rows, columns = (
@@ -139,7 +140,7 @@ class MaskedLayout:
   def head_pieces(
     self, architecture: ConvNet
   ) -> Iterator[tuple[tuple[int, slice], slice]]:
-    """Yields where parts of the head's kernel are, and which rows they are."""
+    """Yields the places of the parts of the head's kernel, and their rows."""
     groups: list[tuple[int, tuple[int, ...]]]
     groups = [(number, (number,)) for number in architecture.outputs]
     if self.merge == 'add':
@@ -153,14 +154,15 @@ class MaskedLayout:
   def kernel_places(
     self, program: MaskedProgram, number: int
   ) -> tuple[jax.Array, jax.Array]:
-    """Returns which draw each weight is, and whether it is used at all.
+    """Returns the index of each weight's draw, and whether it is used.
 
     Args:
-      program: of one architecture.
-      number: of the array of kernels.
+      program: the program of one architecture.
+      number: the index of the array of kernels.
 
     Returns:
-      `int32` and `bool`, in `kernel_shape`. What is not used may be any draw.
+      Two arrays, `int32` and `bool`, of the shape `kernel_shape`. The index of
+      an unused weight is arbitrary.
     """
     shape = self.kernel_shape(number)
     targets = self.targets(number)
@@ -192,7 +194,7 @@ class MaskedLayout:
     return places + offset, is_used
 
   def head_places(self, program: MaskedProgram) -> tuple[jax.Array, jax.Array]:
-    """Returns what `kernel_places` does for the head, in `head_shape`."""
+    """Returns the counterpart of `kernel_places` for the head."""
     groups = self.head_shape[0]
     _, feature, label = (
       lax.broadcasted_iota(jnp.int32, self.head_shape, axis)
@@ -208,12 +210,13 @@ class MaskedLayout:
   def pack(
     self, architecture: ConvNet, params: Any, batch_stats: Any
   ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns what a `ConvNetwork` holds in the form of this route.
+    """Converts the parameters of a `ConvNetwork` to this layout.
 
     Args:
       architecture: the network.
-      params: of a `children.conv_net.ConvNetwork`, or gradients.
-      batch_stats: its running averages.
+      params: the parameters of a `children.conv_net.ConvNetwork`, or their
+        gradients.
+      batch_stats: the running averages of the `ConvNetwork`.
     """
     num_layers, filters = self.num_layers, self.filters
     packed: dict[str, Any] = {
@@ -246,7 +249,7 @@ class MaskedLayout:
   def unpack(
     self, architecture: ConvNet, params: Any, batch_stats: Any
   ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns what `pack` was given, from what it gave."""
+    """Returns the inverse of `pack`."""
     unpacked: dict[str, Any] = {}
     stats: dict[str, Any] = {}
     for number, layer in enumerate(architecture.layers):

@@ -3,10 +3,10 @@
 
 """Convolutional networks as a Flax Linen module.
 
-`ConvNetwork` is the definition of what an architecture of
-`jaxnas.spaces.conv_net` computes: every layer is a convolution without bias,
-batch norm and ReLU; the classifier is a linear layer on the average over all
-pixels. An architecture unrolls into straight-line code.
+`ConvNetwork` defines what an architecture of `jaxnas.spaces.conv_net` computes:
+every layer is a convolution without bias, batch norm and ReLU; the classifier
+is a linear layer on the average over all pixels. An architecture unrolls into
+straight-line code.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from jaxnas.children import network as network_lib
 from jaxnas.spaces import conv_net as space
 
 EPSILON = 1e-5
-"""What batch norm adds to a variance."""
+"""The constant that batch norm adds to a variance."""
 
 MOMENTUM = 0.9
-"""What a running average keeps of itself at every step."""
+"""The share of a running average that is kept at every step."""
 
 
 class ConvLayer(nn.Module):
   """A convolution without bias, batch norm and ReLU.
 
-  The variance is biased, in the running average too, as flax.linen's.
+  The variance is biased, even in the running average, as in flax.linen.
 
   Attributes:
-    layer: sizes, strides and the number of filters `F`.
-    platform: what the layer is compiled for, as `'cpu'`.
+    layer: the sizes, the strides and the number of filters `F`.
+    platform: the platform that the layer is compiled for, such as `'cpu'`.
   """
 
   layer: space.ConvLayer
@@ -52,9 +52,10 @@ class ConvLayer(nn.Module):
     """Maps `[B, H, W, C]` to `[B, ceil(H / stride), ceil(W / stride), F]`.
 
     Args:
-      inputs: what the layer reads, joined.
-      is_training: whether to normalise by the mean and variance of this batch,
-        and to update the running averages; else these are used.
+      inputs: the joined inputs of the layer.
+      is_training: whether to normalize by the mean and variance of this batch
+        and update the running averages, instead of normalizing by the running
+        averages.
     """
     layer = self.layer
     kernel = self.param(
@@ -95,14 +96,14 @@ class ConvNetwork(nn.Module):
       variables = network.init(key, images)
       logits = network.apply(variables, images)
 
-  Parameters are `layer_<i>` with `kernel`, `scale` and `bias`, and `head` with
-  `kernel` and `bias`; running averages are `layer_<i>` with `mean` and `var`,
-  in the collection `batch_stats`.
+  The parameters are `layer_<i>` with `kernel`, `scale` and `bias`, and `head`
+  with `kernel` and `bias`. The running averages are `layer_<i>` with `mean` and
+  `var` in the collection `batch_stats`.
 
   Attributes:
-    architecture: a `jaxnas.spaces.conv_net.ConvNet`.
-    num_classes: how many classes there are.
-    platform: what the network is compiled for, as `'cpu'`.
+    architecture: the architecture, a `jaxnas.spaces.conv_net.ConvNet`.
+    num_classes: the number of classes.
+    platform: the platform that the network is compiled for, such as `'cpu'`.
   """
 
   architecture: space.ConvNet
@@ -116,12 +117,12 @@ class ConvNetwork(nn.Module):
     """Returns the logits of images.
 
     Args:
-      images: `[B, H, W, C]`.
-      is_training: whether batch norm uses this batch; then `batch_stats` must
-        be mutable.
+      images: the images, `[B, H, W, C]`.
+      is_training: whether batch norm uses this batch's statistics; if so,
+        `batch_stats` must be mutable.
 
     Returns:
-      `[B, num_classes]`.
+      The logits, `[B, num_classes]`.
     """
     chex.assert_rank(images, 4)
     net = self.architecture
@@ -134,7 +135,7 @@ class ConvNetwork(nn.Module):
       outputs.append(block(joined, is_training))
       if number in net.pool_after:
         read = net.read_after(number)
-        # What nobody reads any more may be too small to pool.
+        # An output that no later layer reads may be too small to pool.
         images, *outputs = [
           maxima.max_pool(x) if slot in read else x
           for slot, x in enumerate((images, *outputs))
@@ -145,30 +146,30 @@ class ConvNetwork(nn.Module):
 
 
 def batch_moments(outputs: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Returns mean and biased variance of each filter, `[F]`.
+  """Returns the mean and biased variance of each filter, `[F]`.
 
   Args:
-    outputs: `[B, H, W, F]`.
+    outputs: the outputs of a convolution, `[B, H, W, F]`.
   """
   mean = outputs.mean((0, 1, 2))
   return mean, jnp.square(outputs - mean[None, None, None]).mean((0, 1, 2))
 
 
 def running_average(average: jax.Array, value: jax.Array) -> jax.Array:
-  """Returns a running average after one more value."""
+  """Returns a running average updated with one more value."""
   return MOMENTUM * average + (1 - MOMENTUM) * value
 
 
 def join(outputs: Sequence[jax.Array], merge: str) -> jax.Array:
-  """Joins outputs of layers, padded with zeros to equal sizes.
+  """Joins outputs of layers after padding them with zeros to equal sizes.
 
   Args:
-    outputs: each `[B, H, W, F]`; sizes and filters may differ.
-    merge: `'concat'` or `'add'`.
+    outputs: the outputs, each `[B, H, W, F]`; sizes and filters may differ.
+    merge: the way to join them, `'concat'` or `'add'`.
 
   Returns:
-    `[B, H, W, F]`, with the largest height and width, and the sum of the
-    filters (`'concat'`) or the largest number of them (`'add'`).
+    The joined outputs, `[B, H, W, F]`, with the largest height and width and
+    the sum (`'concat'`) or maximum (`'add'`) of the numbers of filters.
   """
   height, width, filters = (
     max(output.shape[axis] for output in outputs) for axis in (1, 2, 3)
@@ -196,18 +197,18 @@ def kernel_entries(
 ) -> Iterator[tuple[int, tuple[int, ...], tuple[int, int, int, int]]]:
   """Yields the blocks of weights in the order in which they are drawn.
 
-  All convolution weights of a child are drawn as one vector, so that one key
-  gives one child in whatever layout a network holds them. Layers ascend, and in
-  a layer its sources; a layer that reads the image alone, or a sum, has one
-  block.
+  All convolution weights of a child are drawn as one vector, so that a key
+  determines a child whatever the layout of its weights. Blocks are in ascending
+  order of layers, and of sources within a layer; a layer that reads only the
+  image, or a sum, has one block.
 
   Args:
     architecture: the network.
-    image_filters: channels of the image.
+    image_filters: the number of channels of the image.
 
   Yields:
-    The layer; what the block reads, none being the image; and its shape
-    `(h, w, C, F)`, in which it is stored row-major.
+    The layer, the sources that the block reads (none for the image) and its
+    shape `(h, w, C, F)`, in row-major order.
   """
   for number, layer in enumerate(architecture.layers):
     blocks = [layer.inputs]
@@ -230,17 +231,18 @@ def init(
 ) -> tuple[dict, dict]:
   """Returns the parameters and running averages of an untrained child.
 
-  Weights of a convolution are normal with variance `2 / fan_in` ("Delving Deep
-  into Rectifiers", He et al., 2015), those of the head with `1 / fan_in`.
+  The weights of a convolution are normal with variance `2 / fan_in` ("Delving
+  Deep into Rectifiers", He et al., 2015), those of the head with variance `1 /
+  fan_in`.
 
   Args:
-    key: split into one for the convolutions and one for the head.
+    key: a random key, split into one for the convolutions and one for the head.
     architecture: the network.
-    image_shape: `(H, W, C)`.
-    num_classes: how many classes there are.
+    image_shape: the shape of an image, `(H, W, C)`.
+    num_classes: the number of classes.
 
   Returns:
-    `params` and `batch_stats` of a `ConvNetwork`.
+    The `params` and `batch_stats` of a `ConvNetwork`.
   """
   image_filters = image_shape[2]
   entries = list(kernel_entries(architecture, image_filters))
@@ -283,17 +285,17 @@ def make_network(
   num_classes: int,
   platform: str | None = None,
 ) -> network_lib.Network:
-  """Makes the network of an architecture, to be compiled for it alone.
+  """Makes the network of an architecture, to be compiled by itself.
 
   Args:
     architecture: the network.
-    image_shape: `(H, W, C)`.
-    num_classes: how many classes there are.
-    platform: what it is compiled for, as `'cpu'`; by default that of programs
-      of this process.
+    image_shape: the shape of an image, `(H, W, C)`.
+    num_classes: the number of classes.
+    platform: the platform that it is compiled for, such as `'cpu'`; JAX's
+      default platform by default.
 
   Raises:
-    ValueError: poolings leave no pixel.
+    ValueError: pooling leaves no pixel.
   """
   height, width, _ = image_shape
   architecture.sizes(height, width)

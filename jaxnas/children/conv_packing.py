@@ -1,9 +1,9 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Weights of convolutional networks, to and from the form of a `ConvLayout`.
+"""Converts the weights of convolutional networks to and from a `ConvLayout`.
 
-So the two routes to a child can be held equal, weight by weight.
+This allows comparing the two routes to a child weight by weight.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from jaxnas.spaces import conv_net as space
 def pack(
   layout: ConvLayout, architecture: space.ConvNet, params: Any, batch_stats: Any
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-  """Returns what a `conv_net.ConvNetwork` holds in the form of the layout.
+  """Converts the parameters of a `conv_net.ConvNetwork` to a layout.
 
   Args:
     layout: the layout of the program.
     architecture: the network.
-    params: parameters of the `ConvNetwork`, or their gradients.
-    batch_stats: its running averages.
+    params: the parameters of the `ConvNetwork`, or their gradients.
+    batch_stats: the running averages of the `ConvNetwork`.
   """
   new, new_stats = _empty(layout, np.asarray(params['head']['kernel']).dtype)
   for view, block in _kernels(layout, architecture, new['kernels'], params):
@@ -47,7 +47,7 @@ def pack(
 def unpack(
   layout: ConvLayout, architecture: space.ConvNet, params: Any, batch_stats: Any
 ) -> tuple[dict, dict]:
-  """Returns what `pack` was given; the inverse of it."""
+  """Returns the inverse of `pack`."""
   params, batch_stats = jax.tree.map(np.asarray, (params, batch_stats))
   image_filters = layout.image_shape[2]
   dtype = params['kernels'].dtype
@@ -79,7 +79,7 @@ def unpack(
 
 
 def _empty(layout, dtype):
-  """Returns parameters and running averages where nothing is used."""
+  """Returns parameters and running averages in which nothing is used."""
   layers = (layout.num_layers, layout.slot_channels)
   head = (layout.num_heads, layout.slot_channels, layout.num_classes)
   params = {

@@ -1,17 +1,18 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Convolutional networks as data: instructions, and weights in one vector.
+"""Convolutional networks as data: instructions and one vector of weights.
 
-A `ConvProgram` holds an architecture as small integer arrays. Its layers are
-made of *blocks* of weights, each with an operation: a convolution of some
-height and width, from some number of channels to some number of filters.
-Heights and widths are exact; channels and filters are rounded up to one of a
-few *buckets*, so that a handful of operations serves every architecture. What
-the rounding adds starts at zero, and its gradient is zero.
+A `ConvProgram` holds an architecture as small integer arrays. Its layers
+consist of *blocks* of weights, each with an operation: a convolution with a
+height and width, from a number of channels to a number of filters. Heights and
+widths are exact; channels and filters are rounded up to one of a few *buckets*,
+so that a handful of operations covers every architecture. The weights added by
+rounding start at zero and have zero gradient.
 
-Letters: `L` layers at most, `E` edges (what a layer reads) and `X` blocks of
-the largest architecture, `P` weights, `C` channels of a slot, `K` classes.
+Letters: `L` maximum number of layers, `E` edges (a layer reading a source) and
+`X` blocks of the largest architecture, `P` weights, `C` channels of a slot, `K`
+classes.
 """
 
 from __future__ import annotations
@@ -34,23 +35,24 @@ from jaxnas.spaces import conv_net as space
 class ConvProgram(NamedTuple):
   """An architecture as arrays; a batch has a leading axis `N` on all of them.
 
-  Outputs of layers lie in slots: the image in slot 0, layer `i` in `i + 1`.
+  The outputs of layers are in slots: the image in slot 0, layer `i` in `i + 1`.
 
   Attributes:
-    num_layers: `int32[]`.
+    num_layers: the number of layers, `int32[]`.
     edge_starts: the first edge of each layer, and the end, `int32[L + 1]`.
     sources: the slot that each edge reads, `int32[E]`.
-    operations: of each block, `int32[X]`; a block is an edge where outputs are
-      concatenated, else a layer.
-    offsets: where each block's weights start, `int32[X]`.
-    num_weights: where the last block's end, `int32[]`.
-    draws: where each block starts in what `conv_net.init` draws, `int32[X]`.
-    channels: of each block, before they are rounded up, `int32[X]`.
-    filters: of each block, before they are rounded up, `int32[X]`.
-    scales: standard deviation of each block's weights, `float32[X]`.
-    layer_filters: `int32[L]`.
-    is_output: whether the classifier reads a layer, `bool[L]`.
-    head_scale: standard deviation of the classifier's weights, `float32[]`.
+    operations: the operation of each block, `int32[X]`. A block is an edge if
+      outputs are concatenated, else a layer.
+    offsets: the start of each block's weights, `int32[X]`.
+    num_weights: the end of the last block's weights, `int32[]`.
+    draws: the start of each block in the vector that `conv_net.init` draws,
+      `int32[X]`.
+    channels: the number of channels of each block before rounding, `int32[X]`.
+    filters: the number of filters of each block before rounding, `int32[X]`.
+    scales: the standard deviation of each block's weights, `float32[X]`.
+    layer_filters: the number of filters of each layer, `int32[L]`.
+    is_output: whether the classifier reads each layer, `bool[L]`.
+    head_scale: the standard deviation of the classifier's weights, `float32[]`.
   """
 
   num_layers: np.ndarray | jax.Array
@@ -69,18 +71,18 @@ class ConvProgram(NamedTuple):
 
 
 BATCH_AXES = ConvProgram._make([0] * len(ConvProgram._fields))
-"""Which axis of a batch of programs tells them apart."""
+"""The batch axes of programs."""
 
 
 class Block(NamedTuple):
-  """Weights of one operation, and where they are.
+  """The weights of one operation, and their places.
 
   Attributes:
     layer: the layer that they belong to.
-    operation: its place among `ConvLayout.operations`.
-    offset: where they start in the vector of weights.
-    draw: where they start in what `conv_net.init` draws.
-    shape: `(h, w, C, F)`, before it is rounded up.
+    operation: the index of the operation in `ConvLayout.operations`.
+    offset: the start of the weights in the vector of weights.
+    draw: the start of the weights in the vector that `conv_net.init` draws.
+    shape: the shape `(h, w, C, F)` before rounding.
   """
 
   layer: int
@@ -92,19 +94,19 @@ class Block(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ConvLayout:
-  """How architectures up to a size are laid out as data.
+  """The layout, as data, of architectures up to a given size.
 
   Attributes:
-    num_layers: the largest depth `L`.
-    image_shape: `(H, W, C)`.
-    num_classes: `K`.
-    heights: of filters, that may occur.
-    widths: of filters, that may occur.
-    filters: numbers of filters that may occur.
+    num_layers: the maximum depth `L`.
+    image_shape: the shape of an image, `(H, W, C)`.
+    num_classes: the number of classes `K`.
+    heights: the possible heights of filters.
+    widths: the possible widths of filters.
+    filters: the possible numbers of filters of a layer.
     merge: how outputs are joined, `'concat'` or `'add'`.
-    channel_buckets: what channels and filters are rounded up to, ascending, up
-      to the largest of `filters`; `None` takes the lower middle and the largest
-      of `filters`. More of them waste less and take longer to compile.
+    channel_buckets: the numbers that channels and filters are rounded up to,
+      ascending to the largest of `filters`; `None` for the lower median and the
+      largest of `filters`. More buckets waste less but take longer to compile.
   """
 
   num_layers: int
@@ -117,7 +119,7 @@ class ConvLayout:
   channel_buckets: tuple[int, ...] | None = None
 
   def __post_init__(self):
-    # The space refuses what no layer can have.
+    # Making the search space checks the sizes.
     space.make_space(
       self.num_layers,
       self.heights,
@@ -134,7 +136,7 @@ class ConvLayout:
 
   @property
   def buckets(self) -> tuple[int, ...]:
-    """What channels and filters are rounded up to."""
+    """The numbers that channels and filters are rounded up to."""
     if self.channel_buckets is not None:
       return self.channel_buckets
     ordered = sorted(set(self.filters))
@@ -142,7 +144,7 @@ class ConvLayout:
 
   @functools.cached_property
   def operations(self) -> tuple[tuple[int, int, int, int], ...]:
-    """All convolutions, `(h, w, C, F)`; first those that read the image."""
+    """All convolutions `(h, w, C, F)`; those that read the image come first."""
     return tuple(
       (height, width, channels, filters)
       for channels, filters, height, width in itertools.product(
@@ -155,27 +157,27 @@ class ConvLayout:
 
   @property
   def num_image_operations(self) -> int:
-    """How many operations read the image."""
+    """The number of operations that read the image."""
     return len(self.heights) * len(self.widths) * len(self.buckets)
 
   @property
   def slot_channels(self) -> int:
-    """Channels `C` of a slot."""
+    """The number of channels `C` of a slot."""
     return max(self.buckets[-1], self.image_shape[2])
 
   @property
   def num_heads(self) -> int:
-    """How many outputs have weights of their own in the classifier."""
+    """The number of outputs with their own weights in the classifier."""
     return self.num_layers if self.merge == 'concat' else 1
 
   @functools.cached_property
   def max_block_size(self) -> int:
-    """Weights of the largest operation."""
+    """The number of weights of the largest operation."""
     return max(math.prod(shape) for shape in self.operations)
 
   @functools.cached_property
   def max_weights(self) -> int:
-    """Convolution weights of the largest architecture."""
+    """The number of convolution weights of the largest architecture."""
     largest, image_filters = self.buckets[-1], self.image_shape[2]
     channels = sum(
       max(image_filters, largest * (number if self.merge == 'concat' else 1))
@@ -187,10 +189,10 @@ class ConvLayout:
 
   @property
   def capacity(self) -> int:
-    """Length `P` of the vector of weights.
+    """The length `P` of the vector of weights.
 
-    Behind the largest architecture there is room for the largest block, so that
-    a block can be written as if it were that large.
+    There is room for another block of the largest size at the end, so that any
+    block can be written as if it had that size.
     """
     return self.max_weights + self.max_block_size
 
@@ -198,7 +200,7 @@ class ConvLayout:
     """Returns `N` architectures as one batch of programs.
 
     Raises:
-      ValueError: there are none, or one has a layer that does not fit.
+      ValueError: there is no architecture, or one does not fit the layout.
     """
     if not architectures:
       raise ValueError('A batch of programs needs at least one architecture.')
@@ -212,7 +214,7 @@ class ConvLayout:
 
     Args:
       key: a random key.
-      program: of one architecture.
+      program: the program of one architecture.
 
     Returns:
       The parameters `kernels` `[P]`, `scale` and `bias` `[L, C]`, `head`
@@ -236,7 +238,7 @@ class ConvLayout:
     return params, batch_stats
 
   def _draw_kernels(self, key, program):
-    # A longer draw starts with the shorter one of a smaller architecture.
+    # A longer random vector starts with that of a smaller architecture.
     drawn = jax.random.normal(key, (self.max_weights,))
     place = jnp.arange(self.capacity, dtype=jnp.int32)
     block = jnp.searchsorted(program.offsets, place, side='right') - 1
@@ -274,7 +276,7 @@ class ConvLayout:
     return jnp.where(is_used[..., None], drawn[index] * program.head_scale, 0)
 
   def blocks(self, architecture: space.ConvNet) -> Iterator[Block]:
-    """Yields the blocks of an architecture in their order."""
+    """Yields the blocks of an architecture in order."""
     offset = draw = 0
     for number, sources, shape in conv_net.kernel_entries(
       architecture, self.image_shape[2]
@@ -286,7 +288,8 @@ class ConvLayout:
         self._round_up(channels) if sources else channels,
         self._round_up(filters),
       )
-      # An image may have as many channels as a bucket, hence the two parts.
+      # The image may have as many channels as a bucket, so the operations that
+      # read it are searched separately.
       start, end = (
         (self.num_image_operations, None)
         if sources
@@ -346,7 +349,7 @@ class ConvLayout:
     )
 
   def check(self, architecture: space.ConvNet) -> None:
-    """Raises `ValueError`, which says why, if an architecture does not fit."""
+    """Raises `ValueError` if an architecture does not fit the layout."""
     depth = len(architecture.layers)
     if depth > self.num_layers:
       raise ValueError(
@@ -360,14 +363,14 @@ class ConvLayout:
     if architecture.pool_after:
       raise ValueError(
         f'Layer {architecture.pool_after[0]} is followed by pooling, which '
-        'programs do not have; take the compiled route.'
+        'programs do not support; use the compiled route.'
       )
     for number, layer in enumerate(architecture.layers):
       if (layer.stride_height, layer.stride_width) != (1, 1):
         raise ValueError(
           f'Layer {number} has strides {layer.stride_height} and '
-          f'{layer.stride_width}, and programs have only 1; take the compiled '
-          'route.'
+          f'{layer.stride_width}, but programs support only 1; use the '
+          'compiled route.'
         )
       for name, known in (
         ('height', self.heights),
@@ -377,10 +380,10 @@ class ConvLayout:
         if getattr(layer, name) not in known:
           raise ValueError(
             f'{name} of layer {number} is {getattr(layer, name)}; this program '
-            f'has {", ".join(map(str, known))}.'
+            f'supports {", ".join(map(str, known))}.'
           )
 
 
 def _fill(values, length, fill, dtype=np.int32):
-  """Returns values, and `fill` behind them, as an array of some length."""
+  """Returns values as an array, padded with `fill` to a given length."""
   return np.array([*values, *[fill] * (length - len(values))], dtype)

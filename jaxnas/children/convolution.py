@@ -3,14 +3,14 @@
 
 """A convolution whose gradients stay fast inside compiled loops.
 
-XLA's CPU backend hands a convolution to a fast kernel only in one form, images
-`[B, H, W, C]` and filters `[h, w, C, F]`, and rewrites others to it only
-outside of loops and branches. The gradients that jax derives have another form,
-and inside a loop they are tens of times slower. Here they are written as
-convolutions of the fast form, and as matmuls for filters of 1 x 1.
+XLA's CPU backend has a fast kernel for only one form of convolution, images
+`[B, H, W, C]` with filters `[h, w, C, F]`, and rewrites other forms to it only
+outside of loops and branches. The gradients that JAX derives have another form
+and are tens of times slower inside a loop. Here they are written as
+convolutions of the fast form, and as matmuls for 1 x 1 filters.
 
-Accelerators have kernels, and layouts, of their own for gradients; there the
-convolution is left to jax.
+Accelerators have their own kernels and layouts for gradients, so there the
+convolution is left to JAX.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
 
 def needs_canonical(platform: str) -> bool:
-  """Returns whether gradients are fast in the canonical form alone.
+  """Returns whether gradients are fast only in the canonical form.
 
   Args:
-    platform: what the program is for, as `'cpu'`.
+    platform: the platform of the program, such as `'cpu'`.
   """
   return platform == 'cpu'
 
@@ -40,17 +40,18 @@ def convolve(
   strides: tuple[int, int] = (1, 1),
   is_canonical: bool = False,
 ) -> jax.Array:
-  """Convolves images with odd filters, padded by half a filter on every side.
+  """Convolves images with odd-sized filters and half padding.
 
   Args:
-    inputs: `[B, H, W, C]`.
-    kernel: `[h, w, C, F]`, `h` and `w` odd.
-    strides: rows and columns from one output to the next.
-    is_canonical: whether gradients are written in the form that is fast inside
+    inputs: the images, `[B, H, W, C]`, padded with zeros by half a filter on
+      every side.
+    kernel: the filters, `[h, w, C, F]`, with odd `h` and `w`.
+    strides: the number of rows and columns between outputs.
+    is_canonical: whether to write gradients in the form that is fast inside
       loops on a CPU; see `needs_canonical`.
 
   Returns:
-    `[B, ceil(H / stride), ceil(W / stride), F]`.
+    The outputs, `[B, ceil(H / stride), ceil(W / stride), F]`.
   """
   chex.assert_rank([inputs, kernel], 4)
   chex.assert_axis_dimension(kernel, 2, inputs.shape[3])
@@ -93,8 +94,9 @@ _canonical.defvjp(_forward, _backward)
 
 
 def _grad_inputs(grads, kernel, strides, size):
-  """Returns the gradient of images of a `(height, width)`."""
-  # What a stride leaves unread, beyond the last output.
+  """Returns the gradient of images of size `(height, width)`."""
+  # The number of rows and columns beyond those of the last output, which a
+  # stride may leave unread.
   unread = [
     total - 1 - (count - 1) * stride
     for total, count, stride in zip(
@@ -111,8 +113,8 @@ def _grad_inputs(grads, kernel, strides, size):
     return lax.pad(
       grads, jnp.zeros((), grads.dtype), [(0, 0, 0), *holes, (0, 0, 0)]
     )
-  # The barriers keep the transposition from being folded into the convolution,
-  # which would take it out of the fast form again.
+  # The barriers keep XLA from folding the transposition into the convolution,
+  # which would then lose the fast form.
   kernel = lax.optimization_barrier(
     jnp.flip(kernel, (0, 1)).transpose(0, 1, 3, 2)
   )
@@ -130,7 +132,7 @@ def _grad_inputs(grads, kernel, strides, size):
 
 
 def _grad_kernel(inputs, grads, strides, lengths):
-  """Returns the gradient of filters of a `(height, width)`."""
+  """Returns the gradient of filters of size `(height, width)`."""
   if lengths == (1, 1):
     inputs = inputs[:, :: strides[0], :: strides[1]]
     return jnp.einsum('bhwc,bhwf->cf', inputs, grads)[None, None]
@@ -138,8 +140,8 @@ def _grad_kernel(inputs, grads, strides, lengths):
   for axis, (length, stride) in enumerate(
     zip(lengths, strides, strict=True), start=1
   ):
-    # The rows that the last output reads end here; the rest is cut off, since
-    # padding by less than nothing has no fast form.
+    # The rows that the last output reads end here. The rest is cut off, since
+    # negative padding has no fast form.
     end = (grads.shape[axis] - 1) * stride + length - length // 2
     inputs = lax.slice_in_dim(inputs, 0, min(end, inputs.shape[axis]), 1, axis)
     padding.append((length // 2, end - inputs.shape[axis]))

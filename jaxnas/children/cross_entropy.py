@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Softmax cross-entropy whose logits never exist all at once."""
+"""Softmax cross-entropy that never stores all logits at once."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ def cross_entropy(
 ) -> jax.Array:
   """Returns the weighted sum of the cross-entropy of each row.
 
-  Logits are made for a chunk of rows of one child at a time, and the gradients
-  on the spot, so memory is that of one chunk. Under `jax.vmap` children go one
-  after another, which on a CPU is also the fastest order. A row of weight 0
-  counts nothing, even where its inputs are not finite.
+  Logits are computed for one chunk of rows of one child at a time, together
+  with their gradients, so the memory needed is that of one chunk. Under
+  `jax.vmap` children are processed one after another, which on a CPU is also
+  the fastest. A row of weight 0 contributes nothing, even if its inputs are not
+  finite.
 
-  `R` is the number of rows, `V` that of classes.
+  `R` is the number of rows, `V` the number of classes.
 
   Args:
-    hidden: inputs of the softmax layer, `[R, D]`.
-    kernel: `[D, V]`.
-    bias: `[V]`.
-    targets: the right class of each row, `int32[R]`.
-    weights: what each row counts, `[R]`. No gradient flows here.
+    hidden: the inputs of the softmax layer, `[R, D]`.
+    kernel: the kernel of the softmax layer, `[D, V]`.
+    bias: the bias of the softmax layer, `[V]`.
+    targets: the correct class of each row, `int32[R]`.
+    weights: the weight of each row, `[R]`. No gradient flows here.
 
   Returns:
-    A scalar, nats.
+    A scalar, in nats.
   """
   chex.assert_rank([hidden, kernel, bias, targets, weights], [2, 2, 1, 1, 1])
   chex.assert_equal_shape_prefix([hidden, targets, weights], 1)
@@ -57,10 +58,10 @@ def _chunked(array, num_chunks):
 
 
 def _chunks(hidden, targets, weights):
-  """Cuts the rows in equal chunks; padding has weight 0.
+  """Cuts the rows into equal chunks; padding has weight 0.
 
-  Rows of weight 0 become zeros, so that all that is computed of them is finite
-  and 0 times it is 0.
+  Rows of weight 0 are set to zero, so that everything computed from them is
+  finite and multiplying by the weight gives 0.
   """
   hidden = jnp.where(weights[:, None] != 0, hidden, 0)
   num_chunks = -(-hidden.shape[0] // _MAX_CHUNK_ROWS)
@@ -68,7 +69,7 @@ def _chunks(hidden, targets, weights):
 
 
 def _chunk_loss(hidden, kernel, bias, targets, weights):
-  """Returns the loss of a chunk, and exponentials and sums for its gradient."""
+  """Returns a chunk's loss, and exponentials and sums for its gradient."""
   logits = hidden @ kernel + bias[None]
   largest = logits.max(-1, keepdims=True)
   exponentials = jnp.exp(logits - largest)

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Initialisers of weights that Flax does not have."""
+"""Weight initializers that Flax lacks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import jax.numpy as jnp
 
 
 def uniform(scale: float) -> nn.initializers.Initializer:
-  """Makes an initialiser that draws evenly from `[-scale, scale)`.
+  """Makes an initializer that draws uniformly from `[-scale, scale)`.
 
   Flax's own `uniform` draws from `[0, scale)`.
 
   Args:
-    scale: the largest magnitude of a weight.
+    scale: the maximum magnitude of a weight.
   """
 
   def init(key, shape, dtype=jnp.float32):

@@ -25,23 +25,24 @@ class LanguageModel(nn.Module):
   Recurrent Neural Networks", Gal and Ghahramani, 2016
   (https://arxiv.org/abs/1512.05287).
 
-  Written for one child; many children are a `jax.vmap`. `V` is the number of
-  tokens in the vocabulary.
+  Written for one child; use `jax.vmap` for many. `V` is the number of tokens in
+  the vocabulary.
 
   Attributes:
-    make_cell: `features -> cell`, any `flax.linen.RNNCellBase`. A cell with a
-      method `unroll` runs by it.
-    vocab_size: `V`.
-    features: width `D` of the embedding and of every layer.
-    num_layers: how many recurrent layers there are.
+    make_cell: `features -> cell`, any `flax.linen.RNNCellBase`. A method
+      `unroll` of the cell is used if there is one.
+    vocab_size: the size `V` of the vocabulary.
+    features: the width `D` of the embedding and of every layer.
+    num_layers: the number of recurrent layers.
     tie_embeddings: whether the softmax uses the embedding as its kernel.
-    dropout_rate: of the inputs and outputs of every layer.
-    recurrent_dropout_rate: of the hidden state on its way to the next step; the
-      mask stays the same over a segment. Needs a cell with `unroll`.
-    embedding_dropout_rate: of whole rows of the embedding.
-    variational: whether the masks of `dropout_rate` stay the same over a
-      segment.
-    embedding_init: initialises the embedding and the softmax kernel.
+    dropout_rate: the dropout rate of the inputs and outputs of every layer.
+    recurrent_dropout_rate: the dropout rate of the hidden state between steps;
+      the mask is the same for all steps of a segment. Needs a cell with
+      `unroll`.
+    embedding_dropout_rate: the dropout rate of whole rows of the embedding.
+    variational: whether the masks of `dropout_rate` are the same for all steps
+      of a segment.
+    embedding_init: the initializer of the embedding and the softmax kernel.
   """
 
   make_cell: Callable[[int], nn.RNNCellBase]
@@ -91,7 +92,7 @@ class LanguageModel(nn.Module):
 
   @nn.nowrap
   def initialize_carry(self, batch_size: int) -> Any:
-    """Returns the carry before the first token: zeros, one entry a layer."""
+    """Returns the initial carry: zeros, one entry per layer."""
     cell = self.make_cell(self.features)
     shape = (batch_size, self.features)
     return [
@@ -105,12 +106,12 @@ class LanguageModel(nn.Module):
     """Runs the recurrent layers.
 
     Args:
-      carry: one carry a layer.
-      inputs: tokens, `int32[T, B]`.
-      deterministic: whether dropout is off; if on, the key `'dropout'` is used.
+      carry: the carry of each layer.
+      inputs: the tokens to read, `int32[T, B]`.
+      deterministic: whether dropout is off; if on, it uses the key `'dropout'`.
 
     Returns:
-      The new carry, and what the softmax layer reads, `[T, B, D]`.
+      The new carry, and the inputs of the softmax layer, `[T, B, D]`.
     """
     table = self.embedding_dropout(self.embedding, deterministic=deterministic)
     hidden = self.dropout(table[inputs], deterministic=deterministic)
@@ -143,17 +144,19 @@ class LanguageModel(nn.Module):
     return scan(inputs, initial_carry=carry)
 
   def logits(self, carry, inputs, deterministic=True):
-    """Returns how likely every token is to be the next one.
+    """Returns the logits of the next token.
 
-    As `model.apply(params, carry, inputs, method='logits')`.
+    Call it as `model.apply(params, carry, inputs, method='logits')`.
 
     Args:
-      carry: the state that the segment before left, one entry a layer.
-      inputs: tokens, `int32[T, B]`.
+      carry: the recurrent state after the previous segment, one entry per
+        layer.
+      inputs: the tokens to read, `int32[T, B]`.
       deterministic: whether dropout is off.
 
     Returns:
-      The logits of what follows each token, `[T, B, V]`, and the new carry.
+      The logits of the token that follows each token, `[T, B, V]`, and the new
+      carry.
     """
     carry, hidden = self.encode(carry, inputs, deterministic)
     bias = self.output_bias[None, None]
@@ -166,14 +169,16 @@ class LanguageModel(nn.Module):
     """Returns the loss on a segment of text.
 
     Args:
-      carry: the state that the segment before left, one entry a layer.
-      inputs: tokens, `int32[T, B]`.
-      targets: the tokens that follow, `int32[T, B]`.
-      weights: what each token counts, `[T, B]`.
+      carry: the recurrent state after the previous segment, one entry per
+        layer.
+      inputs: the tokens to read, `int32[T, B]`.
+      targets: the tokens to predict, `int32[T, B]`.
+      weights: the weight of each token, `[T, B]`.
       deterministic: whether dropout is off.
 
     Returns:
-      The weighted sum of the tokens' cross-entropies, nats, and the new carry.
+      The weighted sum of the tokens' cross-entropies, in nats, and the new
+      carry.
     """
     carry, hidden = self.encode(carry, inputs, deterministic)
     loss = cross_entropy.cross_entropy(

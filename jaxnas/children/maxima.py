@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Maxima whose gradients do not hang on the compiler.
+"""Maxima whose gradients do not depend on the compiler.
 
-The gradient that jax derives of a maximum compares the operands with the
-result. A compiler may compute either again where it is read, and round it
-differently; then none equals it, and the gradient is lost.
+The gradient that JAX derives for a maximum compares the operands with the
+result. A compiler may recompute either of them with different rounding; then no
+operand equals the result, and the gradient is lost.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def maximum(first: jax.Array, second: jax.Array) -> jax.Array:
   """Returns the maximum; the gradient goes to the larger, or half to each.
 
   Args:
-    first: of any shape.
-    second: of the same shape.
+    first: an array of any shape.
+    second: an array of the same shape.
   """
   chex.assert_equal_shape([first, second])
   return jnp.maximum(first, second)
@@ -34,7 +34,7 @@ def _maximum_forward(first, second):
 
 def _maximum_backward(operands, grads):
   first, second = operands
-  # The two shares are one whatever the comparisons say.
+  # The two shares add up to 1 whatever the comparisons return.
   share = jnp.where(first == second, 0.5, first > second).astype(grads.dtype)
   return grads * share, grads * (1 - share)
 
@@ -43,15 +43,15 @@ maximum.defvjp(_maximum_forward, _maximum_backward)
 
 
 def max_pool(images: jax.Array) -> jax.Array:
-  """Returns the maximum of each 2 x 2 pixels; an odd row or column is left out.
+  """Returns the maximum of each 2 x 2 window; an odd row or column is dropped.
 
-  The gradient goes to the first pixel, row by row, that has the maximum.
+  The gradient goes to the first pixel, in row-major order, with the maximum.
 
   Args:
-    images: `[B, H, W, C]`.
+    images: the images, `[B, H, W, C]`.
 
   Returns:
-    `[B, H // 2, W // 2, C]`.
+    The pooled images, `[B, H // 2, W // 2, C]`.
   """
   height, width = images.shape[1] // 2 * 2, images.shape[2] // 2 * 2
   return _max_pool(images[:, :height, :width])
@@ -64,9 +64,9 @@ def _max_pool(images):
 
 
 def _max_pool_forward(images):
-  # Maximum and place come from one reduction, which no compiler does twice: so
-  # each window's gradient goes to exactly one pixel, even where pixels are
-  # equal but for rounding. The gradient of `lax.reduce_window` would be slow.
+  # Maximum and place come from one reduction, which no compiler repeats. Each
+  # window's gradient therefore goes to exactly one pixel, even if pixels are
+  # equal up to rounding. The gradient of `lax.reduce_window` would be slow.
   batch_size, height, width, channels = images.shape
   windows = images.reshape(batch_size, height // 2, 2, width // 2, 2, channels)
   return lax.reduce(
@@ -89,12 +89,12 @@ _max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
 def _places() -> jax.Array:
-  """Returns the number of each pixel of a window."""
+  """Returns the index of each pixel in its window."""
   return jnp.arange(4, dtype=jnp.int32).reshape(1, 1, 2, 1, 2, 1)
 
 
 def _larger(first, second):
-  """Returns value and place of the larger; NaN is larger than any number."""
+  """Returns the larger value and its place; NaN exceeds any number."""
   value, place = first
   other, other_place = second
   is_first = (

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""A classifier of images, as what a training needs of it.
+"""The interface of an image classifier that training needs.
 
 Letters: `B` images in a batch, `K` classes.
 """
@@ -16,19 +16,19 @@ import optax
 
 
 class Network(NamedTuple):
-  """A classifier of images, as what a training needs of it.
+  """An image classifier as pure functions.
 
   Attributes:
-    init: `key -> (params, batch_stats)`; parameters, and the running averages
-      of batch norm.
+    init: `key -> (params, batch_stats)`: the parameters, and the running
+      averages of batch norm.
     loss_and_grad: `(params, batch_stats, images, labels) -> (loss, batch_stats,
-      grads)`: in training mode, the mean cross-entropy of an image, nats, the
-      new running averages, and the loss's gradient in the form of `params`.
-    predict: `(params, batch_stats, images) -> logits [B, K]`, by the running
+      grads)`: in training mode, the mean cross-entropy per image, in nats, the
+      new running averages, and the gradient of the loss, structured like
+      `params`.
+    predict: `(params, batch_stats, images) -> logits [B, K]`, using the running
       averages.
-    optimizer: makes of gradients what is subtracted, but for the learning rate;
-      where momentum or weight decay are data of a child. By default it is made
-      of the recipe's.
+    optimizer: the optimizer, without the learning rate, if momentum or weight
+      decay are data of a child; `None` for that of the recipe.
   """
 
   init: Callable[[jax.Array], tuple[Any, Any]]
@@ -40,12 +40,12 @@ class Network(NamedTuple):
 def make_optimizer(
   momentum: jax.typing.ArrayLike, weight_decay: jax.typing.ArrayLike
 ) -> optax.GradientTransformation:
-  """Makes gradient descent with Nesterov's momentum, but for its learning rate.
+  """Makes gradient descent with Nesterov momentum, without a learning rate.
 
   Args:
-    momentum: the share of the trace that a step keeps; may be traced.
-    weight_decay: the share of the parameters that is added to the gradient,
-      before the momentum; may be traced.
+    momentum: the momentum of the gradient; may be traced.
+    weight_decay: the weight decay, applied to the gradient before the momentum;
+      may be traced.
   """
   return optax.chain(
     optax.add_decayed_weights(weight_decay),

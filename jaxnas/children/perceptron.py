@@ -3,9 +3,9 @@
 
 """A multilayer perceptron whose hyperparameters are data.
 
-Momentum, weight decay and the activation are arrays, so that perceptrons which
-differ in them, and in their learning rates, train in one call of one program.
-Their widths and the batch size are shapes.
+Momentum, weight decay and the activation are arrays, so perceptrons that differ
+in these and in their learning rates train in one call of one program. Widths
+and batch size determine shapes.
 
 Letters: `B` images in a batch, `K` classes.
 """
@@ -31,16 +31,16 @@ ACTIVATIONS: Mapping[str, Any] = {
   'tanh': jnp.tanh,
   'gelu': jax.nn.gelu,
 }
-"""What can stand between two layers."""
+"""The activation functions between layers, by name."""
 
 
 class Program(NamedTuple):
   """The hyperparameters of a perceptron that are data.
 
   Attributes:
-    momentum: of the gradient, a scalar.
-    weight_decay: how much of the parameters is added to the gradient, a scalar.
-    activation: the index in `ACTIVATIONS`, `int32[]`.
+    momentum: the momentum of the gradient, a scalar.
+    weight_decay: the weight decay, a scalar.
+    activation: the index of the activation in `ACTIVATIONS`, `int32[]`.
   """
 
   momentum: jax.typing.ArrayLike
@@ -49,15 +49,15 @@ class Program(NamedTuple):
 
 
 BATCH_AXES = Program(momentum=0, weight_decay=0, activation=0)
-"""The axes of a batch of programs, for `jax.vmap`."""
+"""The batch axes of programs, for `jax.vmap`."""
 
 
 def assemble(architectures: Sequence[Mapping[str, Any]]) -> Program:
   """Makes a batch of programs.
 
   Args:
-    architectures: each has a `momentum`, a `weight_decay` and an `activation`,
-      one of `ACTIVATIONS`; whatever else it has is not looked at.
+    architectures: the architectures, each with a `momentum`, a `weight_decay`
+      and an `activation`, one of `ACTIVATIONS`; other entries are ignored.
   """
   names = list(ACTIVATIONS)
   return Program(
@@ -79,14 +79,15 @@ def make_network(
 ) -> network_lib.Network:
   """Makes a perceptron.
 
-  Weights are normal with variance `2 / fan_in` ("Delving Deep into Rectifiers",
-  He et al., 2015), those of the last layer with `1 / fan_in`; biases are 0.
+  The weights are normal with variance `2 / fan_in` ("Delving Deep into
+  Rectifiers", He et al., 2015), those of the last layer with variance `1 /
+  fan_in`; biases are 0.
 
   Args:
-    program: its hyperparameters; may be traced.
-    widths: units of each hidden layer.
-    image_shape: `(H, W, C)`.
-    num_classes: `K`.
+    program: the hyperparameters that are data; may be traced.
+    widths: the number of units of each hidden layer.
+    image_shape: the shape of an image, `(H, W, C)`.
+    num_classes: the number of classes `K`.
   """
   shapes = _shapes(widths, image_shape, num_classes)
 

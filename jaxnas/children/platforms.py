@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which platform a program is for.
+"""The platform that a program is compiled for.
 
-The same values are fastest computed in one form on a CPU and in another on an
-accelerator. A network or a cell is told its platform when it is made, so that a
-program for one platform can be traced and lowered on a machine of another.
+The fastest way to compute the same values differs between a CPU and an
+accelerator. A network or cell gets its platform when it is made, so that a
+program for one platform can be traced and lowered on a machine with another.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from collections.abc import Mapping
 import jax
 
 CONDITION: Mapping[str, bool] = {'is_condition': True}
-"""Metadata of a dataclass's field that says on what a run is, not what it is.
+"""The metadata of dataclass fields that describe the environment of a run.
 
-A run may go on with another value, so `records.fingerprint` leaves it out.
+A run may be resumed with another value, so `records.fingerprint` ignores them.
 """
 
 
 def default() -> str:
-  """Returns the platform of programs that are made for no other by name.
+  """Returns the default platform of programs.
 
   Returns:
-    `'cpu'`, `'gpu'` or `'tpu'`; a platform that is named may be more exact, as
-    `'cuda'`.
+    `'cpu'`, `'gpu'` or `'tpu'`; a platform given by name may be more specific,
+    such as `'cuda'`.
   """
   return jax.default_backend()

@@ -1,15 +1,15 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""A recurrence over time with one matmul a step and a hand-written reverse.
+"""A recurrence with one matmul per step and a hand-written reverse pass.
 
-Everything is written for one child; many children are a `jax.vmap`. A cell is
-what combines two projected inputs with the memory:
+Everything is written for one child; use `jax.vmap` for many. A cell combines
+two projected inputs with the memory:
 
     h_t, c_t = combine(program, x_t W, h_{t-1} U + b, c_{t-1})
 
-`x W` is one matmul for all steps before the loop, and the gradient of `U` one
-matmul for all steps after it, instead of one a step each.
+`x W` is one matmul for all steps before the loop, and the gradient of `U` is
+one matmul for all steps after it, instead of one matmul per step each.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ def unroll(
   Gradients flow to the carry, the projected inputs, the kernel and the bias.
 
   Args:
-    combine: the cell. It must be the same object for the same function, or a
+    combine: the cell. The same function must be the same object; otherwise a
       caller under `jit` recompiles.
-    program: a pytree that `combine` gets unchanged; no gradient flows to it.
-    carry: memory and hidden state before the first step.
-    projected: `x W` of all steps, `[T, B, K]`.
-    recurrent_kernel: `U`, `[D, K]`.
-    bias: `b`, `[K]`, or `None`.
-    recurrent_mask: what `h_{t-1}` is multiplied by at every step before it
-      meets `U`, `[B, D]`: a dropout mask that stays the same over time.
+    program: a pytree that is passed to `combine`; no gradient flows to it.
+    carry: the memory and hidden state before the first step.
+    projected: the projected inputs `x W` of all steps, `[T, B, K]`.
+    recurrent_kernel: the recurrent kernel `U`, `[D, K]`.
+    bias: the bias `b`, `[K]`, or `None`.
+    recurrent_mask: the factor of `h_{t-1}` before the product with `U`, `[B,
+      D]`: a dropout mask that is the same for all steps.
 
   Returns:
-    The carry after the last step, and `h` of all steps, `[T, B, D]`.
+    The carry after the last step, and `h` at all steps, `[T, B, D]`.
   """
   memory, hidden = carry
   chex.assert_rank([projected, recurrent_kernel], [3, 2])
@@ -93,7 +93,7 @@ def _write(sequence, value, time):
 
 
 def _run(combine, program, projected, kernel, bias, mask, memory, hidden, keep):
-  """Runs forward; `keep` also stores what the reverse pass reads."""
+  """Runs forward; with `keep`, also stores what the reverse pass needs."""
   num_steps, batch_size, width = projected.shape
   features = hidden.shape[-1]
 

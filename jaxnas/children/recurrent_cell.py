@@ -3,9 +3,9 @@
 
 """Recurrent cells as Flax Linen modules.
 
-`GrammarCell` is the definition of what an architecture of
-`jaxnas.spaces.recurrent_cell` computes: its tree unrolls into straight-line
-code. It drops into `flax.linen.RNN`.
+`GrammarCell` defines what an architecture of `jaxnas.spaces.recurrent_cell`
+computes: its tree unrolls into straight-line code. It works with
+`flax.linen.RNN`.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 def half_order(base: int) -> tuple[int, ...]:
-  """Returns the nodes of a tree in half order.
+  """Returns the nodes of a tree in *half order*.
 
-  In half order node `i` of a level of width `w` has the children `i` and
-  `i + w` of the level below, so that the two operands of a whole level are the
-  contiguous halves of the one below. The first node of a level stays first.
+  In half order, node `i` of a level of width `w` has the children `i` and `i +
+  w` in the level below, so that the two operands of a whole level are the
+  contiguous halves of the level below. The first node of a level stays first.
 
   Args:
-    base: how many leaves the tree has.
+    base: the number of leaves of the tree.
 
   Returns:
-    For each place in half order, the node's number in level order.
+    For each position in half order, the node's number in level order.
   """
   levels = space.levels(base)
   rows = [[levels[-1][0]]]
@@ -61,17 +61,17 @@ def half_order(base: int) -> tuple[int, ...]:
 
 
 def leaf_order(architecture: space.RecurrentCell) -> tuple[int, ...]:
-  """Returns which leaf of the architecture each block of parameters serves.
+  """Returns the leaf of the architecture that each block of parameters is for.
 
-  Parameters stand in half order of the canonical form, so that two
-  architectures that differ by swaps of children are one child, and so that an
-  interpreter can read them without rearrangement.
+  Parameters are in half order of the canonical form. Architectures that differ
+  only in the order of children therefore give the same child, and an
+  interpreter can read the parameters without rearranging them.
 
   Args:
     architecture: any cell.
 
   Returns:
-    For each of the `L` blocks of `features` columns of the kernels, the leaf.
+    The leaf of each of the `L` blocks of `features` columns of the kernels.
   """
   _, leaves = space.canonicalize(architecture)
   return tuple(leaves[i] for i in half_order(architecture.base)[: len(leaves)])
@@ -83,12 +83,12 @@ def arrange_leaves(
   """Returns per-leaf weights as the kernel that a `GrammarCell` stores.
 
   Args:
-    weights: `[L, inputs, features]`, or `[L, features]` for a bias, in the
-      leaf order of `architecture`.
-    architecture: the cell that they belong to.
+    weights: the weights, `[L, inputs, features]`, or `[L, features]` for a
+      bias, in the leaf order of `architecture`.
+    architecture: the cell that the weights belong to.
 
   Returns:
-    `[inputs, L * features]`, or `[L * features]`.
+    The kernel, `[inputs, L * features]`, or the bias, `[L * features]`.
   """
   ordered = weights[jnp.asarray(leaf_order(architecture))]
   return jnp.moveaxis(ordered, 0, -2).reshape(*ordered.shape[1:-1], -1)
@@ -100,20 +100,20 @@ class FusedCell(nn.RNNCellBase):
       zx_t = W x_t,  zh_t = U h_{t-1} + b
       h_t, c_t = combine(program, zx_t, zh_t, c_{t-1})
 
-  with `W`, `U` and `b` of `num_blocks` blocks of `features` columns. The carry
-  is `(c, h)`. Initialisers are applied to each block on its own, so that fans
-  are those of one block.
+  where `W`, `U` and `b` have `num_blocks` blocks of `features` columns. The
+  carry is `(c, h)`. Initializers are applied to each block separately, so that
+  fan-in and fan-out are those of one block.
 
   Attributes:
-    features: number of hidden units `D`.
+    features: the number of hidden units `D`.
     use_bias: whether the recurrent half has a bias.
-    kernel_init: initialises `W`.
-    recurrent_kernel_init: initialises `U`.
-    bias_init: initialises `b`.
-    carry_init: initialises the carry.
-    dtype: of the computation and the carry; where `None` that of the
-      computation is inferred and the first carry has `param_dtype`.
-    param_dtype: of the parameters.
+    kernel_init: the initializer of `W`.
+    recurrent_kernel_init: the initializer of `U`.
+    bias_init: the initializer of `b`.
+    carry_init: the initializer of the carry.
+    dtype: the dtype of the computation and the carry; if `None`, it is inferred
+      for the computation and the initial carry has `param_dtype`.
+    param_dtype: the dtype of the parameters.
   """
 
   features: int
@@ -135,17 +135,17 @@ class FusedCell(nn.RNNCellBase):
 
   @property
   def num_blocks(self) -> int:
-    """How many blocks of `features` columns the projections have."""
+    """The number of blocks of `features` columns in the projections."""
     raise NotImplementedError
 
   @property
   def combine(self) -> recurrence.Combine:
-    """What happens after the projections, for one step."""
+    """The function that computes one step after the projections."""
     raise NotImplementedError
 
   @property
   def cell_program(self) -> Any:
-    """The pytree that `combine` gets; `None` where it needs none."""
+    """The pytree passed to `combine`; `None` if it needs none."""
     return None
 
   def setup(self):
@@ -174,8 +174,8 @@ class FusedCell(nn.RNNCellBase):
     """Runs one step.
 
     Args:
-      carry: `(c, h)`, each `[..., D]`.
-      inputs: `[..., inputs]`.
+      carry: the carry `(c, h)`, each `[..., D]`.
+      inputs: the inputs of the step, `[..., inputs]`.
 
     Returns:
       The new carry and `h`, `[..., D]`.
@@ -192,15 +192,15 @@ class FusedCell(nn.RNNCellBase):
     return (memory, hidden), hidden
 
   def unroll(self, carry, inputs, recurrent_mask=None):
-    """Runs a whole sequence; faster than `flax.linen.RNN`, the same result.
+    """Runs a whole sequence; faster than `flax.linen.RNN`, with equal results.
 
     Args:
-      carry: `(c, h)`, each `[B, D]`.
-      inputs: `[T, B, inputs]`.
-      recurrent_mask: see `jaxnas.children.recurrence.unroll`.
+      carry: the carry `(c, h)`, each `[B, D]`.
+      inputs: the inputs of all steps, `[T, B, inputs]`.
+      recurrent_mask: a dropout mask; see `jaxnas.children.recurrence.unroll`.
 
     Returns:
-      The carry after the last step, and `h` of all steps, `[T, B, D]`.
+      The carry after the last step, and `h` at all steps, `[T, B, D]`.
     """
     memory, hidden, projected, kernel, bias, recurrent_mask = self._promote(
       *carry,
@@ -225,7 +225,7 @@ class FusedCell(nn.RNNCellBase):
 
   @nn.nowrap
   def initialize_carry(self, rng, input_shape):
-    """Returns `(c, h)` before the first step, for inputs `[..., inputs]`."""
+    """Returns the initial carry `(c, h)` for inputs `[..., inputs]`."""
     shape = (*input_shape[:-1], self.features)
     dtype = self.param_dtype if self.dtype is None else self.dtype
     first, second = jax.random.split(rng)
@@ -243,23 +243,24 @@ class FusedCell(nn.RNNCellBase):
 class GrammarCell(FusedCell):
   """The recurrent cell that an architecture describes.
 
-  Section 3.4 of Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578); the
-  equations stand in `jaxnas.spaces.recurrent_cell`. With `use_bias` every leaf
-  has a bias on its recurrent half, `combiner(W x, U h + b)`, as TensorFlow's
-  `NASCell` has it. Blocks of parameters stand in `leaf_order(architecture)`.
+  Section 3.4 of Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578); for the
+  equations see `jaxnas.spaces.recurrent_cell`. With `use_bias` every leaf has a
+  bias on its recurrent half, `combiner(W x, U h + b)`, as in TensorFlow's
+  `NASCell`. Blocks of parameters are in `leaf_order(architecture)`.
 
       cell = GrammarCell(architecture=KNOWN_CELLS['nascell'], features=64)
       outputs = nn.RNN(cell)(inputs)
 
   Attributes:
-    architecture: a `jaxnas.spaces.recurrent_cell.RecurrentCell`.
+    architecture: the architecture, a
+      `jaxnas.spaces.recurrent_cell.RecurrentCell`.
   """
 
   architecture: space.RecurrentCell = space.KNOWN_CELLS['nascell']
 
   @property
   def num_blocks(self) -> int:
-    """One block a leaf."""
+    """One block per leaf."""
     return self.architecture.base
 
   @property
@@ -275,9 +276,9 @@ class LSTMCell(FusedCell):
       g = tanh(W_g x + U_g h + b_g)       o = sigmoid(W_o x + U_o h + b_o)
       c' = f * c + i * g                  h' = o * tanh(c')
 
-  Blocks stand in the order i, f, g, o. The forget gate's bias starts at 1
-  ("An Empirical Exploration of Recurrent Network Architectures", Jozefowicz et
-  al., 2015).
+  Blocks are in the order i, f, g, o. The forget gate's bias starts at 1 ("An
+  Empirical Exploration of Recurrent Network Architectures", Jozefowicz et al.,
+  2015).
   """
 
   use_bias: bool = True

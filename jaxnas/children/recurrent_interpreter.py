@@ -1,15 +1,16 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Recurrent cells as data: one compiled program for every architecture.
+"""Recurrent cells as data: one compiled program for all architectures.
 
 A `CellProgram` holds an architecture as small integer arrays, and
-`InterpretedCell` computes what `GrammarCell` computes for it. Under `jax.vmap`
-any number of different cells of one base number train at once.
+`InterpretedCell` computes the same as `GrammarCell` does for it. Under
+`jax.vmap` any number of different cells of one base number train at once.
 
-The tree runs level by level. In half order the operands of a level are the two
-halves of the level below, and in canonical order only the first node of a level
-can be the injected one; so a step has no gather and no loop over nodes.
+The tree is computed level by level. In half order the operands of a level are
+the two halves of the level below, and in canonical form only the first node of
+a level can be the injected one, so a step needs no gather and no loop over
+nodes.
 """
 
 from __future__ import annotations
@@ -31,20 +32,21 @@ _ACTIVATIONS = space.EXTENDED_ACTIVATIONS
 
 
 class CellProgram(NamedTuple):
-  """An architecture as arrays; nodes stand in half order of the canonical form.
+  """An architecture as arrays, with nodes in half order of the canonical form.
 
-  A batch of programs has a leading axis `N` on all but `one`: it is mapped by
-  `jax.vmap(..., in_axes=BATCH_AXES)`.
+  A batch of programs has a leading axis `N` on all arrays but `one`: map it
+  with `jax.vmap(..., in_axes=BATCH_AXES)`.
 
   Attributes:
-    combiners: codes, `int32[2L - 1]`.
-    activations: codes, `int32[2L - 1]`.
-    inject_combiner: a code, `int32[]`.
-    inject_activation: a code, `int32[]`.
-    read_index: `int32[]`.
-    inject_index: `int32[]`; always the first node of a level.
-    one: 1, `float32[]`; see `_fence`. Shared by a batch, since the division is
-      only cheap by a scalar.
+    combiners: the code of each node's combiner, `int32[2L - 1]`.
+    activations: the code of each node's activation, `int32[2L - 1]`.
+    inject_combiner: the code of the combiner with the memory, `int32[]`.
+    inject_activation: the code of the activation after it, `int32[]`.
+    read_index: the node that the new memory is read from, `int32[]`.
+    inject_index: the node that the memory is injected into, `int32[]`; always
+      the first of a level.
+    one: the number 1, `float32[]`; see `_fence`. A batch shares it, since only
+      division by a scalar is cheap.
   """
 
   combiners: np.ndarray | jax.Array
@@ -67,12 +69,12 @@ def assemble(
   """Returns `N` architectures of one base number as one batch of programs.
 
   Args:
-    architectures: any cells.
-    combiners: the combiners that may occur; those of the `InterpretedCell`.
-    activations: the activations that may occur; those of the `InterpretedCell`.
+    architectures: the cells.
+    combiners: the combiners that may occur, as in the `InterpretedCell`.
+    activations: the activations that may occur, as in the `InterpretedCell`.
 
   Raises:
-    ValueError: there are none, their base numbers differ, or one has an
+    ValueError: there is no cell, their base numbers differ, or one has an
       operation that may not occur.
   """
   bases = {cell.base for cell in architectures}
@@ -110,15 +112,15 @@ def assemble(
 class InterpretedCell(recurrent_cell.FusedCell):
   """The recurrent cell that a program describes.
 
-  Parameters, carry and values are those of a `GrammarCell` of the same
+  Parameters, carry and values equal those of a `GrammarCell` of the same
   architecture. A traced program cannot be checked: `combiners` and
-  `activations` must be those that `assemble` was given, or more.
+  `activations` must include those passed to `assemble`.
 
   Attributes:
-    program: a `CellProgram`; its arrays may be traced.
-    combiners: the combiners that may occur in it.
-    activations: the activations that may occur in it.
-    platform: what the cell is compiled for, as `'cpu'`.
+    program: the program of the cell; its arrays may be traced.
+    combiners: the combiners that may occur in the program.
+    activations: the activations that may occur in the program.
+    platform: the platform that the cell is compiled for, such as `'cpu'`.
   """
 
   program: CellProgram | None = None
@@ -130,7 +132,7 @@ class InterpretedCell(recurrent_cell.FusedCell):
 
   @property
   def num_blocks(self) -> int:
-    """One block a leaf."""
+    """One block per leaf."""
     assert self.program is not None
     return (self.program.combiners.shape[-1] + 1) // 2
 
@@ -159,19 +161,19 @@ def _check_declared(kind, used, declared):
 
 
 def _fence(one: jax.Array, value: jax.Array) -> jax.Array:
-  """Returns `value`, and keeps XLA from computing it once for every reader.
+  """Returns `value`, keeping XLA from recomputing it for every consumer.
 
-  XLA's CPU backend copies cheap producers into each consumer, which along a
-  tree multiplies the work by up to its depth, and it drops
-  `lax.optimization_barrier` before it fuses. A division counts as expensive,
-  and by a traced 1 it is exact; its transpose fences the reverse pass too.
+  XLA's CPU backend copies cheap producers into each consumer, which multiplies
+  the work along a tree by up to its depth, and it drops
+  `lax.optimization_barrier` before fusion. A division counts as expensive, and
+  division by a traced 1 is exact; its transpose fences the reverse pass too.
   """
   return value / one.astype(value.dtype)
 
 
 def _combine(code, first, second, with_max):
-  # A slope and an offset rather than a choice of two results: the gradient of
-  # a product that was not chosen would be NaN where an operand is infinite.
+  # A slope and an offset rather than a selection of two results: the gradient
+  # of a product that was not selected would be NaN if an operand is infinite.
   is_product = code == 1
   result = first * jnp.where(is_product, second, 1) + jnp.where(
     is_product, 0, second
@@ -182,10 +184,10 @@ def _combine(code, first, second, with_max):
 
 
 def _activate(code, value, with_sin):
-  # One transcendental for both: sigmoid(x) = tanh(x / 2) / 2 + 1 / 2.
+  # One transcendental function for both: sigmoid(x) = tanh(x / 2) / 2 + 1 / 2.
   scale = jnp.where(code == 2, 0.5, 1.0).astype(value.dtype)
   smooth = scale * jnp.tanh(scale * value) + (1 - scale)
-  # A NaN is not <= 0: it stays one, as in `jax.nn.relu`.
+  # A NaN is not <= 0, so it remains NaN, as in `jax.nn.relu`.
   linear = jnp.where((value <= 0) & (code != 0), 0, value)
   result = jnp.where((code == 1) | (code == 2), smooth, linear)
   if with_sin:

@@ -136,9 +136,9 @@ def test_weights_are_drawn_into_their_blocks(merge):
   ('change', 'message'),
   [
     ({'stride_width': 2}, r'Layer 1 has strides 1 and 2.*compiled route'),
-    ({'height': 5}, r'height of layer 1 is 5; this program has 1, 3'),
-    ({'width': 7}, r'width of layer 1 is 7; this program has 1'),
-    ({'filters': 5}, r'filters of layer 1 is 5; this program has 2, 3, 4'),
+    ({'height': 5}, r'height of layer 1 is 5; this program supports 1, 3'),
+    ({'width': 7}, r'width of layer 1 is 7; this program supports 1'),
+    ({'filters': 5}, r'filters of layer 1 is 5; this program supports 2, 3, 4'),
   ],
 )
 def test_a_layer_that_does_not_fit_is_refused(change, message):
