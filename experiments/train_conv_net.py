@@ -24,7 +24,6 @@ import os
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from experiments import (
   conv_settings,
@@ -41,7 +40,7 @@ from jaxnas.export import image_weights
 from jaxnas.runs import trained_models, training_run, training_terms
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
-from jaxnas.training import image_task, long_images
+from jaxnas.training import dataset_tasks, image_task, long_images
 from jaxnas.training.image_evaluation import Examples
 from jaxnas.training.image_task import Recipe
 
@@ -148,7 +147,10 @@ def make_training(config: Config) -> training_run.Training:
   num_multiply_adds = architecture.num_multiply_adds(
     height, width, channels, dataset.num_classes
   )
-  child = _Child(config, recipe, architecture, dataset)
+  network = conv_net.make_network(
+    architecture, dataset.image_shape, dataset.num_classes
+  )
+  task = dataset_tasks.make_long_image_task(dataset, recipe, network)
   return training_run.Training(
     label=(
       f'{config.architecture}: layers {len(architecture.layers)}, parameters '
@@ -170,25 +172,20 @@ def make_training(config: Config) -> training_run.Training:
     else machine_settings.FREE_OF_TRAINING[1:],
     num_epochs=config.num_epochs,
     epoch_steps=epoch_steps,
-    init=child.init,
-    train=jax.jit(child.train, donate_argnums=0),
-    data=(
-      image_task.TrainData(
-        dataset.train_images,
-        dataset.train_labels,
-        dataset.validation_images,
-        dataset.validation_labels,
-      ),
-      # As data, so that another length is the same program.
-      jnp.int32(config.num_epochs),
-    ),
-    model=long_images.finished_child,
-    train_value=child.train_loss,
+    architecture=architecture,
+    task=task,
+    key=jax.random.key(config.seed),
+    initial_learning_rate=config.learning_rate,
     learning_rate=long_images.make_schedule(
       recipe, config.learning_rate, config.num_epochs * epoch_steps
     ),
-    measure=child.measure,
-    write_weights=child.write_weights,
+    model=lambda state: state.child,
+    with_model=lambda state, child: state._replace(child=child),
+    train_value=lambda metrics: float(metrics['epoch_loss']) / epoch_steps,
+    load_test=functools.partial(_load_test, config, recipe, dataset),
+    write_weights=functools.partial(
+      _write_weights, recipe, architecture, dataset
+    ),
     load=trained_models.load_classifier,
     evaluate_test=config.evaluate_test,
     checkpoint_seconds=60 * config.checkpoint_minutes,
@@ -232,70 +229,28 @@ def read_architecture(
     raise ValueError(f'{error} The name of a file ends in .json.') from None
 
 
-class _Child:
-  """What is done to the network that is trained."""
+def _load_test(config, recipe, dataset) -> tuple[Examples, int]:
+  examples = Examples(*held_out.load_images(dataset, config.data_dir))
+  return image_task.view(recipe, examples), len(examples.labels)
 
-  def __init__(self, config, recipe, architecture, dataset):
-    self._config, self._recipe = config, recipe
-    self._architecture, self._dataset = architecture, dataset
-    self._network = conv_net.make_network(
-      architecture, dataset.image_shape, dataset.num_classes
-    )
-    self._init_key, self._train_key = jax.random.split(
-      jax.random.key(config.seed)
-    )
-    self._epoch_steps = len(dataset.train_labels) // recipe.batch_size
-    self._accuracy = jax.jit(
-      functools.partial(long_images.accuracy, self._network, recipe)
-    )
 
-  def init(self):
-    return long_images.init(self._network, self._recipe, self._init_key)
-
-  def train(self, state, data, num_steps):
-    train_data, num_epochs = data
-    return long_images.train(
-      self._network,
-      self._recipe,
-      state,
-      train_data,
-      self._train_key,
-      self._config.learning_rate,
-      num_epochs,
-      num_steps,
-    )
-
-  def train_loss(self, state):
-    return float(state.child.batch_stats.loss) / self._epoch_steps
-
-  def measure(self, child, split):
-    if split == 'test':
-      examples = Examples(
-        *held_out.load_images(self._dataset, self._config.data_dir)
-      )
-    else:
-      examples = Examples(
-        getattr(self._dataset, f'{split}_images'),
-        getattr(self._dataset, f'{split}_labels'),
-      )
-    return float(self._accuracy(child, examples)), len(examples.labels)
-
-  def write_weights(self, path, child, **facts):
-    weights = image_weights.ImageWeights(
-      params=child.params,
-      batch_stats=child.batch_stats,
-      architecture=self._architecture,
-      image_shape=self._dataset.image_shape,
-      num_classes=self._dataset.num_classes,
-      statistics=self._dataset.statistics,
-      recipe=self._recipe,
-      facts={
-        'dataset': self._dataset.name,
-        'data_hash': self._dataset.content_hash,
-        **facts,
-      },
-    )
-    image_weights.write_weights(path, weights)
+def _write_weights(recipe, architecture, dataset, path, child, **facts) -> None:
+  facts = {
+    'dataset': dataset.name,
+    'data_hash': dataset.content_hash,
+    **facts,
+  }
+  weights = image_weights.ImageWeights(
+    params=child.params,
+    batch_stats=child.batch_stats,
+    architecture=architecture,
+    image_shape=dataset.image_shape,
+    num_classes=dataset.num_classes,
+    statistics=dataset.statistics,
+    recipe=recipe,
+    facts=facts,
+  )
+  image_weights.write_weights(path, weights)
 
 
 if __name__ == '__main__':

@@ -34,6 +34,7 @@ from jaxnas.runs import trained_models, training_run, training_terms
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.training import dataset_tasks, long_text, text_task
 from jaxnas.training.long_text import Recipe
+from jaxnas.types import Task
 
 _GAL = 'without it, as Zaremba et al., 2014'
 
@@ -188,13 +189,10 @@ def make_training(config: Config) -> training_run.Training:
   dataset = data_settings.load_text(config)
   if config.evaluate_test:
     held_out.check_text(dataset, config.data_dir)
-  inputs, targets = text.train_segments(
-    dataset.train, config.batch_size, config.num_unrolled
-  )
-  num_segments = inputs.shape[0]
-  child = _Child(config, recipe, architecture, dataset, num_segments)
-  params = jax.eval_shape(child.init).params
-  num_params = sum(leaf.size for leaf in jax.tree.leaves(params))
+  task, num_segments = _make_task(config, recipe, architecture, dataset)
+  key = jax.random.key(config.seed)
+  blank = jax.eval_shape(functools.partial(task.init, None), key, 0.0)
+  num_params = sum(leaf.size for leaf in jax.tree.leaves(blank.params))
   return training_run.Training(
     label=(
       f'{config.architecture}: layers {config.num_layers}, units '
@@ -215,14 +213,18 @@ def make_training(config: Config) -> training_run.Training:
     else machine_settings.FREE_OF_TRAINING,
     num_epochs=config.num_epochs,
     epoch_steps=num_segments,
-    init=child.init,
-    train=jax.jit(child.train, donate_argnums=0),
-    data=text_task.Segments(inputs, targets, jnp.ones(inputs.shape)),
-    model=lambda state: state.params,
-    train_value=child.train_perplexity,
+    architecture=architecture,
+    task=task,
+    key=key,
+    initial_learning_rate=config.learning_rate,
     learning_rate=long_text.make_schedule(recipe, num_segments),
-    measure=child.measure,
-    write_weights=child.write_weights,
+    model=lambda state: state.params,
+    with_model=lambda state, params: state._replace(params=params),
+    train_value=functools.partial(_train_perplexity, num_segments),
+    load_test=functools.partial(_load_test, config, dataset),
+    write_weights=functools.partial(
+      _write_weights, config, recipe, architecture, dataset
+    ),
     load=trained_models.load_language_model,
     evaluate_test=config.evaluate_test,
     checkpoint_seconds=60 * config.checkpoint_minutes,
@@ -236,72 +238,53 @@ def make_training(config: Config) -> training_run.Training:
   )
 
 
-class _Child:
-  """The language model of one training."""
+def _make_task(config, recipe, architecture, dataset) -> tuple[Task, int]:
+  """Returns the task, and the number of steps of an epoch."""
+  inputs, targets = text.train_segments(
+    dataset.train, config.batch_size, config.num_unrolled
+  )
+  task = long_text.make_task(
+    recipe,
+    dataset.vocab_size,
+    architecture,
+    text_task.Segments(inputs, targets, jnp.ones(inputs.shape)),
+    {
+      split: dataset_tasks.to_segments(
+        getattr(dataset, split), config.batch_size, config.num_unrolled
+      )
+      for split in ('validation', 'report')
+    },
+  )
+  return task, inputs.shape[0]
 
-  def __init__(
-    self,
-    config: Config,
-    recipe: Recipe,
-    architecture: Any,
-    dataset: text.TextDataset,
-    num_segments: int,
-  ):
-    self._config, self._recipe = config, recipe
-    self._architecture, self._dataset = architecture, dataset
-    self._num_segments = num_segments
-    self._model = long_text.make_model(recipe, dataset.vocab_size, architecture)
-    self._optimizer = long_text.make_optimizer(recipe, num_segments)
-    self._init_key, self._dropout_key = jax.random.split(
-      jax.random.key(config.seed)
-    )
-    self._perplexity = jax.jit(
-      functools.partial(text_task.perplexity, self._model)
-    )
 
-  def init(self):
-    return long_text.init(
-      self._model, self._optimizer, self._init_key, self._config.batch_size
-    )
+def _load_test(config, dataset) -> tuple[text_task.Segments, int]:
+  tokens = held_out.load_text(dataset, config.data_dir)
+  # It is read as one text, without a column's cold start.
+  segments = dataset_tasks.to_segments(tokens, 1, config.num_unrolled)
+  return segments, len(tokens) - 1
 
-  def train(self, state, segments, num_steps):
-    return long_text.train(
-      self._model,
-      self._optimizer,
-      state,
-      segments,
-      self._dropout_key,
-      num_steps,
-    )
 
-  def train_perplexity(self, state) -> float:
-    return math.exp(min(float(state.nats) / self._num_segments, 700.0))
+def _write_weights(
+  config, recipe, architecture, dataset, path, params, **facts
+) -> None:
+  weights.write_weights(
+    path,
+    params,
+    dataset.vocabulary,
+    architecture,
+    recipe=dataclasses.asdict(recipe),
+    dataset=dataset.name,
+    level=config.level,
+    data_hash=dataset.content_hash,
+    **facts,
+  )
 
-  def measure(self, params, split: str) -> tuple[float, int]:
-    config, batch_size = self._config, self._config.batch_size
-    if split == 'test':
-      # It is read as one text, without a column's cold start.
-      batch_size = 1
-      tokens = held_out.load_text(self._dataset, config.data_dir)
-    else:
-      tokens = getattr(self._dataset, split)
-    segments = dataset_tasks.to_segments(
-      tokens, batch_size, config.num_unrolled
-    )
-    return float(self._perplexity(params, segments)), len(tokens) - 1
 
-  def write_weights(self, path, params, **facts) -> None:
-    weights.write_weights(
-      path,
-      params,
-      self._dataset.vocabulary,
-      self._architecture,
-      recipe=dataclasses.asdict(self._recipe),
-      dataset=self._dataset.name,
-      level=self._config.level,
-      data_hash=self._dataset.content_hash,
-      **facts,
-    )
+def _train_perplexity(num_segments: int, metrics: Any) -> float:
+  """Returns the perplexity over an epoch, under dropout."""
+  nats = float(metrics['epoch_nats']) / num_segments
+  return math.exp(min(nats, 700.0))
 
 
 def read_architecture(name: str) -> Any:

@@ -225,8 +225,8 @@ class Kept(NamedTuple):
     learning_rates: the children's learning rates, `float32[N]`.
     num_steps: the length of their whole training.
     num_trained: the number of steps taken so far.
-    states: the children's states, `N` of them, in a form private to the
-      trainer.
+    states: the children's states, `N` of them, each as the trainer's task makes
+      it, in the host's memory.
   """
 
   architectures: Sequence[Any]

@@ -1,52 +1,52 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How many steps of a long training are done in one call."""
+"""How many steps of a long training are taken in one call."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 import time
-from typing import Any
-
-import jax
-import jax.numpy as jnp
+from typing import TypeVar
 
 from jaxnas.records import trial_log
 from jaxnas.runs import stopwatch
-from jaxnas.trainers import memory
+
+_T = TypeVar('_T')
 
 
 class Clock:
-  """Decides how many steps a call takes; keeps account of the time.
+  """Decides how many steps a call takes, and keeps account of the time.
 
-  The training comes out the same however it is cut into calls.
+  The training's result does not depend on how it is cut into calls.
   """
 
   CALL_SECONDS = 1.0
-  """How many seconds a call is to take, about."""
+  """The approximate duration of a call, in seconds."""
 
   _FIRST_CALLS = (1, 4)  # One warms up, and the other gives the estimate.
 
-  def __init__(self, timings: trial_log.JsonLines, save_seconds: float):
+  def __init__(
+    self,
+    timings: trial_log.JsonLines,
+    save_seconds: float,
+    spent: Callable[[], stopwatch.Spent],
+  ):
     """Starts the clock.
 
     Args:
-      timings: gets a line for each lap.
-      save_seconds: the longest time between two checkpoints, about.
+      timings: the file that gets a line for each lap.
+      save_seconds: the longest time between two checkpoints, approximately.
+      spent: `() -> Spent`, the work so far.
     """
     self._save_seconds = save_seconds
-    self._compile_seconds = self._train_seconds = 0.0
-    self._stopwatch = stopwatch.Stopwatch(
-      timings,
-      lambda: stopwatch.Spent(self._compile_seconds, self._train_seconds),
-    )
+    self._stopwatch = stopwatch.Stopwatch(timings, spent)
     self._step_seconds = 0.0
     self._num_calls = 0
 
   @property
   def total(self) -> float:
-    """Seconds since the start."""
+    """The time since the start, in seconds."""
     return self._stopwatch.total
 
   @property
@@ -56,64 +56,37 @@ class Clock:
 
   @property
   def is_first_estimate(self) -> bool:
-    """Whether the last call is the first that tells how long a step takes."""
+    """Whether the last call is the first that shows how long a step takes."""
     return self._num_calls == len(self._FIRST_CALLS)
 
   @property
   def num_steps(self) -> int:
-    """How many steps the next call is to take."""
+    """The number of steps that the next call should take."""
     if self._num_calls < len(self._FIRST_CALLS):
       return self._FIRST_CALLS[self._num_calls]
     return max(1, int(self.CALL_SECONDS / self._step_seconds))
 
   def estimate(self, num_steps: int) -> float:
-    """Returns the seconds that so many steps will take."""
+    """Returns the seconds that a number of steps will take."""
     return num_steps * self._step_seconds
 
-  def compile(self, train: Callable[..., Any], state: Any, data: Any) -> None:
-    """Compiles what is called later.
+  def time(self, call: Callable[[], _T], num_steps: int) -> _T:
+    """Times a call that trains; returns what it returns.
 
     Args:
-      train: `(state, data, num_steps) -> state`, jitted.
-      state: the first state.
-      data: what is trained on.
-
-    Raises:
-      NotEnoughMemoryError: there is not enough memory for it.
+      call: the function to call; nothing is left to compile in it.
+      num_steps: the number of steps it takes, at least one.
     """
     started = time.perf_counter()
-    program = train.lower(state, data, jnp.int32(0)).compile()  # type: ignore[attr-defined]  # Jitted.
-    self._compile_seconds += time.perf_counter() - started
-    memory.check(
-      program,
-      jax.devices()[:1],
-      'The training',
-      'take a smaller --batch_size or a smaller network',
-    )
-
-  def train(
-    self, train: Callable[..., Any], state: Any, data: Any, num_steps: int
-  ) -> Any:
-    """Trains; returns the new state.
-
-    Args:
-      train: as for `compile`.
-      state: where the training stands; it is given away.
-      data: what is trained on.
-      num_steps: how many steps to take, at least one.
-    """
-    started = time.perf_counter()
-    state = jax.block_until_ready(train(state, data, jnp.int32(num_steps)))
-    seconds = time.perf_counter() - started
-    self._train_seconds += seconds
-    self._step_seconds = seconds / num_steps
+    result = call()
+    self._step_seconds = (time.perf_counter() - started) / num_steps
     self._num_calls += 1
-    return state
+    return result
 
   def lap(self, num_trained: int) -> None:
-    """Writes what the time since the last lap went to.
+    """Records how the time since the last lap was spent.
 
     Args:
-      num_trained: steps taken since the training began.
+      num_trained: the number of steps taken since the training began.
     """
     self._stopwatch.lap('train', num_trained=num_trained)

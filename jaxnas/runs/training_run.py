@@ -23,7 +23,8 @@ import jax.numpy as jnp
 
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import heads, trial_log, workdir
-from jaxnas.runs import training_clock, training_terms
+from jaxnas.runs import training_child, training_clock, training_terms
+from jaxnas.types import Task
 from jaxnas.visualize import progress
 
 _SHOWN = ('validation', 'report')
@@ -32,36 +33,37 @@ _WEIGHTS_HASH = 'weights_sha256'
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Training:
-  """What an experiment hands to `run`.
+  """Everything that `run` needs to know about a training.
 
-  A state has `num_trained`, the steps taken, and `is_alive`, false from the
-  first loss or gradient on that is not finite. A model is what of a state is
-  measured and kept.
+  A model is the part of a child's state that is measured and kept.
 
   Attributes:
-    label: says in a line what is trained.
-    terms: in what terms it is told.
-    settings: the settings, with what they led to, that a resumption must share.
-    free: those of them that may change.
-    num_epochs: how long the training is.
-    epoch_steps: how many steps an epoch has.
-    init: `() -> state`.
-    train: `(state, data, num_steps) -> state`, jitted; the state is given away,
-      and the steps are all of one epoch.
-    data: what is trained on.
+    label: a line that says what is trained.
+    terms: the words and units that the training is described in.
+    settings: the settings, and what was derived from them, that a resumption
+      must share.
+    free: the names of settings that may change.
+    num_epochs: the length of the training, in epochs.
+    epoch_steps: the number of steps of an epoch.
+    architecture: the child's architecture.
+    task: how the child is made, trained and measured, on the splits
+      `'validation'` and `'report'`.
+    key: the child's random key.
+    initial_learning_rate: the child's learning rate, before its schedule.
+    learning_rate: the schedule, `step -> rate`.
     model: `state -> model`.
-    train_value: `state -> value`, the training's own metric over the epoch that
-      the state ends.
-    learning_rate: `step -> rate`.
-    measure: `(model, split) -> (value, number of what was counted)`; the split
-      `'test'` is loaded by the call.
-    write_weights: `(path, model, **facts)`.
+    with_model: `(state, model) -> state`, the state with another model.
+    train_value: `metrics of the training -> value`, the training's own metric
+      over the epoch that has just ended.
+    load_test: `() -> (split, size)`, which loads the test split and counts what
+      it is made of.
+    write_weights: `(path, model, **facts)`, which writes a model.
     load: `path -> trained model`, a public function that loads the weights.
     evaluate_test: whether the test split is measured at the end.
-    checkpoint_seconds: at most about so long between two checkpoints.
-    facts: what the manifest should say besides; with a `seen_hash`, a run that
-      was started without a test split goes on with one.
-    defaults: of the settings; one that an older version had not has its own.
+    checkpoint_seconds: the longest time between two checkpoints, approximately.
+    facts: what else the manifest records; with a `seen_hash`, a run that was
+      started without a test split continues with one.
+    defaults: the values of settings that an older version did not have.
   """
 
   label: str
@@ -70,13 +72,15 @@ class Training:
   free: Collection[str]
   num_epochs: int
   epoch_steps: int
-  init: Callable[[], Any]
-  train: Callable[..., Any]
-  data: Any
-  model: Callable[[Any], Any]
-  train_value: Callable[[Any], float]
+  architecture: Any
+  task: Task
+  key: jax.Array
+  initial_learning_rate: float
   learning_rate: Callable[[int], Any]
-  measure: Callable[[Any, str], tuple[float, int]]
+  model: Callable[[Any], Any]
+  with_model: Callable[[Any, Any], Any]
+  train_value: Callable[[Mapping[str, Any]], float]
+  load_test: Callable[[], tuple[Any, int]]
   write_weights: Callable[..., None]
   load: Callable[[str], Any]
   evaluate_test: bool
@@ -146,7 +150,7 @@ class _Best(NamedTuple):
   Attributes:
     model: the model.
     value: its measure on the validation split.
-    epoch: after how many epochs; 0 if none is finished.
+    epoch: the number of epochs it was trained for; 0 if none is finished.
   """
 
   model: Any
@@ -168,7 +172,16 @@ class _Run:
     self._training, self._path = training, path
     self._terms = training.terms
     self._checkpoints, self._epochs = checkpoints, epochs
-    self._clock = training_clock.Clock(timings, training.checkpoint_seconds)
+    self._child = training_child.Child(
+      training.task,
+      training.architecture,
+      training.key,
+      training.initial_learning_rate,
+      training.num_epochs * training.epoch_steps,
+    )
+    self._clock = training_clock.Clock(
+      timings, training.checkpoint_seconds, lambda: self._child.spent
+    )
     self._num_saved = 0
     # Large networks take a while to start.
     print(training.label, flush=True)
@@ -179,7 +192,7 @@ class _Run:
       **{self._terms.train_field: (float, type(None))},
       **{self._terms.field('validation'): float},
     )
-    self._state, self._best = self._restore()
+    self._best = self._restore()
 
   def run(self) -> None:
     training, path = self._training, self._path
@@ -202,21 +215,24 @@ class _Run:
 
   @property
   def _num_trained(self) -> int:
-    return int(self._state.num_trained)
+    return self._child.num_trained
 
   @property
   def _num_done(self) -> int:
     return self._num_trained // self._training.epoch_steps
 
-  def _restore(self):
-    def start():
-      state = jax.jit(self._training.init)()
-      return state, self._as_best(state, self._terms.measure.worst, 0)
-
-    restored = self._checkpoints.restore_newest(jax.eval_shape(start))
+  def _restore(self) -> _Best:
+    """Restores the child, if there is one, and returns the best model."""
+    best = _Best(
+      jax.eval_shape(self._training.model, self._child.state),
+      jnp.array(self._terms.measure.worst, jnp.float32),
+      jnp.array(0, jnp.int32),
+    )
+    restored = self._checkpoints.restore_newest((self._child.state, best))
     if restored is None:
-      return start()
+      return best
     self._num_saved, (state, best) = restored
+    self._child.restore(self._num_saved, state)
     lines = self._epochs.lines
     num_done = self._num_saved // self._training.epoch_steps
     numbers = [line.get('epoch') for line in lines]
@@ -230,12 +246,16 @@ class _Run:
         f'{self._epochs.path} does not hold the {num_done} epochs that the '
         'checkpoint has; restore it from a copy or use another --workdir.'
       )
-    return state, best
+    return best
 
   def _train(self):
     epoch_steps = self._training.epoch_steps
     total = self._training.num_epochs * epoch_steps
-    self._clock.compile(self._training.train, self._state, self._training.data)
+    self._child.train(0)
+    if not int(self._best.epoch):
+      # There is a model to keep before an epoch is finished.
+      model = self._training.model(self._child.state)
+      self._best = self._best._replace(model=model)
     with progress.Progress(total, unit='step') as bar:
       self._show_place(bar)
       while (num_trained := self._num_trained) < total:
@@ -255,12 +275,10 @@ class _Run:
     print(f'Real cost: {progress.duration(self._clock.total)}.')
 
   def _train_some(self, most: int):
-    training, num_steps = self._training, min(most, self._clock.num_steps)
+    num_steps = min(most, self._clock.num_steps)
     before = self._num_trained
-    self._state = self._clock.train(
-      training.train, self._state, training.data, num_steps
-    )
-    if not self._state.is_alive:
+    is_alive = self._clock.time(lambda: self._child.train(num_steps), num_steps)
+    if not is_alive:
       raise self._diverged(
         f'the loss or its gradient was not finite between steps {before:,} and '
         f'{before + num_steps:,}'
@@ -270,28 +288,23 @@ class _Run:
     epoch, value = int(self._best.epoch), float(self._best.value)
     bar.update(self._num_trained, *self._terms.place(epoch, value))
 
-  def _as_best(self, state, value: float, epoch: int) -> _Best:
-    # A copy, because the state is given away at every step.
-    return _Best(
-      jax.tree.map(jnp.copy, self._training.model(state)),
-      jnp.array(value, jnp.float32),
-      jnp.array(epoch, jnp.int32),
-    )
-
   def _finish_epoch(self) -> str:
     """Measures the validation split; returns a line about the epoch."""
-    training, state, terms = self._training, self._state, self._terms
-    value, _ = training.measure(training.model(state), 'validation')
+    training, terms = self._training, self._terms
+    model = training.model(self._child.state)
+    value = self._measure(model, 'validation')
     if not math.isfinite(value):
       raise self._diverged(f'the validation {terms.measure.name} is not finite')
     epoch = self._num_done
     is_best = terms.measure.is_better(value, float(self._best.value))
     if is_best:
-      self._best = self._as_best(state, value, epoch)
+      self._best = _Best(
+        model, jnp.array(value, jnp.float32), jnp.array(epoch, jnp.int32)
+      )
     line = {
       'epoch': epoch,
       'learning_rate': float(training.learning_rate(self._num_trained - 1)),
-      terms.train_field: training.train_value(state),
+      terms.train_field: training.train_value(self._child.metrics),
       terms.field('validation'): value,
     }
     self._record(line)
@@ -310,7 +323,7 @@ class _Run:
       )
 
   def _save(self):
-    self._checkpoints.save(self._num_trained, (self._state, self._best))
+    self._checkpoints.save(self._num_trained, (self._child.state, self._best))
     self._num_saved = self._num_trained
     self._clock.lap(self._num_saved)
 
@@ -336,7 +349,7 @@ class _Run:
       if result.get('num_epochs') == self._training.num_epochs:
         self._check_result(path / 'result.json', result)
         return result
-    report, _ = training.measure(self._best.model, 'report')
+    report = self._measure(self._best.model, 'report')
     result = {
       'num_epochs': training.num_epochs,
       'epoch': int(self._best.epoch),
@@ -372,9 +385,17 @@ class _Run:
         'made again.'
       )
 
+  def _measure(self, model, split) -> float:
+    """Returns the measure of a model on a split."""
+    state = self._training.with_model(self._child.state, model)
+    return self._child.measure(state, split)[self._terms.measure.name]
+
   def _test(self):
-    terms = self._terms
-    value, count = self._training.measure(self._best.model, 'test')
+    training, terms = self._training, self._terms
+    data, count = training.load_test()
+    state = training.with_model(self._child.state, self._best.model)
+    measured = jax.jit(training.task.measure)(data, None, state)
+    value = float(measured[terms.measure.name])
     logging.info('Test %s: %.4f.', terms.measure.name, value)
     workdir.write_json(
       self._path / 'test.json',

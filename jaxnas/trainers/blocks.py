@@ -124,7 +124,8 @@ class BlockTrainer(resumable.ResumableTrainer):
       # With a single architecture, it is that architecture that does not fit.
       if self._assemble is not None or not memory.is_exhausted(error):
         raise
-      return outcomes.join([(range(num_children), None)], num_children)
+      reason = outcomes.out_of_memory_reason(error)
+      return outcomes.join([(range(num_children), reason)], num_children)
     places = np.concatenate([rows for rows, _, _ in blocks])
     # A child that occurs more than once has equal results each time.
     _, first = np.unique(places, return_index=True)

@@ -172,8 +172,8 @@ class CompiledTrainer(resumable.ResumableTrainer):
       del self._compiled[next(iter(self._compiled))]
     self._compiled[architecture] = device, compiled
 
-  def _compile(self, architecture, device, key, rate):
-    """Returns the child's programs, or `None` if they do not fit."""
+  def _compile(self, architecture, device, key, rate) -> _Programs | str:
+    """Returns the child's programs, or why they do not fit."""
     started = time.perf_counter()
     try:
       with jax.default_device(device):
@@ -214,7 +214,7 @@ class CompiledTrainer(resumable.ResumableTrainer):
     except Exception as error:
       if not memory.is_exhausted(error):
         raise
-      return None
+      return outcomes.out_of_memory_reason(error)
     finally:
       with self._lock:
         self.compile_seconds += time.perf_counter() - started
@@ -240,17 +240,19 @@ class CompiledTrainer(resumable.ResumableTrainer):
         )
       return self._data[device]
 
-  def _train(self, compiled, device, job) -> Trained | None:
-    """Returns the result of a child, or `None` if it does not fit."""
+  def _train(self, compiled, device, job) -> Trained | str:
+    """Returns the result of a child, or why it does not fit."""
     programs = compiled.result()
-    if programs is None:
-      return None
+    if isinstance(programs, str):
+      return programs
     started = time.perf_counter()
     try:
       key, rate = jax.device_put((job.key, job.rate), device)
-      state = job.state
-      if state is None:
+      if job.state is None:
         state = outcomes.blank(programs.blank)
+      else:
+        # The program takes over the arrays it is given, and the caller's stay.
+        state = jax.tree.map(_copy, job.state)
       state, metrics = programs.train(
         programs.train_data,
         None,
@@ -274,7 +276,7 @@ class CompiledTrainer(resumable.ResumableTrainer):
     except Exception as error:
       if not memory.is_exhausted(error):
         raise
-      return None
+      return outcomes.out_of_memory_reason(error)
     finally:
       with self._lock:
         self.run_seconds += time.perf_counter() - started
@@ -297,6 +299,10 @@ class _Programs(NamedTuple):
   measures: Any
   train_data: Any
   splits: Any
+
+
+def _copy(leaf: Any) -> Any:
+  return leaf.copy() if isinstance(leaf, jax.Array) else leaf
 
 
 def _compile(traced: jax.stages.Traced, device: jax.Device) -> Any:

@@ -61,7 +61,7 @@ class GroupTrainer(resumable.ResumableTrainer):
     self._make_trainer = make_trainer
     self._shape_of = shape_of
     self._trainers: dict[Hashable, Trainer] = {}
-    self._too_large: set[Hashable] = set()
+    self._too_large: dict[Hashable, str] = {}
 
   @property
   def compile_seconds(self) -> float:
@@ -91,10 +91,10 @@ class GroupTrainer(resumable.ResumableTrainer):
       kept=children._replace(num_trained=span.stop, states=trained.kept.states)
     )
 
-  def _train_group(self, shape, group, *settings) -> Trained | None:
-    """Returns the results of one shape; `None` if it does not fit."""
+  def _train_group(self, shape, group, *settings) -> Trained | str:
+    """Returns the results of one shape, or why it does not fit."""
     if shape in self._too_large:
-      return None
+      return self._too_large[shape]
     try:
       if shape not in self._trainers:
         self._trainers[shape] = self._make_trainer(shape)
@@ -102,8 +102,8 @@ class GroupTrainer(resumable.ResumableTrainer):
     except Exception as error:
       if not memory.is_exhausted(error):
         raise
-      self._too_large.add(shape)
-      return None
+      reason = outcomes.out_of_memory_reason(error)
+      return self._too_large.setdefault(shape, reason)
 
 
 def _train(trainer, group, span, splits, durations, keep) -> Trained:

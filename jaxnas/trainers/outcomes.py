@@ -13,6 +13,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.trainers import memory
 from jaxnas.types import Kept, Span, Status, Task, Trained
 
 OUT_OF_MEMORY_REASON = 'it does not fit into memory'
@@ -111,6 +112,12 @@ def blank(state: Any) -> Any:
   return jax.tree.map(lambda leaf: jnp.empty(leaf.shape, leaf.dtype), state)
 
 
+def out_of_memory_reason(error: Exception) -> str:
+  """Returns why children have no result, with the estimate if there is one."""
+  is_estimated = isinstance(error, memory.NotEnoughMemoryError)
+  return str(error) if is_estimated else OUT_OF_MEMORY_REASON
+
+
 def judge(metrics: Mapping[str, np.ndarray]) -> Trained:
   """Turns metrics `[N]`, including `is_alive`, into results."""
   metrics = dict(metrics)
@@ -120,15 +127,15 @@ def judge(metrics: Mapping[str, np.ndarray]) -> Trained:
 
 
 def join(
-  parts: Sequence[tuple[Sequence[int], Trained | None]],
+  parts: Sequence[tuple[Sequence[int], Trained | str]],
   num_children: int,
   known: Mapping[str, jax.ShapeDtypeStruct] | None = None,
 ) -> Trained:
   """Joins the results of several groups of children.
 
   Args:
-    parts: the indices of each group's children, and their results; `None` for
-      children that did not fit into memory.
+    parts: the indices of each group's children, and their results, or the
+      reason why they did not fit into memory.
     num_children: the total number of children.
     known: the shapes and dtypes, for one child, of the metrics that every child
       has, since the set of metrics must not depend on which children fit.
@@ -140,9 +147,11 @@ def join(
   status = np.full(num_children, Status.OUT_OF_MEMORY, np.int32)
   reasons = [OUT_OF_MEMORY_REASON] * num_children
   for rows, trained in parts:
-    if trained is None:
-      continue
     rows = list(rows)
+    if isinstance(trained, str):
+      for row in rows:
+        reasons[row] = trained
+      continue
     status[rows] = trained.status
     for row, reason in zip(rows, trained.reasons or [''] * len(rows)):  # noqa: B905  # For mypy; equal lengths.
       reasons[row] = reason
@@ -167,7 +176,7 @@ def _join_kept(parts, num_children) -> Kept | None:
   kept = [
     (rows, trained.kept)
     for rows, trained in parts
-    if trained is not None and trained.kept is not None
+    if not isinstance(trained, str) and trained.kept is not None
   ]
   if not kept:
     return None

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jaxnas.children.network import Network
 from jaxnas.datasets import images, text
-from jaxnas.training import image_task, text_curve, text_task
+from jaxnas.training import image_task, long_images, text_curve, text_task
 from jaxnas.training.image_evaluation import Examples
 from jaxnas.types import Task
 
@@ -30,20 +30,32 @@ def make_image_task(
   return image_task.make_task(
     recipe,
     make_network,
-    image_task.TrainData(
-      dataset.train_images,
-      dataset.train_labels,
-      dataset.validation_images,
-      dataset.validation_labels,
-    ),
-    {
-      'validation': Examples(
-        dataset.validation_images, dataset.validation_labels
-      ),
-      'report': Examples(dataset.report_images, dataset.report_labels),
-    },
+    *_image_data(dataset),
     assemble,
     program_axes,
+  )
+
+
+def make_long_image_task(
+  dataset: images.ImageDataset, recipe: image_task.Recipe, network: Network
+) -> Task:
+  """Makes the task of a long training; see `long_images.make_task`."""
+  return long_images.make_task(recipe, network, *_image_data(dataset))
+
+
+def _image_data(
+  dataset: images.ImageDataset,
+) -> tuple[image_task.TrainData, dict[str, Examples]]:
+  """Returns the images to train on, and the splits to measure on."""
+  validation = Examples(dataset.validation_images, dataset.validation_labels)
+  return (
+    image_task.TrainData(
+      dataset.train_images, dataset.train_labels, *validation
+    ),
+    {
+      'validation': validation,
+      'report': Examples(dataset.report_images, dataset.report_labels),
+    },
   )
 
 

@@ -147,6 +147,8 @@ class TrainState(NamedTuple):
       gradient that is not finite, when the child is frozen.
     num_trained: the number of steps taken while alive, `int32[]`.
     loss: the loss of the last of these steps; NaN before the first.
+    epoch_loss: the sum of the losses of the current epoch's steps so far,
+      `float32[]`.
     accuracies: the accuracies in the last evaluations, oldest first, 0 for
       those yet to come, `float32[num_evaluations]`.
   """
@@ -156,6 +158,7 @@ class TrainState(NamedTuple):
   is_alive: jax.Array
   num_trained: jax.Array
   loss: jax.Array
+  epoch_loss: jax.Array
   accuracies: jax.Array
 
 
@@ -168,6 +171,7 @@ def init(network: Network, recipe: Recipe, key: jax.Array) -> TrainState:
     is_alive=jnp.array(True),
     num_trained=jnp.array(0, jnp.int32),
     loss=jnp.array(jnp.nan, jnp.float32),
+    epoch_loss=jnp.array(0, jnp.float32),
     accuracies=jnp.zeros(recipe.num_evaluations, jnp.float32),
   )
 
@@ -205,10 +209,10 @@ def step(
   params = jax.tree.map(
     lambda param, update: param - learning_rate * update, params, updates
   )
-  child, opt_state, loss = guard.keep(
+  child, opt_state, loss, epoch_loss = guard.keep(
     is_alive,
-    (Child(params, batch_stats), opt_state, loss),
-    (state.child, state.opt_state, state.loss),
+    (Child(params, batch_stats), opt_state, loss, state.epoch_loss + loss),
+    (state.child, state.opt_state, state.loss, state.epoch_loss),
   )
   return state._replace(
     child=child,
@@ -216,6 +220,7 @@ def step(
     is_alive=is_alive,
     num_trained=state.num_trained + is_alive,
     loss=loss,
+    epoch_loss=epoch_loss,
   )
 
 
@@ -263,6 +268,8 @@ def train(
       recipe.flip,
     )
     rate = learning_rate * schedule(index / num_steps)
+    is_first = index % epoch_steps == 0
+    state = state._replace(epoch_loss=jnp.where(is_first, 0, state.epoch_loss))
     state = step(network, recipe, state, images, data.labels[chosen], rate)
     # The index is the same for all children of a `vmap`, so this remains a real
     # branch.
@@ -362,7 +369,7 @@ def make_task(
     return evaluate(make_network(program), recipe, state.child, examples)
 
   largest = max(len(examples.images) for examples in splits.values())
-  validation = _view(recipe, validation, len(validation.images))
+  validation = view(recipe, validation, len(validation.images))
   return Task(
     init=init_child,
     train=train_child,
@@ -375,8 +382,7 @@ def make_task(
       validation_labels=validation.labels,
     ),
     splits={
-      name: _view(recipe, examples, largest)
-      for name, examples in splits.items()
+      name: view(recipe, examples, largest) for name, examples in splits.items()
     },
     assemble=assemble,
     program_axes=program_axes,
@@ -393,8 +399,14 @@ def train_metrics(state: TrainState) -> dict[str, jax.Array]:
   }
 
 
-def _view(recipe: Recipe, examples: Examples, size: int) -> Examples:
-  """Returns examples as children see them, padded to at least a size."""
+def view(recipe: Recipe, examples: Examples, size: int = 0) -> Examples:
+  """Returns examples as a child sees them when it is measured.
+
+  Args:
+    recipe: the augmentation, which decides the crop.
+    examples: preprocessed images and their labels.
+    size: the least number of examples to pad to.
+  """
   examples = jax.tree.map(jnp.asarray, examples)
   images = augmentation.centre(
     examples.images, recipe.augmentation, recipe.margin

@@ -11,7 +11,7 @@ in the same bits however it is divided into calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 import functools
 import math
@@ -27,6 +27,7 @@ import optax
 from jaxnas.children import initializers, language_model, recurrent_cell
 from jaxnas.spaces import recurrent_cell as space
 from jaxnas.training import guard, text_task
+from jaxnas.types import Span, Task
 
 OPTIMIZERS = ('sgd', 'adam')
 SCHEDULES = ('epoch', 'step', 'cosine')
@@ -181,17 +182,24 @@ def make_model(
   )
 
 
-def make_schedule(recipe: Recipe, num_segments: int) -> optax.Schedule:
-  """Makes the schedule of the learning rate: steps taken to rate.
+def make_schedule(
+  recipe: Recipe,
+  num_segments: int,
+  learning_rate: jax.typing.ArrayLike | None = None,
+) -> optax.Schedule:
+  """Makes the learning-rate schedule, from steps taken to a rate.
 
   Args:
-    recipe: how it falls.
-    num_segments: how many steps an epoch has.
+    recipe: the recipe, whose schedule is used.
+    num_segments: the number of steps of an epoch.
+    learning_rate: the learning rate of the first epochs, which may be traced;
+      the recipe's by default.
   """
+  first: Any = recipe.learning_rate if learning_rate is None else learning_rate
   constant_steps = recipe.constant_epochs * num_segments
   if recipe.schedule == 'epoch':
     by_epoch = optax.exponential_decay(
-      recipe.learning_rate,
+      first,
       transition_steps=1,
       decay_rate=recipe.decay,
       transition_begin=max(recipe.constant_epochs - 1, 0),
@@ -199,16 +207,16 @@ def make_schedule(recipe: Recipe, num_segments: int) -> optax.Schedule:
     return lambda step: by_epoch(step // num_segments)
   if recipe.schedule == 'step':
     return optax.exponential_decay(
-      recipe.learning_rate,
+      first,
       transition_steps=num_segments,
       decay_rate=recipe.decay,
       transition_begin=constant_steps,
     )
   return optax.join_schedules(
     [
-      optax.constant_schedule(recipe.learning_rate),
+      optax.constant_schedule(first),
       optax.cosine_decay_schedule(
-        recipe.learning_rate, recipe.num_epochs * num_segments - constant_steps
+        first, recipe.num_epochs * num_segments - constant_steps
       ),
     ],
     [constant_steps],
@@ -216,15 +224,18 @@ def make_schedule(recipe: Recipe, num_segments: int) -> optax.Schedule:
 
 
 def make_optimizer(
-  recipe: Recipe, num_segments: int
+  recipe: Recipe,
+  num_segments: int,
+  learning_rate: jax.typing.ArrayLike | None = None,
 ) -> optax.GradientTransformation:
   """Makes the optimiser: clipping, then SGD or Adam on the schedule.
 
   Args:
-    recipe: clipping, optimiser and schedule.
-    num_segments: how many steps an epoch has.
+    recipe: the recipe, whose clipping, optimiser and schedule are used.
+    num_segments: the number of steps of an epoch.
+    learning_rate: as in `make_schedule`.
   """
-  schedule = make_schedule(recipe, num_segments)
+  schedule = make_schedule(recipe, num_segments, learning_rate)
   optimizer = optax.sgd if recipe.optimizer == 'sgd' else optax.adam
   return optax.chain(
     optax.clip_by_global_norm(recipe.max_grad_norm), optimizer(schedule)
@@ -343,6 +354,74 @@ def train(
     return step(model, optimizer, state, inputs, targets, key)
 
   return lax.fori_loop(0, num_steps, body, state)
+
+
+def make_task(
+  recipe: Recipe,
+  vocab_size: int,
+  architecture: space.RecurrentCell | str,
+  train_segments: text_task.Segments,
+  splits: Mapping[str, text_task.Segments],
+) -> Task:
+  """Makes the task of training one language model for many epochs.
+
+  Args:
+    recipe: the recipe; a child's learning rate takes the place of its own.
+    vocab_size: the number of tokens of the vocabulary, `V`.
+    architecture: the cell, as in `make_model`.
+    train_segments: the text to train on, without padding.
+    splits: the texts to measure on, by name.
+
+  Returns:
+    A task that measures the `perplexity`, and whose training reports
+    `epoch_nats`, the sum over the epoch's steps so far of the mean
+    cross-entropy of a token under dropout, `num_trained` and `is_alive`.
+
+  Raises:
+    ValueError: the architecture is neither a cell nor `'lstm'`.
+  """
+  model = make_model(recipe, vocab_size, architecture)
+  num_segments, _, batch_size = train_segments.inputs.shape
+
+  # The key is split alike in both, so that a state holds none.
+  def init_child(program, key, learning_rate):
+    del program
+    optimizer = make_optimizer(recipe, num_segments, learning_rate)
+    return init(model, optimizer, jax.random.split(key)[0], batch_size)
+
+  def train_child(segments, program, state, key, learning_rate, span: Span):
+    del program
+    return train(
+      model,
+      make_optimizer(recipe, num_segments, learning_rate),
+      state,
+      segments,
+      jax.random.split(key)[1],
+      jnp.asarray(span.stop) - span.start,
+    )
+
+  def measure(segments, program, state):
+    del program
+    perplexity = text_task.perplexity(model, state.params, segments)
+    return {'perplexity': perplexity}
+
+  return Task(
+    init=init_child,
+    train=train_child,
+    train_metrics=train_metrics,
+    measure=measure,
+    train_data=train_segments,
+    splits=text_task.pad_alike(splits),
+  )
+
+
+def train_metrics(state: TrainState) -> dict[str, jax.Array]:
+  """Returns what training reports; see `make_task`."""
+  return {
+    'epoch_nats': state.nats,
+    'num_trained': state.num_trained,
+    'is_alive': state.is_alive,
+  }
 
 
 def _check(is_valid: bool, name: str, expected: str, recipe: Recipe) -> None:

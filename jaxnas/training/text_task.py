@@ -347,7 +347,7 @@ def make_task(
     train_metrics=train_metrics,
     measure=measure,
     train_data=train_segments,
-    splits=_pad_alike(splits),
+    splits=pad_alike(splits),
     assemble=assemble,
     program_axes=program_axes,
   )
@@ -369,7 +369,7 @@ def num_params(
   return sum(leaf.size for leaf in jax.tree.leaves(state.params))
 
 
-def _pad_alike(splits: Mapping[str, Segments]) -> dict[str, Segments]:
+def pad_alike(splits: Mapping[str, Segments]) -> dict[str, Segments]:
   """Pads texts with segments of weight 0 to one length for one program."""
   longest = max(segments.inputs.shape[0] for segments in splits.values())
   return {

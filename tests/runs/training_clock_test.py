@@ -5,18 +5,17 @@
 
 import time
 
-import jax
-import jax.numpy as jnp
 import pytest
 
 from jaxnas.records import trial_log
-from jaxnas.runs import training_clock
+from jaxnas.runs import stopwatch, training_clock
 
 
 @pytest.fixture
 def clock(tmp_path):
   with trial_log.JsonLines(tmp_path / 'timings.jsonl') as timings:
-    yield training_clock.Clock(timings, save_seconds=60.0), timings
+    spent = stopwatch.Spent(0.0, 0.0)
+    yield training_clock.Clock(timings, 60.0, lambda: spent), timings
 
 
 def test_calls_grow_to_about_a_second(clock, monkeypatch):
@@ -24,17 +23,16 @@ def test_calls_grow_to_about_a_second(clock, monkeypatch):
   now = [0.0]
   monkeypatch.setattr(time, 'perf_counter', lambda: now[0])
 
-  def train(state, data, num_steps):
-    now[0] += 0.01 * float(num_steps)
-    return state + data * num_steps
+  def train(num_steps):
+    now[0] += 0.01 * num_steps
+    return num_steps
 
-  state, sizes = jnp.float32(0), []
+  sizes = []
   for _ in range(3):
-    sizes.append(clock.num_steps)
-    state = clock.train(train, state, 2.0, sizes[-1])
+    size = clock.num_steps
+    sizes.append(clock.time(lambda size=size: train(size), size))
   assert sizes[:2] == [1, 4]
   assert sizes[2] in (99, 100)
-  assert float(state) == 2.0 * sum(sizes)
   assert clock.estimate(50) == pytest.approx(0.5)
 
 
@@ -42,20 +40,22 @@ def test_the_estimate_is_made_once(clock):
   clock, _ = clock
   seen = []
   for _ in range(4):
-    clock.train(lambda state, *_: state, jnp.float32(0), None, 1)
+    clock.time(lambda: None, 1)
     seen.append(clock.is_first_estimate)
   assert seen == [False, True, False, False]
 
 
-def test_a_lap_counts_compiling_once(clock):
-  clock, timings = clock
-  train = jax.jit(lambda state, data, num_steps: state + data * num_steps)
-  clock.compile(train, jnp.float32(0), jnp.float32(1))
-  clock.lap(0)
-  clock.lap(7)
-  first, second = timings.lines
-  assert first['compile_seconds'] > 0
-  assert second['compile_seconds'] == 0
+def test_a_lap_tells_what_was_spent_since_the_last(tmp_path):
+  spent = stopwatch.Spent(0.0, 0.0)
+  with trial_log.JsonLines(tmp_path / 'timings.jsonl') as timings:
+    clock = training_clock.Clock(timings, 60.0, lambda: spent)
+    spent = stopwatch.Spent(2.0, 3.0)
+    clock.lap(5)
+    spent = stopwatch.Spent(2.0, 7.0)
+    clock.lap(7)
+    first, second = timings.lines
+  assert (first['compile_seconds'], first['train_seconds']) == (2.0, 3.0)
+  assert (second['compile_seconds'], second['train_seconds']) == (0.0, 4.0)
   assert (second['phase'], second['num_trained']) == ('train', 7)
 
 

@@ -73,13 +73,13 @@ def test_a_split_that_is_not_there_is_told():
 
 def test_parts_are_joined_in_their_rows():
   joined = outcomes.join(
-    [([2, 0], trained([1, 2], ['x', 'y'])), ([1], None)], 3
+    [([2, 0], trained([1, 2], ['x', 'y'])), ([1], 'It needs 9 GiB.')], 3
   )
   np.testing.assert_array_equal(joined.metrics['value'], [2, np.nan, 1])
   assert joined.status.tolist() == [
     Status.OK, Status.OUT_OF_MEMORY, Status.OK
   ]  # fmt: skip
-  assert joined.reasons == ('', outcomes.OUT_OF_MEMORY_REASON, '')
+  assert joined.reasons == ('', 'It needs 9 GiB.', '')
   assert joined.kept.states == ['y', None, 'x']
 
 
@@ -88,6 +88,6 @@ def test_what_is_known_of_children_does_not_depend_on_who_fits():
     'count': jax.ShapeDtypeStruct((), np.int32),
     'curve': jax.ShapeDtypeStruct((4,), np.float32),
   }
-  metrics = outcomes.join([([0, 1], None)], 2, known).metrics
+  metrics = outcomes.join([([0, 1], 'It needs 9 GiB.')], 2, known).metrics
   np.testing.assert_array_equal(metrics['count'], [0, 0])
   np.testing.assert_array_equal(metrics['curve'], np.full((2, 4), np.nan))

@@ -1,6 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,9 +11,12 @@ import pytest
 from jaxnas.children.network import Network
 from jaxnas.training import image_task, long_images
 from jaxnas.training.image_evaluation import Examples
+from jaxnas.types import Span
 
 NUM_EPOCHS = 4
 EPOCH_STEPS = 5
+RATE = jnp.float32(0.5)
+KEY = jax.random.key(0)
 
 
 def make_linear():
@@ -37,87 +41,72 @@ def make_linear():
 
 
 @pytest.fixture(scope='module')
-def setup():
-  key = jax.random.key(0)
-  images = jax.random.normal(key, (22, 2, 2, 1))
+def data():
+  images = jax.random.normal(KEY, (22, 2, 2, 1))
   labels = images.reshape(22, 4).argmax(1) % 3
-  data = image_task.TrainData(images, labels, images[:6], labels[:6])
-  recipe = image_task.Recipe(batch_size=4, flip=True)
-  return make_linear(), recipe, data, key
+  return image_task.TrainData(images, labels, images[:6], labels[:6])
 
 
-def rates(setup):
-  _, recipe, _, _ = setup
-  schedule = long_images.make_schedule(recipe, 0.5, NUM_EPOCHS * EPOCH_STEPS)
+def make_task(recipe, network, data):
+  """Returns the task, an untrained child and the jitted training."""
+  splits = {'report': Examples(data.images, data.labels)}
+  task = long_images.make_task(recipe, network, data, splits)
+
+  @jax.jit
+  def train(state, start, stop):
+    span = Span(start, stop, NUM_EPOCHS * EPOCH_STEPS)
+    return task.train(task.train_data, None, state, KEY, RATE, span)
+
+  return task, task.init(None, KEY, RATE), train
+
+
+def rates(recipe):
+  schedule = long_images.make_schedule(recipe, RATE, NUM_EPOCHS * EPOCH_STEPS)
   return [schedule(step) for step in range(NUM_EPOCHS * EPOCH_STEPS)]
 
 
-def test_pieces_are_the_training_and_tell_the_loss_of_an_epoch(setup):
-  network, recipe, data, key = setup
-  state = long_images.init(network, recipe, key)
-  whole = image_task.init(network, recipe, key)
-
-  @jax.jit
-  def train(state, num_steps):
-    return long_images.train(
-      network, recipe, state, data, key, 0.5, NUM_EPOCHS, num_steps
-    )
-
-  @jax.jit
-  def train_one(state, start):
-    return image_task.train(
-      network, recipe, state, data, key, 0.5, 20, start, start + 1
-    )
-
-  losses = []
-  for num_steps in (0, 2, 3, 5, 1, 4):
-    state = train(state, num_steps)
-    for _ in range(num_steps):
-      whole = train_one(whole, whole.num_trained)
-      losses.append(float(whole.loss))
-    if len(losses) % EPOCH_STEPS == 0:
-      np.testing.assert_allclose(
-        state.child.batch_stats.loss, sum(losses[-EPOCH_STEPS:]), rtol=1e-5
-      )
-  assert int(state.num_trained) == 15
-  # Cut elsewhere, it is the same to the bit.
-  other = long_images.init(network, recipe, key)
-  for num_steps in (1, 4, 3, 2, 5):
-    other = train(other, num_steps)
-  jax.tree.map(np.testing.assert_array_equal, other, state)
-  child = long_images.finished_child(state)
-  np.testing.assert_allclose(child.params, whole.child.params, rtol=1e-5)
-  assert child.batch_stats == whole.child.batch_stats == 15
-  examples = Examples(data.images, data.labels)
-  logits = data.images.reshape(22, 4) @ child.params
+def test_spans_are_the_training_and_tell_the_loss_of_an_epoch(data):
+  recipe = image_task.Recipe(batch_size=4, flip=True)
+  task, state, train = make_task(recipe, make_linear(), data)
+  losses, start = [], 0
+  for num_steps in (2, 3, 5, 1, 4):
+    single = state
+    for step in range(start, start + num_steps):
+      single = train(single, step, step + 1)
+      losses.append(float(single.loss))
+    state = train(state, start, start + num_steps)
+    jax.tree.map(np.testing.assert_array_equal, state, single)
+    start += num_steps
+    done = losses[(start - 1) // EPOCH_STEPS * EPOCH_STEPS :]
+    metrics = task.train_metrics(state)
+    np.testing.assert_allclose(metrics['epoch_loss'], sum(done), rtol=1e-5)
+    assert metrics['num_trained'] == start
+  assert set(metrics) == {'epoch_loss', 'num_trained', 'is_alive'}
+  # The running averages are the network's alone.
+  assert state.child.batch_stats == 15
+  logits = data.images.reshape(22, 4) @ state.child.params
   np.testing.assert_allclose(
-    long_images.accuracy(network, recipe, child, examples),
+    task.measure(task.splits['report'], None, state)['accuracy'],
     (logits.argmax(1) == data.labels).mean(),
     rtol=1e-6,
   )
 
 
-def test_the_rate_that_is_told_is_the_one_of_the_training(setup):
+def test_the_rate_that_is_told_is_the_one_of_the_training(data):
   # A step without momentum moves the parameters by the rate times the gradient.
-  network, _, data, key = setup
   recipe = image_task.Recipe(batch_size=4, momentum=0.0, weight_decay=0.0)
-  ones = network._replace(
+  ones = make_linear()._replace(
     loss_and_grad=lambda params, count, images, labels: (
       jnp.zeros(()),
       count,
       jnp.ones_like(params),
     )
   )
-  state = long_images.init(ones, recipe, key)
-  train = jax.jit(
-    lambda state: long_images.train(
-      ones, recipe, state, data, key, 0.5, NUM_EPOCHS, 1
-    )
-  )
+  _, state, train = make_task(recipe, ones, data)
   moved = []
-  for _ in range(NUM_EPOCHS * EPOCH_STEPS):
-    new = train(state)
+  for step in range(NUM_EPOCHS * EPOCH_STEPS):
+    new = train(state, step, step + 1)
     moved.append(float((state.child.params - new.child.params).mean()))
     state = new
-  np.testing.assert_allclose(moved, rates(setup), rtol=1e-3, atol=1e-6)
+  np.testing.assert_allclose(moved, rates(recipe), rtol=1e-3, atol=1e-6)
   assert moved[9] > 9 * moved[10] > 0

@@ -19,7 +19,14 @@ from jaxnas.children import conv_net, recurrent_cell, recurrent_interpreter
 from jaxnas.spaces import known_conv_nets
 from jaxnas.spaces import recurrent_cell as cells
 from jaxnas.trainers import blocks, compiled
-from jaxnas.training import flax_task, image_task, text_curve, text_task
+from jaxnas.training import (
+  flax_task,
+  image_task,
+  long_images,
+  long_text,
+  text_curve,
+  text_task,
+)
 from jaxnas.training.image_evaluation import Examples
 
 CUT, NUM_STEPS = 64, 256
@@ -91,6 +98,28 @@ def images(architecture):
   )
 
 
+def long_images_of(architecture):
+  """Makes the task of a long training on the same images."""
+  task = images(architecture)
+  return long_images.make_task(
+    image_task.Recipe(batch_size=4, schedule='cosine', flip=True),
+    conv_net.make_network(known_conv_nets.make_chain(1), (5, 5, 1), 3),
+    task.train_data,
+    task.splits,
+  )
+
+
+def long_text_of(architecture):
+  """Makes the task of a long training on text, with dropout."""
+  return long_text.make_task(
+    long_text.Recipe(features=3, num_layers=1, dropout_rate=0.3),
+    V,
+    architecture,
+    segments(0),
+    {'validation': segments(1)},
+  )
+
+
 class Net(nn.Module):
   """A network with running averages and noise."""
 
@@ -127,7 +156,16 @@ TASKS = {
   ),
   'image_task': images,
   'flax_task': arrays,
+  'long_images': long_images_of,
+  'long_text': long_text_of,
 }
+CASES = [
+  (task, kind)
+  for task in TASKS
+  for kind in ('vmap', 'loop', 'compiled')
+  # Long trainings are of one child.
+  if not task.startswith('long_') or kind == 'compiled'
+]
 
 
 def make_trainer(task, kind):
@@ -141,8 +179,7 @@ def assert_equal(first, second):
   jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
-@pytest.mark.parametrize('kind', ['vmap', 'loop', 'compiled'])
-@pytest.mark.parametrize('task', TASKS)
+@pytest.mark.parametrize(('task', 'kind'), CASES)
 def test_64_steps_and_then_192_are_256(task, kind):
   trainer = make_trainer(task, kind)
   splits = () if task == 'text_curve' else ('validation',)
@@ -160,3 +197,7 @@ def test_64_steps_and_then_192_are_256(task, kind):
   assert_equal(rest.metrics, whole.metrics)
   assert_equal(rest.status, whole.status)
   assert_equal(rest.kept.states, whole.kept.states)
+  # What was kept stays as it was, also where its arrays are on a device.
+  again = first.kept._replace(states=jax.device_put(first.kept.states))
+  for _ in range(2):
+    assert_equal(trainer.resume(again, splits=splits).metrics, whole.metrics)
