@@ -378,7 +378,7 @@ def test_a_block_that_does_not_fit_is_refused(monkeypatch):
   trainer = blocks.BlockTrainer(make_toy(), 2, 2)
   trained = trainer.run([None] * 3, KEYS[:3], [1, 1, 1], 2)
   assert trained.status.tolist() == [Status.OUT_OF_MEMORY] * 3
-  assert 'fit into memory' in trained.reasons[0]
+  assert 'would need about' in trained.reasons[0]
 
 
 def test_children_that_do_not_go_together_are_refused():
