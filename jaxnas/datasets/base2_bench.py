@@ -1,17 +1,17 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Base2Bench: every recurrent cell of base 2, trained, as a table.
+"""Base2Bench: a table of all recurrent cells of base 2, trained.
 
-The grammar of `spaces.recurrent_cell` has 36,864 cells of base 2, which are
-18,688 classes up to swaps of a node's operands. One cell of each class was
-trained as a small language model on the English of `pydoc_data.topics`, a
-random tenth of them with three seeds, and its perplexity measured on validation
-and report text at several points of the training. So a search strategy can be
-run in milliseconds, hundreds of times, against rewards of real trainings.
+The grammar of `spaces.recurrent_cell` has 36,864 cells of base 2, in 18,688
+classes up to swaps of a node's operands. One cell of each class was trained as
+a small language model on the English of `pydoc_data.topics`, a random tenth of
+them with three seeds, and its perplexity was measured on validation and report
+text at several points of the training. A search strategy can therefore be run
+in milliseconds, hundreds of times, on the rewards of real trainings.
 
-A cell is known by its *rank*: its tokens as digits of a number in mixed radix,
-the first one most significant. Letters: `A` cells, `C` classes, `S` seeds, `P`
+A cell is identified by its *rank*: the mixed-radix number whose digits are its
+tokens, most significant first. Letters: `A` cells, `C` classes, `S` seeds, `P`
 points.
 """
 
@@ -37,29 +37,30 @@ CARDINALITIES = (2, 4, 2, 4, 2, 4, 2, 4, 3, 3)
 
 _ARRAYS = ('cell_of', 'validation', 'report', 'num_trained')
 
-# The paper's, section 4.2.
+# From the paper, section 4.2.
 _SCALE = 80.0
 
 PATH = pathlib.Path(__file__).with_name('base2_bench.npz')
 
 
 class Noise(NamedTuple):
-  """How far a table can tell cells apart, at each of its points, `[P]`.
+  """How well a table distinguishes cells, at each of its points, `[P]`.
 
   Attributes:
-    num_cells: the number of classes measured: those that have a training with
-      every seed, all finite to the last point.
-    seed_deviation: standard deviation of the log-perplexity between seeds. This
-      is the median over cells, since a few cells that explode with one seed and
-      not with another would dominate a mean.
-    cell_deviation: standard deviation, between cells, of the mean over seeds of
-      the log-perplexity.
-    rank_correlation: Spearman's, between two seeds; the mean over their pairs.
+    num_cells: the number of classes measured: those trained with every seed,
+      with finite results up to the last point.
+    seed_deviation: the standard deviation of the log-perplexity between seeds;
+      the median over cells, since a few cells that diverge with only one of the
+      seeds would dominate a mean.
+    cell_deviation: the standard deviation, between cells, of the mean over
+      seeds of the log-perplexity.
+    rank_correlation: Spearman's rank correlation between two seeds, averaged
+      over pairs of seeds.
     best_rank_correlation: the same within the best tenth of the cells by mean
-      log-perplexity over seeds; biased slightly low, since the same seeds chose
-      them.
-    reward_deviation: standard deviation of the reward between seeds within the
-      best tenth: the root of the mean over cells of the unbiased variance.
+      log-perplexity over seeds; biased slightly low, since the same seeds
+      selected these cells.
+    reward_deviation: the standard deviation of the reward between seeds within
+      the best tenth: the root of the mean over cells of the unbiased variance.
   """
 
   num_cells: int
@@ -72,16 +73,16 @@ class Noise(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Base2Bench:
-  """The table.
+  """The perplexities of all cells.
 
   Attributes:
     cell_of: the class of every cell, by rank, `int32[A]`.
-    validation: perplexity of validation text, `float32[C, S, P]`; NaN where
-      there was no training or it failed.
-    report: perplexity of report text, `float32[C, S, P]`, NaN in the same
-      cases.
-    num_trained: steps taken before a training ended or failed, `int32[C, S]`;
-      -1 where there was none.
+    validation: the perplexity of the validation text, `float32[C, S, P]`; NaN
+      where there was no training or it failed.
+    report: the perplexity of the report text, `float32[C, S, P]`; NaN in the
+      same cases.
+    num_trained: the number of steps before a training ended or failed,
+      `int32[C, S]`; -1 where there was none.
     points: the steps at which perplexities were measured, `P` of them.
     facts: how the table was made: text, sizes, settings, versions, hours spent.
   """
@@ -180,16 +181,16 @@ class Base2Bench:
     return rewards.astype(np.float32)[self.cell_of]
 
   def failed_part(self, point: int) -> float:
-    """Returns the share of trainings with seed 0 that had failed by a point."""
+    """Returns the fraction of trainings with seed 0 that failed by a point."""
     is_trained = self.num_trained[:, 0] >= 0
     perplexity = self.validation[is_trained, 0, point]
     return float(np.mean(~np.isfinite(perplexity))) if perplexity.size else 0.0
 
   def noise(self) -> Noise:
-    """Returns how much validation perplexities differ between seeds.
+    """Returns how much validation perplexities vary between seeds.
 
-    Cells that differ by less cannot be told apart. All values are NaN if fewer
-    than two cells have every seed.
+    Cells that differ by less cannot be distinguished. All values are NaN if
+    fewer than two cells were trained with every seed.
     """
     values = self.validation[np.isfinite(self.validation).all((1, 2))]
     num_points = len(self.points)
@@ -214,7 +215,7 @@ class Base2Bench:
 
 
 def _rank_correlation(values: np.ndarray) -> np.ndarray:
-  """Returns the mean over pairs of seeds, `[C, S, P] -> [P]`."""
+  """Returns the mean rank correlation of pairs of seeds, `[C, S, P] -> [P]`."""
   pairs = itertools.combinations(range(values.shape[1]), 2)
   return np.mean(
     [
@@ -263,8 +264,8 @@ def save(table: Base2Bench, path: str | os.PathLike[str]) -> None:
   """Writes a table, compressed.
 
   Args:
-    table: what to write.
-    path: the file, `.npz`.
+    table: the table to write.
+    path: the `.npz` file to write.
   """
   npz.write(
     path,

@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The frame of this package's tensorflow-datasets builders.
+"""The base of this package's tensorflow-datasets builders.
 
 They store arrays in a few large records and need no TensorFlow. They are not
-registered: names of builders are global in a process, and a second definition,
-as by a second import of a module, would be an error.
+registered: builder names are global in a process, and a second definition, for
+example by importing a module twice, would be an error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Field(NamedTuple):
 
   Attributes:
     shape: the array's shape, `None` for a size that varies.
-    dtype: the type of its values.
+    dtype: the type of the array's values.
   """
 
   shape: tuple[int | None, ...]
@@ -39,10 +39,10 @@ def base_class() -> Any:
   import tensorflow_datasets as tfds
 
   class Info(tfds.core.DatasetInfo):
-    """What is known about a dataset before it is prepared: nothing."""
+    """Dataset information that is empty until the dataset is prepared."""
 
     def initialize_from_bucket(self):
-      """Looks nowhere, and so leaves no temporary folder behind."""
+      """Skips the look-up, which would leave a temporary folder behind."""
 
   class Builder(  # type: ignore[call-arg]  # The base is untyped.
     tfds.core.GeneratorBasedBuilder, skip_registration=True
@@ -52,7 +52,7 @@ def base_class() -> Any:
     FIELDS: Mapping[str, Field] = {}
 
     def facts(self) -> Mapping[str, Any]:
-      """Returns what is stored beside the records, for JSON."""
+      """Returns the JSON metadata to store with the records."""
       return {}
 
     def _info(self):

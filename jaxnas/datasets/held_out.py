@@ -3,11 +3,11 @@
 
 """The other side of the wall: test splits.
 
-Only an experiment that trains a finished architecture to its end may import
-this module, and it loads a test split once, at the end; that it does is logged.
-What `images.load` and `text.load` return does not hold one. The functions that
-only check may be called before: they read the same files, so that what is
-missing is not found out after the training, and return nothing.
+Only an experiment that fully trains a final architecture may import this
+module. It loads a test split once, at the end, and the access is logged. The
+results of `images.load` and `text.load` do not contain the test split. The
+functions that only check may be called before training: they read the same
+files, so that a missing file is noticed early, but return nothing.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from jaxnas.datasets import (
 def load_images(
   dataset: images.ImageDataset, data_dir: str | os.PathLike[str] | None = None
 ) -> tuple[jax.Array, jax.Array]:
-  """Returns the test split of labelled images, and logs that it was loaded.
+  """Returns the test split of labeled images, and logs the access.
 
   The images are the same for all seeds and sizes of the other splits; they are
-  preprocessed as those of the dataset.
+  preprocessed like those of the dataset.
 
   Args:
-    dataset: what `images.load` returned.
-    data_dir: as for `images.load`.
+    dataset: the dataset, from `images.load`.
+    data_dir: the folder or file, as in `images.load`.
 
   Returns:
     The images, `float32[n, H, W, C]`, and their labels, `int32[n]`.
 
   Raises:
-    ValueError: as `images.load`, or if there is no test split.
-    OSError: as `images.load`.
+    ValueError: as in `images.load`, or there is no test split.
+    OSError: as in `images.load`.
   """
   test = _read_images(dataset.name, data_dir)
   _log(f'{len(test.labels)} images', dataset.name, dataset.content_hash)
@@ -61,11 +61,11 @@ def load_images(
 def check_images(
   dataset: images.ImageDataset, data_dir: str | os.PathLike[str] | None = None
 ) -> None:
-  """Raises what `load_images` would, where that costs no preparation.
+  """Raises the errors of `load_images`, if checking needs no preparation.
 
   Args:
-    dataset: as for `load_images`.
-    data_dir: as for `load_images`.
+    dataset: the dataset, from `images.load`.
+    data_dir: the folder or file, as in `images.load`.
   """
   if dataset.name == 'npz':
     _read_images(dataset.name, data_dir)
@@ -74,19 +74,19 @@ def check_images(
 def load_text(
   dataset: text.TextDataset, data_dir: str | os.PathLike[str] | None = None
 ) -> jax.Array:
-  """Returns the test split of a text, and logs that it was loaded.
+  """Returns the test split of a text, and logs the access.
 
   Args:
-    dataset: what `text.load` returned.
-    data_dir: as for `text.load`.
+    dataset: the dataset, from `text.load`.
+    data_dir: the folder or file, as in `text.load`.
 
   Returns:
-    Tokens of the dataset's vocabulary, `int32[num_tokens]`.
+    The tokens of the test split, `int32[num_tokens]`.
 
   Raises:
-    ValueError: as `text.load`, or if the text has tokens that the vocabulary
-      has no place for.
-    OSError: if there is no test split.
+    ValueError: as in `text.load`, or the text has tokens that are not in the
+      vocabulary, which has no `<unk>`.
+    OSError: there is no test split.
   """
   tokens = jnp.asarray(_encode_text(dataset, data_dir))
   if text_sources.UNKNOWN in dataset.vocabulary:
@@ -94,8 +94,8 @@ def load_text(
     share = float((tokens == unknown).mean())
     if share and not (dataset.train == unknown).any():
       logging.warning(
-        '%.2g %% of the test split of %r are tokens that train lacks, and no '
-        'training saw the <unk> which stands for them.',
+        '%.2g %% of the test split of %r are tokens that train lacks, and the '
+        '<unk> that stands for them never occurs in training.',
         100 * share,
         dataset.name,
       )
@@ -106,11 +106,11 @@ def load_text(
 def check_text(
   dataset: text.TextDataset, data_dir: str | os.PathLike[str] | None = None
 ) -> None:
-  """Raises what `load_text` would, and returns nothing.
+  """Raises the errors of `load_text`, and returns nothing.
 
   Args:
-    dataset: as for `load_text`.
-    data_dir: as for `load_text`.
+    dataset: the dataset, from `text.load`.
+    data_dir: the folder or file, as in `text.load`.
   """
   _encode_text(dataset, data_dir)
 

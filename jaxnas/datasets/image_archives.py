@@ -27,9 +27,9 @@ class Archive(NamedTuple):
   """A file that a dataset is made of.
 
   Attributes:
-    filename: the file's name, also in the manual folder.
-    size: the file's size in bytes.
-    sha256: the file's checksum, 64 hexadecimal digits.
+    filename: the name of the file, also in the manual folder.
+    size: the size of the file, in bytes.
+    sha256: the checksum of the file, 64 hexadecimal digits.
   """
 
   filename: str
@@ -53,13 +53,13 @@ class ArchivedDataset(NamedTuple):
 
 
 def why_unreachable(url: str) -> str:
-  """Returns briefly why a file cannot be downloaded; `''` if it can.
+  """Returns a short reason why a file cannot be downloaded; `''` if it can.
 
   Requests the file without reading it, because the download manager would retry
   for minutes.
 
   Args:
-    url: the file's address.
+    url: the address of the file.
   """
   import requests
 
@@ -73,7 +73,7 @@ def why_unreachable(url: str) -> str:
     except requests.exceptions.RequestException as error:
       reasons.append(type(error).__name__)
 
-  # The timeout of a request does not cover the look-up of its host name.
+  # A request's timeout does not cover the look-up of the host name.
   thread = threading.Thread(target=ask, daemon=True)
   thread.start()
   thread.join(ANSWER_SECONDS)
@@ -86,13 +86,13 @@ def missing_error(
   folder: pathlib.Path,
   reason: str,
 ) -> FileNotFoundError:
-  """Returns the error that archives are missing and cannot be downloaded.
+  """Returns the error for archives that are missing and not downloadable.
 
   Args:
     name: the dataset's name.
     archives: the missing archives.
-    folder: the folder where a person can put them.
-    reason: why they cannot be downloaded.
+    folder: the folder where the user can put them.
+    reason: the reason why they cannot be downloaded.
   """
   filenames = ', '.join(archive.filename for archive in archives)
   return FileNotFoundError(

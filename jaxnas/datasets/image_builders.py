@@ -1,13 +1,13 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images through tensorflow-datasets, for three datasets without TensorFlow.
+"""Three image datasets through tensorflow-datasets, without TensorFlow.
 
-The builders here take their archives from tensorflow-datasets' download
-manager, so its cache, its checksums and its manual folder hold: an archive that
-was put into `<data_dir>/manual/<dataset>` by hand is not downloaded. Where it
-is not there and does not answer within seconds, that is said at once. What was
-prepared stands in `<data_dir>/jaxnas_<dataset>` and is read from there.
+The builders here get their archives from tensorflow-datasets' download manager,
+with its cache, checksums and manual folder: an archive put into
+`<data_dir>/manual/<dataset>` by hand is not downloaded. If an archive is
+missing and its server does not answer within seconds, an error is raised at
+once. Prepared images are kept in and read from `<data_dir>/jaxnas_<dataset>`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from jaxnas.datasets.image_archives import ARCHIVED
 from jaxnas.datasets.image_sources import ImageSource, LabelledImages
 
 VERSION = '1.0.0'
-"""Part of a prepared folder's name: raised when images are stored otherwise."""
+"""Part of a prepared folder's name; increased when the storage changes."""
 
 _RECORD_IMAGES = 4096
 
@@ -47,17 +47,17 @@ def read_archived(
 
   Args:
     name: one of `ARCHIVED`.
-    data_dir: the folder for archives and prepared images; `None` means the one
-      in the environment variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`.
+    data_dir: the folder for archives and prepared images; `None` for the one in
+      the environment variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`.
 
   Returns:
-    The images. Those of the test split stand in files of their own, which are
-    not opened.
+    The images. Those of the test split are in separate files, which are not
+    opened.
 
   Raises:
-    ValueError: if an archive is not the published one.
-    FileNotFoundError: if an archive is neither there nor can be downloaded.
-    NotADirectoryError: if `data_dir` is a file.
+    ValueError: an archive differs from the published one.
+    FileNotFoundError: an archive is missing and cannot be downloaded.
+    NotADirectoryError: `data_dir` is a file.
   """
   return _read_prepared(name, data_dir, _read_source)
 
@@ -74,7 +74,7 @@ def _read_prepared(
   data_dir: str | os.PathLike[str] | None,
   read: Callable[[pathlib.Path], Part],
 ) -> Part:
-  """Returns what is read in the folder of a dataset, prepared if needed."""
+  """Reads from the folder of a dataset, preparing it if needed."""
   root = prepared.data_root(data_dir)
   if root.is_file():
     raise NotADirectoryError(
@@ -88,7 +88,7 @@ def _read_prepared(
   if is_damaged:
     try:
       return read(folder)
-    # What damaged files make the libraries below raise has no common type.
+    # The errors that damaged files cause in the libraries have no common type.
     except Exception as error:
       logging.warning(
         'The prepared images in %s cannot be read (%r); preparing them again.',
@@ -96,7 +96,7 @@ def _read_prepared(
         error,
       )
   _check_archives(name, root)
-  # Not before: what is left of them may be all that there is.
+  # Only now: without the archives, the damaged folder may be all there is.
   if is_damaged:
     shutil.rmtree(folder, ignore_errors=True)
   prepared.write_whole(
@@ -106,14 +106,14 @@ def _read_prepared(
 
 
 def _builder_name(name: str) -> str:
-  # Not the bare name, which tensorflow-datasets' own builder has.
+  # The plain name belongs to tensorflow-datasets' own builder.
   return f'jaxnas_{name}'
 
 
 def _prepare(
   name: str, root: pathlib.Path, file_format: str, temporary: pathlib.Path
 ) -> pathlib.Path:
-  """Prepares a dataset in a temporary folder; returns the folder in it."""
+  """Prepares a dataset in a temporary folder; returns the dataset's folder."""
   dataset = ARCHIVED[name]
   manual = _manual_folder(name, root)
   with prepared.quiet_tfds() as tfds:
@@ -155,7 +155,7 @@ def _read_test(folder: pathlib.Path) -> LabelledImages:
 
 
 def _read_split(folder: pathlib.Path, split: str) -> tuple[LabelledImages, Any]:
-  """Returns the images of a split, and what is said about all of them."""
+  """Returns the images of a split, and the dataset's metadata."""
   with prepared.quiet_tfds() as tfds:
     builder = tfds.builder_from_directory(folder)
     (source,) = builder.as_data_source([split])
@@ -178,7 +178,7 @@ def _builder_class(name: str) -> Any:
   base: Any = builders.base_class()
 
   class ImageBuilder(base, skip_registration=True):  # type: ignore[call-arg]  # The base is untyped.
-    """Writes labelled images."""
+    """Writes labeled images."""
 
     VERSION = tfds.core.Version(VERSION)
     FIELDS = MappingProxyType(
@@ -230,12 +230,12 @@ def _builder_class(name: str) -> Any:
 
 
 def _manual_folder(name: str, root: pathlib.Path) -> pathlib.Path:
-  # One for each dataset: archives of two have the same names.
+  # One per dataset, since two datasets have archives of the same names.
   return root / 'manual' / name
 
 
 def _check_archives(name: str, root: pathlib.Path) -> None:
-  """Raises an error soon if an archive is not there and cannot be had."""
+  """Raises an error quickly if an archive is missing and unavailable."""
   from tensorflow_datasets.core.download import resource
 
   dataset = ARCHIVED[name]

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images made fit to train on, by statistics of the training images alone."""
+"""Preprocessing of images, by statistics of the training images only."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ import numpy as np
 
 KINDS = ('standardize', 'whiten')
 WHITENING_EPSILON = 0.1
-"""Added to the variances that are divided by: keeps noise from being blown up.
+"""The constant added to variances before division, which keeps noise small.
 
-Variances are those of standardised images, where a value's is 1. It is the
-setting of pylearn2 for CIFAR-10, "Maxout Networks", Goodfellow et al., 2013.
+Variances are those of standardized images, where each value has variance 1. The
+constant is that of pylearn2 for CIFAR-10, "Maxout Networks", Goodfellow et al.,
+2013.
 """
 MAX_WHITENED_VALUES = 4096
 
 _CHUNK = 4096
-# Of the greatest pixel to that of the images trained on: one that is 255 times
-# as bright is of another scale.
+# The maximum ratio of the largest pixel to that of the training images; images
+# 255 times as bright have another scale.
 _MAX_RATIO = 16
 
 
 class Statistics(NamedTuple):
-  """What is known about training images, of `C` channels and `D` values.
+  """Statistics of training images with `C` channels and `D` values.
 
   Attributes:
-    mean: of each channel, `float32[C]`.
-    deviation: of each channel, `float32[C]`; 1 where it would be 0.
-    center: the mean standardised image, `float32[D]`; `None` without whitening.
-    whitening: what a standardised and centred image is multiplied by, symmetric
-      `float32[D, D]`; `None` without whitening.
-    low: the least value of a pixel, `float32[]`; `None` where it was not kept.
-    high: the greatest.
+    mean: the mean of each channel, `float32[C]`.
+    deviation: the standard deviation of each channel, `float32[C]`; 1 where it
+      would be 0.
+    center: the mean standardized image, `float32[D]`; `None` without whitening.
+    whitening: the symmetric matrix that a standardized and centered image is
+      multiplied by, `float32[D, D]`; `None` without whitening.
+    low: the smallest value of a pixel, `float32[]`; `None` if not recorded.
+    high: the largest value of a pixel, `float32[]`; `None` if not recorded.
   """
 
   mean: np.ndarray
@@ -50,11 +52,11 @@ class Statistics(NamedTuple):
 
 
 def check(kind: str, image_shape: tuple[int, ...]) -> None:
-  """Raises `ValueError` if images of this shape cannot be preprocessed so.
+  """Raises `ValueError` if images of a shape cannot be preprocessed this way.
 
   Args:
-    kind: one of `KINDS`.
-    image_shape: `(H, W, C)`.
+    kind: the kind of preprocessing, one of `KINDS`.
+    image_shape: the shape of an image, `(H, W, C)`.
   """
   if kind not in KINDS:
     raise ValueError(
@@ -73,20 +75,20 @@ def measure(images: np.ndarray, kind: str) -> Statistics:
   """Returns the statistics that `apply` needs.
 
   `'standardize'` subtracts each channel's mean over images and pixels and
-  divides by its standard deviation. `'whiten'` then makes all values of an
-  image uncorrelated while staying as near to the image as can be (ZCA): with
-  the covariance `U diag(v) U'`, by `U diag(1 / sqrt(v + epsilon)) U'`. For
-  CIFAR-10 it takes about a minute on 2 cores.
+  divides by its standard deviation. `'whiten'` then decorrelates all values of
+  an image while staying as close to the image as possible (ZCA): given the
+  covariance `U diag(v) U'`, it multiplies by `U diag(1 / sqrt(v + epsilon))
+  U'`. CIFAR-10 takes about a minute on 2 cores.
 
   Args:
-    images: the images to train on, `uint8` or `float32[n, H, W, C]`.
-    kind: one of `KINDS`.
+    images: the training images, `uint8` or `float32[n, H, W, C]`.
+    kind: the kind of preprocessing, one of `KINDS`.
 
   Returns:
     The statistics.
 
   Raises:
-    ValueError: as `check`.
+    ValueError: as in `check`.
   """
   chex.assert_rank(images, 4)
   check(kind, images.shape[1:])
@@ -96,7 +98,7 @@ def measure(images: np.ndarray, kind: str) -> Statistics:
   for chunk in _chunks(images):
     squares += ((chunk - mean) ** 2).sum((0, 1, 2))
   deviation = np.sqrt(squares * num_channels / images.size)
-  # A channel of one value stays at 0.
+  # A constant channel stays at 0.
   deviation[deviation == 0] = 1
   statistics = Statistics(
     mean.astype(np.float32),
@@ -110,19 +112,19 @@ def measure(images: np.ndarray, kind: str) -> Statistics:
 
 
 def check_scale(what: str, images: np.ndarray, statistics: Statistics) -> None:
-  """Raises `ValueError` if images have another scale than those trained on.
+  """Raises `ValueError` if images differ in scale from the training images.
 
-  Pixels from 0 to 1 are told from those of 0 to 255, and these from those; a
-  picture that is merely dark or bright passes.
+  Pixels from 0 to 1 are distinguished from pixels from 0 to 255; images that
+  are merely dark or bright pass.
 
   Args:
-    what: the images' name, for the message.
-    images: any images, `uint8` or floats.
-    statistics: what `measure` returned for the images trained on.
+    what: the name of the images in the message.
+    images: the images to check, `uint8` or floats.
+    statistics: the statistics of the training images, from `measure`.
   """
   if not images.size:
     return
-  # Where the range was not kept, it reaches a deviation from the mean at least.
+  # If the range was not recorded, assume one standard deviation above the mean.
   trained = float(
     np.max(statistics.mean + statistics.deviation)
     if statistics.high is None
@@ -133,7 +135,7 @@ def check_scale(what: str, images: np.ndarray, statistics: Statistics) -> None:
   if is_too_small or high > _MAX_RATIO * max(trained, 1):
     known = 'about ' if statistics.high is None else ''
     raise ValueError(
-      f'{what} have values up to {high:g}, and those trained on up to '
+      f'{what} have values up to {high:g}, but those trained on up to '
       f'{known}{trained:g}; bring them to the same scale.'
     )
 
@@ -142,11 +144,11 @@ def apply(statistics: Statistics, images: np.ndarray) -> jax.Array:
   """Returns preprocessed images, on the device.
 
   Args:
-    statistics: what `measure` returned for the images to train on.
-    images: any images of the same shape, `uint8` or `float32[n, H, W, C]`.
+    statistics: the statistics of the training images, from `measure`.
+    images: images of the same shape, `uint8` or `float32[n, H, W, C]`.
 
   Returns:
-    `float32[n, H, W, C]`.
+    The preprocessed images, `float32[n, H, W, C]`.
   """
   chex.assert_rank(images, 4)
   return _apply(statistics, jax.device_put(images))
@@ -169,7 +171,7 @@ def _apply(statistics: Statistics, images: jax.Array) -> jax.Array:
 
 
 def _chunks(images: np.ndarray) -> Iterator[np.ndarray]:
-  """Yields stretches of the images, so that what they become stays small."""
+  """Yields the images in chunks, to limit the memory of intermediates."""
   for start in range(0, len(images), _CHUNK):
     yield images[start : start + _CHUNK]
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Labelled images as arrays: reading, checks, and a division by classes."""
+"""Labeled images as arrays: reading, checking and stratified splitting."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class LabelledImages(NamedTuple):
   """Images and the class of each.
 
   Attributes:
-    images: `uint8` or `float32[n, H, W, C]`.
-    labels: `int32[n]`, from 0.
+    images: the images, `uint8` or `float32[n, H, W, C]`.
+    labels: the classes, `int32[n]`, from 0.
   """
 
   images: np.ndarray
@@ -37,15 +37,15 @@ class LabelledImages(NamedTuple):
 
 
 class ImageSource(NamedTuple):
-  """What a dataset of images is made of, without its test split.
+  """An image dataset as read, without its test split.
 
   Attributes:
-    train: the images that validation and report are yet to be taken from.
-    content_hash: what `content_hash` returned for them and the test split.
-    seen_hash: what it returned without a test split that can come and go;
-      otherwise the same.
-    tenth: how many images validation and report have each by default: a tenth
-      of `train`, or of all images where the source knows no test split.
+    train: the images to split into train, validation and report.
+    content_hash: the `content_hash` of `train` and the test split.
+    seen_hash: the hash without the test split, if that may come and go;
+      otherwise empty, for the same hash.
+    tenth: the default number of images in validation and in report: a tenth of
+      `train`, or of all images if the source has no test split.
   """
 
   train: LabelledImages
@@ -55,10 +55,10 @@ class ImageSource(NamedTuple):
 
 
 class BothSides(NamedTuple):
-  """A dataset on both sides of the wall; no reader that a search has gives it.
+  """A dataset on both sides of the wall, which searches never get to see.
 
   Attributes:
-    source: all but the test split.
+    source: everything except the test split.
     test: the test split; `None` if there is none.
   """
 
@@ -69,10 +69,10 @@ class BothSides(NamedTuple):
 def read_digits() -> ImageSource:
   """Returns scikit-learn's handwritten digits, 1,797 images of 8x8x1.
 
-  They come without a test split, for which a tenth is set apart: see `divide`.
+  They have no test split, so a tenth is set aside as one; see `divide`.
 
   Raises:
-    FileNotFoundError: if scikit-learn is not installed.
+    FileNotFoundError: scikit-learn is not installed.
   """
   return _divide_digits().source
 
@@ -98,21 +98,21 @@ def _divide_digits() -> BothSides:
 
 
 def read_npz(path: str | os.PathLike[str] | None) -> ImageSource:
-  """Reads images that a person brings, an `.npz` file with named arrays.
+  """Reads the user's own images from an `.npz` file with named arrays.
 
   Args:
     path: the file. Its arrays `x_train` and `x_test` are `uint8` or floats,
-      `[n, H, W, C]` or `[n, H, W]`, which is `C = 1`; `y_train` and `y_test`
-      are integers, `[n]`, from 0. `x_test` and `y_test` may be missing. Python
+      `[n, H, W, C]` or, for `C = 1`, `[n, H, W]`; `y_train` and `y_test` are
+      integers, `[n]`, from 0. `x_test` and `y_test` may be missing. Python
       objects are not read.
 
   Returns:
-    The images; the test split was checked and is not among them.
+    The images without the test split, which is only checked.
 
   Raises:
-    ValueError: if the path is missing, or the file is none or damaged, or an
-      array is missing or wrong.
-    FileNotFoundError: if there is no such file.
+    ValueError: no path is given, the file is not an `.npz` file or is damaged,
+      or an array is missing or wrong.
+    FileNotFoundError: there is no such file.
   """
   return _read_npz(path).source
 
@@ -124,14 +124,14 @@ def read_npz_test(path: str | os.PathLike[str] | None) -> LabelledImages:
     path: the file.
 
   Raises:
-    ValueError: as `read_npz`, or if the file has no test split.
-    FileNotFoundError: as `read_npz`.
+    ValueError: as in `read_npz`, or the file has no test split.
+    FileNotFoundError: as in `read_npz`.
   """
   test = _read_npz(path).test
   if test is None:
     raise ValueError(
       f'File {os.fspath(path or "")!r} has no x_test and y_test, so there is '
-      'no test split to measure on; add them, or do without that measurement.'
+      'no test split to measure on; add them, or skip that measurement.'
     )
   return test
 
@@ -159,8 +159,8 @@ def _read_npz(path: str | os.PathLike[str] | None) -> BothSides:
   if len(arrays) == len(ARRAYS) - 1:
     (missing,) = set(ARRAYS) - arrays.keys()
     raise ValueError(
-      f'{where} has no {missing}; it holds {", ".join(arrays)}, and a test '
-      'split has images and labels.'
+      f'{where} has no {missing}; it holds {", ".join(arrays)}, but a test '
+      'split needs images and labels.'
     )
   both = check(where, arrays)
   seen_hash = content_hash(both.source.train, None)
@@ -168,16 +168,17 @@ def _read_npz(path: str | os.PathLike[str] | None) -> BothSides:
 
 
 def check(where: str, arrays: Mapping[str, np.ndarray]) -> BothSides:
-  """Returns arrays as a dataset, if they are labelled images.
+  """Returns arrays as a dataset, after checking that they are labeled images.
 
   Args:
-    where: what has the arrays, for messages, as `"File 'a.npz'"`.
-    arrays: `ARRAYS` by name, or the first two of them, as for `read_npz`.
+    where: the source of the arrays in messages, such as `"File 'a.npz'"`.
+    arrays: the arrays by name, all of `ARRAYS` or the first two, as in
+      `read_npz`.
 
   Raises:
-    ValueError: if an array has the wrong rank, type, length or values, train
-      and test differ in type, scale or image shape, or test has a class that
-      train lacks. The message names the array.
+    ValueError: an array has the wrong rank, type, length or values, train and
+      test differ in type, scale or image shape, or test has a class that train
+      lacks. The message names the array.
   """
   train = _check_part(where, arrays, 'train')
   _check_classes(where, train.labels)
@@ -192,17 +193,17 @@ def check(where: str, arrays: Mapping[str, np.ndarray]) -> BothSides:
 
 
 def divide(everything: LabelledImages) -> BothSides:
-  """Sets a tenth apart as test, where a dataset comes without a test split.
+  """Sets aside a tenth of a dataset without a test split as one.
 
   The tenth is always the same, whatever the seed of the other splits, so that
-  no search can have seen what a later training is tested on. Classes keep
-  their shares.
+  no search can have seen the images that a later training is tested on. Classes
+  keep their proportions.
 
   Args:
-    everything: all images.
+    everything: all images of the dataset.
 
   Returns:
-    The images on both sides.
+    The images on both sides of the wall.
   """
   tenth = len(everything.labels) // _TENTH
   order = spread_classes(everything.labels, _TEST_SEED)
@@ -214,14 +215,14 @@ def divide(everything: LabelledImages) -> BothSides:
 
 
 def spread_classes(labels: np.ndarray, seed: int) -> np.ndarray:
-  """Returns a random order in which every stretch has the classes' shares.
+  """Returns a random order in which every segment is stratified by class.
 
-  Each class is spread evenly from the first place to the last, so a cut into
-  stretches is stratified: a class has its share in each, give or take one.
+  Each class is spread evenly over the order, so any contiguous part has each
+  class in proportion, give or take one image.
 
   Args:
     labels: the class of each image, `int[n]`.
-    seed: what the order is drawn by.
+    seed: the seed of the random order.
 
   Returns:
     A permutation of the images' indices, `int[n]`.
@@ -242,13 +243,13 @@ def content_hash(train: LabelledImages, test: LabelledImages | None) -> str:
   """Returns the SHA-256 of train images, train labels, test images and labels.
 
   Args:
-    train: the images to train on, before any split.
-    test: the images to test on, if there are any.
+    train: the training images, before any split.
+    test: the test images, if there are any.
 
   Returns:
-    64 hexadecimal digits. Each array's values, in the order of its indices and
-    with the least significant byte first, are preceded by a line with its type
-    and shape, as `uint8 (60000, 28, 28, 1)`.
+    64 hexadecimal digits. Each array's values, in C order and little-endian,
+    are preceded by a line with its type and shape, such as
+    `uint8 (60000, 28, 28, 1)`.
   """
   digest = hashlib.sha256()
   for array in (*train, *(test or ())):
@@ -259,7 +260,7 @@ def content_hash(train: LabelledImages, test: LabelledImages | None) -> str:
 
 
 def first_line(error: Exception) -> str:
-  """Returns what an error says on its first line, or else its type."""
+  """Returns the first line of an error's message, or else its type."""
   text = str(error).strip() or type(error).__name__
   return text.splitlines()[0].rstrip(':.')
 
@@ -282,7 +283,7 @@ def _check_part(
 def _check_alike(
   where: str, train: LabelledImages, test: LabelledImages
 ) -> None:
-  """Checks that a classifier of the one can be measured on the other."""
+  """Checks that a classifier trained on one can be measured on the other."""
   for what, one, two in (
     ('images of shape', train.images.shape[1:], test.images.shape[1:]),
     ('values of type', train.images.dtype, test.images.dtype),
@@ -299,8 +300,8 @@ def _check_alike(
   known = np.unique(train.labels)
   if unknown := np.setdiff1d(test.labels, known).tolist():
     raise ValueError(
-      f'{where}: y_test has the classes {_few(unknown)}, of which y_train has '
-      'no example.'
+      f'{where}: y_test has the classes {_few(unknown)}, but y_train has no '
+      'example of them.'
     )
 
 
@@ -313,7 +314,7 @@ def _check_images(where: str, name: str, images: np.ndarray) -> np.ndarray:
   if images.ndim not in (3, 4):
     raise ValueError(
       f'{where}: {name} must have the shape [n, height, width, channels], or '
-      f'[n, height, width] for grey images; got {list(images.shape)}.'
+      f'[n, height, width] for gray images; got {list(images.shape)}.'
     )
   if not images.size:
     raise ValueError(
@@ -323,7 +324,7 @@ def _check_images(where: str, name: str, images: np.ndarray) -> np.ndarray:
     images = images[..., None]
   if images.shape[3] > 4 >= images.shape[1]:
     logging.warning(
-      '%s: %s has the shape %s; channels must stand last, not first.',
+      '%s: %s has the shape %s; channels must come last, not first.',
       where,
       name,
       list(images.shape),
@@ -332,7 +333,7 @@ def _check_images(where: str, name: str, images: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(images)
   with np.errstate(over='ignore'):
     images = np.ascontiguousarray(images, np.float32)
-  # A sum is finite only if no value is NaN or infinite; it takes no copy.
+  # A sum is finite only if all values are, and it needs no copy.
   if not np.isfinite(images.sum(dtype=np.float64)):
     raise ValueError(
       f'{where}: {name} has values that are NaN, infinite or beyond float32.'
@@ -348,8 +349,8 @@ def _check_labels(
     raise ValueError(f'{where}: {name} must be integers, got {labels.dtype}.')
   if labels.shape != (num_images,):
     raise ValueError(
-      f'{where}: {name} must have the shape {[num_images]}, one label for '
-      f'each image; got {list(labels.shape)}.'
+      f'{where}: {name} must have the shape {[num_images]}, one label per '
+      f'image; got {list(labels.shape)}.'
     )
   low, high = int(labels.min()), int(labels.max())
   if low < 0 or high > np.iinfo(np.int32).max:
@@ -364,9 +365,9 @@ def _check_classes(where: str, train: np.ndarray) -> None:
   known = np.unique(train)
   if len(known) < 2:
     raise ValueError(
-      f'{where}: y_train has only the class {known[0]}; there must be two.'
+      f'{where}: y_train has only the class {known[0]}; it needs at least two.'
     )
-  # A label that is a code, as 1000000, would make a classifier of that size.
+  # A label that is a code, such as 1000000, would need a classifier that size.
   if known[-1] >= len(train):
     raise ValueError(
       f'{where}: y_train has the label {known[-1]} and only {len(train)} '
@@ -381,6 +382,6 @@ def _check_classes(where: str, train: np.ndarray) -> None:
 
 
 def _few(values: list[int]) -> str:
-  """Returns the first values of a list, as text."""
+  """Returns the first few values of a list as text."""
   more = f' and {len(values) - 5} more' if len(values) > 5 else ''
   return ', '.join(map(str, values[:5])) + more

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images by tensorflow-datasets' own builders, which need TensorFlow."""
+"""Images from tensorflow-datasets' own builders, which need TensorFlow."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ def read_stock(
   data_dir: str | os.PathLike[str] | None = None,
   known: str = '',
 ) -> ImageSource:
-  """Returns the images of a dataset by tensorflow-datasets' own builder.
+  """Returns the images of one of tensorflow-datasets' own datasets.
 
   Args:
-    name: the dataset's name there, with images of one size as `image` and
-      classes as `label`. A dataset without a test split is divided.
-    data_dir: tensorflow-datasets' folder; `None` means its default.
-    known: for the message of an unknown name, what other names there are.
+    name: the name of the dataset in tensorflow-datasets. It must have images of
+      one size as `image` and classes as `label`. A tenth is set aside as test
+      if it has no test split.
+    data_dir: the folder of tensorflow-datasets; `None` for its default.
+    known: the other known names, for the error message of an unknown name.
 
   Returns:
-    The images; the test split was checked and is not among them.
+    The images without the test split, which is only checked.
 
   Raises:
-    ValueError: if TensorFlow is not installed, the name is unknown, the dataset
-      cannot be prepared, or it is not one of labelled images of one size.
+    ValueError: TensorFlow is not installed, the name is unknown, the dataset
+      cannot be prepared, or it does not consist of labeled images of one size.
   """
   return _read_both(name, data_dir, known).source
 
@@ -57,14 +58,14 @@ def _read_both(
 ) -> BothSides:
   if importlib.util.find_spec('tensorflow') is None:
     raise ValueError(
-      f'Dataset {name!r} is none of {known}; any other name is one of '
+      f'Dataset {name!r} is none of {known}; any other name belongs to '
       'tensorflow-datasets and needs TensorFlow, which is not installed (pip '
       'install tensorflow).'
     )
   prepared.check_tfds(name)
   _hide_accelerators()
   with prepared.quiet_tfds() as tfds:
-    # Builders raise whatever they like: each is a dataset that is not there.
+    # Builders raise all kinds of errors; each means an unavailable dataset.
     try:
       builder = tfds.builder(name, data_dir=data_dir)
       features = dict(builder.info.features)
@@ -90,7 +91,7 @@ def _read_both(
   if 'train' not in parts:
     raise ValueError(f"Dataset {name!r} has no split 'train'.")
   is_divided = 'test' in parts
-  # Without a test split the checks see train twice.
+  # Without a test split, train takes its place in the checks.
   arrays = {}
   for part in ('train', 'test'):
     images = parts[part if is_divided else 'train']
@@ -101,7 +102,7 @@ def _read_both(
 
 
 def _hide_accelerators() -> None:
-  """Keeps TensorFlow, which only reads, from an accelerator's memory."""
+  """Keeps TensorFlow, which only reads data, off the accelerators."""
   tf = importlib.import_module('tensorflow')
   for kind in ('GPU', 'TPU'):
     tf.config.set_visible_devices([], kind)
@@ -109,7 +110,7 @@ def _hide_accelerators() -> None:
 
 @contextlib.contextmanager
 def _few_retries() -> Iterator[None]:
-  """Lets a download fail within seconds where there is no network."""
+  """Makes a download fail within seconds if there is no network."""
   from tensorflow_datasets.core.download import downloader
 
   max_retries = downloader.MAX_RETRIES
@@ -124,7 +125,7 @@ def _check_features(name: str, features: Mapping[str, Any]) -> None:
   shape = getattr(features.get('image'), 'shape', None)
   if shape is None or 'label' not in features:
     raise ValueError(
-      f"Dataset {name!r} is not one of classified images: expected 'image' and "
+      f"Dataset {name!r} does not have labeled images: expected 'image' and "
       f"'label', got {', '.join(sorted(features))}."
     )
   if None in shape:

@@ -1,28 +1,29 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Labelled images on the device, split by seed, without their test split.
+"""Labeled images on the device, split by seed, without their test split.
 
 Datasets by name:
 
 - `'digits'`: scikit-learn's handwritten digits, 1,797 images of 8x8x1 that are
-  installed with it. They have no test split: a fixed tenth of them is made one.
+  installed with it. They have no test split, so a fixed tenth serves as one.
 - `'cifar10'`, `'fashion_mnist'`, `'mnist'`: through tensorflow-datasets, but
-  without TensorFlow. The archives are downloaded, or put into a folder by hand:
-  without them and without a network, the error names both.
-- `'npz'`: anyone's own images, an `.npz` file with the arrays `x_train` and
-  `y_train` and, where there is a test split, `x_test` and `y_test`.
+  without TensorFlow. The archives are downloaded, or put into a folder by hand;
+  if neither is possible, the error names both the files and the folder.
+- `'npz'`: your own images, an `.npz` file with the arrays `x_train` and
+  `y_train` and, if there is a test split, `x_test` and `y_test`.
 - Any other name: the dataset of that name in tensorflow-datasets, if TensorFlow
   is installed.
 
-The training images are divided into train, validation and report by a seed,
-stratified: each class has its share of each split, give or take one. By default
-validation and report have a tenth each: of the training images, so that
-CIFAR-10 has the paper's 5,000 to validate on, or of all images where there is
-no test split, so that digits are divided 70 : 10 : 10 : 10.
+A seed determines how the training images are split into train, validation and
+report. The split is stratified: each class is represented in proportion, give
+or take one image. By default validation and report have a tenth each: of the
+training images, which gives the paper's 5,000 validation images for CIFAR-10,
+or of all images if there is no test split, which divides the digits 70 : 10 :
+10 : 10.
 
-The test split is on the other side of a wall: no function here returns it, and
-nothing that these return holds it; see `held_out`.
+The test split is on the other side of a wall: no function here returns it, or
+anything that contains it; see `held_out`.
 """
 
 from __future__ import annotations
@@ -50,26 +51,26 @@ NAMES = ('digits', *image_archives.ARCHIVED, 'npz')
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageDataset:
-  """Labelled images without their test split, on the device.
+  """Labeled images without their test split, on the device.
 
   Images are preprocessed, `float32[n, H, W, C]`; labels are classes from 0,
-  `int32[n]`. The images of each split stand in random order.
+  `int32[n]`. The images of each split are in random order.
 
   Attributes:
     name: the dataset's name.
-    num_classes: how many classes there are.
-    train_images: images to train on.
-    train_labels: their classes.
-    validation_images: images that rewards come from.
-    validation_labels: their classes.
-    report_images: images for comparisons; no reward came from them, unless
-      `has_report` is false: then they are those of validation.
-    report_labels: their classes.
-    statistics: what the images were preprocessed by.
-    content_hash: SHA-256, in hexadecimal, of all images and labels before they
-      were split and preprocessed, see `image_sources.content_hash`.
-    has_report: whether report is a split of its own.
-    seen_hash: as `content_hash`, without a test split that can come and go.
+    num_classes: the number of classes.
+    train_images: the images to train on.
+    train_labels: the classes of the training images.
+    validation_images: the images that rewards are measured on.
+    validation_labels: the classes of the validation images.
+    report_images: the images for comparisons, which no reward is measured on;
+      those of validation if `has_report` is false.
+    report_labels: the classes of the report images.
+    statistics: the statistics that the images were preprocessed with.
+    content_hash: the SHA-256, in hexadecimal, of all images and labels before
+      splitting and preprocessing; see `image_sources.content_hash`.
+    has_report: whether report is a separate split.
+    seen_hash: the `content_hash` without a test split that may come and go.
   """
 
   name: str
@@ -105,25 +106,26 @@ def load(
 
   Args:
     name: one of `NAMES`, or a name of tensorflow-datasets.
-    data_dir: for `'npz'` the file; `'digits'` takes none; for all others the
-      folder of archives and prepared images, where `None` means the one in the
-      environment variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`, and for
-      names that are not in `NAMES` the default of tensorflow-datasets.
-    seed: what the splits are drawn by. It moves no image into or out of test.
-    num_validation: how many images validation has; `None` means a tenth.
-    num_report: how many images report has; `None` means a tenth. With 0 they
-      are left to train on, and what is compared is measured on validation; a
-      warning says so.
-    preprocessing: `'standardize'`, by channel, or `'whiten'`, see
-      `image_preprocessing.measure`; by statistics of train alone.
+    data_dir: the file for `'npz'`; unused for `'digits'`; otherwise the folder
+      of archives and prepared images. `None` is the folder in the environment
+      variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`, and for names that
+      are not in `NAMES` the default of tensorflow-datasets.
+    seed: the seed of the splits; the test split does not depend on it.
+    num_validation: the number of validation images; `None` for a tenth.
+    num_report: the number of report images; `None` for a tenth. With 0, all
+      other images are trained on and comparisons use validation, with a
+      warning.
+    preprocessing: the preprocessing, by statistics of train only:
+      `'standardize'`, per channel, or `'whiten'`; see
+      `image_preprocessing.measure`.
 
   Returns:
     The dataset.
 
   Raises:
-    ValueError: if an argument is unknown or out of range, or the images are
-      damaged or not what they must be.
-    OSError: if a file or archive is missing or cannot be read or written.
+    ValueError: an argument is unknown or out of range, or the images are
+      damaged or unsuitable.
+    OSError: a file or archive is missing or cannot be read or written.
   """
   source = _read(name, data_dir, preprocessing)
   splits = _split_indices(source, seed, num_validation, num_report)
@@ -137,8 +139,8 @@ def load(
   has_report = len(splits['report']) > 0
   if not has_report:
     logging.warning(
-      'num_report is 0: what is compared is measured on the images of '
-      'validation, from which rewards came too.'
+      'num_report is 0: comparisons are measured on the validation images, '
+      'which rewards come from too.'
     )
     splits['report'] = splits['validation']
   for split in ('validation', 'report'):
@@ -160,12 +162,12 @@ def load(
 def _read(
   name: str, data_dir: str | os.PathLike[str] | None, preprocessing: str
 ) -> ImageSource:
-  """Returns the images of a dataset, if they can be preprocessed so."""
+  """Returns the images of a dataset, after checking the preprocessing."""
   image_preprocessing.check(preprocessing, ())
   if name == 'digits':
     if data_dir:
       logging.warning(
-        "Dataset 'digits' ships with scikit-learn; data_dir %r is not read.",
+        "Dataset 'digits' ships with scikit-learn; data_dir %r is ignored.",
         os.fspath(data_dir),
       )
     source = image_sources.read_digits()
@@ -189,7 +191,7 @@ def _split_indices(
   num_validation: int | None,
   num_report: int | None,
 ) -> dict[str, np.ndarray]:
-  """Returns which training images belong to which split."""
+  """Returns the indices of the training images in each split."""
   if seed < 0:
     raise ValueError(f'seed must be at least 0, got {seed}.')
   sizes = {}

@@ -32,7 +32,7 @@ class NamedTable(NamedTuple):
 
   @property
   def fingerprint(self) -> str:
-    """A hash of all that the table holds."""
+    """A hash of the table's content."""
     content = hashlib.sha256(repr(self.table.cardinalities).encode())
     content.update(self.table.rewards.tobytes())
     return content.hexdigest()[:16]
@@ -43,11 +43,11 @@ def load(name_or_path: str) -> NamedTable:
 
   Args:
     name_or_path: `'base2'` for `datasets.base2_bench`, or the path of an NPZ
-      file as `evaluators.table.load` reads it.
+      file for `reward_table.load`.
 
   Raises:
     OSError: the file cannot be read.
-    ValueError: it holds no table.
+    ValueError: the file holds no table.
   """
   if name_or_path == BASE2:
     return _load_base2()

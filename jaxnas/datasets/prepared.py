@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Folders of prepared data: where they are, and how they come to be whole."""
+"""Folders of prepared data: where they are, and how to write them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import numpy as np
 
 
 def checksum(*contents: Any) -> int:
-  """Returns a checksum of some arrays, or of values that JSON can hold."""
+  """Returns a checksum of arrays or JSON-compatible values."""
   result = 0
   for content in contents:
     if isinstance(content, np.ndarray):
@@ -37,17 +37,18 @@ def checksum(*contents: Any) -> int:
 
 
 def check_checksums(metadata: Mapping[str, Any], **contents: Any) -> None:
-  """Compares what was read with the checksums that were kept beside it.
+  """Compares data that was read with its stored checksums.
 
-  The formats of records have checksums of their own, the JSON files that say
-  what is in them have none.
+  The record formats have their own checksums, but the JSON files that describe
+  them have none.
 
   Args:
-    metadata: of the dataset; older ones have no `checksums`.
-    **contents: what was read, by the name of its checksum; of a tuple all.
+    metadata: the metadata of the dataset; older versions have no `checksums`.
+    **contents: the data read, by the name of its checksum; a tuple has one
+      checksum for all its parts.
 
   Raises:
-    ValueError: something is not what was written.
+    ValueError: a checksum does not match.
   """
   checksums = metadata.get('checksums')
   if checksums is None:
@@ -59,13 +60,13 @@ def check_checksums(metadata: Mapping[str, Any], **contents: Any) -> None:
 
 
 def expand(path: str | os.PathLike[str]) -> pathlib.Path:
-  """Returns a path whose leading `~` is spelled out.
+  """Returns a path with a leading `~` expanded.
 
   Args:
-    path: as a person gives it.
+    path: the path that the user gave.
 
   Raises:
-    ValueError: it begins with `~`, and there is no such home.
+    ValueError: the path begins with `~`, but there is no such home.
   """
   try:
     return pathlib.Path(path).expanduser()
@@ -77,13 +78,13 @@ def expand(path: str | os.PathLike[str]) -> pathlib.Path:
 
 
 def check_utf8(path: str | os.PathLike[str]) -> None:
-  """Checks that libraries in other languages can open what is in a folder.
+  """Checks that libraries in other languages can open files in a folder.
 
   Args:
-    path: of the folder.
+    path: the path of the folder.
 
   Raises:
-    ValueError: its bytes are not UTF-8.
+    ValueError: the path is not UTF-8.
   """
   try:
     os.fspath(path).encode()
@@ -98,12 +99,12 @@ def data_root(chosen: str | os.PathLike[str] | None = None) -> pathlib.Path:
   """Returns the folder that holds all prepared data.
 
   Args:
-    chosen: the folder; `None` or nothing means the one in the environment
-      variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`. Whoever can have
-      no such folder gets one of this process, with a warning.
+    chosen: the folder; `None` or empty for the one in the environment variable
+      `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`. If that cannot be created, a
+      temporary folder of this process is used, with a warning.
 
   Raises:
-    ValueError: the folder that was named has no home, or is not UTF-8.
+    ValueError: the given folder has no home, or is not UTF-8.
   """
   if path := chosen or os.environ.get('JAXNAS_DATA_DIR'):
     folder = expand(path)
@@ -123,7 +124,7 @@ def data_root(chosen: str | os.PathLike[str] | None = None) -> pathlib.Path:
 @functools.cache
 def _passing_root(reason: str) -> pathlib.Path:
   logging.warning(
-    'Prepared data is not kept, unless JAXNAS_DATA_DIR names a folder: %s',
+    'Prepared data is not kept unless JAXNAS_DATA_DIR names a folder: %s',
     reason,
   )
   folder = tempfile.mkdtemp(prefix='jaxnas_')
@@ -134,14 +135,15 @@ def _passing_root(reason: str) -> pathlib.Path:
 def write_whole(
   folder: pathlib.Path, write: Callable[[pathlib.Path], pathlib.Path]
 ) -> None:
-  """Writes to a temporary folder beside its place, then moves the result there.
+  """Writes to a temporary folder next to the target, then moves the result.
 
-  Two processes may write the same folder at once, and one that is killed
-  leaves an `.incomplete_*` folder that nothing reads.
+  Two processes may write the same folder at once. A killed process leaves an
+  `.incomplete_*` folder that is never read.
 
   Args:
-    folder: where the result goes; nothing stands there yet.
-    write: gets the temporary folder; returns the folder in it that it made.
+    folder: the target, which does not exist yet.
+    write: a function that takes the temporary folder and returns the folder
+      that it created in it.
   """
   folder.parent.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory(
@@ -151,7 +153,7 @@ def write_whole(
     try:
       os.rename(written, folder)
     except OSError:
-      # Another process was first; what it prepared is the same.
+      # Another process was first, and prepared the same.
       if not folder.is_dir():
         raise
 
@@ -169,9 +171,9 @@ def check_tfds(name: str) -> None:
   """Raises `ValueError` if tensorflow-datasets cannot be imported.
 
   Args:
-    name: the dataset that needs it.
+    name: the name of the dataset that needs it.
   """
-  # The second is needed by the first, which does not declare it.
+  # The first needs the second, but does not declare it.
   reason = _why_not_importable('tensorflow_datasets', 'importlib_resources')
   if reason:
     raise ValueError(
@@ -182,16 +184,16 @@ def check_tfds(name: str) -> None:
 
 
 def _why_not_importable(*modules: str) -> str:
-  """Returns why one of some modules cannot be imported, or nothing.
+  """Returns why one of the modules cannot be imported, or `''`.
 
-  That a module is not there is expected; what is there and broken is warned of.
+  A missing module is expected; a broken one causes a warning.
   """
   for module in modules:
     try:
       importlib.import_module(module)
     except ModuleNotFoundError as error:
       return str(error)
-    # A package that does not go with the versions of others raises anything.
+    # A package that is incompatible with others can raise any error.
     except Exception as error:
       reason = f'{type(error).__name__}: {" ".join(str(error).split())}'
       logging.log_first_n(
@@ -203,7 +205,7 @@ def _why_not_importable(*modules: str) -> str:
 
 @contextlib.contextmanager
 def quiet_tfds() -> Iterator[Any]:
-  """Yields tensorflow-datasets, keeping its chatter from the terminal."""
+  """Yields tensorflow-datasets with its terminal output suppressed."""
   import tensorflow_datasets as tfds
 
   tfds.disable_progress_bar()

@@ -64,15 +64,15 @@ class Table:
 
 
 def index(cardinalities: tuple[int, ...], tokens: jax.Array) -> jax.Array:
-  """Returns the places of token sequences in a table; pure.
+  """Returns the positions of token sequences in a table; pure.
 
   Args:
     cardinalities: the number of choices of each of the `T` decisions.
     tokens: the sequences, `int32[..., T]`.
 
   Returns:
-    `int32[...]`; -1 for a sequence that is not in the table: one with a token
-    out of range, or with a decision that was not made (-1).
+    The positions, `int32[...]`; -1 for a sequence that is not in the table: one
+    with a token out of range, or with a decision that was not made (-1).
   """
   chex.assert_type(tokens, int)
   chex.assert_axis_dimension(tokens, -1, len(cardinalities))
@@ -97,7 +97,7 @@ def look_up(
     tokens: the sequences, `int32[..., T]`.
 
   Returns:
-    `float32[...]`.
+    The rewards, `float32[...]`.
   """
   chex.assert_shape(rewards, (math.prod(cardinalities),))
   places = index(cardinalities, tokens)
@@ -105,7 +105,7 @@ def look_up(
 
 
 def load(path: str | os.PathLike[str]) -> Table:
-  """Reads a table from a file of `numpy.savez`.
+  """Reads a table from a file written by `numpy.savez`.
 
   Args:
     path: an NPZ file with the arrays `cardinalities`, `int[T]`, and `rewards`,
@@ -211,7 +211,7 @@ def make_evaluator(table: Table) -> Evaluator:
 
 
 def _strides(cardinalities: tuple[int, ...]) -> np.ndarray:
-  """Returns the distance in the table between tokens of each decision."""
+  """Returns the stride in the table of each decision's token."""
   products = np.cumprod([1, *cardinalities[:0:-1]], dtype=np.int64)
   return products[::-1].astype(np.int32)
 
@@ -223,16 +223,16 @@ def _read_arrays(path: str) -> dict[str, np.ndarray]:
     return npz.read(path, names)
   except npz.NpzError as error:
     raise ValueError(
-      f'{path} is not an NPZ file as numpy.savez writes it: {error.reason}.'
+      f'{path} is not an NPZ file written by numpy.savez: {error.reason}.'
     ) from None
 
 
 def _check_cardinalities(cardinalities: Any) -> tuple[int, ...]:
-  """Returns them as Python integers."""
+  """Returns the cardinalities as Python integers, after checking them."""
   array = np.asarray(cardinalities)
   if array.ndim != 1 or not array.size or array.dtype.kind not in 'iu':
     raise ValueError(
-      'cardinalities must be a list of integers with at least one, got '
+      'cardinalities must be a list of at least one integer, got '
       f'{array.dtype} of shape {array.shape}.'
     )
   result = tuple(int(each) for each in array)
@@ -250,7 +250,7 @@ def _check_cardinalities(cardinalities: Any) -> tuple[int, ...]:
 
 
 def _check_rewards(rewards: Any, cardinalities: tuple[int, ...]) -> np.ndarray:
-  """Returns a copy as `float32`."""
+  """Returns a copy of the rewards as `float32`, after checking them."""
   array = np.asarray(rewards)
   if array.dtype.kind not in 'fiu':
     raise ValueError(f'rewards must be real numbers, got {array.dtype}.')
@@ -267,7 +267,7 @@ def _check_rewards(rewards: Any, cardinalities: tuple[int, ...]) -> np.ndarray:
     first = int(np.flatnonzero(is_bad)[0])
     raise ValueError(
       f'rewards must be finite in float32, got {array[first]} at place '
-      f'{first} and {is_bad.sum()} such in all; give failures a floor reward.'
+      f'{first} ({is_bad.sum()} in all); give failures a floor reward.'
     )
   return array
 

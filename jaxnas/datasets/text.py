@@ -1,29 +1,29 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-r"""Text as one long array of tokens a split, and its cut into segments.
+r"""Text as one long array of tokens per split, cut into segments.
 
-Three datasets are known:
+There are three datasets:
 
 - `'pydoc'`: the English of `pydoc_data.topics`, which ships with CPython: its
-  topics in sorted order, joined by a line break and lower-cased. A word-level
-  token is a match of `[a-z]+|[0-9]+|[^\sa-z0-9]`: a word, a number or a single
-  mark; white space and line breaks are no tokens. The first 75 % of the tokens
-  are train, then 10 % validation, 5 % report and 10 % test. The text differs
-  between Python releases: quote results with its `content_hash`.
+  topics in sorted order, joined by line breaks and converted to lower case. A
+  word-level token is a match of `[a-z]+|[0-9]+|[^\sa-z0-9]`: a word, a number
+  or a single symbol, but not white space. The first 75 % of the tokens are
+  train, then 10 % validation, 5 % report and 10 % test. The text differs
+  between Python releases, so quote its `content_hash` with results.
 - `'ptb'`: the Penn Treebank as Mikolov prepared it, a folder with
   `ptb.train.txt`, `ptb.valid.txt` and `ptb.test.txt` (or as for `'text'`).
-- `'text'`: any folder with `train.txt`, `valid.txt` and, where there is a test
-  split, `test.txt`; or one file, which is divided as `'pydoc'` is. In UTF-8.
+- `'text'`: any folder with `train.txt`, `valid.txt` and, if there is a test
+  split, `test.txt`; or one file, which is divided like `'pydoc'`. All in UTF-8.
 
-For the last two a word-level token is what stands between white space, with one
+For the last two, word-level tokens are separated by white space, with an
 `<eos>` at the end of every line, and a character-level token is any character,
-line breaks included. A line ends with LF, CR LF or CR, all of which are read as
-LF. The first half of `valid` is validation, the second half report. The
-vocabulary comes from train alone.
+including line breaks. A line ends with LF, CR LF or CR, all of which are read
+as LF. The first half of `valid` is validation, the second half report. The
+vocabulary comes from train only.
 
-The test split is on the other side of a wall: no function here returns it, and
-nothing that these return holds it; see `held_out`.
+The test split is on the other side of a wall: no function here returns it, or
+anything that contains it; see `held_out`.
 """
 
 from __future__ import annotations
@@ -53,17 +53,18 @@ class TextDataset:
   Attributes:
     name: the dataset's name, `'pydoc'`, `'ptb'` or `'text'`.
     vocabulary: the token that each integer stands for: `<unk>` if there is one,
-      then by falling frequency in train.
-    train: tokens to train on, `int32[num_tokens]`.
-    validation: tokens that rewards come from, `int32[num_tokens]`.
-    report: tokens for comparisons; no reward came from them,
+      then the others by decreasing frequency in train.
+    train: the tokens to train on, `int32[num_tokens]`.
+    validation: the tokens that rewards are measured on, `int32[num_tokens]`.
+    report: the tokens for comparisons, which no reward is measured on,
       `int32[num_tokens]`.
-    content_hash: SHA-256, in hexadecimal, of the source files in the order
+    content_hash: the SHA-256, in hexadecimal, of the source files in the order
       train, valid, test, each preceded by its number of bytes (8 bytes, most
-      significant first). Names and folders do not enter it.
-    level: `'word'` or `'char'`.
-    shares: how the one file of the text was divided, `None` if there are more.
-    seen_hash: as `content_hash`, of train and valid alone.
+      significant first). It does not depend on names and folders.
+    level: the level of tokens, `'word'` or `'char'`.
+    shares: the sizes of the splits that a single file was divided into; `None`
+      if there are several files.
+    seen_hash: the `content_hash` of train and valid only.
   """
 
   name: str
@@ -78,7 +79,7 @@ class TextDataset:
 
   @property
   def vocab_size(self) -> int:
-    """How many different tokens there are, `<unk>` included."""
+    """The number of different tokens, including `<unk>`."""
     return len(self.vocabulary)
 
 
@@ -94,33 +95,33 @@ def load(
   """Returns the train, validation and report splits of a text.
 
   Args:
-    name: `'pydoc'`, `'ptb'` or `'text'`.
-    data_dir: the folder with the text's files, or the one file of a `'text'`;
-      `'pydoc'` takes none.
-    level: `'word'` or `'char'`.
-    vocab_size: how many tokens to tell apart, `<unk>` included: the most
-      frequent ones of train, ties in the order of their characters. `None`
-      means all of train, and 1,000 for the words of `'pydoc'`. A text with
-      fewer keeps what it has and logs a warning. `<unk>` takes a place where
-      some token of these three splits would otherwise have none.
-    cache_dir: where the prepared text is kept; `None` means the folder in the
+    name: the dataset's name, `'pydoc'`, `'ptb'` or `'text'`.
+    data_dir: the folder with the text's files, or the single file of a
+      `'text'`; unused for `'pydoc'`.
+    level: the level of tokens, `'word'` or `'char'`.
+    vocab_size: the number of different tokens, including `<unk>`: the most
+      frequent tokens of train, ties in alphabetical order. `None` is all tokens
+      of train, or 1,000 for the words of `'pydoc'`. A text with fewer keeps all
+      of them and logs a warning. `<unk>` is included only if some token of
+      these three splits is not in the vocabulary.
+    cache_dir: the folder for prepared text; `None` for the one in the
       environment variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`.
-    shares: how large train, validation, report and test are in a text of one
-      file, which follow each other in it; in any unit.
+    shares: the relative sizes of train, validation, report and test, which
+      follow each other in a text of one file; in any unit.
 
   Returns:
-    The dataset. Where `<unk>` stands for tokens of validation or report and
-    train has none, which no training can learn, a warning says so.
+    The dataset. A warning is logged if `<unk>` occurs in validation or report
+    but not in train, since it then cannot be learnt.
 
   Raises:
-    ValueError: if an argument is unknown or out of range, a file is empty or
-      not UTF-8, or a split has fewer than 2 tokens.
-    FileNotFoundError: if the folder or a file is missing.
+    ValueError: an argument is unknown or out of range, a file is empty or not
+      UTF-8, or a split has fewer than 2 tokens.
+    FileNotFoundError: the folder or a file is missing.
   """
   _check_arguments(name, level, vocab_size)
   if name == 'pydoc' and data_dir:
     logging.warning(
-      "Dataset 'pydoc' ships with Python; data_dir %r is not read.",
+      "Dataset 'pydoc' ships with Python; data_dir %r is ignored.",
       os.fspath(data_dir),
     )
   if name == 'pydoc' and level == 'word' and vocab_size is None:
@@ -157,10 +158,10 @@ def train_segments(
 ) -> tuple[jax.Array, jax.Array]:
   """Cuts a text into segments for truncated backpropagation through time.
 
-  The text is cut into `B` columns of equal length, one after the other, and
-  each column into `S` segments: segment `s` of column `b` goes on where segment
-  `s - 1` of column `b` ended, so a recurrent state can be carried over. What
-  does not fill a column is dropped from the end of the text.
+  The text is cut into `B` consecutive columns of equal length, and each column
+  into `S` segments: segment `s` of column `b` continues where segment `s - 1`
+  of column `b` ended, so a recurrent state can be carried over. Tokens at the
+  end of the text that do not fill the columns are dropped.
 
   Args:
     tokens: the text, `int32[num_tokens]`.
@@ -168,18 +169,18 @@ def train_segments(
     num_unrolled: the length of a segment, `T`.
 
   Returns:
-    The inputs and their targets, the tokens that follow them, both
-    `int32[S, T, B]`.
+    The inputs and the targets, which are the tokens that follow, both `int32[S,
+    T, B]`.
 
   Raises:
-    ValueError: if a size is below 1 or the text too short for one segment.
+    ValueError: a size is below 1, or the text is too short for one segment.
   """
   block = _block_size(tokens, batch_size, num_unrolled)
   num_segments = (len(tokens) - 1) // block
   if num_segments < 1:
     raise ValueError(
       f'The text is too short: batch_size={batch_size} columns of '
-      f'num_unrolled={num_unrolled} need {block + 1} tokens and there are '
+      f'num_unrolled={num_unrolled} need {block + 1} tokens, but there are '
       f'{len(tokens)}; lower batch_size or num_unrolled.'
     )
   tokens = jnp.asarray(tokens, jnp.int32)[: num_segments * block + 1]
@@ -194,8 +195,8 @@ def evaluation_segments(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
   """Cuts a text into segments that predict every token but the first once.
 
-  The layout is that of `train_segments`, with the last columns filled up with
-  zeros instead of the end of the text dropped.
+  The layout is that of `train_segments`, except that the last columns are
+  padded with zeros and no token is dropped.
 
   Args:
     tokens: the text, `int32[num_tokens]`.
@@ -203,11 +204,11 @@ def evaluation_segments(
     num_unrolled: the length of a segment, `T`.
 
   Returns:
-    The inputs and their targets, both `int32[S, T, B]`, and the targets'
-    weights, `float32[S, T, B]`: 1 for a token, 0 for padding.
+    The inputs and targets, both `int32[S, T, B]`, and the weights of the
+    targets, `float32[S, T, B]`: 1 for a token, 0 for padding.
 
   Raises:
-    ValueError: if a size is below 1 or the text has fewer than 2 tokens.
+    ValueError: a size is below 1, or the text has fewer than 2 tokens.
   """
   block = _block_size(tokens, batch_size, num_unrolled)
   num_targets = len(tokens) - 1
@@ -227,7 +228,7 @@ def evaluation_segments(
 def _warn_of_size(
   name: str, level: str, vocab_size: int | None, encoded: EncodedText
 ) -> None:
-  """Says that a text has fewer tokens than were asked for."""
+  """Warns if a text has fewer different tokens than requested."""
   if vocab_size is not None and len(encoded.vocabulary) < vocab_size:
     logging.warning(
       'vocab_size is %d, but dataset %r has only %d different tokens at level '
@@ -240,7 +241,7 @@ def _warn_of_size(
 
 
 def _warn_of_unknown(name: str, encoded: EncodedText) -> None:
-  """Says that tokens are measured which no training can learn."""
+  """Warns if tokens are measured that no training can learn."""
   if text_sources.UNKNOWN not in encoded.vocabulary:
     return
   unknown = encoded.vocabulary.index(text_sources.UNKNOWN)
@@ -251,9 +252,9 @@ def _warn_of_unknown(name: str, encoded: EncodedText) -> None:
   if not train and max(others) > 0:
     logging.warning(
       'Dataset %r: %.2g %% of validation and %.2g %% of report are tokens that '
-      'train lacks, and no training ever sees the <unk> which stands for them, '
-      'so that perplexities mean little. A vocab_size below %d makes the '
-      'rarest tokens of train <unk> too.',
+      'train lacks, and the <unk> that stands for them never occurs in '
+      'training, so perplexities mean little. A vocab_size below %d turns the '
+      'rarest tokens of train into <unk> too.',
       name,
       *(100 * share for share in others),
       len(encoded.vocabulary),
@@ -279,7 +280,7 @@ def _check_arguments(name: str, level: str, vocab_size: int | None) -> None:
 
 
 def _block_size(tokens, batch_size: int, num_unrolled: int) -> int:
-  """Returns how many tokens one segment of all columns takes."""
+  """Returns the number of tokens in one segment of all columns."""
   chex.assert_rank(tokens, 1)
   for name, size in (
     ('batch_size', batch_size),
@@ -293,5 +294,5 @@ def _block_size(tokens, batch_size: int, num_unrolled: int) -> int:
 def _to_segments(
   array: jax.Array, batch_size: int, num_unrolled: int
 ) -> jax.Array:
-  """Returns `[B * S * T]` as `[S, T, B]`."""
+  """Rearranges `[B * S * T]` to `[S, T, B]`."""
   return array.reshape(batch_size, -1, num_unrolled).transpose(1, 2, 0)

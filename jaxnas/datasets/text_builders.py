@@ -1,14 +1,13 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Encoded text on disk, so that a text is split into tokens only once.
+"""Encoded text on disk, so that a text is tokenized only once.
 
-Where tensorflow-datasets and array_record are installed, a text is prepared by
-a `GeneratorBasedBuilder` that needs no TensorFlow and is read back as a data
-source; elsewhere one `.npz` file holds the same arrays. Either is written to a
-temporary folder beside its place and moved there whole: two processes may
-prepare at once, and one that is killed leaves an `.incomplete_*` folder that
-nothing reads.
+If tensorflow-datasets and array_record are installed, a text is prepared by a
+`GeneratorBasedBuilder` that needs no TensorFlow and is read back as a data
+source; otherwise one `.npz` file holds the same arrays. Either is written to a
+temporary folder and then moved as a whole: two processes may prepare at once,
+and a killed one leaves an `.incomplete_*` folder that is never read.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from jaxnas.datasets import builders, prepared
 from jaxnas.datasets.text_sources import EncodedText
 
 VERSION = '1.0.2'
-"""Part of every cache entry's name: raised when texts are encoded otherwise."""
+"""Part of every cache entry's name; increased when the encoding changes."""
 
 _RECORD_TOKENS = 2**20
 
@@ -43,26 +42,27 @@ def load_encoded(
   cache_dir: str | os.PathLike[str] | None = None,
   file_format: str | None = None,
 ) -> EncodedText:
-  """Returns some splits of a text, preparing all of them if needed.
+  """Returns splits of a text, preparing all splits if needed.
 
   A cache that cannot be read is prepared again, and one that cannot be written
-  is done without; both are logged as warnings.
+  is skipped; both are logged as warnings.
 
   Args:
-    name: the dataset's name: lower-case letters, digits and `_`.
-    key: what the encoding depends on, content included; part of a folder name.
-    splits: the splits to return; no other is read from a prepared text.
-    build: makes the encoded text, all splits included.
-    cache_dir: where prepared texts live; `None` means the folder in the
+    name: the dataset's name, made of lower-case letters, digits and `_`.
+    key: a string of everything the encoding depends on, including the content;
+      part of a folder name.
+    splits: the splits to return; no others are read from a prepared text.
+    build: a function that makes the encoded text with all splits.
+    cache_dir: the folder for prepared texts; `None` for the one in the
       environment variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`.
-    file_format: `'array_record'` or `'npz'`; `None` means the first of them
+    file_format: the format, `'array_record'` or `'npz'`; `None` for the first
       whose packages are installed.
 
   Returns:
-    The text with the splits asked for.
+    The text with the requested splits.
 
   Raises:
-    ValueError: if `file_format` is unknown.
+    ValueError: `file_format` is unknown.
   """
   file_format = file_format or default_file_format()
   if file_format not in _FORMATS:
@@ -77,7 +77,7 @@ def load_encoded(
   if folder.exists():
     try:
       return read(folder, splits)
-    # What damaged files make the libraries below raise has no common type.
+    # The errors that damaged files cause in the libraries have no common type.
     except Exception as error:
       logging.warning(
         'The prepared text in %s cannot be read (%r); preparing it again.',
@@ -109,7 +109,7 @@ def _write_npz(
 ) -> pathlib.Path:
   written = folder / name
   written.mkdir()
-  # A numpy string array would drop the NUL characters that end a token.
+  # A NumPy string array would drop trailing NUL characters of a token.
   vocabulary = np.frombuffer(json.dumps(encoded.vocabulary).encode(), np.uint8)
   arrays: dict[str, Any] = {'vocabulary': vocabulary}
   for split, tokens in encoded.splits.items():

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""From the files of a text to integers: reading, tokens, splits, vocabulary."""
+"""From text files to integers: reading, tokens, splits and vocabulary."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEVELS = ('word', 'char')
 UNKNOWN = '<unk>'
 END_OF_LINE = '<eos>'
 SHARES = (75.0, 10.0, 5.0, 10.0)
-"""Of train, validation, report and test in a text of one file."""
+"""The sizes of train, validation, report and test in a text of one file."""
 
 _FILES = {
   'ptb': (
@@ -39,18 +39,18 @@ _FILES = {
 _BYTE_ORDER_MARK = '\ufeff'
 _PYDOC_TOKEN = re.compile(r'[a-z]+|[0-9]+|[^\sa-z0-9]')
 _SPLITS = ('train', 'validation', 'report', 'test')
-# No text has them, but half of the bytes of UTF-16 are among them in all
+# No text contains them, but they make up half of the bytes of UTF-16 in most
 # alphabets, and three quarters of those of UTF-32.
 _CONTROL_BYTES = bytes(range(9))
 _MAX_CONTROL_SHARE = 0.3
 
 
 class SourceFile(NamedTuple):
-  """What a text is made of.
+  """A file of a text.
 
   Attributes:
-    path: where it was read, for messages.
-    content: its bytes.
+    path: the file's path, for messages.
+    content: the file's bytes.
   """
 
   path: str
@@ -58,12 +58,12 @@ class SourceFile(NamedTuple):
 
 
 class TextFiles(NamedTuple):
-  """The files of a text that anyone may read.
+  """The files of a text on this side of the wall.
 
   Attributes:
-    files: train and valid; or the one file that is yet to be divided.
-    content_hash: what `content_hash` returned for them and the test file.
-    seen_hash: what it returned for them alone.
+    files: the train and valid files, or the single file to be divided.
+    content_hash: the `content_hash` of the files and the test file.
+    seen_hash: the `content_hash` of the files only.
   """
 
   files: tuple[SourceFile, ...]
@@ -76,7 +76,7 @@ class EncodedText(NamedTuple):
 
   Attributes:
     vocabulary: the token that each integer stands for.
-    splits: name of a split to its tokens, `int32[num_tokens]`.
+    splits: the tokens of each split, by name, `int32[num_tokens]`.
   """
 
   vocabulary: tuple[str, ...]
@@ -86,21 +86,20 @@ class EncodedText(NamedTuple):
 def read_files(
   name: str, data_dir: str | os.PathLike[str] | None = None
 ) -> TextFiles:
-  """Reads the files of a text, but for its test file.
+  """Reads the files of a text except its test file.
 
   Args:
-    name: one of `NAMES`.
-    data_dir: the folder with the files, or the one file that holds it all;
-      `'pydoc'` needs none.
+    name: the dataset's name, one of `NAMES`.
+    data_dir: the folder with the files, or the single file with all splits;
+      unused for `'pydoc'`.
 
   Returns:
-    The files. There need not be a test file; where there is one, it is part of
-    the hash.
+    The files. The test file is optional, and part of the hash if it exists.
 
   Raises:
-    ValueError: if `data_dir` is missing or a file is empty.
-    FileNotFoundError: if the folder or a file does not exist.
-    IsADirectoryError: if a folder has the name of a file.
+    ValueError: no `data_dir` is given, or a file is empty.
+    FileNotFoundError: the folder or a file does not exist.
+    IsADirectoryError: a folder has the name of a file.
   """
   whole = _read_whole(name, data_dir)
   if whole is not None:
@@ -116,16 +115,16 @@ def read_files(
 def read_test_file(
   name: str, data_dir: str | os.PathLike[str] | None = None
 ) -> SourceFile:
-  """Reads the file that the test split of a text is in.
+  """Reads the file that contains the test split of a text.
 
   Args:
-    name: as for `read_files`.
-    data_dir: as for `read_files`.
+    name: the dataset's name, one of `NAMES`.
+    data_dir: the folder or file, as in `read_files`.
 
   Raises:
-    ValueError: as `read_files`.
-    FileNotFoundError: as `read_files`, or if there is no test file.
-    IsADirectoryError: as `read_files`.
+    ValueError: as in `read_files`.
+    FileNotFoundError: as in `read_files`, or there is no test file.
+    IsADirectoryError: as in `read_files`.
   """
   whole = _read_whole(name, data_dir)
   if whole is not None:
@@ -134,15 +133,15 @@ def read_test_file(
 
 
 def content_hash(files: Sequence[SourceFile]) -> str:
-  """Returns the SHA-256 of the files' bytes, each preceded by their number.
+  """Returns the SHA-256 of the files' bytes, each preceded by its length.
 
   Args:
-    files: of a text, in the order train, valid, test.
+    files: the files of a text, in the order train, valid, test.
 
   Returns:
-    64 hexadecimal digits. Paths do not enter; the order of the files and the
-    place where one ends and the next begins do. The numbers are 8 bytes each,
-    most significant first.
+    64 hexadecimal digits, which depend on the order of the files and their
+    boundaries but not on their paths. Each length is 8 bytes, most significant
+    first.
   """
   digest = hashlib.sha256()
   for file in files:
@@ -158,22 +157,22 @@ def encode(
   vocab_size: int | None = None,
   shares: Sequence[float] = SHARES,
 ) -> EncodedText:
-  """Splits a text into tokens and these into integers.
+  """Tokenizes a text and encodes the tokens as integers.
 
   Args:
-    name: one of `NAMES`.
-    files: what `read_files` returned for that name.
-    level: one of `LEVELS`.
-    vocab_size: how many tokens to tell apart, `<unk>` included; `None` means
+    name: the dataset's name, one of `NAMES`.
+    files: the files, from `read_files` with that name.
+    level: the level of tokens, one of `LEVELS`.
+    vocab_size: the number of different tokens, including `<unk>`; `None` for
       all of train.
-    shares: how a text of one file is divided, as `SHARES`.
+    shares: the relative sizes of the splits in a text of one file, as `SHARES`.
 
   Returns:
     The splits train, validation and report.
 
   Raises:
-    ValueError: if a file is not UTF-8, a split has fewer than 2 tokens, or the
-      shares are none.
+    ValueError: a file is not UTF-8, a split has fewer than 2 tokens, or the
+      shares are not positive numbers.
   """
   if len(files) == 1:
     tokens = _divide(_tokens(name, files[0], level), shares)
@@ -210,16 +209,16 @@ def encode_test(
   """Returns the test split as integers, `int32[num_tokens]`.
 
   Args:
-    name: one of `NAMES`.
-    file: what `read_test_file` returned for that name.
-    level: one of `LEVELS`.
-    vocabulary: that of the other splits.
-    shares: how the file is divided that holds the other splits too; `None` if
-      the file holds test alone.
+    name: the dataset's name, one of `NAMES`.
+    file: the file, from `read_test_file` with that name.
+    level: the level of tokens, one of `LEVELS`.
+    vocabulary: the vocabulary of the other splits.
+    shares: the relative sizes of the splits if the file contains all of them;
+      `None` if it contains only test.
 
   Raises:
-    ValueError: as `encode`, or if the text has tokens that are not in the
-      vocabulary, and that has no `<unk>`.
+    ValueError: as in `encode`, or the text has tokens that are not in the
+      vocabulary, which has no `<unk>`.
   """
   tokens = _tokens(name, file, level)
   if shares is not None:
@@ -229,7 +228,7 @@ def encode_test(
   if UNKNOWN not in index and (missing := sorted(set(tokens) - index.keys())):
     raise ValueError(
       f'The test split of dataset {name!r} has {len(missing)} tokens that the '
-      f'other splits lack, {", ".join(map(repr, missing[:3]))} among them, and '
+      f'other splits lack, such as {", ".join(map(repr, missing[:3]))}, and '
       f'the vocabulary has no {UNKNOWN}; give a vocab_size below '
       f'{len(vocabulary)}, so that it gets one.'
     )
@@ -242,18 +241,18 @@ def build_vocabulary(
   everything: Sequence[str] | itertools.chain[str],
   vocab_size: int | None = None,
 ) -> tuple[str, ...]:
-  """Returns the tokens to tell apart, the most frequent of `train`.
+  """Returns the vocabulary, the most frequent tokens of `train`.
 
   Args:
-    train: the only tokens that are counted and can enter.
-    everything: the tokens that a search sees: whether `train` has them all
-      decides whether `<unk>` is needed.
-    vocab_size: how many tokens there may be, `<unk>` included; `None` means
-      no bound.
+    train: the tokens to count and choose from.
+    everything: all tokens that a search uses; `<unk>` is needed if `train`
+      lacks any of them.
+    vocab_size: the maximum number of tokens, including `<unk>`; `None` for no
+      bound.
 
   Returns:
     `<unk>` if `train` has it or some token needs it, then the others by
-    falling frequency, ties in the order of their characters.
+    decreasing frequency, ties in alphabetical order.
   """
   counts = collections.Counter(train)
   needs_unknown = UNKNOWN in counts or not counts.keys() >= set(everything)
@@ -278,7 +277,7 @@ def _read_pydoc() -> SourceFile:
 
 
 def _read_first(folder: pathlib.Path, names: Sequence[str]) -> SourceFile:
-  """Reads the first of some files that exists."""
+  """Reads the first of the named files that exists."""
   for path in (folder / name for name in names):
     if path.is_dir():
       raise IsADirectoryError(
@@ -298,7 +297,7 @@ def _read_first(folder: pathlib.Path, names: Sequence[str]) -> SourceFile:
 def _read_whole(
   name: str, data_dir: str | os.PathLike[str] | None
 ) -> SourceFile | None:
-  """Returns the file that holds all splits of a text, if it is of that kind."""
+  """Returns the file with all splits of a text; `None` if there are several."""
   if name == 'pydoc':
     return _read_pydoc()
   path = prepared.expand(data_dir or '')
@@ -328,7 +327,7 @@ def _folder(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
 def _behind_wall(
   folder: pathlib.Path, names: Sequence[str]
 ) -> tuple[SourceFile, ...]:
-  """Returns the test file for the hash; nobody else minds if there is none."""
+  """Returns the test file, needed only for the hash; empty if missing."""
   for path in (folder / name for name in names):
     with contextlib.suppress(OSError):
       return (SourceFile(str(path), path.read_bytes()),)
@@ -336,7 +335,7 @@ def _behind_wall(
 
 
 def _decode(file: SourceFile) -> str:
-  """Returns the text of a file, its lines ended by line feeds."""
+  """Returns the text of a file with line feeds as line ends."""
   content = file.content
   num_controls = len(content) - len(content.translate(None, _CONTROL_BYTES))
   if num_controls > _MAX_CONTROL_SHARE * len(content):
@@ -366,7 +365,7 @@ def _tokens(name: str, file: SourceFile, level: str) -> Sequence[str]:
 def _divide(
   tokens: Sequence[str], shares: Sequence[float]
 ) -> dict[str, Sequence[str]]:
-  """Returns contiguous parts of one text."""
+  """Returns the splits of one text as contiguous parts."""
   if len(shares) != len(_SPLITS) or not all(
     0 < share < float('inf') for share in shares
   ):
@@ -374,7 +373,7 @@ def _divide(
       f'shares must be {len(_SPLITS)} positive numbers, of '
       f'{", ".join(_SPLITS)}; got {", ".join(map(str, shares))}.'
     )
-  # Exactly, so that the last bound is the end.
+  # Exact arithmetic makes the last bound the end of the text.
   parts = [fractions.Fraction(share) for share in shares]
   bounds = [
     int(len(tokens) * part / sum(parts))
@@ -397,6 +396,6 @@ def _check_length(name: str, split: str, tokens: Sequence[str]) -> None:
 
 
 def _words(text: str) -> list[str]:
-  """Returns what stands between white space, every line's end marked."""
+  """Returns the words between white space, with every line end marked."""
   lines = text.removesuffix('\n').split('\n')
   return [word for line in lines for word in (*line.split(), END_OF_LINE)]

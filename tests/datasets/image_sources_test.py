@@ -74,7 +74,7 @@ def test_a_test_split_need_not_be_there(tmp_path):
   [
     (
       {'y_test': None},
-      'has no y_test; it holds x_train, y_train, x_test, and a test split has',
+      'has no y_test; it holds x_train, y_train, x_test, but a test split',
     ),
     (
       {'x_train': None, 'y_test': None},
@@ -109,7 +109,7 @@ def test_a_test_split_need_not_be_there(tmp_path):
         'x_train': np.full((20, 4, 5, 2), 200.0),
         'x_test': np.full((6, 4, 5, 2), 0.5),
       },
-      'x_test have values up to 0.5, and those trained on up to 200; bring',
+      'x_test have values up to 0.5, but those trained on up to 200; bring',
     ),
     (
       {'y_train': np.zeros(19, int)},
@@ -122,11 +122,11 @@ def test_a_test_split_need_not_be_there(tmp_path):
     ({'y_test': np.full(6, 2**40)}, 'y_test must count .* got 1099511627776'),
     (
       {'y_test': np.array([0, 1, 2, 3, 7, 3])},
-      'y_test has the classes 3, 7, of which y_train has no example',
+      'y_test has the classes 3, 7, but y_train has no example',
     ),
     (
       {'y_train': np.ones(20, int), 'y_test': np.ones(6, int)},
-      'y_train has only the class 1; there must be two',
+      'y_train has only the class 1; it needs at least two',
     ),
     (
       {'y_train': np.arange(20) % 3 * 100},

@@ -168,7 +168,7 @@ def test_without_a_report_split_validation_stands_in_and_that_is_said(
     'npz', path, num_validation=4, num_report=0, preprocessing='whiten'
   )
   assert not dataset.has_report
-  assert 'num_report is 0: what is compared is measured on' in caplog.text
+  assert 'num_report is 0: comparisons are measured on' in caplog.text
   assert len(dataset.train_labels) == 36
   np.testing.assert_array_equal(
     dataset.report_images, dataset.validation_images
@@ -227,7 +227,7 @@ def test_archived_datasets_are_asked_for_what_is_needed(monkeypatch, name):
 
 def test_folder_given_for_digits_is_said_to_be_unread(caplog):
   images.load('digits', '/some/folder')
-  assert "'/some/folder' is not read" in caplog.text
+  assert "'/some/folder' is ignored" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,8 @@ def test_tokens_of_the_test_split_without_a_place_are_refused():
   *files, test = _files('a a b\n', 'a b\nb a\n', 'x a y y\n')
   encoded = text_sources.encode('text', files)
   with pytest.raises(
-    ValueError, match=r"2 tokens that .* lack, 'x', 'y' .*size below 3, so"
+    ValueError,
+    match=r"2 tokens that .* lack, such as 'x', 'y'.*size below 3, so",
   ):
     _test(test, encoded)
   encoded = text_sources.encode('text', files, vocab_size=2)

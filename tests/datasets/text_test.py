@@ -159,7 +159,7 @@ def test_too_large_vocab_size_is_said_with_both_numbers(tmp_path, caplog):
 def test_folder_given_for_pydoc_is_said_to_be_unread(cache_dir, caplog, pydoc):
   dataset = text.load('pydoc', '/some/folder', cache_dir=cache_dir)
   assert dataset.content_hash == pydoc.content_hash
-  assert "'/some/folder' is not read" in caplog.text
+  assert "'/some/folder' is ignored" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_unknown_that_training_never_sees_is_warned_of(tmp_path, caplog):
   folder = _write(tmp_path / 'text', train='a b a\n', valid='a x\nb b\n')
   text.load('text', folder, cache_dir=tmp_path)
   assert '33 % of validation and 0 % of report are tokens that' in caplog.text
-  assert 'A vocab_size below 4 makes' in caplog.text
+  assert 'A vocab_size below 4 turns' in caplog.text
   held_out.load_text(
     text.load('text', folder, cache_dir=tmp_path),
     _write(tmp_path / 'other', test='a y y y\n'),
@@ -329,7 +329,7 @@ def test_segments_may_be_cut_inside_a_compiled_function():
 
 
 def test_too_short_text_is_refused_with_both_numbers():
-  with pytest.raises(ValueError, match='need 13 tokens and there are 12'):
+  with pytest.raises(ValueError, match='need 13 tokens, but there are 12'):
     text.train_segments(np.arange(12), 3, 4)
   with pytest.raises(ValueError, match=r'at least 2 tokens .*, got 1'):
     text.evaluation_segments(np.arange(1), 3, 4)

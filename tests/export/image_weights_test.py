@@ -108,7 +108,7 @@ def test_images_of_another_scale_are_refused(tmp_path, is_recorded):
     assert (loaded.statistics.low, loaded.statistics.high) == (0, 255)
   classify = image_weights.make_classifier(loaded)
   with pytest.raises(
-    ValueError, match=r'up to 1, and those trained on up to .*2'
+    ValueError, match=r'up to 1, but those trained on up to .*2'
   ):
     classify(np.float32(pixels / pixels.max()))
   # What is right, black or dark is no scale of its own.
@@ -118,7 +118,7 @@ def test_images_of_another_scale_are_refused(tmp_path, is_recorded):
   unit = image_preprocessing.measure(np.float32(pixels / 255), 'standardize')
   classify = image_weights.make_classifier(made._replace(statistics=unit))
   with pytest.raises(
-    ValueError, match=r'up to 255, and those trained on up to 1'
+    ValueError, match=r'up to 255, but those trained on up to 1'
   ):
     classify(pixels)
   assert classify(np.float32(pixels / 255)).shape == (9, 3)
