@@ -115,8 +115,15 @@ class ConvTraining(data_settings.AugmentedImages):
   )
   schedule: str = settings.children(
     image_task.Recipe.schedule,
-    'Schedule of the learning rate; step divides it by ten after half of the '
-    'training and after three quarters.',
+    'Schedule of the learning rate; step divides it by ten at decay_start and '
+    'again halfway from there to the end.',
     source=settings.DENSENET,
-    choices=tuple(image_task.SCHEDULES),
+    choices=image_task.SCHEDULES,
+  )
+  decay_start: float = settings.children(
+    image_task.Recipe.decay_start,
+    'Fraction of the training at which the schedule step first decays.',
+    source=settings.DENSENET,
+    above=0.0,
+    below=1.0,
   )

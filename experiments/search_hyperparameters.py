@@ -84,7 +84,7 @@ class Config(data_settings.ImageData, search_settings.Settings):
   schedule: str = settings.children(
     'cosine',
     'Schedule of the learning rate.',
-    choices=tuple(image_task.SCHEDULES),
+    choices=image_task.SCHEDULES,
   )
   num_epochs: int = settings.children(
     5,

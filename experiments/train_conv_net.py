@@ -42,7 +42,7 @@ from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
 from jaxnas.training import dataset_tasks, image_task, long_images
 from jaxnas.training.image_evaluation import Examples
-from jaxnas.training.image_task import Recipe
+from jaxnas.training.long_images import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +72,11 @@ class Config(conv_settings.ConvTraining, machine_settings.LongTraining):
     'How layers of a chain, dense or resnet join inputs; none: add in a '
     'resnet, concat elsewhere.',
     choices=spaces.MERGES,
+  )
+  batch_norm_epsilon: float = settings.children(
+    Recipe.batch_norm_epsilon,
+    'Number that batch norm adds to variances.',
+    above=0.0,
   )
   num_epochs: int = settings.children(
     300,
@@ -148,7 +153,10 @@ def make_training(config: Config) -> training_run.Training:
     height, width, channels, dataset.num_classes
   )
   network = conv_net.make_network(
-    architecture, dataset.image_shape, dataset.num_classes
+    architecture,
+    dataset.image_shape,
+    dataset.num_classes,
+    epsilon=recipe.batch_norm_epsilon,
   )
   task = dataset_tasks.make_long_image_task(dataset, recipe, network)
   return training_run.Training(

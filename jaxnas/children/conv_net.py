@@ -40,12 +40,14 @@ class ConvLayer(nn.Module):
   Attributes:
     layer: the sizes, the strides and the number of filters `F`.
     platform: the platform that the layer is compiled for, such as `'cpu'`.
+    epsilon: the number that batch norm adds to variances.
   """
 
   layer: space.ConvLayer
   platform: str = dataclasses.field(
     default_factory=platforms.default, metadata=platforms.CONDITION
   )
+  epsilon: float = EPSILON
 
   @nn.compact
   def __call__(self, inputs: jax.Array, is_training: bool) -> jax.Array:
@@ -84,7 +86,7 @@ class ConvLayer(nn.Module):
         running_mean.value = running_average(running_mean.value, mean)
         running_var.value = running_average(running_var.value, var)
     normalized = (outputs - mean[None, None, None]) * (
-      jax.lax.rsqrt(var + EPSILON) * scale
+      jax.lax.rsqrt(var + self.epsilon) * scale
     )[None, None, None]
     return nn.relu(normalized + bias[None, None, None])
 
@@ -104,6 +106,7 @@ class ConvNetwork(nn.Module):
     architecture: the architecture, a `jaxnas.spaces.conv_net.ConvNet`.
     num_classes: the number of classes.
     platform: the platform that the network is compiled for, such as `'cpu'`.
+    epsilon: the number that batch norm adds to variances.
   """
 
   architecture: space.ConvNet
@@ -111,6 +114,7 @@ class ConvNetwork(nn.Module):
   platform: str = dataclasses.field(
     default_factory=platforms.default, metadata=platforms.CONDITION
   )
+  epsilon: float = EPSILON
 
   @nn.compact
   def __call__(self, images: jax.Array, is_training: bool = False) -> jax.Array:
@@ -131,7 +135,9 @@ class ConvNetwork(nn.Module):
     for number, layer in enumerate(net.layers):
       sources = [outputs[source] for source in layer.inputs] or [images]
       joined = join(sources, net.merge)
-      block = ConvLayer(layer, self.platform, name=f'layer_{number}')
+      block = ConvLayer(
+        layer, self.platform, self.epsilon, name=f'layer_{number}'
+      )
       outputs.append(block(joined, is_training))
       if number in net.pool_after:
         read = net.read_after(number)
@@ -284,6 +290,7 @@ def make_network(
   image_shape: tuple[int, int, int],
   num_classes: int,
   platform: str | None = None,
+  epsilon: float = EPSILON,
 ) -> network_lib.Network:
   """Makes the network of an architecture, to be compiled by itself.
 
@@ -293,6 +300,7 @@ def make_network(
     num_classes: the number of classes.
     platform: the platform that it is compiled for, such as `'cpu'`; JAX's
       default platform by default.
+    epsilon: the number that batch norm adds to variances.
 
   Raises:
     ValueError: pooling leaves no pixel.
@@ -300,7 +308,7 @@ def make_network(
   height, width, _ = image_shape
   architecture.sizes(height, width)
   platform = platform or platforms.default()
-  module = ConvNetwork(architecture, num_classes, platform)
+  module = ConvNetwork(architecture, num_classes, platform, epsilon)
 
   def initialize(key):
     return init(key, architecture, image_shape, num_classes)

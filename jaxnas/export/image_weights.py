@@ -22,7 +22,7 @@ from jaxnas.children import conv_net
 from jaxnas.datasets import image_preprocessing
 from jaxnas.export import weights_file
 from jaxnas.spaces import conv_net as space
-from jaxnas.training import augmentation, image_task
+from jaxnas.training import augmentation, long_images
 
 _FORMAT = 'jaxnas image weights 1'
 
@@ -47,7 +47,7 @@ class ImageWeights(NamedTuple):
   image_shape: tuple[int, int, int]
   num_classes: int
   statistics: image_preprocessing.Statistics
-  recipe: image_task.Recipe
+  recipe: long_images.Recipe
   facts: Mapping[str, Any]
 
 
@@ -111,7 +111,10 @@ def make_classifier(
   """
   recipe = weights.recipe
   network = conv_net.make_network(
-    weights.architecture, weights.image_shape, weights.num_classes
+    weights.architecture,
+    weights.image_shape,
+    weights.num_classes,
+    epsilon=recipe.batch_norm_epsilon,
   )
 
   @jax.jit
@@ -152,6 +155,6 @@ def _parse(variables: dict[str, Any], about: Mapping[str, Any]) -> ImageWeights:
     image_shape=(height, width, channels),
     num_classes=about['num_classes'],
     statistics=image_preprocessing.Statistics(**statistics),
-    recipe=image_task.Recipe(**about['recipe']),
+    recipe=long_images.Recipe(**about['recipe']),
     facts=about['facts'],
   )

@@ -48,6 +48,9 @@ class TrainData(NamedTuple):
   validation_labels: jax.Array
 
 
+SCHEDULES = ('constant', 'cosine', 'step')
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
   """How to train a child by gradient descent with Nesterov momentum.
@@ -64,8 +67,9 @@ class Recipe:
       All parameters decay, including biases and those of batch norm, as was
       usual in implementations at the time of the paper.
     schedule: the schedule of the learning rate: `'constant'`, `'cosine'` (to 0)
-      or `'step'` (a tenth after half of the steps and a hundredth after three
-      quarters).
+      or `'step'` (a tenth from `decay_start` on, and a hundredth in the second
+      half of what remains).
+    decay_start: the fraction of the training after which `'step'` decays.
     augmentation: the kind of augmentation, one of `augmentation.KINDS`.
     margin: the maximum distance of a crop from the center, in pixels.
     flip: whether to mirror each image left to right with probability 1/2.
@@ -79,6 +83,7 @@ class Recipe:
   momentum: float = 0.9
   weight_decay: float = 1e-4
   schedule: str = 'step'
+  decay_start: float = 0.5
   augmentation: str = 'none'
   margin: int = 4
   flip: bool = False
@@ -102,12 +107,16 @@ class Recipe:
       raise ValueError(
         f'momentum must be from 0 to below 1, got {self.momentum}.'
       )
+    if not 0 < self.decay_start < 1:
+      raise ValueError(
+        f'decay_start must be above 0 and below 1, got {self.decay_start}.'
+      )
     if not 0 <= self.weight_decay < float('inf'):
       raise ValueError(
         f'weight_decay must be finite and at least 0, got {self.weight_decay}.'
       )
     for name, known in (
-      ('schedule', tuple(SCHEDULES)),
+      ('schedule', SCHEDULES),
       ('augmentation', augmentation.KINDS),
     ):
       if getattr(self, name) not in known:
@@ -117,12 +126,15 @@ class Recipe:
         )
 
 
-SCHEDULES: Mapping[str, optax.Schedule] = {
-  'constant': optax.constant_schedule(1.0),
-  'cosine': optax.cosine_decay_schedule(1.0, decay_steps=1),
-  'step': optax.piecewise_constant_schedule(1.0, {0.5: 0.1, 0.75: 0.1}),
-}
-"""The factor of the learning rate by the fraction of steps taken, 0 to 1."""
+def make_schedule(recipe: Recipe) -> optax.Schedule:
+  """Makes the factor of the learning rate by the fraction of steps taken."""
+  if recipe.schedule == 'constant':
+    return optax.constant_schedule(1.0)
+  if recipe.schedule == 'cosine':
+    return optax.cosine_decay_schedule(1.0, decay_steps=1)
+  first: Any = recipe.decay_start
+  drops = {first: 0.1, (1 + first) / 2: 0.1}
+  return optax.piecewise_constant_schedule(1.0, drops)
 
 
 class Child(NamedTuple):
@@ -256,7 +268,7 @@ def train(
   num_images = len(data.images)
   epoch_steps = num_images // recipe.batch_size
   evaluate_every = recipe.evaluate_every or epoch_steps
-  schedule = SCHEDULES[recipe.schedule]
+  schedule = make_schedule(recipe)
   validation = Examples(data.validation_images, data.validation_labels)
 
   def take_step(index, chosen, state):

@@ -15,12 +15,32 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from jaxnas.children import conv_net
 from jaxnas.children.network import Network
 from jaxnas.training import image_task
 from jaxnas.training.image_evaluation import Examples
 from jaxnas.types import Task
 
 _NEVER = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe(image_task.Recipe):
+  """How to build and train a network for many epochs.
+
+  Attributes:
+    batch_norm_epsilon: the number that batch norm adds to variances.
+  """
+
+  batch_norm_epsilon: float = conv_net.EPSILON
+
+  def __post_init__(self):
+    super().__post_init__()
+    if not 0 < self.batch_norm_epsilon < float('inf'):
+      raise ValueError(
+        'batch_norm_epsilon must be positive and finite, got '
+        f'{self.batch_norm_epsilon}.'
+      )
 
 
 def make_schedule(
@@ -33,7 +53,7 @@ def make_schedule(
     learning_rate: the learning rate before the schedule.
     num_steps: the length of the whole training.
   """
-  schedule = image_task.SCHEDULES[recipe.schedule]
+  schedule = image_task.make_schedule(recipe)
 
   def rate(step):
     # In the precision of the training, where a drop falls on an exact step.

@@ -1,6 +1,8 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from jaxnas.children import conv_net
 from jaxnas.datasets import image_preprocessing
 from jaxnas.export import image_weights, weights
 from jaxnas.spaces import known_conv_nets, recurrent_cell
-from jaxnas.training import augmentation, image_task
+from jaxnas.training import augmentation, long_images
 
 NET = known_conv_nets.make_dense(2, 2, merge='add')
 SHAPE = (4, 5, 2)
@@ -28,7 +30,7 @@ def make(preprocessing):
     image_shape=SHAPE,
     num_classes=3,
     statistics=image_preprocessing.measure(pixels, preprocessing),
-    recipe=image_task.Recipe(
+    recipe=long_images.Recipe(
       augmentation='upsample_crop', margin=1, evaluation_batch_size=4
     ),
     facts={'epoch': 3, 'accuracy': 0.5},
@@ -74,6 +76,25 @@ def test_a_classifier_preprocesses_and_sees_the_view_it_was_trained_for():
   assert classify(pixels[:0]).shape == (0, 3)
   with pytest.raises(ValueError, match=r'\[n, 4, 5, 2\], got \[9, 4, 5\]'):
     classify(pixels[..., 0])
+
+
+def test_a_classifier_has_the_epsilon_it_was_trained_with(tmp_path):
+  made, pixels = make('standardize')
+  recipe = dataclasses.replace(made.recipe, batch_norm_epsilon=0.5)
+  path = tmp_path / 'weights.npz'
+  image_weights.write_weights(path, made._replace(recipe=recipe))
+  logits = image_weights.make_classifier(image_weights.load_weights(path))(
+    pixels
+  )
+  # By hand, an epsilon is a larger variance.
+  larger = jax.tree.map_with_path(
+    lambda at, leaf: leaf + 0.5 - 1e-5 if at[-1].key == 'var' else leaf,
+    made.batch_stats,
+  )
+  by_hand = image_weights.make_classifier(made._replace(batch_stats=larger))
+  np.testing.assert_allclose(logits, by_hand(pixels), rtol=1e-4, atol=1e-5)
+  usual = image_weights.make_classifier(made)(pixels)
+  assert np.abs(logits - usual).max() > 0.01
 
 
 def test_grey_images_need_no_channels():

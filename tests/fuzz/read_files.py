@@ -44,7 +44,7 @@ from jaxnas.records import (
 from jaxnas.runs import cell_judges, many_searches
 from jaxnas.spaces import hyperparameters, known_conv_nets, recurrent_cell
 from jaxnas.trainers import cell_trainer
-from jaxnas.training import image_task
+from jaxnas.training import long_images
 from jaxnas.types import Range
 from tests.fuzz import readers, toys
 
@@ -106,7 +106,7 @@ def _image_weights(folder):
       image_shape=(5, 3, 2),
       num_classes=3,
       statistics=image_preprocessing.measure(pixels, 'whiten'),
-      recipe=image_task.Recipe(),
+      recipe=long_images.Recipe(),
       facts={'epoch': 3},
     ),
   )

@@ -124,16 +124,23 @@ def test_an_epoch_has_every_image_once_and_an_order_of_its_own(
 
 
 @pytest.mark.parametrize(
-  ('schedule', 'expected'),
+  ('settings', 'expected'),
   [
-    ('constant', [1] * 8),
-    ('step', [1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01]),
-    ('cosine', [(1 + np.cos(np.pi * i / 8)) / 2 for i in range(8)]),
+    ({'schedule': 'constant'}, [1] * 8),
+    ({'schedule': 'step'}, [1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01]),
+    (
+      {'schedule': 'step', 'decay_start': 0.25},
+      [1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01],
+    ),
+    (
+      {'schedule': 'cosine'},
+      [(1 + np.cos(np.pi * i / 8)) / 2 for i in range(8)],
+    ),
   ],
 )
-def test_the_learning_rate_follows_the_schedule(schedule, expected):
+def test_the_learning_rate_follows_the_schedule(settings, expected):
   # With one image in each batch, an epoch of one step counts the rates.
-  recipe = dataclasses.replace(PLAIN, batch_size=1, schedule=schedule)
+  recipe = dataclasses.replace(PLAIN, batch_size=1, **settings)
   train = trainer(counting_network(1), recipe)
   totals = [
     train(numbered_data(1), jax.random.key(0), 2.0, 8, stop).child.params[0]
@@ -392,6 +399,8 @@ def test_what_is_evaluated_is_enlarged_as_in_training():
       'weight_decay must be finite and at least 0, got -0.0001',
     ),
     ({'weight_decay': float('inf')}, 'weight_decay must be .*, got inf'),
+    ({'decay_start': 0.0}, 'decay_start must be above 0 and below 1, got 0.0'),
+    ({'decay_start': 1.0}, 'decay_start must be above 0 and below 1, got 1.0'),
     ({'schedule': 'cosin'}, "'cosin'; expected one of constant, cosine, step"),
     (
       {'augmentation': 'crop'},

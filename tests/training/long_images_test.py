@@ -92,6 +92,12 @@ def test_spans_are_the_training_and_tell_the_loss_of_an_epoch(data):
   )
 
 
+@pytest.mark.parametrize('value', [0.0, -1e-5, float('nan'), float('inf')])
+def test_a_bad_epsilon_is_refused(value):
+  with pytest.raises(ValueError, match='batch_norm_epsilon must be positive'):
+    long_images.Recipe(batch_norm_epsilon=value)
+
+
 def test_the_rate_that_is_told_is_the_one_of_the_training(data):
   # A step without momentum moves the parameters by the rate times the gradient.
   recipe = image_task.Recipe(batch_size=4, momentum=0.0, weight_decay=0.0)
