@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Who judges cells of a succession: a table, or trainings kept in a file."""
+"""Judges of a succession's cells: a table, or trainings cached in a file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TableJudge:
 
 
 class TrainJudge:
-  """Trains each cell once, and keeps what it was worth in a file."""
+  """Trains each cell once, and caches its reward in a file."""
 
   def __init__(
     self,
@@ -53,10 +53,10 @@ class TrainJudge:
     """Reads the file.
 
     Args:
-      space: of the cells.
-      trainer: trains them.
-      num_steps: how long.
-      path: the file, which is made where it is missing.
+      space: the search space of the cells.
+      trainer: the trainer of the cells.
+      num_steps: the number of steps of each training.
+      path: the file, created if needed.
 
     Raises:
       ValueError: a line of the file is damaged.
@@ -72,8 +72,8 @@ class TrainJudge:
     except (KeyError, TypeError, ValueError):
       self._lines.close()
       raise ValueError(
-        f'{path} holds other lines than the rewards of cells; remove it, and '
-        'the cells are trained again.'
+        f'{path} does not hold rewards of cells; remove it, and the cells are '
+        'trained again.'
       ) from None
 
   def __call__(self, tokens: np.ndarray) -> np.ndarray:
@@ -103,7 +103,7 @@ class TrainJudge:
 
 
 def judge(perplexities: np.ndarray) -> np.ndarray:
-  """Returns the rewards of perplexities; 0 where one is not finite."""
+  """Returns the rewards of perplexities; 0 where not finite."""
   with np.errstate(all='ignore'):
     values = _REWARD.function((), {'perplexity': perplexities})
   return np.where(np.isfinite(values), values, 0).astype(np.float32)

@@ -1,15 +1,15 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What retrained winners tell: of architectures, or of strategies.
+"""Comparisons of retrained winners: of architectures, or of strategies.
 
-A strategy that searched once has one find, and however often that is trained,
-the luck of the search stays in it: what is told then is of the found
-architectures, over their trainings. Where every strategy searched several
-times, each search's best, by the mean over its fresh trainings, is one value,
-and strategies are compared over those. A known architecture was not searched
-for, so its values are its trainings in either case; Welch's test, which asks
-neither for pairs nor for equal spreads, lets them stand beside searches.
+A strategy that searched once found one architecture, which depends on the luck
+of that search however often it is retrained; the comparison is then between
+architectures, over their trainings. If every strategy searched several times,
+the best of each search, measured by the mean over its fresh trainings, is one
+value, and strategies are compared over these. A known architecture was not
+searched for, so its values are always its trainings; Welch's test, which
+requires neither pairs nor equal variances, allows comparing them with searches.
 Repeats of two strategies have nothing in common and are not paired.
 """
 
@@ -28,12 +28,12 @@ class Side:
   """One side of a comparison.
 
   Attributes:
-    name: what a sentence calls it.
-    short_name: what a verdict calls it.
-    values: the report measure, one a unit, `[S]`; infinitely bad where a
-      training failed, or a search found nothing.
-    unit: what a value is of, `'search'` or `'training'`.
-    role: of the arm that found it; known where none did.
+    name: the name in a sentence.
+    short_name: the name in a verdict.
+    values: the report measure of each unit, `[S]`; infinitely bad if a training
+      failed or a search found nothing.
+    unit: the unit that each value belongs to, `'search'` or `'training'`.
+    role: the role of the arm that found it; `KNOWN` if none did.
   """
 
   name: str
@@ -48,12 +48,12 @@ def sides(
   results: Sequence[retraining.Result],
   arms: Sequence[search.Arm],
 ) -> list[Side]:
-  """Returns what there is to compare.
+  """Returns the sides that can be compared.
 
   Args:
-    measure: what is compared.
-    results: of every entry that was retrained.
-    arms: of the search, every repeat of each.
+    measure: the measure to compare by.
+    results: the result of every entry that was retrained.
+    arms: the arms of the search, including every repeat of each.
   """
   groups: dict[str, list[retraining.Result]] = {}
   for row in results:
@@ -85,13 +85,13 @@ def sides(
 
 
 def pairs(compared: Sequence[Side]) -> list[tuple[Side, Side]]:
-  """Returns who is compared with whom.
+  """Returns the pairs of sides to compare.
 
-  All others with the baselines of the search; and what the others found also
-  with what people would have taken.
+  Every other side is compared with the baselines of the search, and whatever
+  was found is also compared with known architectures.
 
   Args:
-    compared: all sides.
+    compared: the sides.
   """
   baselines = [side for side in compared if side.role is search.Role.BASELINE]
   others = [side for side in compared if side.role is not search.Role.BASELINE]
@@ -104,14 +104,13 @@ def pairs(compared: Sequence[Side]) -> list[tuple[Side, Side]]:
 
 
 def lines(measure: statistics.Measure, compared: Sequence[Side]) -> list[str]:
-  """Returns the verdicts, a line each, and what to know about them.
+  """Returns the verdicts, one line each, and a note about them.
 
-  All are told together, so they share one correction; see
-  `statistics.compare`.
+  All comparisons share one correction; see `statistics.compare`.
 
   Args:
-    measure: what is compared.
-    compared: all sides.
+    measure: the measure to compare by.
+    compared: the sides.
   """
   told = pairs(compared)
   comparisons = statistics.compare(
@@ -136,8 +135,9 @@ def lines(measure: statistics.Measure, compared: Sequence[Side]) -> list[str]:
     note += f', and corrected for the {num_tested} comparisons (Holm)'
   if any(_is_of_single_searches(*pair) for pair in told):
     note += (
-      '. What one search found tells nothing of its strategy: that takes '
-      'several searches of each (--num_repeats, or arms with repeat=0, 1, ...)'
+      '. The find of one search says nothing about its strategy; comparing '
+      'strategies takes several searches of each (--num_repeats, or arms with '
+      'repeat=0, 1, ...)'
     )
   return [*verdicts, f'{note}.']
 
@@ -169,18 +169,20 @@ def _verdict(measure, side, other, comparison) -> str:
       else 'a training failed or a search found nothing, no comparison'
     )
   if np.isnan(comparison.p_value):
-    return 'the values have no spread, so nothing can be told'
+    return 'the values have no spread, so no comparison is possible'
   of_architectures = _is_of_single_searches(side, other)
-  verdict = 'no difference can be told'
+  verdict = 'no significant difference'
   if of_architectures:
-    verdict += ' between these architectures, nor anything of the strategies'
+    verdict += (
+      ' between these architectures, which says nothing about the strategies'
+    )
   if comparison.is_better is not None:
     better = side if comparison.is_better else other
     verdict = f'{better.short_name} is better'
     if of_architectures:
       verdict = (
-        f'{better.short_name} is the better architecture, which tells nothing '
-        'of the strategies'
+        f'{better.short_name} is the better architecture, which says nothing '
+        'about the strategies'
       )
   if measure.is_ratio:
     value, low, high = (f'{x:.3f}' for x in comparison[:3])

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Convolutional networks that take part in a search and in its retraining."""
+"""The convolutional networks that compete in a search and its retraining."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ BASELINES: Mapping[str, Callable[..., conv_net.ConvNet]] = {
   'plain chain': known_conv_nets.make_chain,
   'densely connected': known_conv_nets.make_dense,
 }
-"""What people would have taken, by label."""
+"""Conventional networks to compare with, by label."""
 
 
 def multiply_adds(dataset: images.ImageDataset, net: conv_net.ConvNet) -> int:
-  """Returns the multiply-adds of a network for one image of a data set."""
+  """Returns the number of multiply-adds of a network for one image."""
   height, width, channels = dataset.image_shape
   return net.num_multiply_adds(height, width, channels, dataset.num_classes)
 
@@ -39,11 +39,11 @@ def fitting_nets(
   merge: str,
   pool_after: Sequence[int],
 ) -> dict[str, conv_net.ConvNet]:
-  """Returns the known networks that a space has, by name.
+  """Returns the known networks that are in a search space, by name.
 
   Args:
     space: the search space.
-    names: names in `known_conv_nets.KNOWN_NETS`.
+    names: the names, from `known_conv_nets.KNOWN_NETS`.
     num_layers: the depth of the networks.
     filters: the numbers of filters of the space; the networks have the median.
     merge: how a layer joins several inputs.
@@ -54,7 +54,7 @@ def fitting_nets(
   """
   found = {}
   for name in names:
-    # An unknown name is an error, one that does not fit is left out.
+    # An unknown name is an error; a network that does not fit is left out.
     known_conv_nets.known_net(name, 4, 1, merge)
     median = sorted(filters)[len(filters) // 2]
     try:
@@ -69,10 +69,11 @@ def fitting_nets(
 
 
 class ConvContestants:
-  """Makes the contestants of a retraining, each compiled on its own.
+  """Makes the contestants of a retraining, each compiled separately.
 
   Attributes:
-    trainers: who trains them, by label; grows with the contestants.
+    trainers: the contestants' trainers, by label; grows as contestants are
+      made.
   """
 
   def __init__(
@@ -83,15 +84,15 @@ class ConvContestants:
     filters: Sequence[int],
     pool_after: Sequence[int],
   ):
-    """Makes the maker; no contestant is made yet.
+    """Stores the arguments; no contestant is made yet.
 
     Args:
-      makers: makes the trainers, and has the images.
-      space: what was searched.
+      makers: the maker of the trainers, which holds the images.
+      space: the search space that was searched.
       num_layers: the depth of the baselines.
       filters: the numbers of filters of the space. Baselines have the largest
-        where nothing was found that they could be as large as.
-      pool_after: the layers, from 0, whose outputs baselines pool.
+        if nothing was found to match their size to.
+      pool_after: the layers, from 0, whose outputs are pooled in baselines.
     """
     self._makers, self._space = makers, space
     self._num_layers, self._filters = num_layers, filters
@@ -101,14 +102,14 @@ class ConvContestants:
   def make(
     self, best: Sequence[tuple[Mapping[str, Any], trial_log.Trial]]
   ) -> tuple[contestants.Contestant, ...]:
-    """Returns the baselines, and what was found.
+    """Returns the baselines and the networks found.
 
-    The baselines have about as many parameters as that network of all found
-    whose reward in the search was the highest.
+    The baselines have about as many parameters as the network found with the
+    highest reward in the search.
 
     Args:
       best: the best trials of the searches, each with the fields of its
-        `Contestant` that the trial decides.
+        `Contestant` that the trial determines.
     """
     found = [
       self._contestant(self._space.decode(np.array(trial.tokens)), **fields)
@@ -129,7 +130,7 @@ class ConvContestants:
     depth = self._num_layers
 
     def make(total):
-      # The filters are spread over the layers, as evenly as they go.
+      # The filters are spread over the layers as evenly as possible.
       each, rest = divmod(total, depth)
       filters = [each + (n < rest) for n in range(depth)]
       net = make_net(depth, filters, merge=self._makers.merge)
@@ -141,7 +142,7 @@ class ConvContestants:
 
     total = depth * max(self._filters)
     if num_params is not None:
-      # A filter has more than one parameter, so there are not more of them.
+      # A filter has at least one parameter, which bounds their number.
       total = depth + contestants.equal_features(
         count, num_params, max_features=num_params
       )

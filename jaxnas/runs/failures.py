@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Errors that are a user's or the machine's, each told in a line."""
+"""One-line messages for errors caused by the user or the machine."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from jaxnas.trainers import memory
 
 
 def describe(error: Exception) -> str | None:
-  """Returns what to tell of an error in a line; `None` if it is a bug of ours.
+  """Returns a one-line message for an error; `None` if it is our bug.
 
   Args:
-    error: what a run ended with.
+    error: the error that ended a run.
   """
   text = ' '.join(str(error).split())
   if isinstance(error, ValueError):

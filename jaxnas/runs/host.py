@@ -1,9 +1,9 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Settings of the machine that must be made before jax looks for devices.
+"""Settings of the machine that must precede JAX's search for devices.
 
-A program of one's own makes them all by one call, before anything else of jax:
+Your own program makes all of them with one call, before any other use of JAX:
 
     from jaxnas.runs import host
 
@@ -28,8 +28,8 @@ _DEVICE_COUNT_FLAG = '--xla_force_host_platform_device_count'
 _MULTI_THREAD_FLAG = '--xla_cpu_multi_thread_eigen'
 _OPTIMIZATION_FLAG = '--xla_backend_optimization_level'
 
-# Settings of jax with which runs end, or compute something else; what takes
-# their place; and why.
+# JAX settings that would stop runs or change results, with their replacements
+# and reasons.
 _SET_ASIDE = (
   ('jax_debug_infs', False, 'children that diverge are results here'),
   ('jax_debug_nans', False, 'children that diverge are results here'),
@@ -44,19 +44,20 @@ _SET_ASIDE = (
 
 
 def prepare(num_devices: int | None = None) -> None:
-  """Makes jax ready, as every experiment does; the first call of a program.
+  """Configures JAX as every experiment does; call it first in a program.
 
-  Compiled programs are kept on disk, a CPU is split into devices over which
-  children are spread, see `prepare_devices`, and what the environment asks of
-  jax and no training can do is set aside. Jax then looks for its devices.
+  Compiled programs are cached on disk; a CPU is split into devices that
+  children are spread over, see `prepare_devices`; and JAX settings from the
+  environment that would break training are overridden. JAX then looks for its
+  devices.
 
   Args:
-    num_devices: how many devices a CPU is split in; one for each physical core
-      by default.
+    num_devices: the number of devices that a CPU is split into; one per
+      physical core by default.
 
   Raises:
-    ValueError: jax has looked for its devices before, or finds none, or
-      `num_devices` is not positive or not what the environment says.
+    ValueError: JAX has already looked for its devices or finds none, or
+      `num_devices` is not positive or contradicts the environment.
   """
   set_aside_settings()
   use_compilation_cache()
@@ -65,20 +66,20 @@ def prepare(num_devices: int | None = None) -> None:
   found = jax.local_device_count()
   if wanted and jax.default_backend() == 'cpu' and found != wanted:
     raise ValueError(
-      f'jax had looked for devices before host.prepare() was called, and has '
+      f'jax looked for devices before host.prepare() was called, and has '
       f'{found} instead of {wanted}; make it the first call of the program.'
     )
 
 
-# `JAX_TRANSFER_GUARD` is short for the guards of all ways.
+# `JAX_TRANSFER_GUARD` sets the guards of all directions.
 _WAY = re.compile(r'_(host|device)_to_(host|device)$')
 
 
 def use_compilation_cache() -> None:
-  """Keeps compiled programs on disk, so that a second run starts at once.
+  """Caches compiled programs on disk, so that a second run starts at once.
 
-  The environment decides first: `JAX_COMPILATION_CACHE_DIR` names the folder
-  (empty: no cache), and jax's other settings of the cache are left alone.
+  The environment takes precedence: `JAX_COMPILATION_CACHE_DIR` names the folder
+  (empty for no cache), and JAX's other cache settings are respected.
   """
   folder = os.environ.get('JAX_COMPILATION_CACHE_DIR')
   try:
@@ -102,9 +103,9 @@ def use_compilation_cache() -> None:
 
 
 def set_aside_settings() -> None:
-  """Undoes what the environment asks of jax and a run can not do.
+  """Overrides JAX settings from the environment that would break a run.
 
-  A line says what it was. What only warns, or checks without a change, stays.
+  One line lists them. Settings that only warn or check are kept.
   """
   told: dict[str, str] = {}
   for name, value, reason in _SET_ASIDE:
@@ -115,25 +116,25 @@ def set_aside_settings() -> None:
     told.setdefault(reason, _WAY.sub('', name).upper())
   if told:
     shown = ', '.join(f'{name} ({reason})' for reason, name in told.items())
-    print(f'Set aside from the environment: {shown}.', file=sys.stderr)
+    print(f'Ignored from the environment: {shown}.', file=sys.stderr)
 
 
 def check_platform() -> None:
-  """Lets jax look for its devices.
+  """Makes JAX look for its devices.
 
   Raises:
-    ValueError: there is none of the kind that the environment asks for.
+    ValueError: there is no device of the kind that the environment requests.
   """
   try:
     jax.devices()
-  # Where only an unknown GPU was asked for, jax asserts that it has one.
+  # If only an unknown GPU was requested, JAX fails with an assertion.
   except (RuntimeError, AssertionError) as error:
     platforms = os.environ.get('JAX_PLATFORMS')
     reason = ' '.join(str(error).split()).partition(' (')[0].rstrip('.')
     reason = reason and f' ({reason})'
     raise ValueError(
-      f'JAX_PLATFORMS is {platforms!r}, which jax can not use here{reason}; '
-      'take it out of the environment, or make it cpu.'
+      f'JAX_PLATFORMS is {platforms!r}, which jax cannot use here{reason}; '
+      'unset it, or set it to cpu.'
       if platforms
       else f'jax can use no device here{reason}; set JAX_PLATFORMS=cpu.'
     ) from error
@@ -145,30 +146,31 @@ def prepare_devices(
   *,
   is_asked: bool = True,
 ) -> int | None:
-  """Splits the CPU into devices of one thread each, and says so in one line.
+  """Splits the CPU into devices of one thread each, and prints one line.
 
-  Children are sharded over devices: that keeps every core busy where one
-  child's matrices are too small to be shared between threads. Must be called
-  before jax looks for devices. Nothing is changed where the environment
-  already decides, nor for one device, nor on a GPU or TPU.
+  Children are sharded over devices, which keeps every core busy if a child's
+  matrices are too small to share between threads. Must be called before JAX
+  looks for devices. Nothing changes if the environment already decides, for one
+  device, or on a GPU or TPU.
 
   Args:
-    num_devices: how many. `None` is one for each physical core that this
-      process may use, as a power of two and at most `MAX_DEVICES`, so that
-      they divide a block of children.
-    remedy: what the line says that another number is asked for by.
-    is_asked: whether somebody asked for this number; else the environment may
-      have another.
+    num_devices: the number of devices. `None` is one per physical core that
+      this process may use, rounded down to a power of two and at most
+      `MAX_DEVICES`, so that it divides a block of children.
+    remedy: the name, in the printed line, of the setting that changes the
+      number.
+    is_asked: whether the user asked for this number; if not, the environment
+      may override it.
 
   Returns:
-    How many devices a CPU was split in; `None` where nothing was changed.
+    The number of devices that a CPU was split into; `None` if nothing changed.
 
   Raises:
-    ValueError: `num_devices` is not positive, or the environment differs.
+    ValueError: `num_devices` is not positive, or contradicts the environment.
   """
   if num_devices is not None and num_devices < 1:
     raise ValueError(
-      f'num_host_devices must be 1 or more, or none; got {num_devices}.'
+      f'num_host_devices must be at least 1 or none, got {num_devices}.'
     )
   platforms = os.environ.get('JAX_PLATFORMS', '')
   if platforms and 'cpu' not in platforms.split(','):
@@ -189,7 +191,7 @@ def prepare_devices(
     return None
   added = f'{_DEVICE_COUNT_FLAG}={num_devices} {_MULTI_THREAD_FLAG}=false'
   if _OPTIMIZATION_FLAG not in given and not _has_accelerator_plugin():
-    # The level above takes twice as long to compile, for slower programs.
+    # The next level takes twice as long to compile, for slower programs.
     added += f' {_OPTIMIZATION_FLAG}=2'
   os.environ['XLA_FLAGS'] = f'{given} {added}'.strip()
   print(
@@ -201,7 +203,7 @@ def prepare_devices(
 
 
 def _has_accelerator_plugin() -> bool:
-  """Returns whether jax might run on something else than a CPU."""
+  """Returns whether JAX might run on something other than a CPU."""
   return any(
     importlib.util.find_spec(name) is not None
     for name in ('jax_plugins', 'libtpu')
@@ -209,7 +211,7 @@ def _has_accelerator_plugin() -> bool:
 
 
 def _num_cores() -> int:
-  """Returns how many physical cores this process may use."""
+  """Returns the number of physical cores that this process may use."""
   try:
     threads = os.sched_getaffinity(0)
     topology = pathlib.Path('/sys/devices/system/cpu')

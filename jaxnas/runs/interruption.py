@@ -1,14 +1,14 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Ctrl-C ends a program within seconds, whatever it is doing.
+"""Makes Ctrl-C end a program within seconds, whatever it is doing.
 
-Python tells the main thread of an interruption once that comes back from what
-it has called, and a block of children is one call of XLA, of minutes; then the
-teardown of the interpreter waits for XLA's threads, or crashes over them. Here
-the main thread gets a few seconds to close what it has open. After that, or at
-a second Ctrl-C, the process ends where it stands, which loses nothing: what a
-run has recorded is on disk, and worker processes end with this one.
+Python delivers an interruption to the main thread only when the current call
+returns, and a block of children is one call of XLA that can take minutes; then
+the interpreter's shutdown waits for XLA's threads or crashes because of them.
+Here the main thread gets a few seconds to clean up. After that, or at a second
+Ctrl-C, the process exits immediately. Nothing is lost: everything a run has
+recorded is on disk, and worker processes end with this one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import time
 from typing import NoReturn
 
 EXIT_CODE = 130
-"""The exit code after an interruption, as shells have it."""
+"""The exit code after an interruption, following the shells' convention."""
 
 GRACE_SECONDS = 3.0
-"""How long the main thread has, to close what it has open."""
+"""The time that the main thread has to clean up."""
 
-# A pipe that nobody reads can hold up even the last words.
+# A pipe that nobody reads can block even the final message.
 _LAST_WORDS_SECONDS = 1.0
 _SHOW_CURSOR = '\x1b[?25h'
 _is_leaving = threading.Lock()
@@ -37,14 +37,14 @@ _is_leaving = threading.Lock()
 
 @contextlib.contextmanager
 def watched(line: str, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
-  """Ends the process if an interruption has not ended the context in time.
+  """Ends the process if an interruption does not end the context in time.
 
-  The main thread gets its `KeyboardInterrupt` as ever. Elsewhere than in the
-  main thread, where no signal arrives, nothing is watched.
+  The main thread gets its `KeyboardInterrupt` as usual. Other threads receive
+  no signals, so there the context does nothing.
 
   Args:
-    line: what is then said on standard error.
-    grace_seconds: how long the context has.
+    line: the message to print on standard error in that case.
+    grace_seconds: the time that the context has to end, in seconds.
 
   Yields:
     Nothing.
@@ -52,7 +52,7 @@ def watched(line: str, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
   if threading.current_thread() is not threading.main_thread():
     yield
     return
-  # Bytes are written here by the handler in C, which waits for no thread.
+  # The C signal handler writes to this socket without waiting for a thread.
   receiver, sender = socket.socketpair()
   sender.setblocking(False)
   before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
@@ -67,13 +67,13 @@ def watched(line: str, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
 
 
 def leave(line: str = '', exit_code: int = EXIT_CODE) -> NoReturn:
-  """Ends the process at once, without the interpreter's teardown.
+  """Ends the process at once, without shutting down the interpreter.
 
   Args:
-    line: said on standard error first.
-    exit_code: of the process.
+    line: the message to print on standard error first.
+    exit_code: the exit code of the process.
   """
-  # Who comes second waits for the end.
+  # A second caller waits here until the process ends.
   _is_leaving.acquire()
   speaker = threading.Thread(target=_say, args=(line,), daemon=True)
   speaker.start()
@@ -100,9 +100,9 @@ def _watch(receiver: socket.socket, line: str, grace_seconds: float) -> None:
 
 
 def _say(line: str) -> None:
-  # A live display puts others in the places of `sys.stdout` and `sys.stderr`.
+  # A live display replaces `sys.stdout` and `sys.stderr`.
   for stream in (sys.__stdout__, sys.__stderr__):
-    # None where it was closed at the start.
+    # A stream that was closed at the start is None.
     if stream is not None:
       with contextlib.suppress(OSError, ValueError):
         if stream is sys.__stdout__ and stream.isatty():

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""One search for many seeds: in full blocks, over the local devices."""
+"""Runs a search for many seeds, in blocks over the local devices."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from jaxnas.types import Strategy
 
 
 class ManySearches:
-  """Runs a pure function of a key, or of a row, for any number of them.
+  """Runs a pure function of a key, or of any row, for many rows.
 
-  Rows are run in blocks of one size, the last of which is filled up with
-  repeats, and a block is mapped by `vmap` on every device. So one program is
-  compiled, memory is bounded, and a row's result does not depend on how many
-  there are.
+  Rows are run in blocks of a fixed size, the last of which is padded with
+  repeats, and each device maps its part of a block with `vmap`. Only one
+  program is compiled, memory is bounded, and a row's result does not depend on
+  the number of rows.
 
   Attributes:
-    block_size: how many rows a block has.
-    num_devices: over how many devices a block is spread.
+    block_size: the number of rows in a block.
+    num_devices: the number of devices that a block is spread over.
   """
 
   def __init__(
@@ -40,15 +40,16 @@ class ManySearches:
     block_size: int,
     num_devices: int | None = None,
   ):
-    """Compiles nothing yet.
+    """Prepares the program; nothing is compiled yet.
 
     Args:
-      function: of one row: a key, or any pytree of arrays.
-      block_size: how many rows share a call; a multiple of `num_devices`.
-      num_devices: how many local devices to use; all by default.
+      function: the function of one row: a key, or any pytree of arrays.
+      block_size: the number of rows per call; a multiple of `num_devices`.
+      num_devices: the number of local devices to use; all by default.
 
     Raises:
-      ValueError: there are fewer devices, or the block does not divide.
+      ValueError: there are fewer devices, or `block_size` is not a multiple of
+        `num_devices`.
     """
     self._mapping = mapping.BlockMapping(block_size, num_devices)
     self._program = self._mapping.shard(jax.vmap(function), (0,))
@@ -57,20 +58,20 @@ class ManySearches:
 
   @property
   def compile_seconds(self) -> float:
-    """Time spent compiling so far."""
+    """The time spent compiling so far, in seconds."""
     return self._mapping.compile_seconds
 
   @property
   def run_seconds(self) -> float:
-    """Time spent running so far."""
+    """The time spent running so far, in seconds."""
     return self._mapping.run_seconds
 
   def blocks(self, rows: Any, first: int = 0) -> Iterator[Any]:
-    """Yields the results of one block after the other, as numpy arrays.
+    """Yields the results of one block after another, as NumPy arrays.
 
     Args:
-      rows: a pytree of arrays, each `[S, ...]`.
-      first: the first block that is wanted.
+      rows: the rows, a pytree of arrays `[S, ...]`.
+      first: the index of the first block to run.
     """
     num_rows = len(jax.tree.leaves(rows)[0])
     for start in range(first * self.block_size, num_rows, self.block_size):
@@ -86,18 +87,18 @@ class ManySearches:
       yield jax.tree.map(lambda leaf: leaf[:num_wanted], result)  # noqa: B023  # Called at once.
 
   def run(self, rows: Any) -> Any:
-    """Returns the results of all rows, numpy arrays `[S, ...]`."""
+    """Returns the results of all rows, NumPy arrays `[S, ...]`."""
     results = list(self.blocks(rows))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Searches:
-  """What searches of a table tried.
+  """The entries of a table that searches tried.
 
   Attributes:
-    entries: of the table, `int32[seeds, trials]`.
-    seconds: how long they took, without compiling.
+    entries: the indices of the entries, `int32[seeds, trials]`.
+    seconds: the duration of the searches without compiling, in seconds.
   """
 
   entries: np.ndarray
@@ -107,16 +108,16 @@ class Searches:
   def load(
     cls, path: pathlib.Path, shape: tuple[int, int], origin: str = ''
   ) -> Searches:
-    """Reads what `save` wrote.
+    """Reads searches that `save` wrote.
 
     Args:
       path: the file.
-      shape: that the entries must have.
-      origin: what the file must say of itself, if it says anything; files of
-        older versions do not.
+      shape: the expected shape of the entries.
+      origin: the expected description of the searches; not checked if the file
+        has none, like those of older versions.
 
     Raises:
-      ValueError: the file is damaged, has another shape or is of other
+      ValueError: the file is damaged, has another shape or holds other
         searches.
     """
     hint = 'delete it, and the same command makes it again'
@@ -136,11 +137,11 @@ class Searches:
     return cls(entries, seconds)
 
   def save(self, path: pathlib.Path, origin: str = '') -> None:
-    """Writes them to a file that is there whole or not at all.
+    """Writes the searches to a file atomically.
 
     Args:
       path: the file.
-      origin: says what was searched by what.
+      origin: a description of the table and the strategy.
     """
     path.parent.mkdir(exist_ok=True)
     arrays = {'entries': self.entries, 'seconds': self.seconds}
@@ -148,7 +149,7 @@ class Searches:
 
 
 def seed_keys(seed: int, num_seeds: int) -> jax.Array:
-  """Returns a key for each seed; more seeds change none of the first."""
+  """Returns a key per seed; more seeds do not change the first ones."""
   key = jax.random.key(seed)
   return jax.vmap(lambda number: jax.random.fold_in(key, number))(
     jnp.arange(num_seeds)
@@ -158,16 +159,19 @@ def seed_keys(seed: int, num_seeds: int) -> jax.Array:
 def make_table_search(
   table: tables.Table, strategy: Strategy, num_trials: int, batch_size: int
 ) -> Callable[[jax.Array], jax.Array]:
-  """Makes `key -> entries int32[num_trials]`: a whole search of a table.
+  """Makes a function that runs a whole search of a table.
 
   Args:
-    table: the rewards.
-    strategy: who proposes.
-    num_trials: the budget; a multiple of `batch_size`.
-    batch_size: how many trials are proposed before the strategy learns.
+    table: the table of rewards.
+    strategy: the search strategy.
+    num_trials: the number of trials; a multiple of `batch_size`.
+    batch_size: the number of trials before each update of the strategy.
+
+  Returns:
+    A function `key -> entries int32[num_trials]`.
 
   Raises:
-    ValueError: the batches do not spend the budget.
+    ValueError: `num_trials` is not a positive multiple of `batch_size`.
   """
   if min(batch_size, num_trials) < 1 or num_trials % batch_size:
     raise ValueError(

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What searches of a table amount to: numbers, a table, a figure."""
+"""The report on searches of a table: numbers, a table and a figure."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from jaxnas.visualize import pictures, progress
 from jaxnas.visualize import regret as regret_plot
 
 FRACTIONS = (0.01, 0.001)
-"""The best parts of a table that searches are timed to reach."""
+"""The fractions of best entries that searches are timed to reach."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """What the searches of one strategy amount to.
+  """The result of one strategy's searches.
 
   Attributes:
     curve: the mean regret after every trial.
-    reach: how soon the best of the table are found, by which part they are.
-    distinct: which part of the trials were of new entries.
-    seconds: how long all searches took.
-    against_random: final regrets less those of random search; `None` for random
-      search itself, and where it is missing.
+    reach: how quickly the best entries are found, by their fraction of the
+      table.
+    distinct: the fraction of trials that tried new entries.
+    seconds: the duration of all searches, in seconds.
+    against_random: the final regrets compared with those of random search;
+      `None` for random search itself, or if it is missing.
   """
 
   curve: statistics.Interval
@@ -68,9 +69,9 @@ class Report:
 
   Attributes:
     named: the table.
-    num_seeds: searches of each strategy.
-    num_trials: trials of each search.
-    results: what they amount to, by strategy.
+    num_seeds: the number of searches of each strategy.
+    num_trials: the number of trials of each search.
+    results: the results by strategy.
   """
 
   def __init__(
@@ -84,10 +85,10 @@ class Report:
 
     Args:
       named: the table.
-      found: what was tried, by strategy; equally many seeds and trials of each.
-      labels: what tables and the figure call each strategy, by its name.
-      baseline: the name of the strategy that the others are compared with,
-        which `found` may lack.
+      found: the searches by strategy, with the same number of seeds and trials.
+      labels: the label of each strategy in tables and the figure, by name.
+      baseline: the name of the strategy that others are compared with, which
+        may be missing from `found`.
     """
     self._labels, self._baseline = labels, baseline
     self.named = named
@@ -147,13 +148,13 @@ class Report:
     )
 
   def _levels(self) -> dict[float, float]:
-    """Returns the regret of the worst of the best entries, by their part."""
+    """Returns the regret of the worst of each fraction of best entries."""
     rewards = self.named.table.rewards
     best = float(rewards.max())
     return {part: best - regret.top_reward(rewards, part) for part in FRACTIONS}
 
   def draw(self, folder: pathlib.Path) -> None:
-    """Draws `regret.png`, and says which files there are."""
+    """Draws `regret.png`, and prints the names of the files."""
     pictures.draw(
       regret_plot.plot_regret,
       folder / 'regret.png',
@@ -167,11 +168,11 @@ class Report:
     progress.files(folder, ('regret.png', 'results.json'))
 
   def show(self) -> None:
-    """Prints the table and what it says."""
+    """Prints the table and the verdicts."""
     tops = [f'top {100 * part:g} %' for part in FRACTIONS]
     progress.table(
       f'{self.named.name}, {self.num_seeds} searches of {self.num_trials} '
-      'trials: regret (best reward of the table less the best found) at the '
+      'trials: regret (best reward of the table minus the best found) at the '
       'end, and median of the trials to reach the best entries',
       [
         'strategy',
@@ -208,7 +209,7 @@ class Report:
         f'> {self.num_trials}'
         if math.isinf(each.median)
         else f'{each.median:.0f}',
-        # A tenth is less than one of 500 seeds.
+        # A tenth of a percent is less than one of 500 seeds.
         f'{each.reached:.1%}',
       )
     ]
@@ -225,17 +226,19 @@ class Report:
     first = self._labels[name]
     second = self._labels[self._baseline]
     if self.num_seeds < 2:
-      return f'{first} against {second}: one seed, so nothing can be told.'
+      return (
+        f'{first} against {second}: one seed, so no comparison is possible.'
+      )
     mean, low, high, p_value, _ = comparison.difference
     if math.isnan(p_value):
       return (
         f'{first} against {second}, paired by seed: the same difference, '
-        f'{mean:+z.4g}, on every seed, so nothing can be told.'
+        f'{mean:+z.4g}, on every seed, so no comparison is possible.'
       )
     verdict = {
       True: f'{first} is better',
       False: f'{second} is better',
-      None: 'no difference can be told',
+      None: 'no significant difference',
     }[comparison.is_better]
     return (
       f'{first} against {second}, paired by seed: regret {mean:+z.4g}, '

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a search says at its end: its tables, and what they tell."""
+"""The report at the end of a search: its tables and verdicts."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def show(
   log: trial_log.TrialLog,
   retraining: retraining_lib.Retraining,
 ) -> None:
-  """Prints what a finished search found, by whom, and what that tells.
+  """Prints the tables and verdicts of a finished search.
 
   Args:
-    experiment: what was run.
+    experiment: the experiment.
     path: the run's folder.
-    log: has all trials and trainings.
-    retraining: what was trained anew.
+    log: the log of all trials and retrainings.
+    retraining: the retraining.
   """
   _show_search(experiment, log)
   _show_known(experiment, log)
@@ -99,13 +99,13 @@ def _show_search(experiment, log):
 def shows_reward(
   experiment: search_run.Experiment, log: trial_log.TrialLog
 ) -> bool:
-  """Returns whether tables show rewards beside the measure.
+  """Returns whether tables show rewards in addition to the measure.
 
-  They do where the reward is a user's own and says something else.
+  They do if the reward is the user's own and differs from the measure.
 
   Args:
-    experiment: what was run.
-    log: its trials.
+    experiment: the experiment.
+    log: the log of its trials.
   """
   return experiment.own_reward and any(
     np.float32(trial.metrics[experiment.search_metric]) != trial.reward
@@ -141,11 +141,11 @@ def _value_of_best(measure, metric, trials):
 def failures(
   arms: Sequence[search_lib.Arm], trials: Sequence[trial_log.Trial]
 ) -> list[str]:
-  """Returns what to say of strategies whose trials have all failed.
+  """Returns one line per strategy whose trials have all failed.
 
   Args:
-    arms: of the search, every repeat of each.
-    trials: the log.
+    arms: the arms of the search, including every repeat of each.
+    trials: all trials of the log.
   """
   lines = []
   labels = {
@@ -160,8 +160,8 @@ def failures(
         for status, count in counts.most_common()
       )
       lines.append(
-        f'All {len(mine)} trials of {label} failed ({reasons}), so there is '
-        'nothing of it to retrain.'
+        f'All {len(mine)} trials of {label} failed ({reasons}), so none can '
+        'be retrained.'
       )
   if lines and len(lines) == len(labels):
     lines.append('Nothing was found: every trial of the search failed.')
@@ -263,12 +263,12 @@ def _show_comparison(experiment, log, retraining):
 def _splits_note(has_report):
   if has_report:
     return (
-      ', on report data, which no reward and no choice came from, and on '
+      ', on report data, which no reward or choice is based on, and on '
       'validation data'
     )
   return (
-    '; there is no report data, so all is measured on the validation data, '
-    'from which the rewards came'
+    '; there is no report data, so everything is measured on the validation '
+    'data, which the rewards are based on'
   )
 
 
@@ -286,7 +286,7 @@ def _spread(measure, values):
 
 
 def _row_name(arms, row):
-  """Names an architecture that was retrained, by who found it."""
+  """Returns the name of a retrained architecture, with its strategy."""
   contestant = row.contestant
   searches = [arm for arm in arms if arm.name == contestant.group]
   if not searches:
@@ -306,17 +306,18 @@ def _show_time(path):
   )
   rest = wall - compiling - training
   print(
-    f'Time: {progress.duration(wall)} in all, of which compiling '
+    f'Time: {progress.duration(wall)} in total, of which compiling '
     f'{compiling:.1f} s, training {training:.1f} s, '
-    + (f'the rest {rest:.1f} s.' if rest >= 0 else 'partly side by side.')
+    + (f'the rest {rest:.1f} s.' if rest >= 0 else 'partly in parallel.')
   )
 
 
 def describe_values(architecture: Any) -> str:
-  """Returns named values on a line; any other architecture as it prints.
+  """Returns an architecture as one line of text.
 
   Args:
-    architecture: a mapping from names to values, or anything else.
+    architecture: a mapping from names to values, or anything that `str`
+      accepts.
   """
   if not isinstance(architecture, Mapping):
     return str(architecture)

@@ -27,39 +27,41 @@ from jaxnas.visualize import curves, pictures, progress
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-  """What an experiment hands to `run`.
+  """The definition of an experiment for `run`.
 
   Attributes:
-    config: the settings, complete: nothing is left for the machine to decide.
-      Where `redo_failed` is true, trials that failed are run again.
-    search: what to search with.
-    make_retraining: makes what is retrained after the search, of its log.
-    num_retrainings: how many trainings that will be.
-    trainers: all that train children, for the account of time; may grow while
-      contestants are made.
-    estimate: measures a few steps and returns the seconds that so many search
-      trials and retrainings will take; `None` says nothing before.
-    facts: what the manifest should say besides; `data_hash` among it, and
-      `seen_hash`, if there is one, see `workdir.check_data`.
-    measure: what the children are compared by.
-    search_metric: the metric of a search trial that its reward is made of.
-    draw: writes the picture of an architecture; none by default.
-    picture: the picture's file name.
-    known: the names of the architectures of the arm of role `KNOWN`, in the
-      order in which it proposes them.
-    checkpoint_every: rounds between two checkpoints.
-    unit: what the length of a training is counted in; empty where a training
-      has no length.
-    describe: spells an architecture on a line, where that says something.
-    has_report: whether the report split is other data than the validation
-      split.
-    has_learning_rates: whether children are trained at rates of the search's
-      choice.
+    config: the complete settings, with no choice left to the machine. If
+      `redo_failed` is true, failed trials are run again.
+    search: the search.
+    make_retraining: `log -> retraining`, called with the log after the search.
+    num_retrainings: the number of trainings in the retraining.
+    trainers: all trainers of children, for the accounting of time; may grow
+      while contestants are made.
+    estimate: `(num_trials, num_retrainings) -> seconds`, which measures a few
+      steps to predict the cost; `None` for no estimate.
+    facts: further entries of the manifest, including `data_hash` and, if there
+      is one, `seen_hash`; see `workdir.check_data`.
+    measure: the measure that children are compared by.
+    search_metric: the metric of a search trial that its reward is based on.
+    draw: a function that draws an architecture; none by default.
+    picture: the file name of the picture.
+    known: the names of the architectures that the arm of role `KNOWN` proposes,
+      in that order.
+    checkpoint_every: the number of rounds between checkpoints.
+    unit: the unit of the length of a training; empty if a training has no
+      length.
+    describe: a function that returns an architecture as one line of text; none
+      by default.
+    has_report: whether the report split differs from the validation split.
+    has_learning_rates: whether the search chooses the learning rates of
+      children.
     free: the settings that may change when the run is resumed.
-    defaults: of the settings; one that an older version had not has its own.
-    same_task: as for `search.run`.
-    own_reward: whether the reward is a user's own, which need not go with the
-      measure: it then stands in the tables beside it.
+    defaults: the default values of settings, for those that an older version
+      lacked.
+    same_task: whether the user asserts that a changed task gives the same
+      results, as in `search.run`.
+    own_reward: whether the reward is the user's own, which may disagree with
+      the measure; tables then show both.
   """
 
   config: Mapping[str, Any]
@@ -89,7 +91,7 @@ def run(experiment: Experiment, folder: str) -> None:
   """Runs, resumes or shows a search.
 
   Args:
-    experiment: what to run.
+    experiment: the experiment.
     folder: the run's folder, its `--workdir`.
   """
   with workdir.lock(folder) as path:
@@ -125,7 +127,7 @@ _RETRAINED: dict[str, Any] = {
 
 
 def _check_records(experiment, log, timings):
-  """Checks what is shown of a log without being trained or replayed."""
+  """Checks the parts of a log that are shown without retraining or replay."""
   seconds = {f'{name}_seconds': float for name in ('wall', 'compile', 'train')}
   trial_log.check_fields(timings.path, timings.lines, **seconds)
   check_measure(experiment.search_metric, log.trials)
@@ -150,20 +152,20 @@ def _check_records(experiment, log, timings):
 
 
 def check_measure(metric: str, trials: Sequence[trial_log.Trial]) -> None:
-  """Checks that children have what they are compared by.
+  """Checks that children have the metric that they are compared by.
 
   Args:
-    metric: the metric that the measure names.
+    metric: the name of the metric.
     trials: trials of the run.
 
   Raises:
-    ValueError: no child has it.
+    ValueError: no child has the metric.
   """
   have = [trial.metrics for trial in trials if trial.status == 'ok']
   if have and not any(metric in each for each in have):
     raise ValueError(
-      f'The measure needs the metric {metric!r}, which children do not have; '
-      f'they have {", ".join(sorted(have[0])) or "none"}.'
+      f'The measure needs the metric {metric!r}, which children lack; they '
+      f'have {", ".join(sorted(have[0])) or "none"}.'
     )
 
 
@@ -212,7 +214,7 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
 
 
 def _spent(trainers: Sequence[Trainer]) -> stopwatch.Spent:
-  """Returns what all trainers have worked so far."""
+  """Returns the time that all trainers have spent so far."""
   return stopwatch.Spent(
     sum(each.compile_seconds for each in trainers),
     sum(each.run_seconds for each in trainers),
@@ -273,8 +275,8 @@ def _retrain(retraining, log, clock):
   if not left:
     return
   print(
-    'Retraining the best of each search and known architectures: first to '
-    'choose, then, with fresh seeds, those that were chosen:'
+    'Retraining the best of each search and the known architectures: first to '
+    'choose, then again, with fresh seeds, those chosen:'
   )
   with progress.Progress(left, unit='training') as bar:
     done = 0
@@ -290,9 +292,9 @@ def _retrain(retraining, log, clock):
 
 
 def _found(criterion, rows: Sequence[retraining_lib.Result]):
-  """Returns the best of what the search itself proposed.
+  """Returns the best result that the search itself proposed.
 
-  It is chosen by the trainings that choose, so that its own stay honest.
+  It is chosen by separate trainings, so that its final ones stay unbiased.
   """
   found = [row for row in rows if row.contestant.tokens is not None]
   return criterion.best(found, lambda row: row.selection.mean())
@@ -324,17 +326,17 @@ def _write(experiment, path, log, retraining, was_finished):
 
 
 def _check_best(file, best):
-  """Says so if `best.json` of a finished run is not what the log found."""
+  """Warns if `best.json` of a finished run disagrees with the log."""
   try:
     written = workdir.read_json(file).get('architecture')
-  except (OSError, ValueError):  # It is written anew in any case.
+  except (OSError, ValueError):  # It is rewritten in any case.
     return
   if best is None:
-    logging.warning('%s is not of this run, which found nothing.', file)
+    logging.warning('%s does not belong to this run: it found nothing.', file)
   elif written != workdir.plain_json(best.contestant.architecture.to_json()):
     logging.warning(
-      '%s held another architecture than the best of the log; it is written '
-      'anew.',
+      '%s held another architecture than the best of the log; it is '
+      'overwritten.',
       file,
     )
 
@@ -368,7 +370,7 @@ def _draw(experiment, path, log, retraining):
 
 
 def _terms(experiment, retraining, result):
-  """Returns how a result was trained, where that was the run's business."""
+  """Returns the terms of a result's training that the run chose."""
   terms = {}
   if experiment.has_learning_rates:
     terms['learning_rate'] = result.learning_rate
@@ -378,7 +380,7 @@ def _terms(experiment, retraining, result):
 
 
 def _sizes(contestant):
-  """Returns what is known of a contestant's size."""
+  """Returns the known sizes of a contestant."""
   sizes = {
     name: getattr(contestant, name)
     for name in ('features', 'num_params', 'num_multiply_adds')

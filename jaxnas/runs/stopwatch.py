@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the time of a run went to: one line of `timings.jsonl` for each lap."""
+"""Accounts for the time of a run: one line of `timings.jsonl` per lap."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jaxnas.records import trial_log
 
 
 class Spent(NamedTuple):
-  """Seconds of work since the run was started.
+  """The work since the run was started, in seconds.
 
   Attributes:
-    compile: spent on compiling.
-    train: spent on training.
+    compile: the time spent compiling.
+    train: the time spent training.
   """
 
   compile: float
@@ -25,14 +25,14 @@ class Spent(NamedTuple):
 
 
 class Stopwatch:
-  """Writes what each stretch of work took, by compiling and by training."""
+  """Records the time of each phase, split into compiling and training."""
 
   def __init__(self, timings: trial_log.JsonLines, spent: Callable[[], Spent]):
     """Starts the watch.
 
     Args:
-      timings: gets a line for each lap.
-      spent: `() -> Spent`, the work so far.
+      timings: the file that gets one line per lap.
+      spent: a function that returns the work so far.
     """
     self._timings, self._spent = timings, spent
     self._started = self._last = time.perf_counter()
@@ -40,20 +40,20 @@ class Stopwatch:
 
   @property
   def total(self) -> float:
-    """Seconds since the start."""
+    """The time since the start, in seconds."""
     return time.perf_counter() - self._started
 
   @property
   def since_lap(self) -> float:
-    """Seconds since the last lap, or the start."""
+    """The time since the last lap, or the start, in seconds."""
     return time.perf_counter() - self._last
 
   def lap(self, phase: str, **facts: Any) -> None:
     """Writes a line about the time since the last lap.
 
     Args:
-      phase: what was done, as `'search'`.
-      **facts: what else the line says; values that JSON can hold.
+      phase: the name of the phase, such as `'search'`.
+      **facts: further entries of the line, JSON-compatible values.
     """
     now, spent = time.perf_counter(), self._spent()
     self._timings.append(

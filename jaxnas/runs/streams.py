@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The standard streams of a program: closed, full, or of a narrow alphabet."""
+"""Standard streams that may be closed, full or unable to encode text."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import sys
 
 
 def prepare() -> None:
-  """Makes every standard stream one that can be written to.
+  """Makes every standard stream safe to write to.
 
-  A stream that was closed when the process began goes nowhere from now on.
-  Otherwise its descriptor would be that of the next file which is opened, and
-  what libraries say would be written into the middle of that. A character that
-  a stream can not show, as in the name of a folder, is spelled by its number.
+  A stream that was closed when the process started is redirected to nowhere.
+  Otherwise the next file opened would get its descriptor, and messages of
+  libraries would be written into the middle of that file. Characters that a
+  stream cannot encode, for example in the name of a folder, are escaped.
   """
   for descriptor in range(3):
     try:
       os.fstat(descriptor)
     except OSError:
-      # It gets the lowest number that is free, which is this one.
+      # This gets the lowest free number, which is the stream's own.
       os.open(os.devnull, os.O_RDWR)
   for name in ('stdout', 'stderr'):
     stream = getattr(sys, name)
@@ -33,33 +33,34 @@ def prepare() -> None:
 
 
 def flush(probe: str = '') -> str:
-  """Writes out what standard output still holds.
+  """Flushes standard output.
 
   Args:
-    probe: written too. What a failed write has dropped is not held any more.
+    probe: text to write as well, which detects an earlier failed write whose
+      text has been dropped.
 
   Returns:
-    Nothing, or else a line that says why it can not be written; what it still
-    held is then dropped, so that nothing fails over it once more.
+    `''`, or else one line on why standard output cannot be written; its buffer
+    is then dropped, so that later writes do not fail.
   """
   try:
     print(probe, end='', flush=True)
   except BrokenPipeError:
     _discard('stdout')
-    return 'the reader of the standard output has left'
+    return 'the reader of standard output has gone away'
   except OSError as error:
     _discard('stdout')
-    return f'the standard output can not be written: {error.strerror or error}'
-  except ValueError:  # It was closed on the way.
+    return f'standard output cannot be written: {error.strerror or error}'
+  except ValueError:  # It was closed in the meantime.
     _discard('stdout')
   return ''
 
 
 def _discard(name: str) -> None:
-  """Puts a stream that goes nowhere in the place of a standard one."""
+  """Redirects a standard stream to nowhere."""
   stream = getattr(sys, name)
   if stream is not None and stream is not getattr(sys, f'__{name}__'):
-    # What stands in its place for a while, as pytest's does, is not ours.
+    # A temporary replacement, such as pytest's, is not ours to discard.
     return
   nowhere = os.open(os.devnull, os.O_RDWR)
   if stream is not None:

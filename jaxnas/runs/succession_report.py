@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a succession of controllers amounts to: a table and a verdict."""
+"""The report on a succession of controllers: a table and a verdict."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ CONTROL, SUCCESSION = succession_lib.CONTROL, succession_lib.SUCCESSION
 
 
 def report_perplexities(lines) -> dict[tuple[int, ...], float]:
-  """Returns the geometric mean over seeds of each cell's report perplexity."""
+  """Returns each cell's report perplexity, as geometric mean over seeds."""
   values: dict[tuple[int, ...], list[float]] = {}
   for line in lines:
-    # What is not finite is written as null.
+    # Values that are not finite are written as null.
     value = np.inf if line['report'] is None else line['report']
     values.setdefault(tuple(line['tokens']), []).append(value)
   return {
@@ -32,13 +32,13 @@ def report_perplexities(lines) -> dict[tuple[int, ...], float]:
 
 
 def last_found(generations):
-  """Returns the last generation, its most frequent cell, and how often."""
+  """Returns the last generation, its most frequent cell and its count."""
   last = [each for each in generations if each.branch == SUCCESSION][-1]
   return last, *most_found(last)
 
 
 def most_found(generation) -> tuple[tuple[int, ...], int]:
-  """Returns the cell of most lineages, of such the best, and their number."""
+  """Returns the cell found most often, the best of ties, and its count."""
   counts = collections.Counter(generation.found)
   rewards = dict(zip(generation.found, generation.rewards, strict=True))
   best = max(counts, key=lambda cell: (counts[cell], rewards[cell]))
@@ -51,13 +51,13 @@ def show(
   generations: Sequence[generations_lib.Generation],
   lines: Sequence[Mapping[str, Any]],
 ) -> None:
-  """Prints the table of all generations, and what it says.
+  """Prints the table of all generations and the verdict.
 
   Args:
     num_trials: the number of trials of a search.
-    succession: what was searched with.
+    succession: the succession that was run.
     generations: every generation of both branches.
-    lines: the lines about the retrainings.
+    lines: the records of the retrainings.
   """
   perplexities = report_perplexities(lines)
   by_place = {(each.branch, each.number): each for each in generations}
@@ -123,7 +123,7 @@ def show(
 
 
 def _retrained(perplexities, by_place) -> str:
-  """Says how good the last cells of both branches are, trained anew."""
+  """Returns a sentence on the retrained cells of the last generation."""
   last = max(number for _, number in by_place)
   pairs = [
     tuple(perplexities[cell] for cell in cells)
@@ -169,19 +169,20 @@ _VERDICTS = {
   'worse': 'Worse: the last generation searches worse than the LSTM',
   'converged': (
     'Converged: most lineages found the same cell again, and the last '
-    'generation cannot be told from the LSTM by how well it searches'
+    'generation cannot be distinguished from the LSTM by how well it '
+    'searches'
   ),
   'no difference': (
-    'No difference: the last generation cannot be told from the LSTM by how '
-    'well it searches, nor is it sure that most lineages find the same cell '
-    'again'
+    'No difference: the last generation cannot be distinguished from the LSTM '
+    'by how well it searches, nor is it certain that most lineages find the '
+    'same cell again'
   ),
   'undecided': 'Undecided: a single lineage has no interval',
 }
 
 
 def sentence(verdict: generations_lib.Verdict, num_lineages: int) -> str:
-  """Returns a verdict in words, with the numbers that say so."""
+  """Returns a verdict in words, with the numbers behind it."""
   repeats, control = verdict.repeats, verdict.control_repeats
   return (
     f'{_VERDICTS[verdict.kind]}; anytime area against control '

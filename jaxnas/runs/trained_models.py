@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Loads what a long training has written, ready to be applied."""
+"""Loads the results of a long training, ready to use."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ class TrainedText(NamedTuple):
   """A trained language model.
 
   Attributes:
-    model: the module; `model.initialize_carry(batch_size)` is its first carry.
+    model: the module; `model.initialize_carry(batch_size)` is its initial
+      carry.
     params: the module's variables, for `model.apply`.
     vocabulary: the token that each integer stands for.
     architecture: the cell, or the name of one outside the grammar.
-    facts: the recipe, and the perplexities that were measured.
+    facts: the recipe and the measured perplexities.
   """
 
   model: language_model.LanguageModel

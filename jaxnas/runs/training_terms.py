@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""In what terms a long training is measured, recorded and told of."""
+"""The terms in which a long training is measured, recorded and reported."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _NUM_SHOWN = 10
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-  """What a training and its epochs are called, and how they are spelled.
+  """The names and number formats for a training and its epochs.
 
   Attributes:
-    measure: what epochs are compared by.
-    train_metric: what the training itself tells of an epoch, as `'loss'`.
-    counted: what a split is made of, as `'images'`.
-    remedy: the settings to lower where a training diverges.
-    has_report: whether report is a split of its own, not that of validation.
-    is_by_character: whether perplexities are of characters, and are told in
+    measure: the measure that epochs are compared by.
+    train_metric: the training's own metric of an epoch, such as `'loss'`.
+    counted: the elements of a split, such as `'images'`.
+    remedy: the settings to lower if a training diverges.
+    has_report: whether report is a separate split from validation.
+    is_by_character: whether perplexities are per character, and reported in
       bits too.
   """
 
@@ -38,27 +38,27 @@ class Terms:
   is_by_character: bool = False
 
   def field(self, split: str) -> str:
-    """Returns the name of the measure on a split, as in the files."""
+    """Returns the name, in the files, of the measure on a split."""
     return f'{split}_{self.measure.name}'
 
   @property
   def train_field(self) -> str:
-    """The name of the training's own metric, as in the files."""
+    """The name, in the files, of the training's own metric."""
     return f'train_{self.train_metric}'
 
   def spell(self, value: float) -> str:
-    """Returns a value of the measure to read."""
+    """Returns a value of the measure as text."""
     return self.measure.text(value)
 
   def place(self, epoch: int, value: float) -> tuple[dict[str, float], str]:
-    """Returns the best so far, as a progress display takes it.
+    """Returns the best so far in the form for a progress display.
 
     Args:
-      epoch: the best one's number; 0 if there is none.
-      value: its measure.
+      epoch: the number of the best epoch; 0 if there is none.
+      value: the measure of that epoch.
 
     Returns:
-      The best by name, and what it is.
+      The best value by name, and a note on what it is.
     """
     if not epoch:
       return {}, ''
@@ -71,8 +71,8 @@ class Terms:
     """Returns a sentence about an epoch.
 
     Args:
-      line: its line in `epochs.jsonl`.
-      is_best: whether it is the best so far.
+      line: the line of the epoch in `epochs.jsonl`.
+      is_best: whether the epoch is the best so far.
     """
     return (
       f'Epoch {line["epoch"]}: training {self.train_metric} '
@@ -106,7 +106,7 @@ class Terms:
     """Prints a table of the last epochs and the best one.
 
     Args:
-      lines: of `epochs.jsonl`.
+      lines: the lines of `epochs.jsonl`.
       best: the best epoch, counted from 1.
     """
     first = max(0, len(lines) - _NUM_SHOWN)

@@ -211,7 +211,7 @@ def test_one_seed_has_neither_interval_nor_verdict(table, tmp_path, capsys):
   config = make_config(table, strategies=tuple(searches), num_seeds=1)
   compare.run(config, tmp_path)
   printed = capsys.readouterr().out
-  assert 'one seed, so nothing can be told' in printed
+  assert 'one seed, so no comparison is possible' in printed
   assert 'nan' not in printed
   regret = read_results(tmp_path)['strategies']['random']['regret']
   assert set(regret['low']) == {None}

@@ -402,13 +402,13 @@ def test_what_can_not_be_shown_is_spelled(home):
     (
       '>/dev/full',
       1,
-      'error: the standard output can not be written: No space left on device; '
+      'error: standard output cannot be written: No space left on device; '
       'the same command continues the run.\n',
     ),
     (
       '| head -n 1; exit ${PIPESTATUS[0]}',
       1,
-      'error: the reader of the standard output has left; the same command '
+      'error: the reader of standard output has gone away; the same command '
       'continues the run.\n',
     ),
   ],

@@ -76,5 +76,5 @@ def test_a_cell_is_trained_once_and_kept(tmp_path):
 def test_a_file_of_other_lines_is_refused(tmp_path):
   path = tmp_path / 'rewards.jsonl'
   path.write_text(json.dumps({'tokens': [0]}) + '\n')
-  with pytest.raises(ValueError, match='holds other lines than'):
+  with pytest.raises(ValueError, match='does not hold rewards of cells'):
     cell_judges.TrainJudge(SPACE, Trainer(), 7, path)

@@ -178,12 +178,12 @@ def test_of_one_search_each_nothing_is_told_of_strategies(cells):
   num_told = 0
   for seed in range(30):
     *verdicts, note = lines_of(simulate(cells, seed, 1), 1)
-    assert 'What one search found tells nothing of its strategy' in note
+    assert 'The find of one search says nothing about its strategy' in note
     for line in verdicts:
       sentence = line.split(': ')[-1]
       assert not any(label in sentence for label in LABELS.values())
-      assert 'of the strategies.' in sentence
-      num_told += 'is the better architecture, which tells nothing' in sentence
+      assert 'about the strategies.' in sentence
+      num_told += 'is the better architecture, which says nothing' in sentence
   # Of the architectures, which do differ, something is.
   assert num_told > 5
 
@@ -218,10 +218,10 @@ def test_sentences_speak_of_what_was_compared():
   lines = comparison.lines(statistics.PERPLEXITY, [known, other, found])
   assert len(lines) == 4
   assert lines[0].startswith('LSTM against #3 (by random search): perplexity ')
-  assert lines[0].endswith(', p = 1: no difference can be told.')
+  assert lines[0].endswith(', p = 1: no significant difference.')
   assert lines[1].startswith('#12 (by PPO) against #3 (by random search): ')
   assert lines[1].endswith(
-    '#12 is the better architecture, which tells nothing of the strategies.'
+    '#12 is the better architecture, which says nothing about the strategies.'
   )
   assert lines[2].startswith(
     '#12 (by PPO) against LSTM: perplexity ratio 0.835'
@@ -267,7 +267,7 @@ def test_accuracies_are_compared_in_points_and_zero_has_no_minus():
   [
     ([100, np.inf], 'training', ': a training failed, no comparison.'),
     ([100, np.inf], 'search', ' or a search found nothing, no comparison.'),
-    ([100, 100], 'training', ': the values have no spread, so nothing can be'),
+    ([100, 100], 'training', ': the values have no spread, so no comparison'),
   ],
 )
 def test_what_can_not_be_compared_says_why(values, unit, message):

@@ -147,7 +147,7 @@ def test_one_device_keeps_its_threads(monkeypatch):
 
 
 def test_bad_device_counts_are_named(monkeypatch):
-  with pytest.raises(ValueError, match='num_host_devices must be 1 or more'):
+  with pytest.raises(ValueError, match='num_host_devices must be at least 1'):
     host.prepare_devices(0)
   monkeypatch.setenv('JAX_NUM_CPU_DEVICES', '3')
   with pytest.raises(

@@ -58,8 +58,8 @@ def test_a_search_in_which_everything_failed_says_so():
   failed = trials('ppo', 'diverged', 'out_of_memory', 'diverged', 'diverged')
   one = [*failed, *trials('random', 'ok', 'diverged')]
   assert search_report.failures(ARMS, one) == [
-    'All 4 trials of PPO failed (3 diverged, 1 out of memory), so there is '
-    'nothing of it to retrain.'
+    'All 4 trials of PPO failed (3 diverged, 1 out of memory), so none '
+    'can be retrained.'
   ]
   both = [*failed, *trials('random', 'diverged'), *trials('known', 'ok')]
   lines = search_report.failures(ARMS, both)
