@@ -17,17 +17,18 @@ from typing import Any
 from absl import logging
 import numpy as np
 
+from jaxnas import errors
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import fingerprint, round_log, trial_log, workdir
 from jaxnas.types import Evaluator, SearchSpace, Status
-from jaxnas.workers import process
 
 RETRAIN = 'retrain'
 """The arm of trials that compare winners; no strategy learns from them."""
 
 _OK = Status.OK.name.lower()
 # Unlike a broken function, one child that diverges or does not fit into memory
-# says nothing about the others.
+# says nothing about the others. A child that diverged with a reason was trained
+# to the end, and the reward, another function, is what failed.
 _BY_FUNCTIONS = frozenset(
   status.name.lower()
   for status in (
@@ -35,6 +36,7 @@ _BY_FUNCTIONS = frozenset(
     Status.CRASHED,
     Status.TIMED_OUT,
     Status.NOT_FINITE,
+    Status.DIVERGED,
   )
 )
 
@@ -121,7 +123,7 @@ class History:
         start.append(trial)
     if not max_failures or len(start) < max_failures:
       return
-    kinds = {(each.status, process.kind_of(each.reason)) for each in start}
+    kinds = {(each.status, errors.kind_of(each.reason)) for each in start}
     status, reason = start[0].status, start[0].reason
     if len(kinds) > 1 or status not in _BY_FUNCTIONS or not reason:
       return

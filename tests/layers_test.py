@@ -11,7 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 FLOORS = (
-  ('decisions', 'statistics', 'files'),
+  ('decisions', 'errors', 'statistics', 'files'),
   ('types', 'npz'),
   ('spaces', 'datasets', 'records', 'rewards'),
   ('children', 'workers'),

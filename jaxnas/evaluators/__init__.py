@@ -10,10 +10,21 @@ is the shortest way to one, by a Python function `(value, seed) -> reward`.
 """
 
 from jaxnas.evaluators.trained import (
+  NEEDS_RATE,
   add_costs,
+  check_rate,
   judge,
   make_evaluator,
   of_function,
+  rate_of,
 )
 
-__all__ = ('add_costs', 'judge', 'make_evaluator', 'of_function')
+__all__ = (
+  'NEEDS_RATE',
+  'add_costs',
+  'check_rate',
+  'judge',
+  'make_evaluator',
+  'of_function',
+  'rate_of',
+)

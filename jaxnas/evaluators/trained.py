@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
+import math
 from typing import Any
 
 from absl import logging
 import numpy as np
 
+from jaxnas import errors
 from jaxnas.trainers import functions
 from jaxnas.types import (
   Cost,
@@ -35,7 +37,7 @@ def make_evaluator(
   space: SearchSpace,
   trainer: Trainer,
   reward: Reward,
-  learning_rate: float | Callable[[Any], float] = 1.0,
+  learning_rate: float | Callable[[Any], float] | None = None,
   num_steps: int = 1,
   *,
   costs: Mapping[str, Cost] | None = None,
@@ -48,23 +50,35 @@ def make_evaluator(
     trainer: the trainer, which measures children on `'validation'`.
     reward: the reward of architectures and metrics.
     learning_rate: the learning rate of every child, or a function
-      `architecture -> learning rate` if the architecture decides.
+      `architecture -> learning rate` if the architecture decides; `None` for a
+      trainer that uses none, such as one of Python functions.
     num_steps: the number of steps that every child trains.
     costs: the costs of an architecture, by name; the reward sees them among the
       metrics.
     duration: the expected duration of an architecture's training relative to
       others; all equal by default.
+
+  Raises:
+    ValueError: the learning rate is not positive; when architectures are
+      evaluated, also that one of them has no positive learning rate, or that
+      the trainer needs one.
   """
+  if learning_rate is not None and not callable(learning_rate):
+    check_rate(learning_rate)
+  # It must not change the fingerprint of a run whether it was told.
+  given = 1.0 if learning_rate is None else learning_rate
+  is_checked = learning_rate is not None
 
   def evaluate(keys, tokens):
+    nonlocal is_checked
     architectures = [space.decode(row) for row in np.asarray(tokens)]
+    if not is_checked:
+      check_needs_no_rate(trainer, architectures)
+      is_checked = True
     trained = trainer.run(
       architectures,
       keys,
-      [
-        learning_rate(each) if callable(learning_rate) else learning_rate
-        for each in architectures
-      ],
+      [rate_of(given, each) for each in architectures],
       num_steps,
       durations=(
         None if duration is None else [duration(each) for each in architectures]
@@ -76,11 +90,80 @@ def make_evaluator(
   task = {
     'task': getattr(trainer, 'task', trainer),
     'reward': reward,
-    'learning_rate': learning_rate,
+    'learning_rate': given,
     'num_steps': num_steps,
     'costs': costs,
   }
   return Evaluator(evaluate, trainer.block_size, reward.floor, task)
+
+
+def rate_of(
+  learning_rate: float | Callable[[Any], float], architecture: Any
+) -> float:
+  """Returns the learning rate of a child.
+
+  Args:
+    learning_rate: the learning rate, or `architecture -> learning rate`.
+    architecture: the child's architecture.
+
+  Raises:
+    ValueError: it is not positive.
+  """
+  if not callable(learning_rate):
+    return learning_rate
+  with errors.calling('The function of learning rates'):
+    rate = learning_rate(architecture)
+  check_rate(rate, architecture)
+  return rate
+
+
+def check_rate(rate: Any, architecture: Any = None) -> None:
+  """Checks that a learning rate is a positive number.
+
+  Args:
+    rate: the learning rate.
+    architecture: the architecture that it is of, if it is of one.
+
+  Raises:
+    ValueError: it is not.
+  """
+  try:
+    is_good = 0 < rate < math.inf
+  except TypeError:
+    is_good = False
+  if not is_good:
+    whose = ''
+    if architecture is not None:
+      value = architecture
+      if isinstance(value, Mapping):
+        value = dict(value)
+      whose = f' for {errors.shorten(repr(value))}'
+    raise ValueError(
+      f'A learning rate must be a positive number, got {rate!r}{whose}.'
+    )
+
+
+def check_needs_no_rate(trainer: Trainer, architectures: Sequence[Any]) -> None:
+  """Checks that a trainer trains without a learning rate.
+
+  Args:
+    trainer: the trainer; what cannot tell is trusted.
+    architectures: architectures to be trained.
+
+  Raises:
+    ValueError: its children are trained at one.
+  """
+  dry_run = getattr(trainer, 'dry_run', None)
+  found = dry_run(architectures, ()) if dry_run is not None else None
+  if found is not None and found.uses_learning_rate:
+    raise ValueError(NEEDS_RATE)
+
+
+NEEDS_RATE = (
+  'The trainer uses a learning rate, and none is given: give one (in '
+  'jaxnas.run learning_rates=(0.001, 0.01), a grid), or a function of an '
+  "architecture, as lambda each: each['rate']."
+)
 
 
 @contextlib.contextmanager
@@ -175,13 +258,23 @@ def judge(
   # If no child was trained there may be no metrics to compute a reward from.
   if (status == Status.OK).any():
     with np.errstate(all='ignore'):
-      rewards = _to_float32(reward.function(architectures, trained.metrics))
+      rewards = _to_float32(
+        reward.function(architectures, errors.Named('metric', trained.metrics))
+      )
   if rewards.shape != status.shape:
     raise ValueError(
       f'The reward must return one number for each of {len(status)} children, '
       f'got the shape {rewards.shape}.'
     )
-  status[(status == Status.OK) & ~np.isfinite(rewards)] = Status.DIVERGED
+  is_undefined = (status == Status.OK) & ~np.isfinite(rewards)
+  status[is_undefined] = Status.DIVERGED
+  reasons = list(trained.reasons)
+  if is_undefined.any():
+    reasons = reasons or [''] * len(status)
+    for row in np.flatnonzero(is_undefined):
+      reasons[row] = _why_undefined(
+        float(rewards[row]), trained.metrics, int(row)
+      )
   is_ok, floor = status == Status.OK, np.float32(reward.floor)
   is_low = is_ok & (rewards < floor)
   if is_low.any():
@@ -197,7 +290,19 @@ def judge(
     rewards=np.where(is_ok & ~is_low, rewards, floor),
     metrics=trained.metrics,
     status=status,
-    reasons=trained.reasons,
+    reasons=tuple(reasons),
+  )
+
+
+def _why_undefined(reward: float, metrics: Mapping[str, Any], row: int) -> str:
+  """Says why a child that was trained has no reward."""
+  broken = [
+    f'{name} is {float(values[row]):g}'
+    for name, values in metrics.items()
+    if not np.isfinite(values[row])
+  ]
+  return f'the reward was {reward:g}' + (
+    f' ({", ".join(broken)})' if broken else ''
   )
 
 

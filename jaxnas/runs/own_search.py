@@ -30,18 +30,18 @@ from jaxnas import evaluators, statistics
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.records import trial_log, workdir
-from jaxnas.runs import search_report, search_run
+from jaxnas.runs import own_checks, search_report, search_run
 from jaxnas.spaces import hyperparameters
 from jaxnas.types import Cost, Reward, SearchSpace, Trainer
 
-LearningRates = Sequence[float] | Callable[[Any], float]
-"""A grid, or `architecture -> learning rate` where that is part of it."""
+LearningRates = float | Sequence[float] | Callable[[Any], float]
+"""One, a grid, or `architecture -> learning rate` where that is part of it."""
 
 
 def run(
   folder: str | os.PathLike[str],
   space: SearchSpace,
-  arms: Sequence[search_lib.Arm],
+  arms: search_lib.Arm | Sequence[search_lib.Arm],
   trainer: Trainer,
   reward: Reward,
   measure: statistics.Measure,
@@ -66,12 +66,13 @@ def run(
   Args:
     folder: the run's folder, which is made where it is missing.
     space: what is searched.
-    arms: who proposes. An arm of the role `BASELINE` is what the others are
-      compared with.
+    arms: who proposes, one or several. An arm of the role `BASELINE` is what
+      the others are compared with.
     trainer: trains architectures of the space, and measures what `measure`
       names on the splits `'validation'` and `'report'`.
-    reward: what a training is worth.
-    measure: what architectures are compared by.
+    reward: what a training is worth. It is what strategies learn from, and what
+      winners are chosen by.
+    measure: what architectures are compared by in the tables.
     learning_rates: the grid at which each architecture is trained anew; the
       search trains at its first. None where they are no business of the
       trainer, as with a Python function.
@@ -97,45 +98,32 @@ def run(
     ValueError: the folder holds another run, or an argument is out of range.
     OSError: a file cannot be read or written.
   """
-  if retrain_steps is None:
-    retrain_steps = 2 * num_steps
-  _check_counts(
-    num_steps=num_steps, retrain_steps=retrain_steps, num_winners=num_winners
-  )
-  has_rates = learning_rates is not None
-  if learning_rates is None:
-    learning_rates = (1.0,)
-  grid = () if callable(learning_rates) else tuple(learning_rates)
-  if not callable(learning_rates) and not grid:
-    raise ValueError('learning_rates must be at least one, or a function.')
+  arms = own_checks.check_kinds(space, arms, trainer, reward, measure, known)
+  counts = {
+    'num_steps': num_steps,
+    'retrain_steps': 2 * num_steps if retrain_steps is None else retrain_steps,
+    'num_winners': num_winners,
+    'num_selection_seeds': num_selection_seeds,
+    'num_seeds': num_seeds,
+  }
+  own_checks.check_counts(counts)
+  grid = own_checks.grid_of(learning_rates)
+  rate_of = learning_rates if callable(learning_rates) else None
   search = search_lib.Search(
     space,
-    tuple(arms),
+    arms,
     evaluators.make_evaluator(
       space,
       trainer,
       reward,
-      learning_rates if callable(learning_rates) else grid[0],
+      grid[0] if grid else rate_of,
       num_steps,
       costs=costs,
     ),
     jax.random.key(seed),
     max_failures=max_failures,
   )
-  contestants = _Contestants(
-    search, learning_rates, num_winners, known or {}, num_params
-  )
-  settings = {
-    'num_steps': num_steps,
-    'retrain_steps': retrain_steps,
-    'num_winners': num_winners,
-    'num_selection_seeds': num_selection_seeds,
-    'num_seeds': num_seeds,
-    'learning_rates': list(grid) or None,
-    'measure': measure.name,
-    'seed': seed,
-    'redo_failed': redo_failed,
-  }
+  contestants = _Contestants(search, rate_of, num_winners, known, num_params)
 
   def make_retraining(
     trials: Sequence[trial_log.Trial],
@@ -147,7 +135,7 @@ def run(
       learning_rates=grid or (1.0,),
       num_selection_seeds=num_selection_seeds,
       num_seeds=num_seeds,
-      num_steps=retrain_steps,
+      num_steps=counts['retrain_steps'],
       key=search.key,
       reward=reward,
       measure=measure,
@@ -155,12 +143,24 @@ def run(
       choose_by_reward=True,
     )
 
-  # What is wrong with it is said before the search, not after.
+  # What is wrong with any of it is said before the search, not after.
+  labels = contestants.known
+  own_checks.check(
+    *(space, trainer, reward, measure, rate_of or grid or None),
+    *(list(labels.values()), costs or {}, num_params),
+  )
   make_retraining([])
   num_choices = contestants.max_count * max(1, len(grid)) * num_selection_seeds
+  settings = {
+    **counts,
+    'learning_rates': list(grid) or None,
+    'measure': measure.name,
+    'seed': seed,
+    'redo_failed': redo_failed,
+  }
   search_run.run(
     search_run.Experiment(
-      config=settings | _search_settings(search, contestants.known),
+      config=settings | _search_settings(search, labels),
       search=search,
       make_retraining=lambda log: make_retraining(log.trials),
       num_retrainings=num_choices + contestants.num_entries * num_seeds,
@@ -174,17 +174,11 @@ def run(
       describe=search_report.describe_values,
       # The usual Python function trains as long as it likes.
       unit='steps' if num_steps > 1 else '',
-      has_learning_rates=has_rates,
+      has_learning_rates=learning_rates is not None,
       own_reward=True,
     ),
     os.fspath(folder),
   )
-
-
-def _check_counts(**counts: int) -> None:
-  for name, value in counts.items():
-    if value < 1:
-      raise ValueError(f'{name} must be at least 1, got {value}.')
 
 
 def hash_arrays(arrays: Any) -> str:
@@ -213,13 +207,14 @@ class _Contestants:
     known: architectures that people would have taken, by their labels.
   """
 
-  def __init__(self, search, learning_rates, num_winners, known, num_params):
-    self._search, self._learning_rates = search, learning_rates
+  def __init__(self, search, rate_of, num_winners, known, num_params):
+    self._search, self._rate_of = search, rate_of
     self._num_winners, self._num_params = num_winners, num_params
     self._searched = [
       arm for arm in search.arms if arm.role is not search_lib.Role.KNOWN
     ]
     taken = {arm.name for arm in search.arms}
+    known = known or {}
     for label in known:
       if label in taken:
         raise ValueError(
@@ -261,12 +256,12 @@ class _Contestants:
         )
 
   def _make(self, architecture, **fields) -> contestants_lib.Contestant:
-    rates, count = self._learning_rates, self._num_params
+    rate_of, count = self._rate_of, self._num_params
     return contestants_lib.Contestant(
       trainer=_TRAINER,
       architecture=architecture,
       num_params=None if count is None else count(architecture),
-      learning_rates=(rates(architecture),) if callable(rates) else None,
+      learning_rates=None if rate_of is None else (rate_of(architecture),),
       **fields,
     )
 

@@ -29,6 +29,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from jaxnas import errors
 from jaxnas.decisions import check_token, check_tokens
 from jaxnas.types import Choice, Range, SearchSpace
 
@@ -52,7 +53,10 @@ class Hyperparameters(Mapping[str, Value]):
   pairs: tuple[tuple[str, Value], ...]
 
   def __getitem__(self, name: str) -> Value:
-    return dict(self.pairs)[name]
+    values = dict(self.pairs)
+    if name not in values:
+      raise errors.UnknownNameError('hyperparameter', name, values)
+    return values[name]
 
   def __iter__(self) -> Iterator[str]:
     return (name for name, _ in self.pairs)

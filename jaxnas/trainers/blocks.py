@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.children import platforms
+from jaxnas.trainers import dry_runs, memory, outcomes, resumable
 from jaxnas.trainers import mapping as mapping_lib
-from jaxnas.trainers import memory, outcomes, resumable
 from jaxnas.types import Span, Task, Trained
 
 
@@ -108,6 +108,21 @@ class BlockTrainer(resumable.ResumableTrainer):
   def run_seconds(self) -> float:
     """The time spent running so far, in seconds."""
     return self._mapping.run_seconds
+
+  def dry_run(
+    self, architectures: Sequence[Any], splits: Sequence[str]
+  ) -> dry_runs.DryRun:
+    """Finds out, without training, what a training would give.
+
+    Args:
+      architectures: architectures to be trained; the first is looked at, for
+        all share a program.
+      splits: the names of the splits that children would be measured on.
+
+    Raises:
+      ValueError: a split is missing, or whatever the task's functions raise.
+    """
+    return dry_runs.trace(self.task, architectures[0], splits)
 
   def _train_all(self, children, span, splits, durations, keep) -> Trained:
     """Trains children block by block, starting from their states."""

@@ -16,6 +16,7 @@ Letters: `B` examples in a batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+import inspect
 from typing import Any
 
 from flax import linen as nn
@@ -23,9 +24,10 @@ import jax
 import numpy as np
 import optax
 
+from jaxnas import errors
 from jaxnas.records import fingerprint
 from jaxnas.trainers import blocks, groups, mapping
-from jaxnas.training import flax_task
+from jaxnas.training import flax_arguments, flax_task
 from jaxnas.types import Trainer
 
 
@@ -73,18 +75,26 @@ class FlaxTrainer(groups.GroupTrainer):
       num_devices: the number of local devices to use; all by default.
 
     Raises:
-      ValueError: an argument is out of range.
+      ValueError: an argument is out of range or of the wrong kind, or splits
+        are not alike.
     """
+    flax_arguments.check(data, loss, metrics, optimizer, batch_size)
+    for name, function in (
+      ('make_module', make_module),
+      ('shape_of', shape_of or _whole),
+      ('program_of', program_of or _whole),
+    ):
+      # A module can be called, too, but makes none.
+      if not callable(function) or isinstance(function, nn.Module):
+        raise ValueError(f'{name} must be a function, got {_spell(function)}.')
     devices = mapping.choose_devices(num_devices)
     self._make_module, self._program_of = make_module, program_of
-    self._inputs = jax.tree.map(
-      lambda x: x[:1], dict(data).get('train', ((),))[0]
-    )
+    self._inputs = jax.tree.map(lambda x: x[:1], data['train'][0])
     block_size = block_size or blocks.default_block_size(len(devices))
 
     def make_trainer(shape: Any) -> Trainer:
       task = flax_task.make_task(
-        make_module(shape),
+        self._module(shape),
         data,
         loss,
         metrics,
@@ -96,7 +106,7 @@ class FlaxTrainer(groups.GroupTrainer):
 
     super().__init__(
       make_trainer,
-      shape_of or _whole,
+      _checked(shape_of or _whole),
       block_size,
       len(devices),
     )
@@ -115,16 +125,91 @@ class FlaxTrainer(groups.GroupTrainer):
   def num_params(self, architecture: Any) -> int:
     """Returns the number of parameters of a child."""
     return flax_task.num_params(
-      self._make_module(self._shape_of(architecture)),
+      self._module(self._shape_of(architecture)),
       self._inputs,
-      None if self._program_of is None else self._program_of(architecture),
+      None if self._program_of is None else self._program(architecture),
     )
 
-  def _assemble(self, architectures: Sequence[Any]) -> Any:
+  def _module(self, shape: Any) -> nn.Module:
+    """Returns the module of a shape, which takes what it will be given."""
+    with errors.calling(f'make_module, called with {_spell(shape)},'):
+      module = self._make_module(shape)
+    if not isinstance(module, nn.Module):
+      raise ValueError(
+        'make_module must return a Flax module (flax.linen), got '
+        f'{_spell(module)} for {_spell(shape)}.'
+      )
+    parameters = inspect.signature(type(module).__call__).parameters
+    given = parameters.get('program')
+    takes_any = any(
+      each.kind is each.VAR_KEYWORD for each in parameters.values()
+    )
+    name = type(module).__name__
+    if self._program_of is not None and given is None and not takes_any:
+      raise ValueError(
+        f'There is a program_of, but {name}.__call__ has no argument `program` '
+        'to get it; add the argument, or leave program_of out.'
+      )
+    is_needed = given is not None and given.default is given.empty
+    if self._program_of is None and is_needed:
+      raise ValueError(
+        f'{name}.__call__ needs a `program`, and FlaxTrainer has no '
+        'program_of=... to make it; add one.'
+      )
+    return module
+
+  def _program(self, architecture: Any) -> Any:
+    """Returns the program of a child, a pytree of arrays of numbers."""
     assert self._program_of is not None
-    programs = [self._program_of(each) for each in architectures]
+    with errors.calling('program_of'):
+      program = jax.tree.map(np.asarray, self._program_of(architecture))
+    for leaf in jax.tree.leaves(program):
+      if leaf.dtype.kind not in 'biufcV':
+        raise ValueError(
+          'program_of must return numbers or arrays of numbers, which a '
+          f'compiled program can take; got {_spell(leaf.tolist())}.'
+        )
+    return program
+
+  def _assemble(self, architectures: Sequence[Any]) -> Any:
+    programs = [self._program(each) for each in architectures]
+    for each, program in zip(architectures, programs, strict=True):
+      shapes, first = (
+        jax.tree.map(lambda x: x.shape, x) for x in (program, programs[0])
+      )
+      if shapes != first:
+        raise ValueError(
+          'program_of must return arrays of the same shapes for all children '
+          f'of a shape; got {first} for {_spell(architectures[0])}, and '
+          f'{shapes} for {_spell(each)}.'
+        )
     return jax.tree.map(lambda *leaves: np.stack(leaves), *programs)
 
 
 def _whole(architecture: Any) -> Any:
   return architecture
+
+
+def _checked(shape_of: Callable[[Any], Hashable]) -> Callable[[Any], Hashable]:
+  """Returns the function, with clear errors."""
+
+  def checked(architecture):
+    with errors.calling('shape_of'):
+      shape = shape_of(architecture)
+    try:
+      hash(shape)
+    except TypeError:
+      raise ValueError(
+        'shape_of must return something that can be hashed, such as a number '
+        f'or a tuple of them; got {_spell(shape)}.'
+      ) from None
+    return shape
+
+  return checked
+
+
+def _spell(value: Any) -> str:
+  """Returns a user's value as it is printed, in one line."""
+  if isinstance(value, Mapping):
+    value = dict(value)
+  return errors.shorten(' '.join(repr(value).split()))

@@ -28,8 +28,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxnas import errors
 from jaxnas.types import Kept, Trained
-from jaxnas.workers import pool, process
+from jaxnas.workers import pool
 
 Function = Callable[..., Any]
 """`(value, seed) -> reward`, a finite number, or a mapping with `'reward'`."""
@@ -113,7 +114,7 @@ class FunctionTrainer:
     if not callable(function):
       raise ValueError(
         'function must be callable with a value and a seed, got '
-        f'{process.shorten(repr(function))}.'
+        f'{errors.shorten(repr(function))}.'
       )
     if multiprocessing.current_process().daemon:
       raise ValueError(
@@ -241,7 +242,7 @@ def _pickle(function: Function) -> bytes:
   except Exception as error:
     raise ValueError(
       f'{_name(function)} cannot be sent to worker processes '
-      f'({process.describe(error)}); use a function defined by `def` at the '
+      f'({errors.describe(error)}); use a function defined by `def` at the '
       'top level of a file, not a lambda or a function inside another one.'
     ) from None
   main = sys.modules['__main__']

@@ -11,11 +11,14 @@ that occurs, not one per child.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from jaxnas.trainers import memory, outcomes, resumable
+from jaxnas.trainers import dry_runs, memory, outcomes, resumable
 from jaxnas.types import Trained, Trainer
+
+# A trace takes tenths of a second, and every search starts with all of them.
+_MAX_DRY_RUNS = 8
 
 
 class GroupTrainer(resumable.ResumableTrainer):
@@ -73,6 +76,36 @@ class GroupTrainer(resumable.ResumableTrainer):
     """The time spent running so far, in seconds, over all shapes."""
     return sum(each.run_seconds for each in self._trainers.values())
 
+  def dry_run(
+    self, architectures: Sequence[Any], splits: Sequence[str]
+  ) -> dry_runs.DryRun | None:
+    """Finds out, without training, what a training would give.
+
+    Args:
+      architectures: architectures to be trained; the first of each shape is
+        looked at, for the first `_MAX_DRY_RUNS` shapes.
+      splits: the names of the splits that children would be measured on.
+
+    Returns:
+      What all shapes agree on; `None` where trainers of shapes have no dry run.
+
+    Raises:
+      ValueError: a split is missing, or whatever the task's functions raise.
+    """
+    firsts: dict[Hashable, Any] = {}
+    for each in architectures:
+      if len(firsts) < _MAX_DRY_RUNS:
+        firsts.setdefault(self._shape_of(each), each)
+    found = []
+    for shape, each in firsts.items():
+      trainer: Any = self._trainer(shape)
+      if not hasattr(trainer, 'dry_run'):
+        return None
+      found.append(trainer.dry_run([each], splits))
+    return found[0]._replace(
+      uses_learning_rate=any(each.uses_learning_rate for each in found)
+    )
+
   def _train_all(self, children, span, splits, durations, keep) -> Trained:
     """Trains the children of each shape and joins the results."""
     groups: dict[Hashable, list[int]] = {}
@@ -96,14 +129,17 @@ class GroupTrainer(resumable.ResumableTrainer):
     if shape in self._too_large:
       return self._too_large[shape]
     try:
-      if shape not in self._trainers:
-        self._trainers[shape] = self._make_trainer(shape)
-      return _train(self._trainers[shape], group, *settings)
+      return _train(self._trainer(shape), group, *settings)
     except Exception as error:
       if not memory.is_exhausted(error):
         raise
       reason = outcomes.out_of_memory_reason(error)
       return self._too_large.setdefault(shape, reason)
+
+  def _trainer(self, shape: Any) -> Trainer:
+    if shape not in self._trainers:
+      self._trainers[shape] = self._make_trainer(shape)
+    return self._trainers[shape]
 
 
 def _train(trainer, group, span, splits, durations, keep) -> Trained:

@@ -27,14 +27,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.training import epochs, guard
+from jaxnas import errors
+from jaxnas.training import epochs, flax_arguments, guard
 from jaxnas.types import Span, Task
 
-Score = Callable[[Any, Any], jax.Array]
-"""`(outputs, targets) -> [B]`: the score of each example of a batch."""
-
-Optimizer = Callable[[jax.typing.ArrayLike], optax.GradientTransformation]
-"""`learning_rate -> optimizer`, like `optax.adam`; the rate may be traced."""
+Score = flax_arguments.Score
+Optimizer = flax_arguments.Optimizer
 
 
 class State(NamedTuple):
@@ -107,10 +105,10 @@ def make_task(
     `train_loss`, the loss of the last batch, `num_trained` and `is_alive`.
 
   Raises:
-    ValueError: a split is missing or empty, its arrays differ in length, or
-      there are fewer training examples than one batch.
+    ValueError: as for `flax_arguments.check`; when it is traced, also that the
+      module, the loss or a metric failed, and which.
   """
-  sizes = _check_data(data, metrics, batch_size)
+  sizes = flax_arguments.check(data, loss, metrics, optimizer, batch_size)
   train_inputs, train_targets = jax.tree.map(jnp.asarray, data['train'])
   example = jax.tree.map(lambda x: x[:batch_size], train_inputs)
   child = _Child(module, loss, optimizer, assemble is not None)
@@ -181,14 +179,17 @@ class _Child:
   def init(self, program, key, learning_rate, example) -> State:
     """Returns an untrained child, given a batch of its inputs."""
     params_key, dropout_key = jax.random.split(jax.random.fold_in(key, 0))
-    variables = self.module.init(
-      {'params': params_key, 'dropout': dropout_key},
-      example,
-      **self._settings(program, False),
-    )
+    with self._calling_module(example):
+      variables = self.module.init(
+        {'params': params_key, 'dropout': dropout_key},
+        example,
+        **self._settings(program, False),
+      )
+    with errors.calling('The optimizer'):
+      opt_state = self.optimizer(learning_rate).init(variables['params'])
     return State(
       variables=variables,
-      opt_state=self.optimizer(learning_rate).init(variables['params']),
+      opt_state=opt_state,
       is_alive=jnp.array(True),
       num_trained=jnp.array(0, jnp.int32),
       loss=jnp.array(jnp.nan, jnp.float32),
@@ -201,22 +202,27 @@ class _Child:
     others, params = _split(state.variables)
 
     def mean_loss(params):
-      outputs, changed = self.module.apply(
-        {'params': params, **others},
-        inputs,
-        **self._settings(program, True),
-        rngs={'dropout': dropout_key},
-        mutable=list(others),
-      )
-      return jnp.mean(self.loss(outputs, targets)), changed
+      with self._calling_module(inputs):
+        outputs, changed = self.module.apply(
+          {'params': params, **others},
+          inputs,
+          **self._settings(program, True),
+          rngs={'dropout': dropout_key},
+          mutable=list(others),
+        )
+      count = len(jax.tree.leaves(inputs)[0])
+      return jnp.mean(
+        _each('loss', self.loss, outputs, targets, (count,))
+      ), changed
 
     (value, changed), grads = jax.value_and_grad(mean_loss, has_aux=True)(
       params
     )
     is_alive = state.is_alive & guard.is_finite(value, grads)
-    updates, opt_state = self.optimizer(learning_rate).update(
-      grads, state.opt_state, params
-    )
+    with errors.calling('The optimizer'):
+      updates, opt_state = self.optimizer(learning_rate).update(
+        grads, state.opt_state, params
+      )
     params = optax.apply_updates(params, updates)
     new = (
       {**others, **changed, 'params': params},
@@ -233,18 +239,32 @@ class _Child:
     """Returns the mean of each score over the examples of a split."""
 
     def add(totals, batch):
-      outputs = self.module.apply(
-        state.variables, batch.inputs, **self._settings(program, False)
-      )
-      return {
-        name: totals[name]
-        + jnp.sum(_each(score, outputs, batch) * batch.weights)
+      with self._calling_module(batch.inputs):
+        outputs = self.module.apply(
+          state.variables, batch.inputs, **self._settings(program, False)
+        )
+      shape = batch.weights.shape
+      values = {
+        name: jnp.asarray(
+          _each(name, score, outputs, batch.targets, shape), jnp.float32
+        )
         for name, score in scores.items()
+      }
+      return {
+        name: totals[name] + jnp.sum(each * batch.weights)
+        for name, each in values.items()
       }, None
 
     totals, _ = lax.scan(add, dict.fromkeys(scores, jnp.zeros(())), split)
     count = split.weights.sum()
     return {name: total / count for name, total in totals.items()}
+
+  def _calling_module(self, inputs):
+    """Says of an exception that the module raised it, and for what inputs."""
+    shapes = jax.tree.map(lambda x: tuple(x.shape), inputs)
+    return errors.calling(
+      f'{type(self.module).__name__} on inputs of shape {shapes}'
+    )
 
   def _settings(self, program, is_training):
     """Returns the arguments that the module takes in addition to its inputs."""
@@ -286,44 +306,20 @@ def _split(variables):
   return others, variables['params']
 
 
-def _each(score: Score, outputs: Any, batch: Split) -> jax.Array:
-  """Returns the score of each example, `[B]`."""
-  values = jnp.asarray(score(outputs, batch.targets), jnp.float32)
+def _each(
+  name: str, score: Score, outputs: Any, targets: Any, shape: tuple[int, ...]
+) -> Any:
+  """Returns the score of each example, of the shape `[B]`."""
+  what = 'The loss' if name == 'loss' else f'The metric {name!r}'
+  with errors.calling(what):
+    values = score(outputs, targets)
   # A mean would include the examples that pad the last batch.
-  if values.shape != batch.weights.shape:
+  if jnp.shape(values) != shape:
     raise ValueError(
-      'A loss or metric must return one number per example, with the shape '
-      f'{batch.weights.shape}, not their mean; got the shape {values.shape}.'
+      f'{what} must return one number per example, with the shape {shape}, '
+      f'not their mean; got the shape {jnp.shape(values)}.'
     )
   return values
-
-
-def _check_data(data, metrics, batch_size) -> dict[str, int]:
-  """Returns the number of examples in each split, after checking the data."""
-  if 'train' not in data or len(data) < 2:
-    raise ValueError(
-      "The data needs a split 'train' and a split to measure on, such as "
-      f"'validation'; got {', '.join(data) or 'nothing'}."
-    )
-  if 'loss' in metrics:
-    raise ValueError("The metric 'loss' exists already; use another name.")
-  sizes = {}
-  for name, split in data.items():
-    lengths = {len(leaf) for leaf in jax.tree.leaves(split)}
-    if len(lengths) != 1:
-      raise ValueError(
-        f'The arrays of {name!r} must have equally many examples, at least '
-        f'one; got {", ".join(map(str, sorted(lengths))) or "no array"}.'
-      )
-    (sizes[name],) = lengths
-    if not sizes[name]:
-      raise ValueError(f'There are no examples in {name!r}.')
-  if not 1 <= batch_size <= sizes['train']:
-    raise ValueError(
-      f'batch_size must be from 1 to {sizes["train"]}, the number of training '
-      f'examples; got {batch_size}.'
-    )
-  return sizes
 
 
 def _cut(split, size: int, largest: int, batch_size: int) -> Split:

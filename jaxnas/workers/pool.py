@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from absl import logging
 import numpy as np
 
+from jaxnas import errors
 from jaxnas.types import Status
 from jaxnas.workers import process as worker_lib
 from jaxnas.workers import process_tree
@@ -292,5 +293,5 @@ def _warn(call, outcome, attempt, num_retries):
     attempt + 1,
     num_retries + 1 if outcome.status in _AGAIN else attempt + 1,
     outcome.reason,
-    *(worker_lib.shorten(repr(call[0])), call[1]),
+    *(errors.shorten(repr(call[0])), call[1]),
   )

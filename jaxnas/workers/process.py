@@ -15,18 +15,14 @@ import math
 import multiprocessing
 from multiprocessing import connection
 import os
-import pathlib
 import pickle
 import signal
 import sys
-import sysconfig
 import threading
-import traceback
 from typing import Any, NamedTuple, NoReturn
 
+from jaxnas import errors
 from jaxnas.workers import process_tree
-
-_MAX_LENGTH = 500
 
 
 class Call(NamedTuple):
@@ -81,7 +77,7 @@ def serve(pipe: connection.Connection, function: bytes) -> None:
   if os.getpid() != asked:
     _leave_fork("the function's module", error)
   if error is not None:
-    pipe.send(Answer(0, describe(error)))
+    pipe.send(Answer(0, errors.describe(error)))
     return
   pipe.send(Answer(0, ''))
   while True:
@@ -95,68 +91,6 @@ def serve(pipe: connection.Connection, function: bytes) -> None:
     pipe.send(answer)
 
 
-def describe(error: BaseException) -> str:
-  """Returns an error's type, location and message as one short line."""
-  try:
-    message = ' '.join(str(error).split())
-  except Exception:
-    message = ''
-  kind = type(error).__name__
-  place = _place(error)
-  if place:
-    kind = f'{kind} at {place}'
-  return shorten(f'{kind}: {message}' if message else kind)
-
-
-def kind_of(reason: str) -> str:
-  """Returns the part of a reason that repeated failures have in common.
-
-  Args:
-    reason: the result of `describe`, whose message may quote particular values
-      and is left out; any other line is returned whole.
-  """
-  kind, _, _ = reason.partition(': ')
-  return kind if ' at ' in kind else reason
-
-
-def shorten(line: str) -> str:
-  """Returns a line, truncated if it is too long for a log."""
-  return line if len(line) <= _MAX_LENGTH else f'{line[:_MAX_LENGTH]}...'
-
-
-def _place(error: BaseException) -> str:
-  """Returns the file and line that raised an error, such as `'train.py:7'`.
-
-  The innermost frame of the user's own code is preferred, since frames inside
-  installed packages are less informative.
-  """
-  frames = [
-    frame
-    for frame in traceback.extract_tb(error.__traceback__)
-    if os.path.dirname(frame.filename) != os.path.dirname(__file__)
-  ]
-  own = [frame for frame in frames if not _is_installed(frame.filename)]
-  if not frames:
-    return ''
-  frame = (own or frames)[-1]
-  path = os.path.abspath(frame.filename)
-  with contextlib.suppress(ValueError):  # On another drive.
-    relative = os.path.relpath(path)
-    path = path if relative.startswith(os.pardir) else relative
-  return f'{path}:{frame.lineno}'
-
-
-def _is_installed(path: str) -> bool:
-  # Such as '<frozen importlib._bootstrap>', or code that is in no file.
-  if path.startswith('<'):
-    return True
-  paths = sysconfig.get_paths()
-  return any(
-    pathlib.Path(path).is_relative_to(paths[name])
-    for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')
-  )
-
-
 def _answer(
   function: Callable[..., Any], call: Call
 ) -> tuple[Answer, BaseException | None]:
@@ -166,20 +100,21 @@ def _answer(
     value, seed, settings = pickle.loads(call.arguments)
     result = function(value, seed, **settings)
   except BaseException as error:
-    return Answer(call.number, describe(error)), error
+    return Answer(call.number, errors.describe(error)), error
   try:
     named = dict(result) if isinstance(result, Mapping) else {'reward': result}
     if 'reward' not in named:
       names = ', '.join(map(str, named)) or 'nothing'
       return Answer(
-        call.number, shorten(f"the mapping needs a 'reward', got {names}")
+        call.number,
+        errors.shorten(f"the mapping needs a 'reward', got {names}"),
       ), None
     values = {str(name): _number(name, each) for name, each in named.items()}
     return Answer(call.number, '', values), None
   except TypeError as error:
-    return Answer(call.number, shorten(str(error))), None
+    return Answer(call.number, errors.shorten(str(error))), None
   except BaseException as error:
-    return Answer(call.number, describe(error)), None
+    return Answer(call.number, errors.describe(error)), None
 
 
 def _number(name: object, value: object) -> float:
@@ -203,7 +138,7 @@ def _leave_fork(who: str, error: BaseException | None = None) -> NoReturn:
   elif error is not None:
     code = 1
     print(
-      f'A process forked by {who} ended with {describe(error)}',
+      f'A process forked by {who} ended with {errors.describe(error)}',
       file=sys.stderr,
     )
   # Buffers that cannot be written are lost.

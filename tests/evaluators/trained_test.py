@@ -29,6 +29,11 @@ def test_a_reward_that_is_not_finite_is_a_failure_and_a_low_one_is_none():
   ]  # fmt: skip
   assert evaluation.rewards.dtype == np.float32
   assert evaluation.status.dtype == np.int32
+  assert evaluation.reasons[:3] == (
+    '',
+    'the reward was nan (value is nan)',
+    'the reward was inf (value is inf)',
+  )
   # What was measured is kept as it is.
   np.testing.assert_array_equal(evaluation.metrics['value'], values)
   assert set(evaluation.metrics) == {'value'}
@@ -104,6 +109,15 @@ def test_a_metric_of_a_trial_is_a_scalar():
   trained = Trained({'losses': np.ones((2, 3))}, np.zeros(2, np.int32))
   with pytest.raises(ValueError, match=r"'losses' of a child .* \(3,\)"):
     evaluators.judge(range(2), trained, rewards.make_accuracy_reward())
+
+
+def test_a_reward_that_asks_for_another_metric_is_told_what_there_is():
+  with pytest.raises(ValueError, match="no metric 'valeu'; there are value"):
+    evaluators.judge(
+      range(2),
+      Trained({'value': np.zeros(2)}, np.zeros(2, np.int32)),
+      Reward(lambda architectures, metrics: metrics['valeu']),
+    )
 
 
 def test_a_reward_of_another_shape_is_refused():

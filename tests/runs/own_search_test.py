@@ -123,9 +123,7 @@ def test_an_arm_without_trials_is_a_row(tmp_path, trainer, capsys):
 def test_another_measure_compares_the_same_run_anew(tmp_path, trainer, capsys):
   run(tmp_path, trainer)
   distance = statistics.Measure('distance', True, False)
-  with pytest.raises(
-    ValueError, match=r"'validation_distance'.*validation_loss"
-  ):
+  with pytest.raises(ValueError, match=r"'distance', which .* they have loss"):
     run(tmp_path, trainer, measure=distance)
   # The measure is no part of what was recorded.
   percent = dataclasses.replace(LOSS, scale=100, unit='%')
@@ -301,14 +299,63 @@ def test_a_space_of_ones_own_needs_nothing_of_this_package(tmp_path, trainer):
     ({'num_winners': 0}, 'num_winners must be at least 1, got 0'),
     ({'retrain_steps': -1}, 'retrain_steps must be at least 1, got -1'),
     ({'num_seeds': 1}, 'at least 2 seeds to show a spread, got 1'),
-    ({'learning_rates': (0.1, 0.0)}, 'positive learning rates'),
-    ({'learning_rates': lambda value: -value['x']}, 'positive learning rates'),
+    ({'num_selection_seeds': 1.5}, 'selection_seeds must be at least 1, got 1'),
+    ({'learning_rates': (0.1, 0.0)}, 'a positive number, got 0.0'),
+    ({'learning_rates': 'abc'}, "a positive number, got 'a'"),
+    # Not of the known one, which has another x.
+    ({'learning_rates': lambda value: value['x']}, r"got 0.* for {'x': 0.*1}"),
+    ({'learning_rates': lambda value: value['z']}, "hyperparameter 'z'; there"),
+    ({'learning_rates': None}, r'none is given.*learning_rates=\(0.001'),
+    (
+      {'measure': statistics.Measure('lose', True, True)},
+      "'lose', .*have loss",
+    ),
+    (
+      {'reward': Reward(lambda _, metrics: metrics['validation_lose'])},
+      "no metric 'validation_lose'; there are validation_loss",
+    ),
+    ({'costs': {'size': lambda value: value['z']}}, "The cost 'size' failed"),
+    ({'num_params': lambda value: value['z']}, 'num_params failed'),
+    ({'known': 'usual'}, 'known must be a mapping from names'),
+    ({'measure': 'loss'}, r"measure must be jaxnas.Measure\(.*got 'loss'"),
+    ({'reward': print}, r'reward must be jaxnas.Reward\('),
+    ({'space': {'x': 1}}, 'space must be a SearchSpace, such as'),
+    ({'arms': [random_search]}, 'arms must be jaxnas.Arm, one or a sequence'),
+    (
+      {'arms': search.Arm('mine', random_search.make_random_search, 4, 4)},
+      "strategy of arm 'mine' must be a strategy, such as",
+    ),
   ],
 )
 def test_bad_arguments_are_named(tmp_path, trainer, changes, message):
   with pytest.raises(ValueError, match=message):
     run(tmp_path, trainer, **changes)
   assert not list(tmp_path.iterdir())
+
+
+def test_one_arm_and_one_rate_need_no_brackets(tmp_path, trainer):
+  run(tmp_path, trainer, arms=arms(4)[1], learning_rates=0.1)
+  trials = records.read(tmp_path)
+  assert {trial.settings.get('learning_rate', 0.1) for trial in trials} == {0.1}
+
+
+def test_a_split_that_is_needed_later_is_missed_at_once(tmp_path, trainer):
+  task = trainer.task._replace(splits={'validation': jnp.zeros(())})
+  with pytest.raises(ValueError, match="no split 'report' to measure on; it"):
+    run(tmp_path, blocks.BlockTrainer(task, 4))
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_reward_that_is_never_a_number_stops_the_search(tmp_path, trainer):
+  def rewards(architectures, metrics):
+    return np.log(-metrics['validation_loss'])
+
+  with pytest.raises(ValueError, match=r'first 8 trials .* reward was nan'):
+    run(tmp_path, trainer, arms=arms(8), reward=Reward(rewards))
+  trials = records.read(tmp_path)
+  assert len(trials) == 8
+  assert {each.reason for each in trials} == {'the reward was nan'}
+  run(tmp_path, trainer, arms=arms(8), redo_failed=True)
 
 
 def test_equal_arrays_have_one_hash():

@@ -1,0 +1,87 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""What can be told of a training before it: a child's functions are traced.
+
+Nothing is computed, so that a mistake in a loss, or in a module of the last
+choice, is found in a second and not after a search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnas.trainers import mapping, outcomes
+from jaxnas.types import Span, Task
+
+
+class DryRun(NamedTuple):
+  """What a training would give.
+
+  Attributes:
+    metrics: the names of a trained child's metrics, without a split's.
+    measured: the names of what is measured on each split.
+    uses_learning_rate: whether anything depends on the learning rate.
+  """
+
+  metrics: tuple[str, ...]
+  measured: tuple[str, ...]
+  uses_learning_rate: bool
+
+  def names(self, split: str) -> tuple[str, ...]:
+    """Returns the names of a child's metrics when measured on one split."""
+    return (*self.metrics, *(f'{split}_{name}' for name in self.measured))
+
+
+def trace(task: Task, architecture: Any, splits: Sequence[str]) -> DryRun:
+  """Traces the training of one child and its measurements.
+
+  Args:
+    task: what is done with the child.
+    architecture: the child's architecture.
+    splits: the names of the splits that it would be measured on.
+
+  Raises:
+    ValueError: a split is missing, or whatever the task's functions raise.
+  """
+  data = [outcomes.split_of(task.splits, name) for name in splits]
+  program = None
+  if task.assemble is not None:
+    # An axis may stand for all arrays below it.
+    program = mapping.map_axes(
+      lambda axis, part: (
+        jax.tree.map(lambda leaf: leaf[0], part) if axis == 0 else part
+      ),
+      task.program_axes,
+      task.assemble([architecture]),
+    )
+  key = jax.random.key(0)
+
+  def train(learning_rate):
+    state = task.init(program, key, learning_rate)
+    state = task.train(
+      task.train_data, program, state, key, learning_rate, Span(0, 1, 1)
+    )
+    return dict(task.train_metrics(state)), state
+
+  traced, (metrics, state) = jax.make_jaxpr(train, return_shape=True)(
+    jnp.float32(1)
+  )
+  names: set[str] = set()
+  for split in data:
+    names |= set(
+      jax.eval_shape(lambda s: dict(task.measure(split, program, s)), state)  # noqa: B023  # Called at once.
+    )
+  (rate,) = traced.jaxpr.invars
+  used = [*traced.jaxpr.outvars]
+  for equation in traced.jaxpr.eqns:
+    used.extend(equation.invars)
+  return DryRun(
+    tuple(sorted(set(metrics) - {'is_alive'})),
+    tuple(sorted(names)),
+    any(each is rate for each in used),
+  )

@@ -1,0 +1,129 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the task of a Flax module is made of, checked before it is traced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxnas import errors
+
+Score = Callable[[Any, Any], jax.Array]
+"""`(outputs, targets) -> [B]`: the score of each example of a batch."""
+
+Optimizer = Callable[[jax.typing.ArrayLike], optax.GradientTransformation]
+"""`learning_rate -> optimizer`, like `optax.adam`; the rate may be traced."""
+
+
+def check(
+  data: Mapping[str, tuple[Any, Any]],
+  loss: Score,
+  metrics: Mapping[str, Score],
+  optimizer: Optimizer,
+  batch_size: int,
+) -> dict[str, int]:
+  """Checks what a task is made of, without a module.
+
+  Args:
+    data: as for `flax_task.make_task`, and so are all others.
+    loss: the loss.
+    metrics: the metrics by name.
+    optimizer: the function that makes an optimizer.
+    batch_size: `B`.
+
+  Returns:
+    The number of examples of each split.
+
+  Raises:
+    ValueError: an argument is of the wrong kind, a split is missing or empty,
+      its arrays differ in length, splits differ in the shape or dtype of an
+      example, or there are fewer examples to train on than a batch has.
+  """
+  if not isinstance(metrics, Mapping):
+    raise ValueError(
+      'metrics must be a mapping from names to functions, such as '
+      f"{{'accuracy': function}}; got {errors.shorten(repr(metrics))}."
+    )
+  scores = {f'The metric {name!r}': score for name, score in metrics.items()}
+  for name, function in (
+    ('loss', loss),
+    ('optimizer', optimizer),
+    *scores.items(),
+  ):
+    if not callable(function):
+      raise ValueError(f'{name} must be a function, got {function!r}.')
+  if 'loss' in metrics:
+    raise ValueError("The metric 'loss' exists already; use another name.")
+  if not isinstance(data, Mapping):
+    raise ValueError(
+      'data must be a mapping from names of splits to (inputs, targets), such '
+      f"as {{'train': (x, y), ...}}; got a {type(data).__name__}."
+    )
+  if 'train' not in data or len(data) < 2:
+    raise ValueError(
+      "The data needs a split 'train' and a split to measure on, such as "
+      f"'validation'; got {', '.join(map(str, data)) or 'nothing'}."
+    )
+  sizes = {name: _size(name, split) for name, split in data.items()}
+  for name in data:
+    _check_alike(data, name)
+  if not 1 <= batch_size <= sizes['train']:
+    raise ValueError(
+      f'batch_size must be from 1 to {sizes["train"]}, the number of training '
+      f'examples; got {batch_size}.'
+    )
+  return sizes
+
+
+def _size(name: str, split: Any) -> int:
+  """Returns the number of examples in a split."""
+  if not isinstance(split, Sequence) or len(split) != 2:
+    raise ValueError(
+      f'data[{name!r}] must be (inputs, targets), got a '
+      f'{type(split).__name__}'
+      + (f' of {len(split)}.' if isinstance(split, Sequence) else '.')
+    )
+  leaves = [
+    leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+    for leaf in jax.tree.leaves(split)
+  ]
+  for leaf in leaves:
+    if not leaf.ndim or leaf.dtype.kind not in 'biufcV':
+      raise ValueError(
+        f'data[{name!r}] must be arrays of numbers whose first axis counts '
+        f'the examples; got one of shape {leaf.shape} and dtype {leaf.dtype}.'
+      )
+  lengths = sorted({len(leaf) for leaf in leaves})
+  if len(lengths) != 1:
+    raise ValueError(
+      f'The arrays of {name!r} must have equally many examples, at least '
+      f'one; got {", ".join(map(str, lengths)) or "no array"}.'
+    )
+  if not lengths[0]:
+    raise ValueError(f'There are no examples in {name!r}.')
+  return lengths[0]
+
+
+def _check_alike(data: Mapping[str, Any], name: str) -> None:
+  """Checks that an example of a split is like one to train on."""
+
+  def example(array):
+    dtype = jax.dtypes.canonicalize_dtype(jnp.result_type(array))
+    return f'{dtype}{list(np.shape(array)[1:])}'
+
+  for part, given, expected in zip(
+    ('inputs', 'targets'), data[name], data['train'], strict=True
+  ):
+    shown, wanted = (jax.tree.map(example, x) for x in (given, expected))
+    if shown != wanted:
+      raise ValueError(
+        f'An example of the {part} of {name!r} is {shown}, and one of '
+        f"'train' {wanted}; make them alike."
+      )
