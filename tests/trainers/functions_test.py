@@ -5,7 +5,6 @@ import functools
 import multiprocessing
 import os
 import pathlib
-import pickle
 import signal
 import subprocess
 import sys
@@ -23,7 +22,6 @@ from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import random_search
 from jaxnas.trainers import functions
 from jaxnas.types import Status
-from jaxnas.workers import pool
 
 FOLDER = str(pathlib.Path(__file__).parent)
 sys.path.append(FOLDER)
@@ -337,21 +335,6 @@ def test_nothing_outlives_the_run(tmp_path, signal_name, function):
   process.send_signal(getattr(signal, signal_name))
   process.communicate(timeout=20)
   wait_for_the_end_of(pid_file.read_text().split())
-
-
-def test_an_interruption_while_calls_are_handed_out_ends_them():
-  def calls():
-    yield {'case': 'hangs'}, 0
-    raise KeyboardInterrupt
-
-  workers = pool.Workers(
-    pickle.dumps(reward_functions.behave), 'behave', 1, None
-  )
-  started = time.monotonic()
-  with pytest.raises(KeyboardInterrupt):
-    workers.run(calls(), 0)
-  workers.close()
-  assert time.monotonic() - started < 40
 
 
 def test_the_context_ends_its_workers():
