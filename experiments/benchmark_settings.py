@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Settings that every benchmark has, and checks of names."""
+"""Settings of all benchmarks, and checks of names."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def check_names(
   """Checks that names are known.
 
   Args:
-    noun: what a name is called in the error, as `'row'`.
-    asked: the names that were given.
-    known: the names that may be given.
-    place: the setting that they were given in.
+    noun: the noun for a name in the error, such as `'row'`.
+    asked: the names given.
+    known: the names allowed.
+    place: the setting that the names were given in.
 
   Raises:
     ValueError: a name is not known.

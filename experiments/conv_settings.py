@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Settings of convolutional networks: their space and their training."""
+"""Settings of convolutional networks: their search space and training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxnas.training import image_task
 
 @dataclasses.dataclass(frozen=True)
 class ConvSpace(settings.Bounded):
-  """Which networks the controller can describe."""
+  """The networks that the controller can describe."""
 
   num_layers: int = settings.space(
     6,
@@ -85,7 +85,7 @@ class ConvSpace(settings.Bounded):
 
 @dataclasses.dataclass(frozen=True)
 class ConvTraining(data_settings.AugmentedImages):
-  """How networks are trained; the defaults are DenseNet's, as the paper's."""
+  """How networks are trained; the defaults are DenseNet's, as in the paper."""
 
   batch_size: int = settings.children(
     image_task.Recipe.batch_size,

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Settings of the data that children see."""
+"""Settings of the data that children are trained and measured on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jaxnas.training import augmentation
 
 @dataclasses.dataclass(frozen=True)
 class ImageData(settings.Bounded):
-  """Which images there are, and how they are split."""
+  """The images, and how they are split."""
 
   dataset: str = settings.data(
     'digits',
@@ -41,7 +41,7 @@ class ImageData(settings.Bounded):
 
 
 def facts_of_images(dataset: images.ImageDataset) -> dict[str, Any]:
-  """Returns what the manifest of a run says about its images."""
+  """Returns the entries of a run's manifest about its images."""
   return {
     'data_hash': dataset.content_hash,
     'seen_hash': dataset.seen_hash,
@@ -52,7 +52,7 @@ def facts_of_images(dataset: images.ImageDataset) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class AugmentedImages(ImageData):
-  """Images that are preprocessed, and varied while a network trains."""
+  """Images that are preprocessed, and augmented during training."""
 
   preprocessing: str = settings.data(
     'standardize',
@@ -92,7 +92,7 @@ def load_images(config: ImageData) -> images.ImageDataset:
 
 @dataclasses.dataclass(frozen=True)
 class TextData(settings.Bounded):
-  """Which text there is, and what its tokens are."""
+  """The text, and its tokens."""
 
   dataset: str = settings.data(
     'pydoc',

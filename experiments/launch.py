@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Launches an experiment: one flag for each field of its config.
+"""Launches an experiment with one flag per field of its config.
 
 An experiment is a module with a frozen dataclass `Config`, whose fields are
 made by the functions of `settings`, and a function `run(config, workdir)` that
-knows no flags:
+is independent of flags:
 
     if __name__ == '__main__':
       launch.launch(Config, run)
@@ -34,7 +34,7 @@ from jaxnas.datasets import prepared
 from jaxnas.records import workdir
 from jaxnas.runs import failures, host, interruption, streams
 
-# The flags made here are listed by `--help` as those of the module that calls.
+# Makes `--help` list the flags defined here under the calling module.
 flags.disclaim_key_flags()
 
 
@@ -48,27 +48,27 @@ def launch(
 ) -> None:
   """Reads a config from the command line and runs an experiment with it.
 
-  Flags are defined here and not when an experiment is imported, so that one
-  process can import several. An error of the user or the machine, or an
-  interruption, becomes one line and an exit code, unless `--debug` is given.
+  Flags are defined here rather than when an experiment is imported, so that one
+  process can import several. An error caused by the user or the machine, or an
+  interruption, becomes one line and an exit code unless `--debug` is given.
 
   Args:
-    config_cls: a frozen dataclass whose fields were made by `setting`: bool,
-      int, float, str, any of the last three or `None` (spelled `none` on the
-      command line), or a tuple of any length of one of these three. A field
-      `num_host_devices: int | None`, if there is one, goes to
-      `host.prepare_devices`.
-    run: `run(config, workdir)`, or `run(config)` without a workdir.
+    config_cls: the config, a frozen dataclass whose fields were made by
+      `setting`: bool, int, float, str, one of the last three or `None` (spelled
+      `none` on the command line), or a tuple of any length of one of these
+      three. A field `num_host_devices: int | None`, if there is one, is passed
+      to `host.prepare_devices`.
+    run: the experiment's function, `run(config, workdir)`, or `run(config)`
+      without a workdir.
     has_workdir: whether there is a required flag `--workdir`.
-    takes_folders: whether what is given without a name are folders, for
-      `run(config, folders)`; then nothing is trained, and the host stays as it
-      is.
-    presets: configs by name, the first of which is all defaults. They make a
-      flag `--preset`, whose config is changed by the flags that are given.
+    takes_folders: whether positional arguments are folders, for `run(config,
+      folders)`; if so, nothing is trained and the host is not configured.
+    presets: named configs, the first of which has all defaults. They define a
+      flag `--preset`, whose config the other flags override.
   """
   streams.prepare()
-  # Pictures go to files; the backend of a notebook, or a wrong one, would only
-  # do harm.
+  # Pictures are written to files; a notebook's backend, or an invalid one,
+  # would only do harm.
   os.environ['MPLBACKEND'] = 'agg'
   _define_launch_flags(has_workdir, list(presets or ()))
   define_flags(config_cls, flags.FLAGS)
@@ -94,7 +94,7 @@ def launch(
   def main(argv: Sequence[str]) -> int:
     debug = flags.FLAGS.debug
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-      # As `experiments/__init__.py` leaves it.
+      # The state that `experiments/__init__.py` leaves behind.
       signal.signal(signal.SIGINT, signal.default_int_handler)
     with interruption.watched(f'error: interrupted{_hint(has_workdir)}.'):
       try:
@@ -109,7 +109,7 @@ def launch(
     return code
 
   def parse(argv: Sequence[str]) -> list[str]:
-    # In place of absl's own, which knows neither groups nor sources.
+    # Replaces absl's own help flag, which has neither groups nor sources.
     flags.DEFINE_flag(settings_help.HelpFlag(config_cls, flags.FLAGS))
     return parse_flags(argv)
 
@@ -117,7 +117,7 @@ def launch(
 
 
 def _define_launch_flags(has_workdir: bool, presets: Sequence[str]) -> None:
-  """Defines the flags that are no setting of an experiment."""
+  """Defines the flags that are not settings of an experiment."""
   if presets:
     flags.DEFINE_enum(
       'preset',
@@ -138,9 +138,9 @@ def _define_launch_flags(has_workdir: bool, presets: Sequence[str]) -> None:
 
 
 def _prepare_host(config: Any, has_workdir: bool, leaves_host: bool) -> None:
-  """Makes the host ready for a run with these settings."""
-  # Jax reports each platform that a machine does not have, and matplotlib that
-  # it has looked for fonts.
+  """Configures the host for a run with the given settings."""
+  # JAX reports every platform that a machine lacks, and matplotlib its search
+  # for fonts.
   for name in ('jax', 'matplotlib'):
     standard_logging.getLogger(name).setLevel(standard_logging.WARNING)
   if not leaves_host:
@@ -152,22 +152,22 @@ def _prepare_host(config: Any, has_workdir: bool, leaves_host: bool) -> None:
       is_asked=name in flags.FLAGS and flags.FLAGS[name].present > 0,
     )
   if has_workdir:
-    # Others leave the devices to processes that they start.
+    # Without a workdir, devices are left to the processes started.
     host.check_platform()
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
-  """Reads the flags; a mistake ends the program with one line.
+  """Parses the flags; a mistake ends the program with one line.
 
   Args:
-    argv: the program's name and what follows it.
+    argv: the program's name and its arguments.
 
   Returns:
-    What is no flag; the program's name first.
+    The arguments that are not flags, starting with the program's name.
   """
   try:
     return flags.FLAGS(argv)
-  # Of some mistakes absl tells by a plain ValueError.
+  # For some mistakes absl raises a plain ValueError.
   except (flags.Error, ValueError) as error:
     line = ' '.join(str(error).split()).removesuffix('.')
     _print_error(f'{line} (--help shows all flags).')
@@ -175,13 +175,13 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
 
 
 def as_started(config: Any, folder: str) -> Any:
-  """Returns a config with what it leaves to the machine as a run has it.
+  """Returns a config with machine-dependent defaults as in an existing run.
 
-  Another machine would choose otherwise, and the last bits would differ.
+  Another machine would choose other values, and the last bits would differ.
 
   Args:
-    config: read from the flags.
-    folder: the run's folder, with or without a run.
+    config: the config from the flags.
+    folder: the run's folder, which may not contain a run yet.
   """
   path = pathlib.Path(folder, 'config.json')
   if not path.exists():
@@ -200,14 +200,14 @@ def as_started(config: Any, folder: str) -> Any:
 
 
 def define_flags(config_cls: type, flag_values: flags.FlagValues) -> None:
-  """Defines one flag for each field of a config.
+  """Defines one flag per field of a config.
 
   Args:
-    config_cls: a dataclass as for `launch`.
-    flag_values: where the flags are defined.
+    config_cls: the config, a dataclass as in `launch`.
+    flag_values: the flags to add to.
 
   Raises:
-    TypeError: a field has a type that no flag can have.
+    TypeError: a field has a type that flags do not support.
   """
   hints = typing.get_type_hints(config_cls)
   for field in dataclasses.fields(config_cls):
@@ -231,7 +231,7 @@ def define_flags(config_cls: type, flag_values: flags.FlagValues) -> None:
     if parser is None:
       raise TypeError(
         f'Field {field.name!r} of {config_cls.__name__} has the type '
-        f'{hints[field.name]}, which no flag can have.'
+        f'{hints[field.name]}, which flags do not support.'
       )
     flags.DEFINE(
       parser,
@@ -247,13 +247,13 @@ def define_flags(config_cls: type, flag_values: flags.FlagValues) -> None:
 def read_config(
   config_cls: type, flag_values: flags.FlagValues, base: Any = None
 ) -> Any:
-  """Returns the config that the parsed flags spell.
+  """Returns the config given by the parsed flags.
 
   Args:
-    config_cls: a dataclass as for `launch`.
-    flag_values: has its flags, parsed.
-    base: the config that flags which were not given are taken from; by default
-      that of all defaults.
+    config_cls: the config, a dataclass as in `launch`.
+    flag_values: the parsed flags.
+    base: the config whose values are used for flags that are not given; by
+      default the one with all defaults.
   """
   fields = [field.name for field in dataclasses.fields(config_cls)]
   return config_cls(
@@ -272,8 +272,8 @@ def report_errors(
   """Calls a function and turns a user's error into one line on stderr.
 
   Args:
-    start: what to call.
-    debug: whether errors are raised as they are.
+    start: the function to call.
+    debug: whether to raise errors unchanged.
     resumes: whether the same command would continue after an interruption.
 
   Returns:
@@ -291,7 +291,7 @@ def report_errors(
     line = failures.describe(error)
     if debug or line is None:
       raise
-    # Where that is what failed, the error does not tell.
+    # The error does not tell whether standard output is what failed.
     is_unplaced = (
       isinstance(error, OSError) and error.errno and (error.filename is None)
     )
@@ -337,12 +337,12 @@ def _make_parser(
   }
   if hint is str:
     return flags.ArgumentParser()
-  # By name, for absl keeps one parser for each set of positional arguments.
+  # By name, since absl caches parsers by their positional arguments.
   return parsers[hint](limits=limits) if hint in parsers else None
 
 
 class _IntegerParser(flags.IntegerParser):
-  """Parses an integer; `--help` shows its range, which the config checks."""
+  """Parses an integer; `--help` shows the range that the config checks."""
 
   def __init__(self, limits: settings.Bounds | None):
     super().__init__()
@@ -350,7 +350,7 @@ class _IntegerParser(flags.IntegerParser):
 
 
 class _NumberParser(flags.FloatParser):
-  """Parses a number; a NaN is refused, for it differs from itself on resume."""
+  """Parses a number, but not NaN, which would differ from itself on resume."""
 
   def __init__(self, limits: settings.Bounds | None):
     super().__init__()
@@ -364,7 +364,7 @@ class _NumberParser(flags.FloatParser):
 
 
 class _OptionalParser(flags.ArgumentParser):
-  """Parses `none` as `None`, and everything else as another parser does."""
+  """Parses `none` as `None`, and everything else with another parser."""
 
   def __init__(self, item: flags.ArgumentParser):
     self.item = item
@@ -378,11 +378,11 @@ class _OptionalParser(flags.ArgumentParser):
 
 
 class _TupleParser(flags.ArgumentParser):
-  """Parses values with commas between them."""
+  """Parses comma-separated values."""
 
   def __init__(self, item: flags.ArgumentParser):
     self.item = item
-    self.syntactic_help = 'a comma separated list' + (
+    self.syntactic_help = 'a comma-separated list' + (
       f', each {item.syntactic_help}' if item.syntactic_help else ''
     )
 
@@ -393,7 +393,7 @@ class _TupleParser(flags.ArgumentParser):
 
 
 class _Serializer(flags.ArgumentSerializer):
-  """Writes a value as its parser reads it."""
+  """Writes a value in the form that its parser reads."""
 
   def serialize(self, value):
     if isinstance(value, tuple):

@@ -21,7 +21,7 @@ FREE_OF_TRAINING = (
 
 @dataclasses.dataclass(frozen=True)
 class Devices(settings.Bounded):
-  """Over which devices children, searches or measurements are spread."""
+  """The devices that children, searches or measurements are spread over."""
 
   num_host_devices: int | None = settings.machine(
     None,
@@ -34,7 +34,7 @@ class Devices(settings.Bounded):
 
 @dataclasses.dataclass(frozen=True)
 class Machine(Devices):
-  """The devices, and the seed that everything random follows from."""
+  """The devices, and the seed of all random draws."""
 
   seed: int = settings.machine(
     0,
@@ -49,7 +49,7 @@ class Machine(Devices):
 
 @dataclasses.dataclass(frozen=True)
 class LongTraining(Machine):
-  """The course of a training that goes on for many epochs."""
+  """The course of a training of many epochs."""
 
   seed: int = settings.machine(
     0,

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every search is told: settings, and the arms that they make."""
+"""Settings of every search, and the arms that they define."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FREE = (
   'num_seeds',
   'checkpoint_every',
   'redo_failed',
-  # The hash of the data decides.
+  # The hash of the data is compared instead.
   'data_dir',
   'same_task',
 )
@@ -36,9 +36,9 @@ FREE = (
 
 @dataclasses.dataclass(frozen=True)
 class Settings(strategy_settings.StrategySettings, machine_settings.Machine):
-  """Settings that every search has: its arms, its retraining, its machine.
+  """Settings of every search: its arms, its retraining and its machine.
 
-  The config of a search experiment inherits from it.
+  The config of a search experiment inherits from this class.
   """
 
   num_trials: int = settings.search(
@@ -125,23 +125,23 @@ class Settings(strategy_settings.StrategySettings, machine_settings.Machine):
 
   @property
   def round_size(self) -> int:
-    """How many architectures all arms propose in a round."""
+    """The number of architectures that all arms propose in a round."""
     return self.num_searches * self.trials_per_update
 
   @property
   def num_searches(self) -> int:
-    """How many searches there are."""
+    """The number of searches."""
     return len(self.strategies) * self.num_repeats
 
   def num_retrainings(
     self, num_known: int, num_rates_of_found: int | None = None
   ) -> int:
-    """Returns how many retrainings there are at most.
+    """Returns the maximum number of retrainings.
 
     Args:
-      num_known: how many known architectures take part.
-      num_rates_of_found: at how many learning rates what was found is trained;
-        at all by default.
+      num_known: the number of known architectures that take part.
+      num_rates_of_found: the number of learning rates that found architectures
+        are trained at; all of them by default.
     """
     num_rates = len(self.retrain_learning_rates)
     if num_rates_of_found is None:
@@ -153,11 +153,11 @@ class Settings(strategy_settings.StrategySettings, machine_settings.Machine):
 
 
 def check(config: Settings, num_steps: int) -> None:
-  """Checks what neither a setting's bounds nor the nouns do.
+  """Checks what neither the settings' bounds nor the library checks.
 
   Args:
     config: the settings.
-    num_steps: length of a training in the search, in steps or epochs.
+    num_steps: the length of a training in the search, in steps or epochs.
 
   Raises:
     ValueError: a setting is out of range.
@@ -172,13 +172,13 @@ def check(config: Settings, num_steps: int) -> None:
   rates = config.retrain_learning_rates
   if not rates or len(set(rates)) < len(rates):
     raise ValueError(
-      '--retrain_learning_rates must be some, all different; got '
+      '--retrain_learning_rates must be at least one rate, all different; got '
       f'{list(rates)}.'
     )
 
 
 def choose_num_devices(config: Settings) -> int:
-  """Returns over how many local devices children are spread."""
+  """Returns the number of local devices that children are spread over."""
   if config.num_host_devices is None or jax.default_backend() != 'cpu':
     return jax.local_device_count()
   return config.num_host_devices
@@ -195,10 +195,11 @@ def make_arms(
 
   Args:
     config: the settings, checked.
-    space: what is searched.
-    known: architectures of the space, tried in an arm `'known'` of their own.
-    make_controller: makes what REINFORCE and PPO train, one for each.
-    num_active: how many decisions are made; see `search.Arm`.
+    space: the search space.
+    known: the known architectures, tried in a separate arm `'known'`.
+    make_controller: a function that makes a controller, called once for
+      REINFORCE and once for PPO.
+    num_active: the number of decisions to make; see `search.Arm`.
 
   Raises:
     ValueError: the trials cannot be shared evenly, or are too few for the
@@ -252,15 +253,16 @@ def winners(
   trials: Sequence[trial_log.Trial],
   canonical: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> Iterator[tuple[dict[str, Any], trial_log.Trial]]:
-  """Yields the best trials of every search, which are retrained.
+  """Yields the best trials of every search, which are to be retrained.
 
   Args:
     config: the settings.
-    trials: the log.
-    canonical: makes the tokens of equal architectures equal.
+    trials: all trials of the log.
+    canonical: a function that maps equal architectures to equal tokens.
 
   Yields:
-    What the trial decides of a `contestants.Contestant`, and the trial.
+    The fields of a `contestants.Contestant` that the trial determines, and the
+    trial.
   """
   for name in reversed(config.strategies):
     for repeat in range(config.num_repeats):
@@ -277,10 +279,10 @@ def winners(
 
 
 def of_run(config: Settings) -> dict[str, Any]:
-  """Returns the fields of a `search_run.Experiment` that settings alone decide.
+  """Returns the fields of an `Experiment` that depend only on settings.
 
   Args:
-    config: the settings, complete.
+    config: the complete settings.
   """
   return {
     'config': dataclasses.asdict(config),
@@ -301,11 +303,11 @@ def make_retraining(
   """Makes the retraining of contestants.
 
   Args:
-    config: the settings, complete.
-    contestants: who takes part.
-    trainers: who trains them, by name.
+    config: the complete settings.
+    contestants: the contestants.
+    trainers: the trainers of the contestants, by name.
     reward: the reward of the search.
-    measure: what contestants are compared by.
+    measure: the measure that contestants are compared by.
   """
   return retraining_lib.Retraining(
     contestants=tuple(contestants),

@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Settings: the default, help sentence, range and group of every flag.
+"""Settings: the default, help text, range and group of every flag.
 
-A config is a frozen dataclass that inherits from `Bounded` and whose fields
-are made by the function of their group:
+A config is a frozen dataclass that inherits from `Bounded`. Its fields are made
+by the function of their group:
 
     @dataclasses.dataclass(frozen=True)
     class Config(settings.Bounded):
@@ -12,7 +12,7 @@ are made by the function of their group:
         2, 'Number of layers.', low=1, high=settings.MAX_LAYERS
       )
 
-Settings that several experiments share are mixins in modules of their own, as
+Settings that several experiments share are mixins in separate modules, such as
 `data_settings`.
 """
 
@@ -35,15 +35,15 @@ GROUPS: Mapping[str, str] = types.MappingProxyType(
     'space': 'Search space',
     'children': 'Children: how a network is built and trained',
     'search': 'Search',
-    'strategy': 'Strategies: who proposes',
+    'strategy': 'Strategies: how architectures are proposed',
     'retraining': 'Retraining: how the best are compared',
     'measurement': 'Measurement',
     'machine': 'Machine and run',
   }
 )
-"""Titles of the groups of flags, in the order in which `--help` shows them."""
+"""The titles of the groups of flags, in the order of `--help`."""
 
-# Where a default comes from; every other source is spelled out where it occurs.
+# Sources of defaults; any other source is spelled out where it occurs.
 CHOICE = 'a plain choice'
 MEASURED = 'measured here'
 PAPER_IMAGES = 'the paper, section 4.1'
@@ -51,10 +51,10 @@ PAPER_TEXT = 'the paper, section 4.2'
 DENSENET = 'DenseNet (Huang et al., 2017)'
 ZAREMBA = 'the medium LSTM of Zaremba et al., 2014'
 
-# Jax counts in 32 bits, into which twice as many still fit.
+# JAX counts in 32 bits, which can hold twice as many.
 MAX_COUNT = 10**9
 MAX_SEED = 2**32 - 1
-# For lists with an item for each unit, such as the jobs of all seeds.
+# For lists with one item per unit, such as the jobs of all seeds.
 MAX_ITEMS = 100_000
 MAX_FEATURES = 16_384
 MAX_LAYERS = conv_net.MAX_LAYERS
@@ -85,16 +85,16 @@ def setting(
   """Returns a field of a config, which becomes a flag.
 
   Args:
-    default: the field's only default.
-    help: the sentences that `--help` shows for the flag.
+    default: the default, defined only here.
+    help: the text that `--help` shows for the flag.
     group: a name in `GROUPS`.
-    source: where the default comes from, as `'the paper, section 4.1'`.
-    is_common: whether the flag is among those that people use most, which come
-      first in `--help`.
-    choices: the strings that are allowed; any, if `None`.
+    source: the source of the default, such as `'the paper, section 4.1'`.
+    is_common: whether the flag is among the most used, which come first in
+      `--help`.
+    choices: the allowed strings; `None` for any.
     required: whether the flag must be given; `default` must then be `None`.
-    low: the lowest number allowed, also of each item of a tuple. A config that
-      inherits from `Bounded` checks it, as the other three limits.
+    low: the lowest number allowed, also for each item of a tuple. A config that
+      inherits from `Bounded` checks it, like the other three limits.
     high: the highest number allowed.
     above: a number that every value must exceed.
     below: a number that every value must stay below.
@@ -131,10 +131,10 @@ def changed(config_cls: type, name: str, default: Any, **metadata: Any) -> Any:
   """Returns an inherited field with another default.
 
   Args:
-    config_cls: the mixin that has the field.
+    config_cls: the mixin with the field.
     name: the field's name.
-    default: the new default. Its source is a plain choice unless said.
-    **metadata: what else differs, as `help`, `source` or `is_common`.
+    default: the new default. Its source is a plain choice unless given.
+    **metadata: further changes, such as `help`, `source` or `is_common`.
   """
   fields = {field.name: field for field in dataclasses.fields(config_cls)}
   return dataclasses.field(
@@ -168,10 +168,10 @@ class Bounds:
   """The range of a number.
 
   Attributes:
-    low: the lowest, if there is one.
-    high: the highest, if there is one.
-    above: a number that it must exceed, if any.
-    below: a number that it must stay below, if any.
+    low: the lowest number, if there is one.
+    high: the highest number, if there is one.
+    above: a number that must be exceeded, if any.
+    below: a number to stay below, if any.
   """
 
   low: float | None = None
@@ -190,7 +190,7 @@ class Bounds:
     )
 
   def __str__(self) -> str:
-    """Returns the range in words, empty where it has no end."""
+    """Returns the range in words; empty if it has no limit."""
     if self.low is not None and self.high is not None:
       return f'from {_spell(self.low)} to {_spell(self.high)}'
     return ' and '.join(
@@ -208,8 +208,8 @@ class Bounds:
 class Bounded:
   """A config whose numbers are checked against their bounds when it is made.
 
-  Besides its bounds, every float must be a finite number of single precision,
-  in which jax computes: any other would silently become 0 or infinite there.
+  In addition, every float must be finite in single precision, in which JAX
+  computes: any other number would silently become 0 or infinite.
   """
 
   def __post_init__(self):
@@ -234,7 +234,7 @@ def _check(name: str, value: Any, bounds: Bounds) -> None:
 
 
 def _is_single(value: float) -> bool:
-  # Most devices take a smaller number as 0.
+  # Most devices flush smaller numbers to 0.
   return value == 0 or _LEAST <= abs(value) <= _GREATEST
 
 

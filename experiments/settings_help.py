@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What `--help` prints: an experiment's flags by group, common ones first."""
+"""The output of `--help`: an experiment's flags by group, common ones first."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _LAUNCHED: Mapping[str, str] = {
   'preset': 'machine',
   'debug': 'machine',
 }
-"""The groups of the flags that `launch` itself defines."""
+"""The groups of the flags that `launch` defines itself."""
 
 
 class HelpFlag(flags.BooleanFlag):
-  """The flag `--help`: prints the flags of an experiment and ends."""
+  """The flag `--help`, which prints the flags of an experiment and exits."""
 
   def __init__(self, config_cls: type, flag_values: flags.FlagValues):
     """Makes the flag.
 
     Args:
       config_cls: the experiment's config.
-      flag_values: has the experiment's flags.
+      flag_values: the flags of the experiment.
     """
     super().__init__(
       'help', False, 'Show this help.', short_name='?', allow_override=True
@@ -41,7 +41,7 @@ class HelpFlag(flags.BooleanFlag):
     self._config_cls, self._flag_values = config_cls, flag_values
 
   def parse(self, arg: Any) -> None:
-    """Prints the help and ends the program, if the flag is given."""
+    """Prints the help and exits if the flag is given."""
     if not super()._parse(arg):
       return
     about = (sys.modules['__main__'].__doc__ or '').strip()
@@ -55,7 +55,7 @@ def describe(config_cls: type, flag_values: flags.FlagValues) -> str:
 
   Args:
     config_cls: the experiment's config.
-    flag_values: has its flags, and those of `launch`.
+    flag_values: the flags of the experiment and of `launch`.
   """
   fields = {field.name: field for field in dataclasses.fields(config_cls)}
   width = min(100, max(40, shutil.get_terminal_size().columns))
@@ -97,7 +97,7 @@ def _is_common(fields: Mapping[str, Any], name: str) -> bool:
 def _names(
   fields: Mapping[str, Any], flag_values: flags.FlagValues, group: str
 ) -> list[str]:
-  """Returns the flags of a group, those that people use most first."""
+  """Returns the flags of a group, the most used first."""
   found = [
     name
     for name, own in _LAUNCHED.items()
@@ -114,7 +114,7 @@ def _names(
 def _entry(
   name: str, field: Any, flag_values: flags.FlagValues, width: int
 ) -> list[str]:
-  """Returns the lines about a flag."""
+  """Returns the help lines of a flag."""
   flag = flag_values[name]
   prefix = '[no]' if flag.boolean else ''
   kind = '' if flag.boolean else getattr(flag.parser, 'syntactic_help', '')

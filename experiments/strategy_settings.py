@@ -18,7 +18,7 @@ NAMES = {
   'evolution': 'regularised evolution',
   'random': 'random search',
 }
-"""What people call the strategies."""
+"""The strategies' names in tables and sentences."""
 
 STRATEGIES = tuple(NAMES)
 
@@ -109,11 +109,13 @@ def make_strategy(
   """Makes a strategy.
 
   Args:
-    name: one of `STRATEGIES`.
+    name: the strategy's name, one of `STRATEGIES`.
     config: the settings of all strategies.
-    decisions: what to decide.
-    make_controller: makes the policy of a strategy that trains one.
-    num_trials: how many trials a search will have, where that is to be checked.
+    decisions: the decisions of the search space.
+    make_controller: a function that makes the policy of a strategy that trains
+      one.
+    num_trials: the number of trials of a search, to be checked; `None` for no
+      check.
 
   Raises:
     ValueError: the name is not known, or a setting is out of range.

@@ -67,7 +67,7 @@ def test_settings_reach_their_strategies():
     ({'strategies': ()}, 'strategies is empty; name at least one'),
     (
       {'retrain_learning_rates': (0.1, 0.1)},
-      '--retrain_learning_rates must be some, all different',
+      '--retrain_learning_rates must be at least one rate, all different',
     ),
     ({'population_size': 8}, r'population_size \(8\) .* has 8 trials'),
     ({'population_size': 2}, r'sample_size must be .* \(2\), got 3'),

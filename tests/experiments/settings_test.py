@@ -72,7 +72,7 @@ def test_help_shows_the_range():
     '(an integer from 0 to 9, or none)',
     '(a number above 0)',
     '(a number at least 0 and below 1)',
-    '(a comma separated list, each a number above 0 and at most 1)',
+    '(a comma-separated list, each a number above 0 and at most 1)',
     '(a number)',
   ):
     assert line in text
