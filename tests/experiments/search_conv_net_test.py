@@ -284,6 +284,36 @@ def test_auto_measures_says_why_and_is_kept(
   assert made[0].facts['route'] == 'compiled'
 
 
+@pytest.mark.parametrize(
+  ('recorded', 'flag', 'expected'),
+  [
+    # What auto chose, by its own name, and the other way round.
+    ('auto', 'interpreted', 'auto'),
+    ('interpreted', 'auto', 'interpreted'),
+    # Another route is another setting, which is refused.
+    ('auto', 'compiled', 'compiled'),
+    ('interpreted', 'compiled', 'compiled'),
+  ],
+)
+def test_a_route_is_the_same_by_either_name(
+  tmp_path, data_file, monkeypatch, recorded, flag, expected
+):
+  workdir.write_json(tmp_path / 'config.json', {'route': recorded})
+  workdir.write_json(tmp_path / 'manifest.json', {'route': 'interpreted'})
+  made = []
+  monkeypatch.setattr(
+    search_conv_net.search_run,
+    'run',
+    lambda experiment, _: made.append(experiment),
+  )
+  monkeypatch.setattr(routes, 'measure', None)  # Nothing is timed again.
+  config = small(data_file, route=flag)
+  search_conv_net.run(config, str(tmp_path))
+  assert made[0].config['route'] == expected
+  same = expected == recorded
+  assert made[0].facts['route'] == ('interpreted' if same else flag)
+
+
 def test_auto_leaves_out_what_does_not_fit(data_file, monkeypatch, capsys):
   def measure(trainer, architectures, learning_rate):
     if type(trainer).__name__ in full:
