@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What it costs to train children by a route, and rows about it."""
+"""The cost of training children by a route, and rows about it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _TOTAL_NOTE = (
 
 
 class Cost(NamedTuple):
-  """What training children costs, seconds of wall time.
+  """The cost of training children, in seconds of wall time.
 
   Attributes:
-    compiling: of all programs, or of each child's.
-    is_each: whether each child is compiled.
+    compiling: the cost of compiling all programs, or that of each child.
+    is_each: whether each child is compiled separately.
     overlaps: whether a child is compiled while another trains, at no cost to
-      it. On a CPU both need the same cores.
-    child: for each child, whatever its number of steps.
-    step: for each step of a child.
+      the training. On a CPU both need the same cores.
+    child: the cost of each child, whatever its number of steps.
+    step: the cost of each step of a child.
   """
 
   compiling: float
@@ -37,11 +37,11 @@ class Cost(NamedTuple):
   step: float
 
   def run(self, num_steps: int) -> float:
-    """Returns the seconds of a child without compiling."""
+    """Returns the seconds to train a child, without compiling."""
     return self.child + num_steps * self.step
 
   def total(self, num_children: int, num_steps: int) -> float:
-    """Returns the seconds of some children, with compiling."""
+    """Returns the seconds to train children, including compiling."""
     each = self.run(num_steps)
     if not self.is_each:
       return self.compiling + num_children * each
@@ -51,7 +51,7 @@ class Cost(NamedTuple):
     return num_children * slower + faster
 
   def per_hour(self, num_steps: int) -> float:
-    """Returns how many more children an hour more trains."""
+    """Returns the number of further children that one more hour trains."""
     return 3600 / (self.total(2, num_steps) - self.total(1, num_steps))
 
 
@@ -64,19 +64,20 @@ def measured(
   is_each: bool,
   overlaps: bool,
 ) -> Cost:
-  """Returns what a route costs, from its bursts.
+  """Returns the cost of a route, computed from its bursts.
 
   Args:
-    bursts: `short` ones of 1 step, and `long` ones of `num_steps` more.
-    cold_seconds: of a short one with all that comes before it the first time.
-    num_children: of a burst.
-    num_steps: see `bursts`.
-    is_each: see `Cost`.
-    overlaps: see `Cost`.
+    bursts: the `short` bursts of 1 step, and `long` ones of `num_steps` more.
+    cold_seconds: the duration of a first short burst, including everything
+      before it, in seconds.
+    num_children: the number of children in a burst.
+    num_steps: the number of additional steps of a `long` burst.
+    is_each: whether each child is compiled separately; see `Cost`.
+    overlaps: whether compiling overlaps with training; see `Cost`.
   """
   short, long = shortest(bursts['short']), shortest(bursts['long'])
-  # What a call costs besides its steps is in both, and cancels. Where tiny
-  # shapes drown in noise it stays in, at our cost.
+  # The cost of a call apart from its steps is in both, and cancels. If tiny
+  # shapes drown in noise it is kept, to our disadvantage.
   seconds = (long - short) / num_steps
   step = (seconds if seconds > 0 else long / (1 + num_steps)) / num_children
   compiling = max(0.0, cold_seconds - short)
@@ -99,11 +100,11 @@ def rows_against(
   """Yields the rows that compare routes with PyTorch.
 
   Args:
-    name: of the shape.
-    costs: of each route.
-    theirs: what PyTorch costs, if it was measured.
-    num_children: of a whole training.
-    all_num_steps: of each child, in several whole trainings.
+    name: the name of the shape.
+    costs: the cost of each route, by name.
+    theirs: the cost of PyTorch, if it was measured.
+    num_children: the number of children of a whole training.
+    all_num_steps: the numbers of steps per child, one for each whole training.
   """
   extrapolated = functools.partial(compare, is_extrapolated=True)
   for route, cost in costs.items():
@@ -168,7 +169,7 @@ def compare(
   is_extrapolated: bool = False,
   **fields: Any,
 ) -> Row:
-  """Returns a row whose ratio, if there is one, is how much better ours is."""
+  """Returns a row whose ratio, if any, is how many times better ours is."""
   ratio = None
   if theirs is not None:
     ratio = ours / theirs if is_more_better else theirs / ours
@@ -186,5 +187,5 @@ def compare(
 
 
 def shortest(bursts: Sequence[Mapping[str, float]]) -> float:
-  """Returns the seconds of the shortest burst."""
+  """Returns the duration of the shortest burst, in seconds."""
   return min(burst['seconds'] for burst in bursts)

@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the benchmark of convolutional networks measures in jax.
+"""The JAX side of the benchmark of convolutional networks.
 
-A worker of `experiments.benchmark_conv`; each `make_` prepares one measurement.
-Architectures come as JSON.
+A worker of `experiments.benchmark_conv`; each `make_` function prepares one
+measurement. Architectures are given as JSON.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ _LEARNING_RATE = 0.1
 _NUM_CLASSES = 10
 _NUM_BATCHES = 16
 _NEVER = 2**30
-# Children of a device in a search's block, by a route that loops over them.
+# The number of children per device in a search's block, on a route that loops
+# over them.
 _SEARCH_BLOCK = 4
 
 
@@ -45,18 +46,18 @@ def make_train(
 ) -> tuple[Facts, Burst]:
   """Trains children by a route, as a search does.
 
-  A burst is the library's own path: children are initialised, trained for
-  `num_steps` and measured on a batch.
+  A burst uses the library's own code path: children are initialized, trained
+  for `num_steps` and measured on one batch.
 
   Args:
-    route: one of `conv_routes.ROUTES`.
+    route: the route, one of `conv_routes.ROUTES`.
     architectures: the children.
-    **shape: see `make_search`.
+    **shape: the images and the search space; see `make_search`.
 
   Returns:
-    As facts `cold_seconds`, of one step and all that comes before it the first
-    time, and `compile_seconds`, the time spent compiling in all threads
-    together; and the burst.
+    The facts and the burst. The facts are `cold_seconds`, the duration of one
+    step and everything before it the first time, and `compile_seconds`, the
+    total time that threads spent compiling.
   """
   children = [spaces.ConvNet.from_json(each) for each in architectures]
   makers = make_search(block_size=_whole_block(len(children)), **shape)
@@ -78,12 +79,12 @@ def make_train(
 def make_full(
   route: str, architectures: Sequence[Mapping[str, Any]], **shape: Any
 ) -> tuple[Facts, Burst]:
-  """Trains children by a route; every burst compiles anew what it needs.
+  """Trains children by a route; every burst compiles everything again.
 
   Args:
-    route: one of `conv_routes.ROUTES`.
+    route: the route, one of `conv_routes.ROUTES`.
     architectures: the children.
-    **shape: see `make_search`.
+    **shape: the images and the search space; see `make_search`.
   """
   children = [spaces.ConvNet.from_json(each) for each in architectures]
   block_size = _whole_block(len(children))
@@ -92,7 +93,7 @@ def make_full(
 
   def burst(num_steps: int) -> Facts:
     makers = make_search(block_size=block_size, **shape)
-    # Neither the data nor jax's own start is a route's.
+    # Loading the data and starting JAX are not part of a route.
     jax.block_until_ready((makers.dataset.train_images, _keys(len(children))))
     started = time.perf_counter()
     _train(makers, makers.make(route), children, num_steps)
@@ -104,15 +105,15 @@ def make_full(
 def make_grouped(
   architectures: Sequence[Mapping[str, Any]], **shape: Any
 ) -> tuple[Facts, Burst]:
-  """Differentiates masked networks whose convolutions are jax's, under `vmap`.
+  """Differentiates masked networks that use JAX's convolutions, under `vmap`.
 
-  What a first version would be; see `grouped_network`. A burst is one step of
-  all children, without an optimiser, and is not warmed up, since it can take
-  minutes.
+  This is what a naive implementation would do; see `grouped_network`. A burst
+  is one step of all children, without an optimizer, and is not warmed up, since
+  it can take minutes.
 
   Args:
     architectures: the children.
-    **shape: see `make_search`.
+    **shape: the images and the search space; see `make_search`.
   """
   children = [spaces.ConvNet.from_json(each) for each in architectures]
   dataset = _make_dataset(tuple(shape['image_shape']), shape['batch_size'])
@@ -159,17 +160,17 @@ def make_convolution(
   kernel_size: int,
   num_calls: int = 1,
 ) -> tuple[Facts, Burst]:
-  """Does gradient steps of one convolution; a burst tells the mean of a call.
+  """Takes gradient steps of one convolution; a burst gives the mean duration.
 
   Args:
-    kind: `'loop'`, the library's convolution in a compiled loop; `'plain'`,
-      jax's own, called again and again; or `'plain_loop'`, jax's own in the
-      loop.
-    image_size: height and width.
-    channels: of images and filters.
-    batch_size: images.
-    kernel_size: height and width of the filters, odd.
-    num_calls: gradient steps of a burst.
+    kind: the kind of convolution: `'loop'`, the library's in a compiled loop;
+      `'plain'`, JAX's own, called repeatedly; or `'plain_loop'`, JAX's own in
+      the loop.
+    image_size: the height and width of the images.
+    channels: the number of channels of the images and filters.
+    batch_size: the number of images.
+    kernel_size: the height and width of the filters, odd.
+    num_calls: the number of gradient steps in a burst.
   """
   is_canonical = kind == 'loop' and convolution.needs_canonical(
     platforms.default()
@@ -185,7 +186,7 @@ def make_convolution(
     outputs = convolution.convolve(inputs, kernel, is_canonical=is_canonical)
     return jnp.sum(outputs * weights)
 
-  # Each step needs the one before, or a loop would do its work once.
+  # Each step depends on the previous one, or a loop would do its work once.
   def step(inputs, kernel):
     grads = jax.grad(loss, argnums=(0, 1))(inputs, kernel)
     return inputs - 1e-9 * grads[0], kernel - 1e-9 * grads[1]
@@ -236,17 +237,17 @@ def make_search(
   """Makes the routes of a search with synthetic images, on all devices.
 
   Args:
-    image_shape: `(H, W, C)`.
-    batch_size: images of a step.
-    num_layers: of the deepest network.
-    heights: that filters can have.
-    widths: that filters can have.
-    filters: how many filters a layer can have.
-    block_size: how many children share a call; 0 is what a search takes.
+    image_shape: the shape of an image, `(H, W, C)`.
+    batch_size: the number of images per step.
+    num_layers: the number of layers of the deepest network.
+    heights: the possible heights of filters.
+    widths: the possible widths of filters.
+    filters: the possible numbers of filters of a layer.
+    block_size: the number of children per call; 0 for the default of a search.
   """
   return conv_routes.ConvRoutes(
     _make_dataset(tuple(image_shape), batch_size),
-    # There is one evaluation, at the end, of one batch.
+    # The only evaluation is of one batch, at the end.
     image_task.Recipe(
       batch_size=batch_size,
       schedule='constant',
@@ -274,7 +275,7 @@ def make_masked(
   filters: Sequence[int],
   batch_size: int | None = None,
 ) -> conv_masked.ConvMasked:
-  """Makes the masked form of all networks of a space; see `make_search`."""
+  """Makes the masked form of a search space's networks; see `make_search`."""
   del batch_size
   return conv_masked.ConvMasked(
     num_layers,
@@ -289,15 +290,15 @@ def make_masked(
 def grouped_network(
   masked: conv_masked.ConvMasked, program: conv_masked.MaskedProgram
 ) -> Network:
-  """Returns a masked network that does each layer by one `lax` convolution.
+  """Returns a masked network that computes each layer by one `lax` convolution.
 
-  Under `jax.vmap` it becomes a grouped one. All else, and the form of the
-  parameters, is that of `masked.make_network`, for outputs that are
-  concatenated.
+  Under `jax.vmap` that becomes a grouped convolution. Everything else,
+  including the form of the parameters, is as in `masked.make_network`, for
+  concatenated outputs.
 
   Args:
-    masked: the space's networks.
-    program: of one of them; its arrays may be traced.
+    masked: the networks of the search space.
+    program: the program of one network; its arrays may be traced.
   """
   plain = masked.make_network(program)
   layout = masked.layout
@@ -358,7 +359,7 @@ def _train(
   children: Sequence[spaces.ConvNet],
   num_steps: int,
 ) -> float:
-  """Returns the seconds that a search would take for some children."""
+  """Returns the seconds that a search would take to train the children."""
   height, width, channels = makers.dataset.image_shape
   started = time.perf_counter()
   trainer.run(
@@ -375,7 +376,7 @@ def _train(
 
 
 def _whole_block(num_children: int) -> int:
-  """Returns the size of a block of so many children, and none to spare."""
+  """Returns the smallest block size that holds the given number of children."""
   num_devices = len(jax.local_devices())
   return -(-num_children // num_devices) * num_devices
 
@@ -387,7 +388,7 @@ def _keys(count: int) -> jax.Array:
 def _make_dataset(
   image_shape: tuple[int, ...], batch_size: int
 ) -> images.ImageDataset:
-  """Returns random images and labels: some batches, and one a split."""
+  """Returns random images and labels: several batches, and one per split."""
   generator = np.random.default_rng(0)
   arrays = {}
   for split, num_batches in (

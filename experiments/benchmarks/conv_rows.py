@@ -30,7 +30,7 @@ ROWS = (
 _TRAINING_ROWS = frozenset(ROWS) - {'full', 'convolution', 'autotuning'}
 _TORCH_ROWS = frozenset(('step', 'total', 'hour', 'memory'))
 
-# What a CPU must reach with the default settings, by row and shape.
+# The ratios that a CPU must reach with the default settings, by row and shape.
 _FLOORS: Mapping[tuple[str, str | None], float] = {
   ('grouped', 'digits'): 100,
   ('masked', 'digits'): 4,
@@ -39,15 +39,15 @@ _FLOORS: Mapping[tuple[str, str | None], float] = {
   ('convolution', None): 0.8,
 }
 _NO_AUTOTUNING = '--xla_gpu_autotune_level=0'
-# An accelerator's steps are shorter, and its bursts should not be.
+# An accelerator's steps are shorter, but its bursts should not be.
 _ACCELERATOR_STEPS = 5
 
 
 class Benchmark:
-  """Measures the rows that a config asks for.
+  """Measures the rows that a config requests.
 
   Attributes:
-    left_out: why rows are missing, by name.
+    left_out: the reasons why rows are missing, by name.
   """
 
   def __init__(self, config: Any, frameworks: frameworks_lib.Frameworks):
@@ -92,12 +92,12 @@ class Benchmark:
     return row in self._config.rows and row not in self.left_out
 
   def _leave_out(self) -> None:
-    """Decides which rows cannot be measured here, or make no sense."""
+    """Records which rows cannot be measured here or would make no sense."""
     config, is_cpu = self._config, self._frameworks.is_cpu
     if _TORCH_ROWS & set(config.rows):
       why = self._frameworks.why_no_torch()
       if why:
-        # Ours are still worth knowing.
+        # Our own figures are still of interest.
         self.left_out['PyTorch'] = why
     if 'autotuning' in config.rows and is_cpu:
       self.left_out['autotuning'] = 'XLA tunes its programs on a GPU only'
@@ -128,7 +128,7 @@ class Benchmark:
     )
 
   def _floor(self, row: str, name: str | None) -> float | None:
-    """Returns a floor; floors hold for a CPU and the default settings."""
+    """Returns the floor of a row; floors apply to CPUs and default settings."""
     settings = ['num_layers', 'num_children', 'num_grouped', 'num_steps']
     if row == 'convolution':
       settings = [
@@ -144,12 +144,12 @@ class Benchmark:
     return _FLOORS.get((row, name))
 
   def _sample(self, name: str, route: str = '') -> list[spaces.ConvNet]:
-    """Returns the networks by which a route, or PyTorch, is measured."""
+    """Returns the networks that a route, or PyTorch, is measured with."""
     count = SHAPES[name].num_sampled
     if route == 'vmapped' and not self._frameworks.is_cpu:
-      # All cost the same there, and an accelerator needs many at once.
+      # All cost the same here, and an accelerator needs many at once.
       count = self._config.num_children
-    # As many for each device, and none twice: it would be compiled once.
+    # Equally many for each device, all different: equal ones are compiled once.
     count = -(-count // self._num_devices) * self._num_devices
     return shapes_lib.random_nets(SHAPES[name], self._config.num_layers, count)
 
@@ -165,7 +165,7 @@ class Benchmark:
   def _made(
     self, name: str, route: str, xla_flags: str = ''
   ) -> Iterator[tuple[worker_lib.Measurement, int]]:
-    """Yields a route in a worker of its own, and its number of networks."""
+    """Yields a route in a separate worker, and its number of networks."""
     with self._frameworks.search_jax(xla_flags) as worker:
       self._num_devices = worker.facts['num_devices']
       sample = self._sample(name, route)
@@ -194,7 +194,7 @@ class Benchmark:
         try:
           side, counts[route] = stack.enter_context(self._made(name, route))
         except ChildProcessError as error:
-          # As large as a device's memory, and no other route is.
+          # This may exceed a device's memory, unlike the other routes.
           if route != 'vmapped':
             raise
           self.left_out[f'{route}, {name}'] = str(error)
@@ -250,7 +250,7 @@ class Benchmark:
 
   def _make_torch(self, name: str) -> tuple[worker_lib.Measurement, int]:
     _say(f'{name}, PyTorch')
-    # Of each shape another worker, whose memory is its own.
+    # A separate worker for each shape, so that memory is measured separately.
     worker = self._frameworks.torch(self._config.shapes.index(name))
     sample = self._sample(name)
     measurement = worker.make(
@@ -286,12 +286,12 @@ class Benchmark:
           'GB',
           peak,
           peaks.get('PyTorch'),
-          note='of the whole process, compiling included, and jax is loaded in '
-          "PyTorch's too; of the device, if it is no CPU.",
+          note='of the whole process, including compiling, and jax is loaded '
+          "in PyTorch's too; on an accelerator, of the device.",
         )
 
   def _grouped(self, name: str, ours: Cost) -> Row:
-    """Compares with what a first version would do."""
+    """Compares with what a naive implementation would do."""
     _say(f'{name}, jax.vmap of plain convolutions')
     nets = self._nets[name]
     count = self._config.num_grouped
@@ -312,7 +312,7 @@ class Benchmark:
       1e3 * seconds,
       floor=self._floor('grouped', name),
       note=f'one gradient of {count} masked children, spread over the devices, '
-      'measured once; no optimiser in theirs.',
+      'measured once; theirs has no optimizer.',
     )
 
   def _full(self, name: str) -> Row:
@@ -337,11 +337,11 @@ class Benchmark:
       seconds['interpreted'],
       seconds['compiled'],
       floor=self._floor('full', name),
-      note='measured once, with all that a new route compiles.',
+      note='measured once, including everything that a new route compiles.',
     )
 
   def _autotuning(self, name: str) -> Iterator[Row]:
-    """Yields what XLA's choice of kernels by trial costs."""
+    """Yields the rows on the cost of XLA's autotuning."""
     for route in self._routes(name):
       if route == 'vmapped':
         continue
@@ -362,7 +362,7 @@ class Benchmark:
       )
 
   def _convolutions(self) -> Iterator[Row]:
-    """Yields what becomes of one convolution's gradient in a loop."""
+    """Yields the rows on the gradient of one convolution in a loop."""
     config = self._config
     settings = {
       name: getattr(config, f'convolution_{name}')
@@ -384,7 +384,7 @@ class Benchmark:
         {kind: side.burst for kind, side in sides.items()}, config.num_repeats
       )
       if size == min(config.convolution_sizes):
-        # Tens of times slower, so once.
+        # Tens of times slower, so measured once.
         results['plain_loop'] = [make(kind='plain_loop', num_calls=1).burst()]
       seconds = {
         kind: costs_lib.shortest(bursts) for kind, bursts in results.items()

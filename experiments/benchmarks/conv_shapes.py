@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The images and networks that the benchmark of convolutional ones has."""
+"""The images and networks of the benchmark of convolutional networks."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _NUM_CLASSES = 10
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-  """Images, and the space of networks for them.
+  """Images, and the search space of networks for them.
 
   Attributes:
-    image_shape: `(H, W, C)`.
-    batch_size: images of a step.
-    filters: how many filters a layer can have.
-    heights: that filters can have.
-    widths: that filters can have.
-    num_sampled: networks that are measured.
-    num_burst_steps: training steps of a burst.
-    is_small: whether a CPU can bear masked networks, and whole trainings.
+    image_shape: the shape of an image, `(H, W, C)`.
+    batch_size: the number of images per step.
+    filters: the possible numbers of filters of a layer.
+    heights: the possible heights of filters.
+    widths: the possible widths of filters.
+    num_sampled: the number of networks to measure.
+    num_burst_steps: the number of training steps in a burst.
+    is_small: whether a CPU can handle masked networks and whole trainings.
   """
 
   image_shape: tuple[int, int, int]
@@ -40,7 +40,7 @@ class Shape:
   is_small: bool = False
 
   def settings(self, num_layers: int) -> dict[str, Any]:
-    """Returns what a worker needs to know."""
+    """Returns the settings for a worker."""
     names = ('image_shape', 'batch_size', 'filters', 'heights', 'widths')
     return {'num_layers': num_layers} | {
       name: getattr(self, name) for name in names
@@ -64,7 +64,7 @@ SHAPES = {
 def random_nets(
   shape: Shape, num_layers: int, count: int
 ) -> list[spaces.ConvNet]:
-  """Returns networks drawn from the space; of one seed for all shapes."""
+  """Returns networks drawn from the search space, with a fixed seed."""
   space = spaces.make_space(
     num_layers, shape.heights, shape.widths, shape.filters
   )
@@ -82,5 +82,5 @@ def random_nets(
 
 
 def multiply_adds(shape: Shape, net: spaces.ConvNet) -> int:
-  """Returns the multiply-adds of one image forward."""
+  """Returns the number of multiply-adds of a forward pass on one image."""
   return net.num_multiply_adds(*shape.image_shape, _NUM_CLASSES)

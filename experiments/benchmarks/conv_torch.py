@@ -1,12 +1,12 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the benchmark of convolutional networks measures in PyTorch.
+"""The PyTorch side of the benchmark of convolutional networks.
 
 A worker of `experiments.benchmark_conv`; needs the extra `bench`. The child is
-what a good user of eager PyTorch writes: modules of the framework, images and
-weights in the order `channels_last`, data on the device. Architectures come as
-JSON.
+what an experienced user of eager PyTorch would write: the framework's modules,
+images and weights in the memory format `channels_last`, data on the device.
+Architectures are given as JSON.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _NUM_BATCHES = 16
 
 
 class ConvNetwork(nn.Module):
-  """The network of an architecture, as `jaxnas.children.conv_net.ConvNetwork`.
+  """The network of an architecture, like `children.conv_net.ConvNetwork`.
 
-  Without strides and pooling, and with outputs that are concatenated.
+  It has no strides or pooling, and concatenates outputs.
 
   Attributes:
     architecture: the network.
-    convolutions: of each layer.
-    norms: of each layer.
+    convolutions: the convolution of each layer.
+    norms: the batch norm of each layer.
     head: the classifier.
   """
 
@@ -80,7 +80,7 @@ class ConvNetwork(nn.Module):
       sources = [outputs[source] for source in layer.inputs] or [images]
       inputs = sources[0] if len(sources) == 1 else torch.cat(sources, 1)
       outputs.append(functional.relu(norm(convolution(inputs)), inplace=True))
-    # Averages are a few numbers; to join them is to join less.
+    # Joining the averages, which are few numbers, is cheaper.
     pooled = [
       outputs[number].mean((2, 3)) for number in self.architecture.outputs
     ]
@@ -90,7 +90,7 @@ class ConvNetwork(nn.Module):
 def make_step(
   model: ConvNetwork,
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-  """Returns what trains a child on a batch: Nesterov's SGD, weight decay."""
+  """Returns a function that trains a child on a batch by Nesterov's SGD."""
   optimizer = torch.optim.SGD(
     model.parameters(),
     _LEARNING_RATE,
@@ -121,19 +121,19 @@ def make_train(
 
   Args:
     architectures: the children.
-    image_shape: `(H, W, C)`.
-    batch_size: images of a step.
-    device: where they are trained.
-    num_threads: `None` is PyTorch's default.
-    **space: what else the space of the architectures has.
+    image_shape: the shape of an image, `(H, W, C)`.
+    batch_size: the number of images per step.
+    device: the device to train on.
+    num_threads: the number of threads; `None` for PyTorch's default.
+    **space: the other settings of the search space, which are ignored.
   """
   del space
   recurrent_torch.prepare(device, num_threads)
-  # As XLA does on a GPU: the fastest of its kernels, and TF32.
+  # Like XLA on a GPU: the fastest kernels, and TF32.
   torch.backends.cudnn.benchmark = True
   torch.backends.cudnn.allow_tf32 = True
   count = _NUM_BATCHES * batch_size
-  # Pixel by pixel in memory; a view of it is `[B, C, H, W]`.
+  # Stored with channels last; a view of it is `[B, C, H, W]`.
   images = torch.randn((count, *image_shape), device=device)
   labels = torch.randint(_NUM_CLASSES, (count,), device=device)
   steps = []

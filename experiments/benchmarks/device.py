@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a worker of a benchmark says about jax and its device."""
+"""A benchmark worker's facts about JAX and its device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from experiments.benchmarks import worker as worker_lib
 
 
 def describe() -> worker_lib.Facts:
-  """Returns device and versions."""
+  """Returns the device and versions."""
   device = jax.local_devices()[0]
   return {
     'platform': device.platform,
@@ -27,7 +27,7 @@ def describe() -> worker_lib.Facts:
 
 
 def peak_bytes() -> int:
-  """Returns the most memory used so far: the device's, or on a CPU all."""
+  """Returns the peak memory so far: the device's, or on a CPU the process's."""
   device = jax.local_devices()[0]
   if device.platform != 'cpu':
     return (device.memory_stats() or {}).get('peak_bytes_in_use', 0)

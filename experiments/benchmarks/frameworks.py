@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The processes of jax and PyTorch that a benchmark compares."""
+"""The JAX and PyTorch processes that a benchmark compares."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from experiments.benchmarks import worker as worker_lib
 
 
 class Frameworks:
-  """Starts workers when they are needed, and knows what they run on.
+  """Starts workers on demand, and records what they run on.
 
   Attributes:
-    about: machine, devices and versions of the workers started so far.
+    about: the machine, devices and versions of the workers started so far.
   """
 
   def __init__(
@@ -30,13 +30,13 @@ class Frameworks:
     target: str = 'bench-recurrent',
     searching: str = 'interpreted training',
   ):
-    """Makes a set of workers.
+    """Stores the arguments; no worker is started yet.
 
     Args:
-      stack: what they end with.
-      prefix: the start of the names of the workers' modules, as `'conv_'`.
-      target: what of the Makefile installs all that is compared.
-      searching: what runs on the devices of a search.
+      stack: the context that ends the workers.
+      prefix: the prefix of the workers' modules, such as `'conv_'`.
+      target: the Makefile target that installs everything compared.
+      searching: the name of what runs on the devices of a search.
     """
     self.about: dict[str, dict[str, Any]] = {'machine': _machine()}
     self._stack = stack
@@ -47,16 +47,16 @@ class Frameworks:
 
   @property
   def is_cpu(self) -> bool:
-    """Whether jax runs on a CPU."""
+    """Whether JAX runs on a CPU."""
     return self.jax().facts['platform'] == 'cpu'
 
   @property
   def torch_device(self) -> str:
-    """Where PyTorch runs: on what jax runs on."""
+    """The device of PyTorch, of the same kind as JAX's."""
     return 'cpu' if self.is_cpu else 'cuda'
 
   def why_no_torch(self) -> str | None:
-    """Returns why PyTorch cannot be compared with here, `None` if it can."""
+    """Returns why PyTorch cannot be measured here; `None` if it can."""
     if importlib.util.find_spec('torch') is None:
       return (
         f'PyTorch is missing: `make {self._target}` installs it, or '
@@ -67,7 +67,7 @@ class Frameworks:
     return None
 
   def jax(self) -> worker_lib.Worker:
-    """Returns the worker with one device of all threads, jax's default."""
+    """Returns the worker with JAX's default: one device with all threads."""
     if 'jax' not in self._workers:
       environment = _environment()
       environment['XLA_FLAGS'] = re.sub(
@@ -87,10 +87,10 @@ class Frameworks:
 
   @contextlib.contextmanager
   def search_jax(self, xla_flags: str = '') -> Iterator[worker_lib.Worker]:
-    """Yields a new worker with the devices of a search; nothing is compiled.
+    """Yields a new worker with the devices of a search.
 
     Args:
-      xla_flags: added to those of the environment.
+      xla_flags: flags to add to those of the environment.
     """
     environment = _environment()
     if xla_flags:
@@ -104,7 +104,7 @@ class Frameworks:
       yield worker
 
   def torch(self, number: int = 0) -> worker_lib.Worker:
-    """Returns the PyTorch worker of that number."""
+    """Returns the PyTorch worker with the given number."""
     name = f'torch_{number}'
     if name not in self._workers:
       facts = self._start(name, _environment()).facts

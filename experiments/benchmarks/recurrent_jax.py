@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the benchmark of recurrent cells measures in jax.
+"""The JAX side of the benchmark of recurrent cells.
 
-A worker of `experiments.benchmark_recurrent`; each `make_` prepares one
-measurement. Architectures come as JSON.
+A worker of `experiments.benchmark_recurrent`; each `make_` function prepares
+one measurement. Architectures are given as JSON.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def make_interpreted(
 ) -> tuple[Facts, Burst]:
   """Trains children by the interpreted route, as a search does.
 
-  A burst is the library's own path: programs are assembled, and block after
-  block is initialised, trained for `num_steps` and measured on one segment.
-  The facts tell the seconds of the one compilation.
+  A burst uses the library's own code path: programs are assembled, and block
+  after block is initialized, trained for `num_steps` and measured on one
+  segment. The facts include the duration of the one compilation.
   """
   children = [spaces.RecurrentCell.from_json(cell) for cell in architectures]
   num_devices = len(jax.local_devices())
@@ -86,7 +86,7 @@ def make_interpreted(
 def make_compiled(
   architectures: Sequence[Mapping[str, Any]], **shapes: int
 ) -> tuple[Facts, Burst]:
-  """Trains a child by the compiled route; a burst compiles one and runs it."""
+  """Trains children by the compiled route; a burst compiles and runs one."""
   children = [spaces.RecurrentCell.from_json(cell) for cell in architectures]
 
   def burst(index: int, num_steps: int) -> Facts:
@@ -131,9 +131,10 @@ def make_recurrence(
   batch_size: int,
   num_calls: int = 1,
 ) -> tuple[Facts, Burst]:
-  """Runs the recurrence of all cells forward and back, one vmap on one device.
+  """Runs the recurrence of all cells forward and backward, in one vmap.
 
-  `kind` is `'jaxnas'`, or `'switch'` for `switch_recurrence`.
+  It uses one device. `kind` is `'jaxnas'`, or `'switch'` for
+  `switch_recurrence`.
   """
   children = [spaces.RecurrentCell.from_json(cell) for cell in architectures]
   run = {'jaxnas': jaxnas_recurrence, 'switch': switch_recurrence}[kind]
@@ -151,9 +152,10 @@ def recurrence_inputs(
   batch_size: int,
   key: jax.Array,
 ) -> tuple[Any, ...]:
-  """Returns programs, inputs `[N, T, B, D]`, `W` and `U` `[N, D, K]`, weights.
+  """Returns the arguments of `recurrence_gradients`.
 
-  The weights `[N, T, B, D]` make a loss of the outputs.
+  These are programs, inputs `[N, T, B, D]`, `W` and `U` `[N, D, K]`, and
+  weights `[N, T, B, D]`, which turn the outputs into a loss.
   """
   num, base = len(architectures), architectures[0].base
   kernel = (num, features, base * features)
@@ -172,7 +174,7 @@ def recurrence_inputs(
 
 
 def recurrence_gradients(run: Callable[..., jax.Array]) -> Callable[..., Any]:
-  """Returns what gives loss and gradients of a recurrence, for `N` children."""
+  """Returns the function for the loss and gradients of `N` recurrences."""
 
   def loss(program, inputs, kernel, recurrent_kernel, weights):
     outputs = run(program, inputs, kernel, recurrent_kernel)
@@ -197,10 +199,10 @@ def jaxnas_recurrence(program, inputs, kernel, recurrent_kernel):
 
 
 def switch_recurrence(program, inputs, kernel, recurrent_kernel):
-  """Does the same the plain way: `lax.switch` at each node, under `lax.scan`.
+  """Does the same naively: `lax.switch` at each node, under `lax.scan`.
 
-  What a first version would be: differentiated by jax, with the product of
-  inputs and `W` before the loop.
+  This is what a naive implementation would do: JAX differentiates it, and the
+  product of inputs and `W` is computed before the loop.
   """
 
   def step(carry, projected):
@@ -242,7 +244,7 @@ def _switch_cell(program, zx, zh, memory):
       outputs.append(
         lax.cond(program.inject_index == node, inject, lambda x: x, output)
       )
-    # In half order, the operands of a level are the halves of the one below.
+    # In half order, the operands of a level are the halves of the level below.
     firsts, seconds = outputs[: width // 2], outputs[width // 2 :]
   return outputs[0], jnp.stack(values)[program.read_index]
 
@@ -254,7 +256,7 @@ def make_lstm(
   batch_size: int,
   num_calls: int = 1,
 ) -> tuple[Facts, Burst]:
-  """Runs an LSTM forward and back; `kind` is `'jaxnas'` or `'flax'`."""
+  """Runs an LSTM forward and backward; `kind` is `'jaxnas'` or `'flax'`."""
   keys = jax.random.split(jax.random.key(0), 3)
   shape = (num_unrolled, batch_size, features)
   inputs, weights = (jax.random.normal(key, shape) for key in keys[:2])
@@ -284,10 +286,10 @@ def make_lstm(
 def make_controller(
   base: int, num_trials: int, num_batches: int
 ) -> tuple[Facts, Burst]:
-  """Samples batches and updates the controller, with a free reward.
+  """Samples batches and updates the controller, with a reward without cost.
 
-  A burst does the same number of batches by a call of `ask` and of `tell` each
-  and by a scan in one program, and tells the seconds of both.
+  A burst runs the same number of batches with one call each of `ask` and `tell`
+  and as a scan in one program, and reports the seconds of both.
   """
   space = spaces.make_space(base)
   strategy = reinforce.make_reinforce(
@@ -352,7 +354,7 @@ def make_peak(sizes: Sequence[int]) -> tuple[Facts, Burst]:
   def burst() -> Facts:
     flops = 0.0
     for size, matrix in matrices.items():
-      # The small ones more often, for about equal time.
+      # Small matrices are repeated more often, for about equal time.
       for _ in range(max(1, min(8, max(sizes) ** 3 // size**3))):
         started = time.perf_counter()
         jax.block_until_ready(program(matrix, matrix))
@@ -406,7 +408,7 @@ def _make_task(
 def _repeated(
   program: Callable[..., Any], arguments: tuple[Any, ...], num_calls: int
 ) -> Burst:
-  """Returns a burst of some calls, which tells the mean seconds of one."""
+  """Returns a burst of several calls, which reports the mean seconds of one."""
 
   def burst() -> Facts:
     started = time.perf_counter()

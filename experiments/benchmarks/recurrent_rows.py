@@ -25,8 +25,8 @@ _TORCH_ROWS = ('eager', 'processes', 'lstm')
 _NUM_PROCESSES = 2
 _CONTROLLER_TRIALS = 64
 
-# What a CPU must and should reach with the default shapes: floor and goal by
-# row and words, or base.
+# The floor and goal for a CPU with the default shapes, by row and number of
+# words, or base.
 _BOUNDS: Mapping[tuple[str, int | None], tuple[float, float | None]] = {
   ('eager', 1_000): (3, 5),
   ('eager', 10_000): (2.3, None),
@@ -44,10 +44,10 @@ _SHAPES = ('features', 'num_unrolled', 'batch_size')
 
 
 class Benchmark:
-  """Measures the rows that a config asks for.
+  """Measures the rows that a config requests.
 
   Attributes:
-    left_out: why rows are missing, by name.
+    left_out: the reasons why rows are missing, by name.
   """
 
   def __init__(self, config: Any, frameworks: frameworks_lib.Frameworks):
@@ -81,19 +81,19 @@ class Benchmark:
     return row in self._config.rows and row not in self.left_out
 
   def _leave_out(self) -> None:
-    """Decides which rows cannot be measured here, or make no sense."""
+    """Records which rows cannot be measured here or would make no sense."""
     asked = [row for row in _TORCH_ROWS if row in self._config.rows]
     why = self._frameworks.why_no_torch() if asked else None
     for row in asked:
       if why:
-        # The LSTM is still compared with that of flax.
+        # The LSTM is still compared with Flax's.
         name = 'lstm, PyTorch' if row == 'lstm' else row
         self.left_out[name] = why
       elif row == 'processes' and not self._frameworks.is_cpu:
         self.left_out[row] = 'two single-thread processes are for a CPU'
 
   def _bounds(self, row: str, variant: int | None) -> dict[str, Any]:
-    """Returns floor and goal; they hold for a CPU and the default shapes."""
+    """Returns floor and goal, which apply to CPUs and default shapes."""
     is_default = all(
       getattr(self._config, name) == getattr(type(self._config), name)
       for name in ('num_children', 'base', *_SHAPES)
@@ -118,8 +118,8 @@ class Benchmark:
       }
       results = worker_lib.alternate(bursts, config.num_repeats)
     long, short = _shortest(results['long']), _shortest(results['short'])
-    # What a call costs besides its steps is in both, and cancels. Where tiny
-    # shapes drown in noise it stays in, at our cost.
+    # The cost of a call apart from its steps is in both, and cancels. If tiny
+    # shapes drown in noise it is kept, to our disadvantage.
     seconds = long - short if long > short else long
     seconds /= config.num_burst_steps * config.num_children
     rows = [
@@ -140,7 +140,7 @@ class Benchmark:
         'GB',
         peak_bytes / 1e9,
         is_limit=True,
-        note='of the whole process; of the device, if it is no CPU.',
+        note='of the whole process; on an accelerator, of the device.',
         **self._bounds('memory', vocab_size),
       ),
     ]
@@ -160,7 +160,7 @@ class Benchmark:
   def _other_bursts(
     self, worker: worker_lib.Worker, vocab_size: int
   ) -> dict[str, Callable[[], Any]]:
-    """Prepares what a step of training is compared with."""
+    """Prepares the bursts that a training step is compared with."""
     config = self._config
     bursts: dict[str, Callable[[], Any]] = {}
 
@@ -193,7 +193,7 @@ class Benchmark:
   def _speed_rows(
     self, seconds: float, results: Mapping[str, list[Any]], vocab_size: int
   ) -> list[Row]:
-    """Returns the rows that hold our seconds of a child's step to others'."""
+    """Returns the rows that compare our time per child's step with others."""
     config = self._config
     note = (
       f'ours is a burst of {config.num_burst_steps + 1} steps less one of 1, '
@@ -205,7 +205,7 @@ class Benchmark:
     if 'eager' in results:
       theirs['eager'] = 'PyTorch eager', _shortest(results['eager'])
     if 'processes' in results:
-      # Both work at once, so their speeds add up.
+      # Both work at the same time, so their speeds add up.
       theirs['processes'] = (
         f'{_NUM_PROCESSES} single-thread PyTorch processes',
         min(
@@ -282,7 +282,7 @@ class Benchmark:
       their_seconds,
       their_seconds / our_seconds,
       extrapolated=('ours', 'theirs'),
-      note='sums, with compiling, initialising and measuring; theirs is the '
+      note='sums, with compiling, initializing and measuring; theirs is the '
       f'compiled route of jaxnas on {len(self._sampled)} architectures; both '
       f'by {steps} of the steps.',
       **self._bounds('per_architecture', vocab_size),
@@ -395,14 +395,14 @@ def random_cells(count: int, base: int) -> list[dict[str, Any]]:
 
 
 def _step_flops(config: Any, vocab_size: int) -> int:
-  """Returns how many operations a training step of one child has in matmuls."""
+  """Returns the number of matmul operations in one child's training step."""
   cell = 2 * config.features * config.base * config.features
   rows = config.num_unrolled * config.batch_size
   return 6 * rows * (cell + config.features * vocab_size)
 
 
 def describe_shapes(config: Any) -> dict[str, Any]:
-  """Returns the sizes that were measured, by what the table calls them."""
+  """Returns the sizes measured, by their names in the table."""
   return {
     'N (children)': config.num_children,
     'base': config.base,

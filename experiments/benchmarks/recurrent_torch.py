@@ -1,12 +1,12 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the benchmark of recurrent cells measures in PyTorch.
+"""The PyTorch side of the benchmark of recurrent cells.
 
 A worker of `experiments.benchmark_recurrent`; needs the extra `bench`. The
-child is what a good user of eager PyTorch writes: one matmul of all inputs with
-`W` before the loop, one matmul with all blocks of `U` a step, and the tree in
-Python. Architectures come as JSON.
+child is what an experienced user of eager PyTorch would write: one matmul of
+all inputs with `W` before the loop, one matmul with all blocks of `U` per step,
+and the tree in Python. Architectures are given as JSON.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Cell(nn.Module):
   """A recurrent cell of the tree grammar, over a whole sequence.
 
   Attributes:
-    architecture: the cell; blocks of the kernels stand in its leaf order.
-    kernel: `W`, `[D, L * D]`.
-    recurrent_kernel: `U`, `[D, L * D]`.
+    architecture: the cell; blocks of the kernels are in its leaf order.
+    kernel: the input kernel `W`, `[D, L * D]`.
+    recurrent_kernel: the recurrent kernel `U`, `[D, L * D]`.
   """
 
   def __init__(self, architecture: spaces.RecurrentCell, features: int):
@@ -59,7 +59,7 @@ class Cell(nn.Module):
       nn.init.uniform_(kernel, -0.1, 0.1)
 
   def forward(self, inputs, hidden, memory):
-    """Returns `h` of all steps `[T, B, D]`, and the last `h` and `c`."""
+    """Returns `h` at all steps, `[T, B, D]`, and the last `h` and `c`."""
     features = hidden.shape[-1]
     outputs = []
     for projected in (inputs @ self.kernel).unbind(0):
@@ -94,7 +94,7 @@ class Cell(nn.Module):
 
 
 class LanguageModel(nn.Module):
-  """Embedding, cell and softmax, as `jaxnas.children.language_model`."""
+  """Embedding, cell and softmax, like `jaxnas.children.language_model`."""
 
   def __init__(
     self, architecture: spaces.RecurrentCell, vocab_size: int, features: int
@@ -131,11 +131,11 @@ def make_step(model: LanguageModel, max_grad_norm: float = 0.25):
 
 
 def prepare(device: str, num_threads: int | None) -> None:
-  """Sets PyTorch up; `None` is its default number of threads."""
+  """Configures PyTorch; `None` is its default number of threads."""
   torch.manual_seed(0)
   if num_threads is not None:
     torch.set_num_threads(num_threads)
-  # As XLA does: numbers too small to be normal are zero, and a GPU may multiply
+  # Like XLA: denormal numbers are flushed to zero, and a GPU may multiply
   # float32 in TF32. Both can only make PyTorch faster.
   torch.set_flush_denormal(True)
   torch.backends.cuda.matmul.allow_tf32 = True
@@ -148,7 +148,7 @@ def wait(device: str) -> None:
 
 
 def describe() -> Facts:
-  """Returns version and devices."""
+  """Returns the version and devices."""
   return {
     'version': torch.__version__,
     'has_cuda': torch.cuda.is_available(),
@@ -197,7 +197,7 @@ def make_lstm(
   device: str,
   num_calls: int = 1,
 ) -> tuple[Facts, Burst]:
-  """Runs `torch.nn.LSTM` forward and back."""
+  """Runs `torch.nn.LSTM` forward and backward."""
   prepare(device, None)
   network = nn.LSTM(features, features).to(device)
   shape = (num_unrolled, batch_size, features)

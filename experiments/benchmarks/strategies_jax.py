@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the benchmark of strategies measures in jax.
+"""The JAX side of the benchmark of strategies.
 
 A worker of `experiments.benchmark_strategies`.
 """
@@ -33,11 +33,11 @@ def make_searches(
   """Runs many searches of a table, as `compare_strategies` does.
 
   Args:
-    strategy: its name.
-    cardinalities: the table's.
-    rewards_seed: its rewards are drawn with this seed.
-    num_searches: how many there are in a burst.
-    settings: of a `compare_strategies.Config`.
+    strategy: the name of the strategy.
+    cardinalities: the cardinalities of the table.
+    rewards_seed: the seed of the table's random rewards.
+    num_searches: the number of searches in a burst.
+    settings: the settings for a `compare_strategies.Config`.
   """
   size = int(np.prod(cardinalities))
   table = tables.Table(

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the benchmark of strategies measures in Optuna.
+"""The Optuna side of the benchmark of strategies.
 
 A worker of `experiments.benchmark_strategies`.
 """
@@ -38,17 +38,17 @@ def make_searches(
   num_searches: int,
   num_trials: int,
 ) -> tuple[Facts, Callable[[], Facts]]:
-  """Runs searches of a table one after another, each a study of its own.
+  """Runs searches of a table one after another, each a separate study.
 
-  Trials are kept in memory, asked for with all their decisions at once, and
-  told what the table says: a look-up in numpy.
+  Trials are stored in memory and asked for with all their decisions at once;
+  their rewards are looked up in a NumPy array.
 
   Args:
-    sampler: a name of `SAMPLERS`.
-    cardinalities: the table's.
-    rewards_seed: its rewards are drawn with this seed.
-    num_searches: how many there are in a burst.
-    num_trials: of each search.
+    sampler: the name of the sampler, from `SAMPLERS`.
+    cardinalities: the cardinalities of the table.
+    rewards_seed: the seed of the table's random rewards.
+    num_searches: the number of searches in a burst.
+    num_trials: the number of trials of each search.
   """
   optuna.logging.set_verbosity(optuna.logging.ERROR)
   rewards = np.random.default_rng(rewards_seed).random(

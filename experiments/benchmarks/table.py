@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The table of a benchmark: rows, what they must reach, and their text."""
+"""The table of a benchmark: rows, their bounds and their text."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Row:
   """A row of the table.
 
   Attributes:
-    row: the group it belongs to, by which it is asked for.
-    name: what is measured.
-    unit: of `ours` and `theirs`.
-    ours: what jaxnas needs or gives.
-    theirs: the same of what it is compared with, if anything.
-    ratio: how much better ours is, or which fraction of theirs.
-    floor: what must be reached, by the ratio where there is one, else by ours.
-    goal: what should be reached.
+    row: the group that the row belongs to, by which it is requested.
+    name: the quantity measured.
+    unit: the unit of `ours` and `theirs`.
+    ours: the value for jaxnas.
+    theirs: the value for what it is compared with, if anything.
+    ratio: the factor by which ours is better, or ours as a fraction of theirs.
+    floor: the value that the ratio, or `ours` without one, must reach.
+    goal: the value that it should reach.
     is_limit: whether `floor` and `goal` are upper bounds.
-    extrapolated: which of `'ours'` and `'theirs'` were measured in part.
-    note: how it was measured.
+    extrapolated: the sides, `'ours'` or `'theirs'`, that were measured in part.
+    note: how the row was measured.
   """
 
   row: str
@@ -47,7 +47,7 @@ class Row:
 
   @property
   def met(self) -> str:
-    """What was reached: `'goal'`, `'floor'`, `'no'`, or `'-'`: none is set."""
+    """The bound reached: `'goal'`, `'floor'`, `'no'`, or `'-'` without one."""
     value = self.ours if self.ratio is None else self.ratio
     sign = -1 if self.is_limit else 1
     for name, bound in (('goal', self.goal), ('floor', self.floor)):
@@ -61,19 +61,19 @@ class Row:
 
 
 def prepare(output: str) -> pathlib.Path:
-  """Makes the folder of a table's file: before minutes of measuring, not after.
+  """Creates the folder of a table's file, to fail before measuring.
 
   Args:
-    output: the file's path; `~` is the user's folder.
+    output: the path of the file, in which `~` is expanded.
 
   Raises:
-    OSError: the folder can not be made, or the path is one.
+    OSError: the folder cannot be created, or the path is a folder.
   """
   path = prepared.expand(output)
   path.parent.mkdir(parents=True, exist_ok=True)
   if path.is_dir():
     raise IsADirectoryError(
-      errno.EISDIR, 'output must be a file, and is a folder', str(path)
+      errno.EISDIR, 'output must be a file, but is a folder', str(path)
     )
   return path
 
@@ -89,12 +89,12 @@ def publish(
   """Prints a table and writes it as JSON.
 
   Args:
-    output: the file.
+    output: the file to write.
     config: the benchmark's settings, a dataclass.
-    rows: what was measured.
-    about: lines of the header, by name; a value may itself be a mapping.
-    left_out: why rows are missing, by name.
-    seconds: how long it all took.
+    rows: the measured rows.
+    about: the lines of the header, by name; a value may itself be a mapping.
+    left_out: the reasons why rows are missing, by name.
+    seconds: the duration of the whole benchmark, in seconds.
   """
   print(format_table(rows, about, left_out, seconds), flush=True)
   workdir.write_json(
@@ -118,10 +118,10 @@ def format_table(
   """Returns the table as Markdown, with a header and notes.
 
   Args:
-    rows: what was measured.
-    about: lines of the header, by name; a value may itself be a mapping.
-    left_out: why rows are missing, by name.
-    seconds: how long it all took.
+    rows: the measured rows.
+    about: the lines of the header, by name; a value may itself be a mapping.
+    left_out: the reasons why rows are missing, by name.
+    seconds: the duration of the whole benchmark, in seconds.
   """
   lines = [f'{name}: {_spell(value)}' for name, value in about.items()]
   lines += ['', *_grid(rows), '']

@@ -3,12 +3,12 @@
 
 """Processes that measure in bursts, on request.
 
-Frameworks are compared by alternating bursts, each framework in a process of
-its own with its own thread settings. Between bursts a process waits for a line
+Frameworks are compared by alternating bursts, each framework in a separate
+process with its own thread settings. Between bursts a process waits for a line
 on its standard input, so that the others have the machine to themselves.
 
 A request and its reply are one line of JSON each: `{"make": name, "settings":
-{...}}` prepares a measurement, warm-up included, and `{"burst": index,
+{...}}` prepares a measurement, including warm-up, and `{"burst": index,
 "settings": {...}}` runs it once.
 """
 
@@ -27,7 +27,7 @@ from typing import Any
 from jaxnas.records import workdir
 
 Facts = dict[str, Any]
-"""What JSON can hold, by name."""
+"""JSON-compatible values, by name."""
 
 Maker = Callable[..., tuple[Facts, Callable[..., Facts]]]
 """`**settings -> (facts, burst)`, where `burst` is `**settings -> facts`."""
@@ -41,7 +41,7 @@ class Worker:
   """A process that measures.
 
   Attributes:
-    module: the module it runs.
+    module: the module that the process runs.
   """
 
   def __init__(self, module: str, environment: Mapping[str, str]):
@@ -49,7 +49,8 @@ class Worker:
 
     Args:
       module: a module that calls `serve` when run.
-      environment: all its environment variables but the search path.
+      environment: all environment variables of the process except the search
+        path.
     """
     self.module = module
     self._facts: Facts | None = None
@@ -60,20 +61,20 @@ class Worker:
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       text=True,
-      # An interruption from the keyboard is for the benchmark alone, which
+      # An interruption from the keyboard should reach only the benchmark, which
       # then closes its workers.
       start_new_session=True,
     )
 
   @property
   def facts(self) -> Facts:
-    """What the process says about itself and its device."""
+    """The facts that the process reports about itself and its device."""
     if self._facts is None:
       self._facts = self.receive()
     return self._facts
 
   def make(self, name: str, **settings: Any) -> Measurement:
-    """Prepares a measurement; `settings` are those of its maker."""
+    """Prepares a measurement; `settings` are the arguments of its maker."""
     assert self.facts
     self.send(make=name, settings=settings)
     facts = self.receive()
@@ -118,7 +119,7 @@ class Measurement:
   """Something that a worker measures.
 
   Attributes:
-    facts: what the worker found when it prepared the measurement.
+    facts: the facts from the worker's preparation of the measurement.
   """
 
   def __init__(self, worker: Worker, index: int, facts: Facts):
@@ -152,7 +153,7 @@ def burst_together(
 def alternate(
   bursts: Mapping[str, Callable[[], Any]], num_repeats: int
 ) -> dict[str, list[Any]]:
-  """Runs some bursts in turn, again and again; returns the results of each."""
+  """Runs bursts in turn, repeatedly; returns the results of each."""
   results: dict[str, list[Any]] = {name: [] for name in bursts}
   for _ in range(num_repeats):
     for name, burst in bursts.items():
@@ -161,7 +162,7 @@ def alternate(
 
 
 def peak_bytes() -> int:
-  """Returns the most memory that this process has used so far."""
+  """Returns the peak memory of this process so far, in bytes."""
   unit = 1 if sys.platform == 'darwin' else 1024
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -171,9 +172,9 @@ def serve(makers: Mapping[str, Maker], describe: Callable[[], Facts]) -> None:
 
   Args:
     makers: the measurements, by name.
-    describe: what the process says about itself before the first request.
+    describe: a function that returns the facts sent before the first request.
   """
-  # Replies get the real standard output; what else is printed does not mix in.
+  # Replies go to the real standard output, and other prints to standard error.
   replies = os.fdopen(os.dup(1), 'w')
   os.dup2(2, 1)
   bursts: list[Callable[..., Facts]] = []
@@ -181,7 +182,7 @@ def serve(makers: Mapping[str, Maker], describe: Callable[[], Facts]) -> None:
   def answer(function: Callable[..., Facts], **settings: Any) -> None:
     try:
       reply = {'facts': workdir.plain_json(function(**settings))}
-    except Exception as error:  # The other side of the pipe decides.
+    except Exception as error:  # The other side decides what to do.
       reply = {'error': f'{type(error).__name__}: {error}'}
     replies.write(json.dumps(reply) + '\n')
     replies.flush()

@@ -6,8 +6,7 @@
 {"kind": "recurrent_cell", "architecture": {...}, "reward": 0.71, ...,
 "checksum": "89abcdef"}
 
-The checksum tells a damaged file. Who writes or changes a file by hand leaves
-it out.
+The checksum detects damage. Omit it when writing or editing a file by hand.
 """
 
 from __future__ import annotations
@@ -28,9 +27,8 @@ CLASSES: tuple[Any, ...] = (
   conv_net.ConvNet,
   hyperparameters.Hyperparameters,
 )
-"""The classes of the architectures of this package's spaces. Each has a name
-for files, `kind`, and makes of what `to_json` returned, by `from_json`, an
-architecture again."""
+"""The architecture classes of this package's search spaces. Each has a name for
+files, `kind`, and a method `from_json`, the inverse of `to_json`."""
 
 _OTHER = 'other'
 _CHECKSUM = 'checksum'
@@ -39,14 +37,14 @@ _CHECKSUM = 'checksum'
 def write_architecture(
   path: str | os.PathLike, architecture: Architecture, **facts: Any
 ) -> None:
-  """Writes an architecture and what is known of it.
+  """Writes an architecture and facts about it.
 
   Args:
-    path: the file; an older one is replaced as a whole.
-    architecture: an architecture. One whose class has no `kind` gets
-      `'other'`, which is not loaded: its own class reads it.
-    **facts: what else the file should say, such as the reward; values that
-      JSON can hold, or arrays.
+    path: the file to write; an existing one is replaced atomically.
+    architecture: the architecture. If its class has no `kind`, it is written as
+      `'other'`, which only the class itself can load.
+    **facts: further entries of the file, such as the reward; JSON-compatible
+      values or arrays.
 
   Raises:
     ValueError: the architecture has no `to_json`, or a fact is named `kind` or
@@ -57,7 +55,7 @@ def write_architecture(
       raise ValueError(f'No fact may be named {name!r}, got {facts[name]!r}.')
   if not hasattr(architecture, 'to_json'):
     raise ValueError(
-      f'An architecture to write must have a method to_json, got a '
+      f'An architecture must have a method to_json to be written, got a '
       f'{type(architecture).__name__}.'
     )
   fields = architecture.to_json()
@@ -76,16 +74,17 @@ def load_architecture(
 
   Args:
     path: the file, such as the `best.json` of a search.
-    kind: the only kind that will do, as `'conv_net'`; any by default.
-    space: the space that it must be of, any by default. Hyperparameters can
-      have any names, so that only their space knows one that is misspelt.
-    classes: the classes that it may be of, as those in `CLASSES`. A space of
-      your own joins by giving its class.
+    kind: the expected kind, such as `'conv_net'`; any by default.
+    space: the search space that it must belong to; any by default.
+      Hyperparameters can have any names, so only their space can detect a
+      misspelled one.
+    classes: the possible classes, with the interface of those in `CLASSES`.
+      Pass your own class to load architectures of your own search space.
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: the file is not JSON, its kind is not known or another, its
-      fields make no architecture, or one that the space has not.
+    ValueError: the file is not JSON, its kind is unknown or not the expected
+      one, or its fields are not a valid architecture of the search space.
   """
   try:
     content = workdir.read_json(path)
@@ -97,8 +96,8 @@ def load_architecture(
   checksum = content.pop(_CHECKSUM, None)
   if checksum is not None and checksum != _checksum(content):
     raise ValueError(
-      f'{path} is damaged, or was changed by hand: its checksum is that of '
-      f'other content. Restore it from a copy, or take {_CHECKSUM!r} out of it.'
+      f'{path} is damaged, or was changed by hand: its checksum does not '
+      f'match. Restore it from a copy, or remove {_CHECKSUM!r} from it.'
     )
   known = {kind_of(each): each for each in classes}
   found = content.get('kind')
@@ -118,10 +117,10 @@ def load_architecture(
 
 
 def kind_of(architecture_class: type) -> str:
-  """Returns the kind of a class's architectures, as a file says it."""
+  """Returns the kind of a class's architectures, as written to files."""
   return getattr(architecture_class, 'kind', _OTHER)
 
 
 def _checksum(content: Mapping[str, Any]) -> str:
-  """Returns 8 hexadecimal digits of what a file says, in any order."""
+  """Returns a checksum, 8 hexadecimal digits, independent of order."""
   return f'{zlib.crc32(json.dumps(content, sort_keys=True).encode()):08x}'

@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""A trained classifier of images, with all that is needed to use it.
+"""A trained image classifier, with everything needed to use it.
 
 The file, see `weights_file`, holds the parameters, the running averages of
-batch norm and the statistics by which images are preprocessed, and as JSON the
-architecture, the recipe and the facts.
+batch norm, the statistics for preprocessing, and as JSON the architecture, the
+recipe and facts.
 """
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ _FORMAT = 'jaxnas image weights 1'
 
 
 class ImageWeights(NamedTuple):
-  """What is in a weights file of a classifier of `K` classes.
+  """The content of the weights file of a classifier of `K` classes.
 
   Attributes:
     params: the parameters of a `conv_net.ConvNetwork`.
-    batch_stats: the running averages of its batch norm.
+    batch_stats: the running averages of the network's batch norm.
     architecture: the network.
-    image_shape: `(H, W, C)`.
-    num_classes: `K`.
-    statistics: what images are preprocessed by.
-    recipe: how it was trained; decides the view by which an image is judged.
-    facts: what else the file says.
+    image_shape: the shape of an image, `(H, W, C)`.
+    num_classes: the number of classes `K`.
+    statistics: the statistics that images are preprocessed with.
+    recipe: the recipe of the training, which determines the view of an image
+      that is classified.
+    facts: further facts about the classifier.
   """
 
   params: Any
@@ -52,14 +53,14 @@ class ImageWeights(NamedTuple):
 
 
 def write_weights(path: str | os.PathLike, weights: ImageWeights) -> None:
-  """Writes a classifier; the same one gives the same bytes.
+  """Writes a classifier; equal classifiers give equal bytes.
 
   Args:
-    path: the file; an older one is replaced as a whole.
-    weights: what to write; the facts are values that JSON can hold, or arrays.
+    path: the file to write; an existing one is replaced atomically.
+    weights: the classifier; its facts are JSON-compatible values or arrays.
 
   Raises:
-    ValueError: an array is of a type that numpy does not know.
+    ValueError: an array has a type that NumPy does not know.
     OSError: the file cannot be written.
   """
   statistics = {
@@ -84,7 +85,7 @@ def write_weights(path: str | os.PathLike, weights: ImageWeights) -> None:
 
 
 def load_weights(path: str | os.PathLike) -> ImageWeights:
-  """Returns what is in a file that `write_weights` wrote.
+  """Returns the content of a file that `write_weights` wrote.
 
   Args:
     path: the file.
@@ -99,15 +100,16 @@ def load_weights(path: str | os.PathLike) -> ImageWeights:
 def make_classifier(
   weights: ImageWeights,
 ) -> Callable[[np.ndarray], np.ndarray]:
-  """Makes what classifies images as they come, before any preprocessing.
+  """Makes a function that classifies images without prior preprocessing.
 
   Args:
     weights: a trained classifier.
 
   Returns:
-    `images -> logits`, from `uint8` or `float32[n, H, W, C]`, or `[n, H, W]`
-    for grey images, in the range of the images trained on, to `float32[n, K]`.
-    It raises `ValueError` for images of another shape or scale.
+    A function `images -> logits`. Images are `uint8` or `float32[n, H, W, C]`,
+    or `[n, H, W]` if gray, in the range of the training images; logits are
+    `float32[n, K]`. It raises `ValueError` for images of another shape or
+    scale.
   """
   recipe = weights.recipe
   network = conv_net.make_network(

@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""A trained language model, with all that is needed to use it, as one file.
+"""A trained language model, with everything needed to use it, as one file.
 
 The file, see `weights_file`, holds the parameters, and as JSON the vocabulary,
-the architecture and the facts.
+the architecture and facts.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _FORMAT = 'jaxnas weights 1'
 
 
 class Weights(NamedTuple):
-  """What is in a weights file.
+  """The content of the weights file of a language model.
 
   Attributes:
     params: the parameters, as they were written.
     vocabulary: the token that each integer stands for.
-    architecture: a `RecurrentCell`, or the name of a cell that is not in the
-      grammar.
-    facts: what else the file says.
+    architecture: the cell, a `RecurrentCell` or the name of a cell that is not
+      in the grammar.
+    facts: further facts about the model.
   """
 
   params: Params
@@ -44,19 +44,19 @@ def write_weights(
   architecture: recurrent_cell.RecurrentCell | str,
   **facts: Any,
 ) -> None:
-  """Writes parameters; the same ones give the same bytes.
+  """Writes a language model; equal models give equal bytes.
 
   Args:
-    path: the file; an older one is replaced as a whole.
-    params: the variables of a Flax module, `{'params': {...}}`.
+    path: the file to write; an existing one is replaced atomically.
+    params: the parameters, variables of a Flax module, `{'params': {...}}`.
     vocabulary: the token that each integer stands for.
-    architecture: a `RecurrentCell`, or the name of another cell.
-    **facts: what else the file should say, such as the recipe and the
-      perplexity; values that JSON can hold, or arrays.
+    architecture: the cell, a `RecurrentCell` or the name of another cell.
+    **facts: further facts, such as the recipe and the perplexity;
+      JSON-compatible values or arrays.
 
   Raises:
-    ValueError: the parameters are none of a Flax module, or one is of a type
-      that numpy does not know.
+    ValueError: the parameters are not those of a Flax module, or one has a type
+      that NumPy does not know.
     OSError: the file cannot be written.
   """
   is_named = isinstance(architecture, str)
@@ -70,7 +70,7 @@ def write_weights(
 
 
 def load_weights(path: str | os.PathLike) -> Weights:
-  """Returns what is in a file that `write_weights` wrote.
+  """Returns the content of a file that `write_weights` wrote.
 
   Args:
     path: the file.

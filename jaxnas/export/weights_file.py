@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Arrays and what is said about them, as one file.
+"""Arrays and a description of them as one file.
 
 The file is an `.npz` archive, which `numpy.load` reads without jaxnas and
-without pickle: an array for each leaf of a tree, named by its path as
+without pickle: one array per leaf of a tree, named by its path, such as
 `params/layers_0/recurrent_kernel`, and `about`, the bytes of a JSON object.
 """
 
@@ -32,18 +32,18 @@ def write(
   variables: Mapping[str, Any],
   about: Mapping[str, Any],
 ) -> None:
-  """Writes arrays; the same ones give the same bytes.
+  """Writes arrays; equal arrays give equal bytes.
 
   Args:
-    path: the file; an older one is replaced as a whole.
-    variables: those of a Flax module, `{'params': {...}}`, or any nested dict
-      of arrays that is at least two deep.
-    about: what is said about them, first of all its `format`; values that JSON
-      can hold, or arrays.
+    path: the file to write; an existing one is replaced atomically.
+    variables: the variables of a Flax module, `{'params': {...}}`, or any
+      nested dict of arrays at least two levels deep.
+    about: the description, including its `format`; JSON-compatible values or
+      arrays.
 
   Raises:
-    ValueError: the arrays are not two deep, or one is of a type that numpy does
-      not know.
+    ValueError: the arrays are not two levels deep, or one has a type that NumPy
+      does not know.
     OSError: the file cannot be written.
   """
   content = json.dumps(workdir.plain_json(about), allow_nan=False).encode()
@@ -70,12 +70,12 @@ def load(
   file_format: str,
   parse: Callable[[dict[str, Any], Mapping[str, Any]], Contents],
 ) -> Contents:
-  """Returns what is in a file that `write` wrote.
+  """Returns the content of a file that `write` wrote.
 
   Args:
     path: the file.
-    file_format: what `about` must name as its `format`.
-    parse: `(variables, about) -> contents`.
+    file_format: the expected `format` in `about`.
+    parse: a function `(variables, about) -> contents`.
 
   Raises:
     FileNotFoundError: there is no such file.
@@ -113,6 +113,6 @@ def _parse(
 
 def _damaged(path: str | os.PathLike, reason: str) -> ValueError:
   return ValueError(
-    f'{path} is damaged or no weights file of this version ({reason}); '
+    f'{path} is damaged or not a weights file of this version ({reason}); '
     'restore it from a copy or train again.'
   )

@@ -3,12 +3,12 @@
 
 """A convolutional network as a picture and as lines of text.
 
-The picture is read from below, as figure 7 of "Neural Architecture Search with
-Reinforcement Learning", Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578):
-the image, a box for each layer, the classifier. A line goes straight up to the
-next box and past a side of all boxes between otherwise. Every line has a way of
-its own, so that lines cross but never lie on each other, and the colour of the
-box that it leaves.
+The picture is read from below, like figure 7 of "Neural Architecture Search
+with Reinforcement Learning", Zoph and Le, 2017
+(https://arxiv.org/abs/1611.01578): the image, one box per layer, the
+classifier. A line to the next box goes straight up; any other line passes the
+boxes in between on one side. Every line has its own path, so lines may cross
+but never overlap, and has the color of the box that it leaves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pathlib
 from jaxnas.spaces import conv_net
 from jaxnas.visualize import lanes, svg
 
-# Boxes count as layers do; the image stands before the first.
+# Boxes are numbered like layers; the image comes before the first.
 _IMAGE = -1
 
 # Lengths are in the picture's own units, pixels at scale 1.
@@ -33,7 +33,7 @@ _GAP, _POOL_GAP = 24, 46
 _BAND = 14
 _PORT_GAP, _PORT_MARGIN = 6, 10
 _FIRST_LANE, _LANE_GAP, _MIN_LANE_GAP = 28, 8, 4
-# From here on lanes lie closer, so that many of them stay a picture.
+# Beyond this width lanes move closer together, to keep the picture legible.
 _LANES_WIDTH = 320
 _RADIUS = 40
 _LEGEND_LINE = 18
@@ -42,16 +42,16 @@ _POOL_LABEL = 100
 _MIN_WIDTH = 420
 
 _FILL, _POOL = '#f7f8fa', '#e3e8ee'
-# Near to Okabe and Ito's, which colour-blind readers tell apart, and dark
-# enough to be seen as thin lines.
+# Close to Okabe and Ito's colors, which color-blind readers can distinguish,
+# and dark enough for thin lines.
 _COLORS = ('#0067a8', '#c04f00', '#00805c', '#a5548a', '#3d9dd4', '#b88600')
 
 
 def to_text(net: conv_net.ConvNet) -> str:
-  """Returns the network as lines of plain text, one for each layer.
+  """Returns the network as plain text, one line per layer.
 
   Args:
-    net: any network.
+    net: the network.
   """
   lines = []
   for number in range(len(net.layers)):
@@ -67,9 +67,9 @@ def write_net(
   """Writes the picture of `draw_net` to a file.
 
   Args:
-    path: where to; a file that exists is replaced.
-    net: any network.
-    title: what to write above the network.
+    path: the file to write; an existing one is replaced.
+    net: the network.
+    title: the title above the network.
 
   Raises:
     OSError: the file cannot be written.
@@ -80,14 +80,13 @@ def write_net(
 def draw_net(net: conv_net.ConvNet, title: str = '') -> str:
   """Returns a standalone SVG picture of a network.
 
-  Layers carry the attribute `data-layer`, lines `data-from` and `data-to`,
-  poolings `data-pool`, and a pointer that rests on a layer shows what it reads.
-  There are no ids and no style sheet, so that several pictures can stand in one
-  page.
+  Layers have the attribute `data-layer`, lines `data-from` and `data-to`, and
+  poolings `data-pool`. Hovering over a layer shows its inputs. There are no ids
+  and no style sheet, so several pictures can be on one page.
 
   Args:
-    net: any network.
-    title: what to write above the network; may be empty.
+    net: the network.
+    title: the title above the network; may be empty.
   """
   title = svg.printable(title)
   lines = lanes.route(
@@ -98,7 +97,7 @@ def draw_net(net: conv_net.ConvNet, title: str = '') -> str:
   legend = _legend(net)
   layout = _place(net, lines, title, len(legend))
   parts = [*_draw_pools(net, layout)]
-  # Lines that reach far lie below: the shorter are harder to follow.
+  # Long lines are drawn first, since short ones are harder to follow.
   for line in sorted(lines, key=lambda line: line.source - line.target):
     parts.append(_draw_line(net, line, layout))
   parts += _draw_boxes(net, layout)
@@ -151,13 +150,13 @@ def _sources(net: conv_net.ConvNet) -> list[tuple[int, ...]]:
 
 @dataclasses.dataclass(frozen=True)
 class _Column:
-  """Where boxes and the ends of lines are, `y` down.
+  """The positions of boxes and of the ends of lines, with `y` down.
 
   Attributes:
-    tops: of every box, from the image to the classifier.
-    bottoms: of every box.
-    exits: where a line leaves the side of its source.
-    entries: where a line enters the side of its target.
+    tops: the top of every box, from the image to the classifier.
+    bottoms: the bottom of every box.
+    exits: the point where each line leaves the side of its source.
+    entries: the point where each line enters the side of its target.
   """
 
   tops: dict[int, float]
@@ -192,15 +191,15 @@ def _stack(
 
 @dataclasses.dataclass(frozen=True)
 class _Layout:
-  """Where things are: `x` to the right, `y` down.
+  """The layout of the picture, with `x` to the right and `y` down.
 
   Attributes:
     x: the middle of every box.
-    column: boxes and the ends of lines.
-    lane_gap: from one lane to the next.
-    band: left and right end of the bands that stand for poolings.
-    width: of the picture.
-    height: of the picture.
+    column: the boxes and the ends of lines.
+    lane_gap: the distance between lanes.
+    band: the left and right end of the bands that represent pooling.
+    width: the width of the picture.
+    height: the height of the picture.
   """
 
   x: float
@@ -329,7 +328,7 @@ def _draw_layer(
   )
   middle = left + _CHIP / 2
   yield svg.text(middle, y + 5, str(number), 14, '#ffffff', 'bold')
-  # The filter in proportion to the largest of the network.
+  # The filter is drawn in proportion to the largest of the network.
   unit = _GLYPH / max(max(other.height, other.width) for other in net.layers)
   width, height = unit * layer.width, unit * layer.height
   x = left + _CHIP + 8 + _GLYPH / 2

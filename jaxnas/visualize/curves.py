@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Curves of a search: how good its architectures became, and at what cost."""
+"""Plots of a search: the rewards of its architectures, and their cost."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class ArmCurve:
 
   Attributes:
     name: the arm's name.
-    rewards: of every trial, in order.
+    rewards: the reward of every trial, in order.
     is_new: whether each trial was trained; false for a duplicate.
-    group: curves of one group, as the repeats of an arm, have one colour; the
-      name if empty.
+    group: the name of the curve's group, such as the repeats of an arm, whose
+      curves share a color; `name` if empty.
   """
 
   name: str
@@ -48,15 +48,15 @@ def plot_search(
 ) -> None:
   """Plots the best reward so far and the mean reward of each arm.
 
-  Against trials proposed and, on the right, against trainings done, where
-  duplicates cost nothing; without any duplicate there is one panel. The first
-  tenth of each curve does not decide how far down the axis of rewards goes:
-  one early failure would press all else together at the top.
+  The left panel is against trials proposed and the right one against trainings,
+  where duplicates cost nothing; without duplicates there is only one panel. The
+  first tenth of each curve does not affect the lower limit of the rewards axis,
+  since one early failure would squeeze everything else at the top.
 
   Args:
-    path: the PNG file.
-    arms: the curves; of at least one trial each.
-    window: over how many trials the mean is taken.
+    path: the PNG file to write.
+    arms: the curves, of at least one trial each.
+    window: the number of trials that the mean is taken over.
 
   Raises:
     ValueError: there is no curve, or one is empty.
@@ -66,7 +66,7 @@ def plot_search(
   groups: dict[str, list[ArmCurve]] = {}
   for arm in arms:
     groups.setdefault(arm.group or arm.name, []).append(arm)
-  # The panels are equally high, whatever the rows of the legend below.
+  # The panels keep their height, whatever the number of rows in the legend.
   has_duplicates = not all(all(arm.is_new) for arm in arms)
   # A single panel is too narrow for two columns of labels.
   num_columns = 2 if has_duplicates else 1
@@ -86,7 +86,7 @@ def plot_search(
       shown += _plot_arm(left, name, rewards, window, color)
       for panel in right:
         shown += _plot_arm(panel, name, trained, window, color)
-      # A label that begins with an underscore is left out of the legend.
+      # Matplotlib omits labels that begin with an underscore from the legend.
       name = f'_{group}'
   left.set_ylim(*_limits(shown))
   left.set_xlabel('trials proposed' if has_duplicates else 'trials')
@@ -99,7 +99,7 @@ def plot_search(
     panel.spines[['top', 'right']].set_visible(False)
   left.set_ylabel('reward')
   left.ticklabel_format(axis='y', style='plain', useOffset=False)
-  # A row for each group: legends are filled column by column.
+  # One row per group, since legends are filled column by column.
   handles, labels = left.get_legend_handles_labels()
   picture.legend(
     handles[::2] + handles[1::2],
@@ -113,10 +113,10 @@ def plot_search(
 
 
 def _limits(curves: Sequence[np.ndarray]) -> tuple[float, float]:
-  """Returns the ends of the axis of rewards."""
+  """Returns the limits of the rewards axis."""
   low = min(float(curve[len(curve) // 10 :].min()) for curve in curves)
   high = max(float(curve.max()) for curve in curves)
-  # Curves that are all one value have an axis too.
+  # Constant curves need an axis of nonzero length too.
   margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
   return low - margin, high + margin
 
@@ -141,7 +141,7 @@ def _plot_arm(
     best,
     color=color,
     drawstyle='steps-post',
-    # A line through one point would not be seen.
+    # A line through a single point would be invisible.
     marker='o' if len(rewards) == 1 else None,
     label=f'{name}: best so far',
   )

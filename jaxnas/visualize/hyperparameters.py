@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What each hyperparameter did to the reward: all trials, a panel for each."""
+"""Plots of rewards against hyperparameters: all trials, one panel for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if typing.TYPE_CHECKING:
   from matplotlib import axes
 
 _NUM_COLUMNS = 3
-# The values of a choice lie side by side, and its trials within this share.
+# The trials of one value of a choice are spread over this share of its width.
 _JITTER = 0.6
 
 
@@ -31,8 +31,8 @@ class Trials:
 
   Attributes:
     name: the arm's name.
-    values: of each trial, a value for each decision.
-    rewards: of each trial.
+    values: the values of each trial, by decision.
+    rewards: the reward of each trial.
   """
 
   name: str
@@ -57,11 +57,11 @@ def plot_trials(
   """Plots the reward of every trial against each of its hyperparameters.
 
   Args:
-    path: the PNG file.
-    decisions: of the space, all of them a `Choice` or a `Range`.
+    path: the PNG file to write.
+    decisions: the decisions of the space, each a `Choice` or a `Range`.
     arms: the trials.
-    best: a value for each decision, which a line marks.
-    label: what the line is called.
+    best: the value of each decision to mark with a line.
+    label: the label of the line.
 
   Raises:
     ValueError: there is no trial, or a decision is an anchor point.
@@ -107,7 +107,7 @@ def _plot_panel(
       [_place(decision, each[decision.name]) for each in arm.values]
     )
     if isinstance(decision, Choice):
-      # Each arm has its own strip, filled evenly and always alike.
+      # Each arm has its own strip, filled evenly and deterministically.
       spread = (np.arange(len(places)) * 0.618) % 1
       places = places + _JITTER * ((number + spread) / len(arms) - 0.5)
     panel.plot(

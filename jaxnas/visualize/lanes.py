@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Ways for lines between the boxes of a column, past the boxes between them.
+"""Paths for lines between the boxes of a column, around those in between.
 
 Boxes are numbered upwards. A line that passes boxes runs in a *lane* on one
-side of them, and no two lines share a part of a lane: lines may cross but never
-lie on each other.
+side of them, and no two lines share part of a lane: lines may cross but never
+overlap.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ class Line:
   Attributes:
     source: the box that it leaves.
     target: the box that it enters, further up.
-    side: 1 if it passes on the right, -1 on the left, 0 if nothing is between.
-    lane: its place on that side, counted from the boxes outwards.
+    side: the side on which the line passes: 1 for right, -1 for left, 0 if
+      nothing is in between.
+    lane: the position of the line's lane on that side, counted outwards.
   """
 
   source: int
@@ -33,11 +34,11 @@ class Line:
 
 
 def route(links: Iterable[tuple[int, int]]) -> list[Line]:
-  """Returns a line for each link, with lanes as near to the boxes as can be.
+  """Returns a line per link, with lanes as close to the boxes as possible.
 
-  The shortest come first, each on the side where it gets nearer, and on the one
-  with fewer lines otherwise. Of two lines on a side, one that spans the other
-  runs outside of it, and any two cross at most once.
+  The shortest lines are placed first, each on the side where it gets closer, or
+  else on the side with fewer lines. Of two lines on one side, a line that spans
+  the other runs outside of it, and any two cross at most once.
 
   Args:
     links: pairs of source and target, each once.
@@ -57,12 +58,12 @@ def route(links: Iterable[tuple[int, int]]) -> list[Line]:
 
 
 def ports(lines: Sequence[Line], box: int, side: int) -> list[Line]:
-  """Returns the lines that touch a side of a box, upwards, so that none cross.
+  """Returns the lines at a side of a box, upwards, so that none cross.
 
   Args:
     lines: all lines.
     box: the box.
-    side: 1 for its right side, -1 for its left.
+    side: the side of the box, 1 for right and -1 for left.
   """
   beside = [line for line in lines if line.side == side]
   entering = [line for line in beside if line.target == box]
@@ -74,11 +75,11 @@ def ports(lines: Sequence[Line], box: int, side: int) -> list[Line]:
 
 
 def num_lanes(lines: Sequence[Line], side: int) -> int:
-  """Returns how many lanes there are on a side.
+  """Returns the number of lanes on a side.
 
   Args:
     lines: all lines.
-    side: 1 for the right side, -1 for the left.
+    side: the side, 1 for right and -1 for left.
   """
   return max((line.lane + 1 for line in lines if line.side == side), default=0)
 
@@ -86,8 +87,8 @@ def num_lanes(lines: Sequence[Line], side: int) -> int:
 def _free_lane(lines: Sequence[Line], source: int, target: int) -> int:
   """Returns the innermost lane that is free from source to target.
 
-  It is outside of every shorter line that the new one spans, since all lanes
-  inside of that one are taken.
+  It lies outside of every shorter line that the new one spans, since all lanes
+  inside of that line are taken.
   """
   # A line that ends where another starts leaves the lane below it.
   taken = {

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pictures beside results: one that cannot be drawn ends no run."""
+"""Pictures of results; failing to draw one does not end a run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if typing.TYPE_CHECKING:
 
 
 def figure(width: float, height: float) -> Figure:
-  """Returns an empty figure of matplotlib.
+  """Returns an empty Matplotlib figure.
 
-  That is imported now: a run needs it for its pictures alone, and a broken one
-  or one with a setting that it refuses is to spoil nothing else.
+  Matplotlib is imported only here: a run needs it only for pictures, and a
+  broken or misconfigured installation should affect nothing else.
 
   Args:
-    width: in inches.
-    height: in inches.
+    width: the width in inches.
+    height: the height in inches.
   """
   from matplotlib import figure
 
@@ -38,23 +38,23 @@ def draw(
   *args: Any,
   **kwargs: Any,
 ) -> None:
-  """Draws a picture into a file; where that fails, a warning says why.
+  """Draws a picture to a file; if that fails, logs the reason as a warning.
 
-  A reader sees the old picture or the new one, whole.
+  The file is replaced atomically.
 
   Args:
-    plot: `(path, *args, **kwargs)`, writes the file.
-    path: the file.
-    *args: what is drawn.
-    **kwargs: how.
+    plot: a function `(path, *args, **kwargs)` that writes the file.
+    path: the file to write.
+    *args: positional arguments of `plot`.
+    **kwargs: keyword arguments of `plot`.
   """
   path = pathlib.Path(path)
   unfinished = path.with_name(f'.{path.name}.tmp')
   try:
     plot(unfinished, *args, **kwargs)
     os.replace(unfinished, path)
-  # What a style, a font or a system without LaTeX makes of a picture, or an
-  # installation that does not go with its libraries, has no common type.
+  # The errors caused by a style, a font, missing LaTeX or an incompatible
+  # installation have no common type.
   except Exception as error:
     reason = ' '.join(str(error).split())[:300]
     logging.warning(

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Live progress and tables, on a terminal and in a plain file."""
+"""Live progress and tables, for terminals and plain files."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from typing import TextIO
 from rich import box, cells, console, progress, text
 from rich import table as rich_table
 
-# A first column that would be narrower makes a table too wide.
+# A table whose first column would be narrower counts as too wide.
 _MIN_FIRST_COLUMN = 12
 
 
 class Progress:
-  """Shows how far a run is, how fast it goes and how long it will take.
+  """Shows the progress of a run, its rate and the time left.
 
-  On a terminal it is a live line; elsewhere a plain line every now and then.
+  On a terminal it is a live line, elsewhere a plain line from time to time.
   """
 
   def __init__(
@@ -37,11 +37,11 @@ class Progress:
     """Makes the display.
 
     Args:
-      total: how many trials the run has.
-      stream: where to show it; standard output by default.
-      interval: least seconds between two plain lines.
-      unit: what is counted.
-      clock: returns the time in seconds.
+      total: the number of trials in the run.
+      stream: the stream to write to; standard output by default.
+      interval: the minimum time between plain lines, in seconds.
+      unit: the noun for what is counted.
+      clock: a function that returns the time in seconds.
     """
     self._stream = stream or sys.stdout
     self._total = total
@@ -58,7 +58,7 @@ class Progress:
         progress.TextColumn(
           '{task.description}',
           markup=False,
-          # Too long a line goes on below; by default it would be cut.
+          # A long line is wrapped; by default it would be truncated.
           table_column=rich_table.Column(no_wrap=False),
         ),
         console=console.Console(file=self._stream),
@@ -82,10 +82,10 @@ class Progress:
     """Shows a new state.
 
     Args:
-      done: how many trials are done; those of the first call were done before,
+      done: the number of trials done. Those of the first call were done before
         and do not count for the rate.
       best: the best so far of each arm.
-      note: what `best` is, or what is being done.
+      note: a description of `best`, or of the current work.
     """
     now = self._clock()
     if self._first is None:
@@ -138,7 +138,7 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 def duration(seconds: float) -> str:
-  """Returns a length of time to read, as `'2 min 05 s'`."""
+  """Returns a duration as text, such as `'2 min 05 s'`."""
   if seconds < 10:
     return f'{seconds:.1f} s'
   minutes, rest = divmod(round(seconds), 60)
@@ -155,20 +155,20 @@ def table(
   stream: TextIO | None = None,
   spare: Sequence[str] = (),
 ) -> None:
-  """Prints a table; the first column to the left, the others to the right.
+  """Prints a table with the first column flush left and the others flush right.
 
-  On a terminal it is drawn with lines. Where that is too narrow, headings are
-  broken between words, then columns that can be spared are left out, which a
-  line says, then rows become columns, and at last each row a block of lines.
-  Elsewhere columns are as wide as their longest entry. No entry is ever cut,
-  and only the first column is wrapped.
+  On a terminal it is drawn with lines. If that is too narrow, headings are
+  broken between words, then spare columns are left out, as a line says, then
+  rows become columns, and finally each row becomes a block of lines. Elsewhere
+  columns are as wide as their longest entry. No entry is ever truncated, and
+  only the first column is wrapped.
 
   Args:
-    title: a line above the table.
-    columns: headings.
-    rows: texts, as many in a row as there are columns.
-    stream: where to; standard output by default.
-    spare: headings of columns that can be left out, the least important first.
+    title: the line above the table.
+    columns: the headings.
+    rows: the entries of each row, one per column.
+    stream: the stream to write to; standard output by default.
+    spare: the headings of columns that can be left out, least important first.
   """
   stream = stream or sys.stdout
   if not _is_terminal(stream):
@@ -195,7 +195,7 @@ def _draw(
   rows: Sequence[Sequence[str]],
   left_out: Sequence[str],
 ) -> bool:
-  """Draws a table, or returns false where it does not fit."""
+  """Draws a table, or returns false if it does not fit."""
   entries = [
     max(map(cells.cell_len, column)) for column in zip(*rows, strict=True)
   ] or [0] * len(columns)
@@ -203,7 +203,7 @@ def _draw(
   whole = list(map(max, entries, map(cells.cell_len, columns)))
   broken = list(map(max, entries, words))
   for widths in (whole, broken):
-    # The others with a blank on either side and one between two columns.
+    # Each other column has a blank on either side and one between columns.
     left = terminal.width - sum(width + 3 for width in widths[1:]) - 4
     if left >= min(widths[0], _MIN_FIRST_COLUMN):
       break
@@ -226,17 +226,17 @@ def _draw(
   terminal.print(drawn)
   if left_out:
     terminal.print(
-      text.Text(f'Not shown, for want of room: {", ".join(left_out)}.\n')
+      text.Text(f'Not shown, for lack of space: {", ".join(left_out)}.\n')
     )
   return True
 
 
 def files(folder: pathlib.Path, names: Sequence[str]) -> None:
-  """Prints where the files of a finished run are.
+  """Prints the paths of the files of a finished run.
 
   Args:
     folder: the run's folder.
-    names: of the files; one that is not there is left out.
+    names: the names of the files; missing ones are left out.
   """
   print('Wrote:')
   for name in names:

@@ -3,10 +3,11 @@
 
 """A recurrent cell as a picture and as formulas.
 
-The picture has the tree of figures 5 and 8 of "Neural Architecture Search with
-Reinforcement Learning", Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578),
-in one notation for every node: a box is read from below, first the combiner,
-then the activation. The memory leaves from the line between the two.
+The picture shows the tree of figures 5 and 8 of "Neural Architecture Search
+with Reinforcement Learning", Zoph and Le, 2017
+(https://arxiv.org/abs/1611.01578), with the same notation for every node: a box
+is read from below, first the combiner, then the activation. The memory leaves
+from the line between the two.
 """
 
 from __future__ import annotations
@@ -40,20 +41,20 @@ _LEGEND_HEIGHT = 48
 _MIN_WIDTH = 500
 
 _FILL = '#f3f5f8'
-# Vermilion and blue of Okabe and Ito, which colour-blind readers tell apart.
+# Okabe and Ito's vermilion and blue, which color-blind readers can distinguish.
 _IN, _IN_FILL, _OUT = '#c04f00', '#fff0e3', '#0067a8'
 
 
 def to_formula(cell: recurrent_cell.RecurrentCell) -> str:
-  """Returns the cell as lines of plain text, one equation each.
+  """Returns the cell as plain text, one equation per line.
 
-  `x`, `h` and `c` stand for the input and for both states of the step before;
-  `*` is the product of elements, `a3'` the output of node 3 after the
-  injection, `z3` its value before the activation, written out for the node
-  that is read.
+  `x` is the input, and `h` and `c` are the two states of the previous step; `*`
+  is the elementwise product, `a3'` the output of node 3 after the injection,
+  and `z3` its value before the activation, given only for the node that is
+  read.
 
   Args:
-    cell: any cell.
+    cell: the cell.
   """
   lines = [line for node in _equations(cell) for line in node]
   root = _output(cell, 2 * cell.base - 2)
@@ -68,9 +69,9 @@ def write_cell(
   """Writes the picture of `draw_cell` to a file.
 
   Args:
-    path: where to; a file that exists is replaced.
-    cell: any cell.
-    title: what to write above the cell.
+    path: the file to write; an existing one is replaced.
+    cell: the cell.
+    title: the title above the cell.
 
   Raises:
     OSError: the file cannot be written.
@@ -81,13 +82,13 @@ def write_cell(
 def draw_cell(cell: recurrent_cell.RecurrentCell, title: str = '') -> str:
   """Returns a standalone SVG picture of a cell, drawn as given.
 
-  Nodes carry the attribute `data-node`, edges `data-from` and `data-to`, and a
-  pointer that rests on a node shows its equations. There are no ids and no
-  style sheet, so that several pictures can stand in one page.
+  Nodes have the attribute `data-node`, edges `data-from` and `data-to`.
+  Hovering over a node shows its equations. There are no ids and no style sheet,
+  so several pictures can be on one page.
 
   Args:
-    cell: any cell.
-    title: what to write above the cell; may be empty.
+    cell: the cell.
+    title: the title above the cell; may be empty.
   """
   title = svg.printable(title)
   layout = _place(cell, title)
@@ -108,7 +109,7 @@ def draw_cell(cell: recurrent_cell.RecurrentCell, title: str = '') -> str:
 
 
 def _equations(cell: recurrent_cell.RecurrentCell) -> Iterator[list[str]]:
-  """Yields the equations of every node, the injection with its node."""
+  """Yields the equations of every node, including the injection."""
   for node in range(2 * cell.base - 1):
     if node < cell.base:
       inputs = [f'W{node} x', f'U{node} h']
@@ -146,16 +147,16 @@ def _activate(activation: str, value: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Layout:
-  """Where things are: `x` to the right, `y` down, boxes by their centre.
+  """The layout of the picture: `x` to the right, `y` down, boxes by center.
 
   Attributes:
-    x: of every node, and of the injection where that is its node.
-    y: of every node.
-    exit_y: of every node, where its edge may turn towards the parent: above
+    x: the `x` of every node; the injection has that of its node.
+    y: the `y` of every node.
+    exit_y: the `y` at which each node's edge may turn towards the parent: above
       its own box and, in the injection's level, above the injection's box.
-    inject_y: of the injection's box.
-    width: of the picture.
-    height: of the picture.
+    inject_y: the `y` of the injection's box.
+    width: the width of the picture.
+    height: the height of the picture.
   """
 
   x: tuple[float, ...]
@@ -177,7 +178,7 @@ def _place(cell: recurrent_cell.RecurrentCell, title: str) -> _Layout:
   y: list[float] = []
   exit_y: list[float] = []
   inject_y = 0.0
-  # From the bottom of the leaves upwards, which is where zero is at first.
+  # Upwards from the bottom of the leaves, which is initially at zero.
   edge = 0.0
   levels = recurrent_cell.levels(cell.base)
   for level, (first, count) in enumerate(levels):
@@ -355,7 +356,7 @@ def _side_edge(
 
 
 def _subscript(letter: str, index: str, size: float, after: str = '') -> str:
-  """Returns a letter with an index, and text after it on the baseline."""
+  """Returns a letter with a subscript, followed by text on the baseline."""
   drop = round(0.22 * size, 1)
   return (
     f'<tspan font-style="italic">{letter}</tspan>'

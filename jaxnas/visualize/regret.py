@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Curves of regret: how far searches of a table are from its best entry."""
+"""Plots of regret: how far searches of a table are from its best entry."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from jaxnas.visualize import colors, pictures
 
 @dataclasses.dataclass(frozen=True)
 class RegretCurve:
-  """The mean regret of one strategy, and the interval around it.
+  """The mean regret of one strategy, with its interval.
 
   Attributes:
     name: the strategy's name.
-    mean: after every trial.
-    low: the interval's lower end; NaN where there is no interval.
-    high: its upper end.
+    mean: the mean regret after every trial.
+    low: the lower end of the interval; NaN where there is none.
+    high: the upper end of the interval.
   """
 
   name: str
@@ -45,17 +45,17 @@ def plot_regret(
   levels: Mapping[str, float] | None = None,
   title: str = '',
 ) -> None:
-  """Plots regret against trials, both logarithmic.
+  """Plots regret against trials, on logarithmic axes.
 
-  A regret of 0, which a logarithm lacks, is drawn below all others: at half of
-  the least mean that is not 0.
+  A regret of 0, which has no logarithm, is drawn below all others: at half of
+  the smallest nonzero mean.
 
   Args:
-    path: the PNG file.
-    curves: one for each strategy.
-    levels: regrets to mark by a line, by what is written on it; those below
-      all curves, as 0, are left out.
-    title: written above.
+    path: the PNG file to write.
+    curves: the curves, one per strategy.
+    levels: the regrets to mark with a line, by label; those below all curves,
+      such as 0, are left out.
+    title: the title above the plot.
 
   Raises:
     ValueError: there is no curve.
@@ -73,7 +73,7 @@ def plot_regret(
       np.maximum(curve.mean, least),
       color=color,
       label=curve.name,
-      # A line through one point would not be seen.
+      # A line through a single point would be invisible.
       marker='o' if len(trials) == 1 else None,
     )
     low, high = (np.maximum(end, least) for end in (curve.low, curve.high))
@@ -103,7 +103,7 @@ def plot_regret(
 
 
 def _least_shown(curves: Sequence[RegretCurve]) -> float:
-  """Returns what a regret of 0, which a logarithm lacks, is drawn as."""
+  """Returns the value to draw for a regret of 0, which has no logarithm."""
   values = np.concatenate([np.asarray(curve.mean, float) for curve in curves])
   positive = values[values > 0]
   return float(positive.min()) / 2 if positive.size else 1.0

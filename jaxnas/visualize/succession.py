@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How well each generation of controllers searched."""
+"""Plots of how well each generation of controllers searched."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _LABELS = {
 def plot_succession(
   path: str | os.PathLike[str], generations: Sequence[succession.Generation]
 ) -> None:
-  """Plots what each generation found, and how soon.
+  """Plots what each generation found, and how quickly.
 
-  On the left the best reward that a search found, on the right the area under
-  its anytime curve; means over lineages with their 95 % intervals, and each
-  lineage as a dot.
+  The left panel shows the best reward that a search found, the right one the
+  area under its anytime curve. Both show means over lineages with 95 %
+  intervals, and each lineage as a dot.
 
   Args:
-    path: the PNG file.
-    generations: of both branches, with a generation 0.
+    path: the PNG file to write.
+    generations: the generations of both branches, including generation 0.
   """
   picture = pictures.figure(10, 4.2)
   panels = picture.subplots(1, 2)
@@ -96,7 +96,7 @@ def _plot_branch(panel, branch, shift, generations, field) -> None:
   panel.errorbar(
     places,
     means,
-    # One lineage has no interval.
+    # A single lineage has no interval.
     np.nan_to_num(errors),
     color=_COLORS[branch],
     marker='o',

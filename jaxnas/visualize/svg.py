@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What pictures in SVG have in common: the sheet, its title, its text."""
+"""The common parts of SVG pictures: the sheet, its title and its text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xml.sax import saxutils
 INK, MUTED = '#24292f', '#5b6470'
 
 MARGIN = 20
-"""Between the edge of a sheet and what is drawn on it."""
+"""The margin between the edge of a sheet and its content."""
 
 
 def sheet(
@@ -25,12 +25,12 @@ def sheet(
   """Returns a standalone picture, without ids and style sheets.
 
   Args:
-    width: width of the sheet, pixels.
-    height: height of the sheet, pixels.
-    title: what to write above; may be empty.
-    name: what the picture is called where it has no title.
-    description: the same in words, for those who cannot see it.
-    parts: elements, from the undermost to the topmost.
+    width: the width of the sheet, in pixels.
+    height: the height of the sheet, in pixels.
+    title: the title at the top; may be empty.
+    name: the name of the picture if it has no title.
+    description: the content in words, for readers who cannot see it.
+    parts: the elements, from bottom to top.
   """
   size = f'{width:g} {height:g}'
   name = saxutils.escape(title or name)
@@ -48,7 +48,7 @@ def sheet(
 
 
 def printable(title: str) -> str:
-  """Returns a title without what cannot be printed."""
+  """Returns a title without unprintable characters."""
   return ''.join(letter for letter in title if letter.isprintable())
 
 
@@ -64,13 +64,13 @@ def text(
   """Returns a line of text.
 
   Args:
-    x: where its anchor is.
-    y: where its baseline is.
-    content: the text, escaped, or elements of it.
-    size: of the font, in pixels.
-    color: of the letters.
-    weight: `'normal'` or `'bold'`.
-    anchor: `'start'`, `'middle'` or `'end'`.
+    x: the `x` of the anchor.
+    y: the `y` of the baseline.
+    content: the escaped text, or elements within it.
+    size: the font size, in pixels.
+    color: the color of the letters.
+    weight: the font weight, `'normal'` or `'bold'`.
+    anchor: the anchor of the text, `'start'`, `'middle'` or `'end'`.
   """
   return (
     f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" fill="{color}" '

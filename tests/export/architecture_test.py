@@ -67,7 +67,9 @@ def test_the_file_says_kind_architecture_and_facts(tmp_path):
 
 def test_writing_refuses_what_it_cannot_load(tmp_path):
   path = tmp_path / 'best.json'
-  with pytest.raises(ValueError, match='have a method to_json, got'):
+  with pytest.raises(
+    ValueError, match='have a method to_json to be written, got'
+  ):
     architecture.write_architecture(path, Unknown())  # type: ignore[arg-type]
   with pytest.raises(ValueError, match="named 'kind', got 'x'"):
     architecture.write_architecture(path, CELL, kind='x')

@@ -157,7 +157,9 @@ def _about(content):
 def test_another_file_is_told_in_one_line(content, tmp_path):
   path = tmp_path / 'w.npz'
   path.write_bytes(content)
-  with pytest.raises(ValueError, match=r'w\.npz is damaged or no weights file'):
+  with pytest.raises(
+    ValueError, match=r'w\.npz is damaged or not a weights file'
+  ):
     weights.load_weights(path)
 
 

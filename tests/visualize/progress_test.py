@@ -191,7 +191,7 @@ def test_a_narrow_terminal_spares_columns_and_says_so(
   assert lines[row].split() == heading.split()
   assert any(line.split()[:2] == ['LSTM', '130.50'] for line in lines)
   said = ' '.join(' '.join(lines).split()).partition('Not shown, ')[2]
-  assert said == (left_out and f'for want of room: {left_out}.')
+  assert said == (left_out and f'for lack of space: {left_out}.')
 
 
 def test_rows_become_columns_where_none_can_be_spared(monkeypatch):
