@@ -15,15 +15,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import dataclasses
 import json
-import pathlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from experiments import launch, settings
 from jaxnas import records
 from jaxnas import search as search_lib
-from jaxnas.records import heads, round_log, trial_log, workdir
+from jaxnas.records import folder as folder_lib
+from jaxnas.records import trial_log, workdir
 from jaxnas.visualize import progress
 
 _MISSING = '-'
@@ -51,29 +51,6 @@ class Config(settings.Bounded):
   )
 
 
-class Run(NamedTuple):
-  """What a folder holds.
-
-  Attributes:
-    folder: the folder.
-    trials: of the log.
-    rounds: what the strategies said; none in the folder of an older version.
-    config: the settings; empty where the file is missing.
-    manifest: where and by what it was done, likewise.
-  """
-
-  folder: str
-  trials: list[trial_log.Trial]
-  rounds: list[round_log.Round]
-  config: Mapping[str, Any]
-  manifest: Mapping[str, Any]
-
-  @property
-  def searched(self) -> list[trial_log.Trial]:
-    """The trials that a strategy proposed."""
-    return [each for each in self.trials if each.arm != search_lib.RETRAIN]
-
-
 def run(config: Config, folders: Sequence[str] = ()) -> None:
   """Shows one run, or compares two.
 
@@ -85,7 +62,7 @@ def run(config: Config, folders: Sequence[str] = ()) -> None:
     ValueError: there are not one or two runs, or one is damaged.
   """
   named = [config.workdir] if config.workdir else []
-  runs = [load(folder) for folder in (*named, *folders)]
+  runs = [folder_lib.read(folder) for folder in (*named, *folders)]
   if len(runs) not in (1, 2):
     raise ValueError(
       f'Name one run to see it, or two to compare them; got {len(runs)}.'
@@ -101,33 +78,7 @@ def run(config: Config, folders: Sequence[str] = ()) -> None:
     print(f'Wrote {len(runs[0].trials)} trials to {config.csv}.')
 
 
-def load(folder: str) -> Run:
-  """Reads a run.
-
-  Args:
-    folder: its `--workdir`.
-
-  Raises:
-    ValueError: there is no run, or a file is damaged.
-  """
-  path = pathlib.Path(folder).expanduser()
-
-  def read(name):
-    return workdir.read_json(path / name) if (path / name).exists() else {}
-
-  trials = records.read(path)
-  rounds = round_log.read_rounds(path / 'rounds.jsonl')
-  heads.check(path, lambda: heads.of_search(trials, rounds))
-  return Run(
-    folder,
-    trials,
-    rounds,
-    workdir.read_config(path) if (path / 'config.json').exists() else {},
-    read('manifest.json'),
-  )
-
-
-def show(run: Run, num_best: int) -> None:
+def show(run: folder_lib.Run, num_best: int) -> None:
   """Prints what was proposed, learnt, found and trained anew.
 
   Args:
@@ -168,7 +119,7 @@ def show(run: Run, num_best: int) -> None:
   _show_retrained(run)
 
 
-def compare(first: Run, second: Run) -> None:
+def compare(first: folder_lib.Run, second: folder_lib.Run) -> None:
   """Prints where two runs differ: settings, machine, trials, rewards.
 
   Args:
@@ -221,17 +172,19 @@ def _first_difference(first, second) -> str:
   return f'Of {counts} the first {num_same} are the same; their {rewards}.'
 
 
-def _arms(run: Run) -> list[tuple[str, int]]:
+def _arms(run: folder_lib.Run) -> list[tuple[str, int]]:
   return list(dict.fromkeys((each.arm, each.repeat) for each in run.searched))
 
 
-def _of_arm(run: Run, arm: str, repeat: int) -> list[trial_log.Trial]:
+def _of_arm(
+  run: folder_lib.Run, arm: str, repeat: int
+) -> list[trial_log.Trial]:
   return [
     each for each in run.searched if (each.arm, each.repeat) == (arm, repeat)
   ]
 
 
-def _arm_row(run: Run, arm: str, repeat: int) -> list[str]:
+def _arm_row(run: folder_lib.Run, arm: str, repeat: int) -> list[str]:
   trials = _of_arm(run, arm, repeat)
   middle = len(trials) // 2
   entropies = [
@@ -251,7 +204,7 @@ def _arm_row(run: Run, arm: str, repeat: int) -> list[str]:
   ]
 
 
-def _rewards(run: Run, arm: str, repeat: int) -> list[str]:
+def _rewards(run: folder_lib.Run, arm: str, repeat: int) -> list[str]:
   trials = _of_arm(run, arm, repeat)
   return [_best(trials), _mean(trials[len(trials) // 2 :])]
 
@@ -265,7 +218,7 @@ def _mean(trials) -> str:
   return f'{np.mean([t.reward for t in trials]):.5g}' if trials else _MISSING
 
 
-def _show_retrained(run: Run) -> None:
+def _show_retrained(run: folder_lib.Run) -> None:
   """Prints the mean of each metric over the seeds of what was trained anew."""
   groups: dict[str, list[trial_log.Trial]] = {}
   for trial in run.trials:

@@ -22,8 +22,7 @@ from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import fingerprint, round_log, trial_log, workdir
 from jaxnas.types import Evaluator, SearchSpace, Status
 
-RETRAIN = 'retrain'
-"""The arm of trials that compare winners; no strategy learns from them."""
+RETRAIN = trial_log.RETRAIN
 
 _OK = Status.OK.name.lower()
 # Unlike a broken function, one child that diverges or does not fit into memory

@@ -30,6 +30,9 @@ from jaxnas import files
 from jaxnas.records import workdir
 from jaxnas.types import Status
 
+RETRAIN = 'retrain'
+"""The arm of trials that compare winners; no strategy learns from them."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Trial:

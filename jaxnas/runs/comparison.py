@@ -34,6 +34,7 @@ class Side:
       failed or a search found nothing.
     unit: the unit that each value belongs to, `'search'` or `'training'`.
     role: the role of the arm that found it; `KNOWN` if none did.
+    group: the name of that arm, or of the known architecture.
   """
 
   name: str
@@ -41,6 +42,7 @@ class Side:
   values: np.ndarray
   unit: str
   role: search.Role
+  group: str = ''
 
 
 def sides(
@@ -66,20 +68,20 @@ def sides(
     searches = by_name.get(group, [])
     if not searches:
       found.append(
-        Side(group, group, rows[0].report, 'training', search.Role.KNOWN)
+        Side(group, group, rows[0].report, 'training', search.Role.KNOWN, group)
       )
     elif len(searches) == 1:
       number = rows[0].contestant.label.split()[-1]
       name = f'{number} (by {searches[0].label})'
       found.append(
-        Side(name, number, rows[0].report, 'training', searches[0].role)
+        Side(name, number, rows[0].report, 'training', searches[0].role, group)
       )
     else:
       means = [row.report.mean() for row in rows]
       means += [measure.worst] * (len(searches) - len(rows))
       label = searches[0].label
       found.append(
-        Side(label, label, np.array(means), 'search', searches[0].role)
+        Side(label, label, np.array(means), 'search', searches[0].role, group)
       )
   return found
 
@@ -133,7 +135,7 @@ def lines(measure: statistics.Measure, compared: Sequence[Side]) -> list[str]:
   note = f'Intervals (95 %) and p-values are over {over}'
   if num_tested > 1:
     note += f', and corrected for the {num_tested} comparisons (Holm)'
-  if any(_is_of_single_searches(*pair) for pair in told):
+  if any(is_of_single_searches(*pair) for pair in told):
     note += (
       '. The find of one search says nothing about its strategy; comparing '
       'strategies takes several searches of each (--num_repeats, or arms with '
@@ -142,7 +144,13 @@ def lines(measure: statistics.Measure, compared: Sequence[Side]) -> list[str]:
   return [*verdicts, f'{note}.']
 
 
-def _is_of_single_searches(side: Side, other: Side) -> bool:
+def is_of_single_searches(side: Side, other: Side) -> bool:
+  """Returns whether both sides are the finds of one search each.
+
+  Args:
+    side: one side.
+    other: the other side.
+  """
   return side.unit == other.unit == 'training' and search.Role.KNOWN not in (
     side.role,
     other.role,
@@ -170,7 +178,7 @@ def _verdict(measure, side, other, comparison) -> str:
     )
   if np.isnan(comparison.p_value):
     return 'the values have no spread, so no comparison is possible'
-  of_architectures = _is_of_single_searches(side, other)
+  of_architectures = is_of_single_searches(side, other)
   verdict = 'no significant difference'
   if of_architectures:
     verdict += (

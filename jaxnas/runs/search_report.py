@@ -202,7 +202,7 @@ def _show_comparison(experiment, log, retraining):
   measure = experiment.measure
   results = retraining_lib.results(retraining, log)
   arms = experiment.search.arms
-  names = [_row_name(arms, row) for row in results]
+  names = [row_name(arms, row) for row in results]
   rewarded = shows_reward(experiment, log)
   columns = {
     f'report {measure.name}': lambda row: _mean(measure, row.report),
@@ -285,8 +285,13 @@ def _spread(measure, values):
   return measure.text(values.std(ddof=1))
 
 
-def _row_name(arms, row):
-  """Returns the name of a retrained architecture, with its strategy."""
+def row_name(arms: Sequence[search_lib.Arm], row: retraining_lib.Result) -> str:
+  """Returns the name of a retrained architecture, with its strategy.
+
+  Args:
+    arms: the arms of the search, every repeat of each.
+    row: the architecture's result.
+  """
   contestant = row.contestant
   searches = [arm for arm in arms if arm.name == contestant.group]
   if not searches:

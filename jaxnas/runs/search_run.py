@@ -19,8 +19,8 @@ from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import checkpoints as checkpoints_lib
-from jaxnas.records import heads, round_log, trial_log, workdir
-from jaxnas.runs import search_report, stopwatch
+from jaxnas.records import heads, round_log, summary, trial_log, workdir
+from jaxnas.runs import run_summary, search_report, stopwatch
 from jaxnas.types import Trainer
 from jaxnas.visualize import curves, pictures, progress
 
@@ -191,6 +191,7 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
     workdir.write_manifest(
       path, **experiment.facts, known=list(experiment.known)
     )
+    summary.write(path, run_summary.describe(experiment))
     clock = stopwatch.Stopwatch(
       timings, functools.partial(_spent, experiment.trainers)
     )
@@ -303,6 +304,9 @@ def _found(criterion, rows: Sequence[retraining_lib.Result]):
 def _write(experiment, path, log, retraining, was_finished):
   rows = retraining_lib.results(retraining, log)
   best, file = _found(retraining.criterion, rows), path / 'best.json'
+  results = run_summary.find_results(experiment, log, retraining, best)
+  description = run_summary.describe(experiment)
+  summary.write(path, dataclasses.replace(description, results=results))
   if was_finished:
     _check_best(file, best)
   if best is not None:

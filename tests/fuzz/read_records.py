@@ -14,16 +14,17 @@ from experiments import (
   build_base2_table,
   launch,
   search_controller_cell,
-  show_run,
 )
-from jaxnas import succession
+from jaxnas import statistics, succession
 from jaxnas.records import (
   checkpoints,
   fingerprint,
   round_log,
+  summary,
   trial_log,
   workdir,
 )
+from jaxnas.records import folder as folder_lib
 from jaxnas.runs import cell_judges
 from tests.fuzz import readers
 
@@ -160,7 +161,7 @@ def _settings(folder):
   def read():
     workdir.check_config(folder, _CONFIG)
     launch.as_started(build_base2_table.Config(), str(folder))
-    return show_run.load(str(folder)).config
+    return folder_lib.read(str(folder)).config
 
   subject = readers.Subject(folder, read)
   _trials(folder)
@@ -174,13 +175,31 @@ def _shown_run(folder):
   workdir.write_manifest(folder, data_hash='abc', route='compiled')
 
   def read():
-    run = show_run.load(str(folder))
+    run = folder_lib.read(str(folder))
     manifest = {
       name: run.manifest[name] for name in ('versions', 'data_hash', 'device')
     }
     return run.config, manifest
 
   return readers.Subject(folder, read, files='*.json')
+
+
+def _summary(folder):
+  summary.write(
+    folder,
+    summary.Summary(
+      space='cells',
+      space_size='6',
+      decisions=(summary.Options('x', 'choice', ('a', 'b')),),
+      arms=(summary.Arm('ppo', 0, 'PPO', 'searched', 16, 4),),
+      known=('lstm',),
+      measure=statistics.ACCURACY,
+      search_metric='validation_accuracy',
+      own_reward=False,
+      results=summary.Results('No.', ('None.',), (), None, '8 steps', True),
+    ),
+  )
+  return readers.Subject(folder, lambda: summary.read(folder))
 
 
 def _manifest(folder):
@@ -230,7 +249,16 @@ SUBJECTS = {
   make.__name__.strip('_'): make
   for make in (
     *(_rewards, _generations, _one_generation, _retrainings, _earlier_trials),
-    *(_trials, _rounds, _settings, _shown_run, _manifest, _task, _checkpoints),
+    *(
+      _trials,
+      _rounds,
+      _settings,
+      _shown_run,
+      _summary,
+      _manifest,
+      _task,
+      _checkpoints,
+    ),
   )
 }
 """By name, `folder -> Subject`: writes sound files into an empty folder."""

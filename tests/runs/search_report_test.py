@@ -29,14 +29,14 @@ def result(group, label, repeat=0):
 
 
 def test_rows_have_the_names_that_people_use():
-  assert search_report._row_name(ARMS, result('ppo', 'ppo #12')) == (
+  assert search_report.row_name(ARMS, result('ppo', 'ppo #12')) == (
     '#12 by PPO (best of 3)'
   )
   again = search.Arm('ppo', None, 4, 4, repeat=1, label='PPO')
-  assert search_report._row_name(
+  assert search_report.row_name(
     [*ARMS, again], result('ppo', 'ppo #12', 1)
   ) == ('#12 by PPO, search 2 (best of 3)')
-  assert search_report._row_name(ARMS, result('LSTM', 'LSTM')) == 'LSTM'
+  assert search_report.row_name(ARMS, result('LSTM', 'LSTM')) == 'LSTM'
 
 
 def test_without_report_data_nothing_else_is_claimed():

@@ -1,0 +1,80 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""A whole run, read back from its folder without changing anything in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+from jaxnas.records import heads, round_log, rows, trial_log, workdir
+from jaxnas.records import summary as summary_lib
+
+
+class Run(NamedTuple):
+  """The contents of a run's folder, whose run may still be in progress.
+
+  Attributes:
+    folder: the folder.
+    trials: the trials in the log.
+    rounds: the metrics of the strategies; none in the folder of an older
+      version.
+    timings: the lines of `timings.jsonl`; none if the file is missing.
+    config: the settings; empty if the file is missing.
+    manifest: where and by what the run was done; empty if the file is missing.
+    summary: what the run is about; `None` in the folder of an older version.
+  """
+
+  folder: str
+  trials: list[trial_log.Trial]
+  rounds: list[round_log.Round]
+  timings: list[dict[str, Any]]
+  config: Mapping[str, Any]
+  manifest: Mapping[str, Any]
+  summary: summary_lib.Summary | None
+
+  @property
+  def searched(self) -> list[trial_log.Trial]:
+    """The trials that a strategy proposed."""
+    return [each for each in self.trials if each.arm != trial_log.RETRAIN]
+
+  @property
+  def retrained(self) -> list[trial_log.Trial]:
+    """The trainings of winners and known architectures."""
+    return [each for each in self.trials if each.arm == trial_log.RETRAIN]
+
+
+def read(folder: str | os.PathLike) -> Run:
+  """Reads a run.
+
+  Args:
+    folder: the `--workdir` of the run.
+
+  Raises:
+    ValueError: there is no run, or a file is damaged.
+  """
+  path = pathlib.Path(folder).expanduser()
+  trials = rows.read(path)
+  rounds = round_log.read_rounds(path / 'rounds.jsonl')
+  heads.check(path, lambda: heads.of_search(trials, rounds))
+  timings = path / 'timings.jsonl'
+  manifest = path / 'manifest.json'
+  return Run(
+    os.fspath(folder),
+    trials,
+    rounds,
+    _read_timings(timings) if timings.exists() else [],
+    workdir.read_config(path) if (path / 'config.json').exists() else {},
+    workdir.read_json(manifest) if manifest.exists() else {},
+    summary_lib.read(path),
+  )
+
+
+def _read_timings(path: pathlib.Path) -> list[dict[str, Any]]:
+  lines = trial_log.read_json_lines(path)
+  seconds = {f'{name}_seconds': float for name in ('wall', 'compile', 'train')}
+  trial_log.check_fields(path, lines, **seconds)
+  return lines

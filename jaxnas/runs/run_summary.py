@@ -1,0 +1,108 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a run is about and what it found, as its folder's summary holds it."""
+
+from __future__ import annotations
+
+import math
+import typing
+
+import numpy as np
+
+from jaxnas import retraining as retraining_lib
+from jaxnas.records import summary as summary_lib
+from jaxnas.records import trial_log, workdir
+from jaxnas.runs import comparison, headline, search_report
+
+if typing.TYPE_CHECKING:
+  from jaxnas.runs import search_run
+
+
+def describe(experiment: search_run.Experiment) -> summary_lib.Summary:
+  """Returns what a run is about, without results.
+
+  Args:
+    experiment: the experiment.
+  """
+  search = experiment.search
+  return summary_lib.Summary(
+    space=search.space.name,
+    # JSON readers of other languages round large integers.
+    space_size=str(search.space.size),
+    decisions=tuple(map(summary_lib.Options.of, search.space.decisions)),
+    arms=tuple(
+      summary_lib.Arm(
+        arm.name,
+        arm.repeat,
+        arm.label,
+        arm.role.value,
+        arm.num_trials,
+        arm.batch_size,
+      )
+      for arm in search.arms
+    ),
+    known=tuple(experiment.known),
+    measure=experiment.measure,
+    search_metric=experiment.search_metric,
+    own_reward=experiment.own_reward,
+  )
+
+
+def find_results(
+  experiment: search_run.Experiment,
+  log: trial_log.TrialLog,
+  retraining: retraining_lib.Retraining,
+  best: retraining_lib.Result | None,
+) -> summary_lib.Results:
+  """Returns what a finished run found.
+
+  Args:
+    experiment: the experiment.
+    log: the trial log with all trials and trainings.
+    retraining: the settings of the retraining.
+    best: the best of what the search found; `None` if it found nothing.
+  """
+  measure, arms = experiment.measure, experiment.search.arms
+  results = retraining_lib.results(retraining, log)
+  sides = comparison.sides(measure, results, arms)
+  failures = search_report.failures(arms, log.trials)
+  labels = [each.contestant.label for each in results]
+  unit = experiment.unit
+  return summary_lib.Results(
+    headline=headline.write(measure, sides, best),
+    verdicts=(*failures, *comparison.lines(measure, sides)),
+    rows=tuple(_row(experiment, each) for each in results),
+    best=None if best is None else labels.index(best.contestant.label),
+    length=f'{retraining.num_steps} {unit}' if unit else '',
+    has_report=experiment.has_report
+    and retraining_lib.has_report(retraining, log),
+  )
+
+
+def _row(experiment, result: retraining_lib.Result) -> summary_lib.Row:
+  contestant = result.contestant
+  architecture = contestant.architecture
+  return summary_lib.Row(
+    name=search_report.row_name(experiment.search.arms, result),
+    label=contestant.label,
+    is_found=contestant.tokens is not None,
+    architecture={}
+    if architecture is None
+    else workdir.plain_json(architecture.to_json()),
+    num_contestants=result.num_contestants,
+    num_params=contestant.num_params,
+    num_multiply_adds=contestant.num_multiply_adds,
+    learning_rate=result.learning_rate
+    if experiment.has_learning_rates
+    else None,
+    validation=_finite(result.validation),
+    report=_finite(result.report),
+    rewards=_finite(result.rewards),
+  )
+
+
+def _finite(values: np.ndarray) -> tuple[float | None, ...]:
+  return tuple(
+    each if math.isfinite(each) else None for each in map(float, values)
+  )
