@@ -29,7 +29,7 @@ from typing import Any
 
 from absl import app, flags
 
-from experiments import settings, settings_help
+from experiments import settings, settings_file, settings_help
 from jaxnas.datasets import prepared
 from jaxnas.records import workdir
 from jaxnas.runs import failures, host, interruption, streams
@@ -45,6 +45,7 @@ def launch(
   has_workdir: bool = True,
   takes_folders: bool = False,
   presets: Mapping[str, Any] | None = None,
+  takes_settings: bool = False,
 ) -> None:
   """Reads a config from the command line and runs an experiment with it.
 
@@ -65,12 +66,14 @@ def launch(
       folders)`; if so, nothing is trained and the host is not configured.
     presets: named configs, the first of which has all defaults. They define a
       flag `--preset`, whose config the other flags override.
+    takes_settings: whether there is a flag `--settings`, a file that
+      `settings_file.read` reads; the other flags override it.
   """
   streams.prepare()
   # Pictures are written to files; a notebook's backend, or an invalid one,
   # would only do harm.
   os.environ['MPLBACKEND'] = 'agg'
-  _define_launch_flags(has_workdir, list(presets or ()))
+  _define_launch_flags(has_workdir, list(presets or ()), takes_settings)
   define_flags(config_cls, flags.FLAGS)
 
   def start(argv: Sequence[str]) -> None:
@@ -87,6 +90,9 @@ def launch(
         raise ValueError('--workdir is empty; name a folder.')
       places.append(os.fspath(prepared.expand(flags.FLAGS.workdir)))
     base = presets[flags.FLAGS.preset] if presets else None
+    if takes_settings and flags.FLAGS.settings is not None:
+      path = prepared.expand(flags.FLAGS.settings)
+      base = settings_file.read(path, base or config_cls(), flags.FLAGS)
     config = read_config(config_cls, flags.FLAGS, base)
     _prepare_host(config, has_workdir, leaves_host=takes_folders)
     run(config, *places)
@@ -116,7 +122,9 @@ def launch(
   app.run(main, flags_parser=parse)
 
 
-def _define_launch_flags(has_workdir: bool, presets: Sequence[str]) -> None:
+def _define_launch_flags(
+  has_workdir: bool, presets: Sequence[str], takes_settings: bool
+) -> None:
   """Defines the flags that are not settings of an experiment."""
   if presets:
     flags.DEFINE_enum(
@@ -124,6 +132,13 @@ def _define_launch_flags(has_workdir: bool, presets: Sequence[str]) -> None:
       presets[0],
       presets,
       'Named settings, which the flags that are given change.',
+    )
+  if takes_settings:
+    flags.DEFINE_string(
+      'settings',
+      None,
+      'File of settings, such as the best_settings.json of tune_found; flags '
+      'that are given change them.',
     )
   flags.DEFINE_bool(
     'debug', False, 'Whether an error is shown with its traceback.'

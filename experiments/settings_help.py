@@ -20,9 +20,11 @@ from experiments import settings
 _LAUNCHED: Mapping[str, str] = {
   'workdir': 'machine',
   'preset': 'machine',
+  'settings': 'machine',
   'debug': 'machine',
 }
 """The groups of the flags that `launch` defines itself."""
+_FIRST = tuple(name for name in _LAUNCHED if name != 'debug')
 
 
 class HelpFlag(flags.BooleanFlag):
@@ -63,7 +65,7 @@ def describe(config_cls: type, flag_values: flags.FlagValues) -> str:
     group: _names(fields, flag_values, group) for group in settings.GROUPS
   }
   # The launcher's own flags, which every experiment has, come first.
-  own = [name for name in ('workdir', 'preset') if name in names['machine']]
+  own = [name for name in _FIRST if name in names['machine']]
   common = [
     f'--{name}'
     for name in dict.fromkeys((*own, *itertools.chain(*names.values())))
@@ -91,7 +93,7 @@ def describe(config_cls: type, flag_values: flags.FlagValues) -> str:
 def _is_common(fields: Mapping[str, Any], name: str) -> bool:
   if name in fields:
     return fields[name].metadata.get('is_common', False)
-  return name in ('workdir', 'preset')
+  return name in _FIRST
 
 
 def _names(

@@ -37,7 +37,12 @@ from jaxnas.children import conv_net
 from jaxnas.datasets import held_out, prepared
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
-from jaxnas.runs import trained_models, training_run, training_terms
+from jaxnas.runs import (
+  long_training,
+  trained_models,
+  training_run,
+  training_terms,
+)
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
 from jaxnas.training import dataset_tasks, image_task, long_images
@@ -123,7 +128,7 @@ def run(config: Config, workdir: str) -> None:
   training_run.run(make_training(config), workdir)
 
 
-def make_training(config: Config) -> training_run.Training:
+def make_training(config: Config) -> long_training.Training:
   """Makes everything of a training that its settings decide.
 
   Raises:
@@ -159,7 +164,7 @@ def make_training(config: Config) -> training_run.Training:
     epsilon=recipe.batch_norm_epsilon,
   )
   task = dataset_tasks.make_long_image_task(dataset, recipe, network)
-  return training_run.Training(
+  return long_training.Training(
     label=(
       f'{config.architecture}: layers {len(architecture.layers)}, parameters '
       f'{num_params:,}, multiply-adds of an image {num_multiply_adds:,}, steps '
@@ -262,4 +267,4 @@ def _write_weights(recipe, architecture, dataset, path, child, **facts) -> None:
 
 
 if __name__ == '__main__':
-  launch.launch(Config, run, presets=PRESETS)
+  launch.launch(Config, run, presets=PRESETS, takes_settings=True)

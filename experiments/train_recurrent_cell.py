@@ -30,7 +30,12 @@ from jaxnas import statistics
 from jaxnas.datasets import held_out, prepared, text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights
-from jaxnas.runs import trained_models, training_run, training_terms
+from jaxnas.runs import (
+  long_training,
+  trained_models,
+  training_run,
+  training_terms,
+)
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.training import dataset_tasks, long_text, text_task
 from jaxnas.training.long_text import Recipe
@@ -176,7 +181,7 @@ def run(config: Config, workdir: str) -> None:
   training_run.run(make_training(config), workdir)
 
 
-def make_training(config: Config) -> training_run.Training:
+def make_training(config: Config) -> long_training.Training:
   """Makes everything of a training that its settings decide.
 
   Raises:
@@ -193,7 +198,7 @@ def make_training(config: Config) -> training_run.Training:
   key = jax.random.key(config.seed)
   blank = jax.eval_shape(functools.partial(task.init, None), key, 0.0)
   num_params = sum(leaf.size for leaf in jax.tree.leaves(blank.params))
-  return training_run.Training(
+  return long_training.Training(
     label=(
       f'{config.architecture}: layers {config.num_layers}, units '
       f'{config.features}, parameters {num_params:,}, steps of an epoch '
@@ -307,4 +312,4 @@ def read_architecture(name: str) -> Any:
 
 
 if __name__ == '__main__':
-  launch.launch(Config, run)
+  launch.launch(Config, run, takes_settings=True)

@@ -10,8 +10,7 @@ once the test split was looked at, `test.json`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-import dataclasses
+from collections.abc import Mapping
 import hashlib
 import math
 import pathlib
@@ -23,78 +22,34 @@ import jax.numpy as jnp
 
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import heads, trial_log, workdir
-from jaxnas.runs import training_child, training_clock, training_terms
-from jaxnas.types import Task
+from jaxnas.runs import long_training, training_child, training_clock
 from jaxnas.visualize import progress
 
 _SHOWN = ('validation', 'report')
 _WEIGHTS_HASH = 'weights_sha256'
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Training:
-  """Everything that `run` needs to know about a training.
-
-  A model is the part of a child's state that is measured and kept.
-
-  Attributes:
-    label: a line that says what is trained.
-    terms: the words and units that the training is described in.
-    settings: the settings, and what was derived from them, that a resumption
-      must share.
-    free: the names of settings that may change.
-    num_epochs: the length of the training, in epochs.
-    epoch_steps: the number of steps of an epoch.
-    architecture: the child's architecture.
-    task: how the child is made, trained and measured, on the splits
-      `'validation'` and `'report'`.
-    key: the child's random key.
-    initial_learning_rate: the child's learning rate, before its schedule.
-    learning_rate: the schedule, `step -> rate`.
-    model: `state -> model`.
-    with_model: `(state, model) -> state`, the state with another model.
-    train_value: `metrics of the training -> value`, the training's own metric
-      over the epoch that has just ended.
-    load_test: `() -> (split, size)`, which loads the test split and counts what
-      it is made of.
-    write_weights: `(path, model, **facts)`, which writes a model.
-    load: `path -> trained model`, a public function that loads the weights.
-    evaluate_test: whether the test split is measured at the end.
-    checkpoint_seconds: the longest time between two checkpoints, approximately.
-    facts: what else the manifest records; with a `seen_hash`, a run that was
-      started without a test split continues with one.
-    defaults: the values of settings that an older version did not have.
-  """
-
-  label: str
-  terms: training_terms.Terms
-  settings: Mapping[str, Any]
-  free: Collection[str]
-  num_epochs: int
-  epoch_steps: int
-  architecture: Any
-  task: Task
-  key: jax.Array
-  initial_learning_rate: float
-  learning_rate: Callable[[int], Any]
-  model: Callable[[Any], Any]
-  with_model: Callable[[Any, Any], Any]
-  train_value: Callable[[Mapping[str, Any]], float]
-  load_test: Callable[[], tuple[Any, int]]
-  write_weights: Callable[..., None]
-  load: Callable[[str], Any]
-  evaluate_test: bool
-  checkpoint_seconds: float
-  facts: Mapping[str, Any]
-  defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+class DivergedError(ValueError):
+  """A training whose loss, gradient or validation measure was not finite."""
 
 
-def run(training: Training, folder: str) -> None:
+def run(
+  training: long_training.Training, folder: str, is_shown: bool = True
+) -> Mapping[str, Any]:
   """Trains, resumes or shows a training.
 
   Args:
-    training: what to run.
+    training: the training to run.
     folder: the run's folder, its `--workdir`.
+    is_shown: whether tables and the result are printed at the end.
+
+  Returns:
+    The contents of `result.json`.
+
+  Raises:
+    DivergedError: the training diverged.
+    ValueError: the folder holds another run.
+    OSError: a file cannot be read or written.
   """
   with workdir.lock(folder) as path:
     _check_num_epochs(training.num_epochs, path)
@@ -110,11 +65,15 @@ def run(training: Training, folder: str) -> None:
       trial_log.JsonLines(path / 'timings.jsonl') as timings,
       heads.guard(path, lambda: heads.of(epochs, timings)),
     ):
-      _Run(training, path, checkpoints, epochs, timings).run()
+      this = _Run(training, path, checkpoints, epochs, timings)
+      result = this.run()
+      if is_shown:
+        this.show(result)
+      return result
 
 
 def _known_settings(
-  training: Training, path: pathlib.Path
+  training: long_training.Training, path: pathlib.Path
 ) -> Mapping[str, Any]:
   """Returns the settings, with the hash of the data by which a run knows it."""
   config, seen_hash = path / 'config.json', training.facts.get('seen_hash')
@@ -163,7 +122,7 @@ class _Run:
 
   def __init__(
     self,
-    training: Training,
+    training: long_training.Training,
     path: pathlib.Path,
     checkpoints: checkpoints_lib.Checkpoints,
     epochs: trial_log.JsonLines,
@@ -194,7 +153,7 @@ class _Run:
     )
     self._best = self._restore()
 
-  def run(self) -> None:
+  def run(self) -> Mapping[str, Any]:
     training, path = self._training, self._path
     must_train = self._num_done < training.num_epochs
     must_test = training.evaluate_test and not (path / 'test.json').exists()
@@ -211,7 +170,7 @@ class _Run:
     result = self._finish()
     if must_test:
       self._test()
-    self._show(result)
+    return result
 
   @property
   def _num_trained(self) -> int:
@@ -327,14 +286,14 @@ class _Run:
     self._num_saved = self._num_trained
     self._clock.lap(self._num_saved)
 
-  def _diverged(self, reason: str) -> ValueError:
+  def _diverged(self, reason: str) -> DivergedError:
     num_lines = len(self._epochs.lines)
     way_out = (
       f', or with --num_epochs={num_lines} and this one to keep what there is'
       if num_lines and 'num_epochs' in self._training.free
       else ''
     )
-    return ValueError(
+    return DivergedError(
       f'The training diverged: {reason}. Start with another --workdir and a '
       f'smaller {self._terms.remedy}{way_out}. The checkpoint '
       f'after {self._num_saved:,} steps stays as it is.'
@@ -411,7 +370,7 @@ class _Run:
       sealed=True,
     )
 
-  def _show(self, result):
+  def show(self, result: Mapping[str, Any]) -> None:
     path, terms = self._path, self._terms
     terms.show_epochs(self._epochs.lines, result['epoch'])
     print(terms.result_line(result))

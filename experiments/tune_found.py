@@ -1,0 +1,227 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+r"""Tunes the long training of a found architecture before it is tested.
+
+    python -m experiments.tune_found --workdir=runs/tune \
+        --architecture=runs/recurrent_cell/best.json
+
+The grid search of "Neural Architecture Search with Reinforcement Learning",
+Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578), after a search: for a cell
+the learning rate, the scale of the initial weights, the dropout rate and the
+epoch at which the learning rate starts to decay (section 4.2); for a
+convolutional network the learning rate, the weight decay, the epsilon of batch
+norm and when the learning rate starts to decay (section 4.1). Points of the
+grid are trained in random order, the settings of `train_recurrent_cell` or
+`train_conv_net` first. The best by the validation split is written to
+`best_settings.json`, which their flag `--settings` takes; the test split is not
+looked at.
+
+The architecture decides which flags there are: name a network beside --help to
+see those of networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import itertools
+import sys
+from typing import Any
+
+from experiments import (
+  launch,
+  machine_settings,
+  settings,
+  settings_file,
+  train_conv_net,
+  train_recurrent_cell,
+)
+from jaxnas import rewards
+from jaxnas.datasets import prepared
+from jaxnas.export import architecture as architecture_file
+from jaxnas.runs import long_training, tuning
+from jaxnas.spaces import known_conv_nets
+
+_HELP = 'Values of {} to try.'
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(train_recurrent_cell.Config):
+  """Settings of a tuning of a recurrent cell's training."""
+
+  learning_rates: tuple[float, ...] = settings.search(
+    (0.5, 1.0, 2.0),
+    _HELP.format('learning_rate'),
+    is_common=True,
+    above=0.0,
+  )
+  init_scales: tuple[float, ...] = settings.search(
+    (0.04, 0.05, 0.1),
+    _HELP.format('init_scale'),
+    is_common=True,
+    above=0.0,
+  )
+  dropout_rates: tuple[float, ...] = settings.search(
+    (0.35, 0.5, 0.65),
+    _HELP.format('dropout_rate'),
+    is_common=True,
+    low=0.0,
+    below=1.0,
+  )
+  decay_epochs: tuple[int, ...] = settings.search(
+    (4, 6, 10),
+    _HELP.format('constant_epochs'),
+    is_common=True,
+    low=0,
+    high=settings.MAX_COUNT,
+  )
+  num_trials: int = settings.search(
+    16,
+    'Number of points of the grid to train; it may be raised later.',
+    is_common=True,
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class NetConfig(train_conv_net.Config):
+  """Settings of a tuning of a convolutional network's training."""
+
+  learning_rates: tuple[float, ...] = settings.search(
+    (0.05, 0.1, 0.2),
+    _HELP.format('learning_rate'),
+    is_common=True,
+    above=0.0,
+  )
+  weight_decays: tuple[float, ...] = settings.search(
+    (5e-5, 1e-4, 5e-4),
+    _HELP.format('weight_decay'),
+    is_common=True,
+    low=0.0,
+  )
+  batch_norm_epsilons: tuple[float, ...] = settings.search(
+    (1e-5, 1e-3),
+    _HELP.format('batch_norm_epsilon'),
+    is_common=True,
+    above=0.0,
+  )
+  decay_starts: tuple[float, ...] = settings.search(
+    (0.4, 0.5, 0.6),
+    _HELP.format('decay_start'),
+    is_common=True,
+    above=0.0,
+    below=1.0,
+  )
+  num_trials: int = settings.changed(Config, 'num_trials', 16)
+
+
+# The setting of the long training that each list of values is of.
+_TEXT_GRID = {
+  'learning_rate': 'learning_rates',
+  'init_scale': 'init_scales',
+  'dropout_rate': 'dropout_rates',
+  'constant_epochs': 'decay_epochs',
+}
+_IMAGE_GRID = {
+  'learning_rate': 'learning_rates',
+  'weight_decay': 'weight_decays',
+  'batch_norm_epsilon': 'batch_norm_epsilons',
+  'decay_start': 'decay_starts',
+}
+PRESETS = {
+  name: NetConfig(**dataclasses.asdict(preset))
+  for name, preset in train_conv_net.PRESETS.items()
+}
+
+
+def run(config: Config | NetConfig, workdir: str) -> None:
+  """Tunes, resumes or shows a tuning.
+
+  Args:
+    config: the settings.
+    workdir: the run's folder.
+
+  Raises:
+    ValueError: a setting is out of range, the data is, or the folder holds
+      another run.
+    OSError: a file is missing.
+  """
+  tuning.run(make_tuning(config), workdir)
+
+
+def make_tuning(config: Config | NetConfig) -> tuning.Tuning:
+  """Makes everything of a tuning that its settings decide.
+
+  Raises:
+    ValueError: a setting is out of range, or the data is.
+    OSError: a file is missing.
+  """
+  is_net = isinstance(config, NetConfig)
+  experiment: Any = train_conv_net if is_net else train_recurrent_cell
+  lists = _IMAGE_GRID if is_net else _TEXT_GRID
+  name_of_experiment = experiment.__name__.removeprefix('experiments.')
+  if config.evaluate_test:
+    raise ValueError(
+      'evaluate_test is not for a tuning, which must not see the test split; '
+      f'give it to {name_of_experiment} with the settings that are found.'
+    )
+  names = [field.name for field in dataclasses.fields(experiment.Config)]
+  base = experiment.Config(**{name: getattr(config, name) for name in names})
+  used = experiment.make_training(base)
+
+  def make_training(point: Mapping[str, Any]) -> long_training.Training:
+    return experiment.make_training(dataclasses.replace(base, **point))
+
+  def write_settings(path, point, **facts):
+    found = dataclasses.asdict(dataclasses.replace(base, **point))
+    for name in machine_settings.FREE_OF_TRAINING:
+      if name not in ('num_epochs', 'data_dir'):
+        del found[name]
+    settings_file.write(path, found, **facts)
+
+  make_reward: Callable[..., Any] = rewards.make_perplexity_reward
+  if is_net:
+    make_reward = rewards.make_accuracy_reward
+  return tuning.Tuning(
+    grid={name: getattr(config, values) for name, values in lists.items()},
+    usual={name: getattr(config, name) for name in lists},
+    num_trials=config.num_trials,
+    seed=config.seed,
+    settings={**used.settings, **dataclasses.asdict(config)},
+    # The length of a training decides which settings are good.
+    free=(*machine_settings.FREE_OF_TRAINING[1:], 'num_trials'),
+    make_training=make_training,
+    reward=make_reward(metric=used.terms.field('validation')),
+    write_settings=write_settings,
+    experiment=name_of_experiment,
+  )
+
+
+def is_of_net(argv: Sequence[str]) -> bool:
+  """Returns whether a command line names a convolutional network.
+
+  Args:
+    argv: what follows the program's name. Whatever is wrong with it is left to
+      those who read it as flags.
+  """
+  name = ''
+  for flag, following in itertools.pairwise([*argv, '']):
+    given, has_value, value = flag.lstrip('-').partition('=')
+    if flag.startswith('-') and given == 'architecture':
+      name = value if has_value else following
+  if name in known_conv_nets.KNOWN_NETS:
+    return True
+  try:
+    architecture_file.load_architecture(prepared.expand(name), 'conv_net')
+  except (OSError, ValueError):
+    return False
+  return True
+
+
+if __name__ == '__main__':
+  if is_of_net(sys.argv[1:]):
+    launch.launch(NetConfig, run, presets=PRESETS)
+  else:
+    launch.launch(Config, run)

@@ -1,0 +1,73 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The description of a long training, which `training_run` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+import dataclasses
+from typing import Any
+
+import jax
+
+from jaxnas.runs import training_terms
+from jaxnas.types import Task
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Training:
+  """Everything that `training_run.run` needs to know about a training.
+
+  A model is the part of a child's state that is measured and kept.
+
+  Attributes:
+    label: a line that says what is trained.
+    terms: the words and units that the training is described in.
+    settings: the settings, and what was derived from them, that a resumption
+      must share.
+    free: the names of settings that may change.
+    num_epochs: the length of the training, in epochs.
+    epoch_steps: the number of steps of an epoch.
+    architecture: the child's architecture.
+    task: how the child is made, trained and measured, on the splits
+      `'validation'` and `'report'`.
+    key: the child's random key.
+    initial_learning_rate: the child's learning rate, before its schedule.
+    learning_rate: the schedule, `step -> rate`.
+    model: `state -> model`.
+    with_model: `(state, model) -> state`, the state with another model.
+    train_value: `metrics of the training -> value`, the training's own metric
+      over the epoch that has just ended.
+    load_test: `() -> (split, size)`, which loads the test split and counts what
+      it is made of.
+    write_weights: `(path, model, **facts)`, which writes a model.
+    load: `path -> trained model`, a public function that loads the weights.
+    evaluate_test: whether the test split is measured at the end.
+    checkpoint_seconds: the longest time between two checkpoints, approximately.
+    facts: what else the manifest records; with a `seen_hash`, a run that was
+      started without a test split continues with one.
+    defaults: the values of settings that an older version did not have.
+  """
+
+  label: str
+  terms: training_terms.Terms
+  settings: Mapping[str, Any]
+  free: Collection[str]
+  num_epochs: int
+  epoch_steps: int
+  architecture: Any
+  task: Task
+  key: jax.Array
+  initial_learning_rate: float
+  learning_rate: Callable[[int], Any]
+  model: Callable[[Any], Any]
+  with_model: Callable[[Any, Any], Any]
+  train_value: Callable[[Mapping[str, Any]], float]
+  load_test: Callable[[], tuple[Any, int]]
+  write_weights: Callable[..., None]
+  load: Callable[[str], Any]
+  evaluate_test: bool
+  checkpoint_seconds: float
+  facts: Mapping[str, Any]
+  defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
