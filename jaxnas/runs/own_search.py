@@ -18,6 +18,7 @@ resumes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+import dataclasses
 import hashlib
 import os
 from typing import Any
@@ -125,31 +126,26 @@ def run(
   )
   contestants = _Contestants(search, rate_of, num_winners, known, num_params)
 
-  def make_retraining(
-    trials: Sequence[trial_log.Trial],
-  ) -> retraining_lib.Retraining:
-    return retraining_lib.Retraining(
-      contestants=tuple(contestants.of(trials)),
-      trainers={_TRAINER: trainer},
-      # Contestants with rates of their own do not look at it.
-      learning_rates=grid or (1.0,),
-      num_selection_seeds=num_selection_seeds,
-      num_seeds=num_seeds,
-      num_steps=counts['retrain_steps'],
-      key=search.key,
-      reward=reward,
-      measure=measure,
-      costs=costs or {},
-      choose_by_reward=True,
-    )
-
   # What is wrong with any of it is said before the search, not after.
   labels = contestants.known
   own_checks.check(
     *(space, trainer, reward, measure, rate_of or grid or None),
     *(list(labels.values()), costs or {}, num_params),
   )
-  make_retraining([])
+  retraining = retraining_lib.Retraining(
+    contestants=tuple(contestants.of([])),
+    trainers={_TRAINER: trainer},
+    # Contestants with rates of their own do not look at it.
+    learning_rates=grid or (1.0,),
+    num_selection_seeds=num_selection_seeds,
+    num_seeds=num_seeds,
+    num_steps=counts['retrain_steps'],
+    key=search.key,
+    reward=reward,
+    measure=measure,
+    costs=costs or {},
+    choose_by_reward=True,
+  )
   num_choices = contestants.max_count * max(1, len(grid)) * num_selection_seeds
   settings = {
     **counts,
@@ -162,7 +158,9 @@ def run(
     search_run.Experiment(
       config=settings | _search_settings(search, labels),
       search=search,
-      make_retraining=lambda log: make_retraining(log.trials),
+      make_retraining=lambda log: dataclasses.replace(
+        retraining, contestants=tuple(contestants.of(log.trials))
+      ),
       num_retrainings=num_choices + contestants.num_entries * num_seeds,
       trainers=[trainer],
       same_task=same_task,

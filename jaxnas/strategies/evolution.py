@@ -142,14 +142,7 @@ def make_evolution(
     state: EvolutionState, proposals: Proposals, rewards: jax.Array
   ) -> tuple[EvolutionState, Mapping[str, jax.Array]]:
     chex.assert_equal_shape([proposals.log_prob, rewards])
-    # If a batch fills the ring more than once, only its last members stay.
-    first = max(0, len(rewards) - population_size)
-    places = (state.num_told + np.arange(first, len(rewards))) % population_size
-    after = EvolutionState(
-      tokens=state.tokens.at[places].set(proposals.tokens[first:]),
-      rewards=state.rewards.at[places].set(rewards[first:]),
-      num_told=state.num_told + len(rewards),
-    )
+    after = _enter(state, proposals.tokens, rewards)
     metrics = {
       'mean_reward': jnp.mean(rewards),
       # Empty places have a reward of zero, so the sum leaves them out.
@@ -163,6 +156,21 @@ def make_evolution(
     return learn(state, proposals, rewards)
 
   return Strategy(init, ask, tell)
+
+
+def _enter(
+  state: EvolutionState, tokens: jax.Array, rewards: jax.Array
+) -> EvolutionState:
+  """Returns the population after a batch has replaced its oldest members."""
+  population_size = len(state.rewards)
+  # If a batch fills the ring more than once, only its last members stay.
+  first = max(0, len(rewards) - population_size)
+  places = (state.num_told + np.arange(first, len(rewards))) % population_size
+  return EvolutionState(
+    tokens=state.tokens.at[places].set(tokens[first:]),
+    rewards=state.rewards.at[places].set(rewards[first:]),
+    num_told=state.num_told + len(rewards),
+  )
 
 
 def _tournament(population_size: int, sample_size: int) -> np.ndarray:

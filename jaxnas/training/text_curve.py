@@ -67,14 +67,7 @@ def make_task(
   Raises:
     ValueError: `fractions` does not ascend from above 0 to 1.
   """
-  points = np.asarray(fractions, np.float32)
-  if not (
-    points.size and points[-1] == 1 and np.diff(points, prepend=0).min() > 0
-  ):
-    raise ValueError(
-      f'The fractions must ascend from above 0 to 1, got {list(fractions)}.'
-    )
-
+  points = _to_points(fractions)
   model_of = functools.partial(
     text_task.make_program_model,
     recipe,
@@ -111,7 +104,7 @@ def make_task(
       # The span is the same for all children of a `vmap`, so this remains a
       # real branch.
       return child, lax.cond(
-        is_due, lambda: measure_all(model, child, measured), lambda: curve
+        is_due, lambda: _measure_all(model, child, measured), lambda: curve
       )
 
     firsts = jnp.pad(ends, (1, 0))[:-1]
@@ -119,16 +112,6 @@ def make_task(
       go_on, state.child, (firsts, ends, state.perplexities)
     )
     return CurveState(child, curves)
-
-  def measure_all(model, child, measured):
-    return {
-      name: jnp.where(
-        child.is_alive,
-        text_task.perplexity(model, child.params, split),
-        jnp.nan,
-      )
-      for name, split in measured.items()
-    }
 
   def train_metrics(state):
     return text_task.train_metrics(state.child) | {
@@ -145,3 +128,27 @@ def make_task(
     assemble=assemble,
     program_axes=program_axes,
   )
+
+
+def _to_points(fractions: Sequence[float]) -> np.ndarray:
+  """Returns fractions as an array, `float32[P]`, after checking them."""
+  points = np.asarray(fractions, np.float32)
+  if not (
+    points.size and points[-1] == 1 and np.diff(points, prepend=0).min() > 0
+  ):
+    raise ValueError(
+      f'The fractions must ascend from above 0 to 1, got {list(fractions)}.'
+    )
+  return points
+
+
+def _measure_all(model, child, splits) -> dict[str, jax.Array]:
+  """Returns a child's perplexity on each split; NaN if it is not alive."""
+  return {
+    name: jnp.where(
+      child.is_alive,
+      text_task.perplexity(model, child.params, split),
+      jnp.nan,
+    )
+    for name, split in splits.items()
+  }
