@@ -253,7 +253,8 @@ def _search(experiment, checkpoints, log, rounds, clock):
     identity in rounds for identity in search_lib.expected_rounds(search)
   ):
     return
-  with progress.Progress(search.num_trials) as bar:
+  # A log may have more trials than are asked for now.
+  with progress.Progress(max(search.num_trials, done)) as bar:
     bar.update(done, best, note)
 
     def on_trials(trials):

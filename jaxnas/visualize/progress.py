@@ -115,7 +115,7 @@ class Progress:
   def _describe(self, now, done, best, note) -> str:
     assert self._first is not None
     started, before = self._first
-    parts = [f'{self._unit} {done}/{self._total}']
+    parts = [f'{self._unit} {done:,}/{self._total:,}']
     if now > started and done > before:
       rate = (done - before) / (now - started)
       parts.append(

@@ -226,6 +226,17 @@ def test_a_changed_task_is_told_at_the_end_and_after_a_repair(
   assert capsys.readouterr().out.count('Found the finished run') == 4
 
 
+def test_no_more_trials_are_shown_than_there_are(tmp_path, trainer, capsys):
+  run(tmp_path, trainer)
+  # Its rounds come back by a replay, of fewer trials than the log has.
+  (tmp_path / 'rounds.jsonl').unlink()
+  capsys.readouterr()
+  run(tmp_path, trainer, arms=arms(4), num_seeds=3)
+  shown = re.findall(r'trial (\d+)/(\d+)', capsys.readouterr().out)
+  assert shown
+  assert all(int(done) <= int(total) for done, total in shown)
+
+
 def test_files_of_another_run_are_refused_or_written_anew(
   tmp_path, trainer, caplog
 ):

@@ -59,6 +59,13 @@ def test_rate_counts_only_what_this_process_did():
   assert last == 'trial 14/20 | 5.0 s/trial | 30 s left | perplexity'
 
 
+def test_large_counts_are_spelled_as_everywhere():
+  stream = io.StringIO()
+  with progress.Progress(12_000, stream, unit='step', clock=Clock()) as bar:
+    bar.update(2_397)
+  assert stream.getvalue() == 'step 2,397/12,000\n'
+
+
 def test_the_last_state_is_shown_once():
   stream = io.StringIO()
   run(stream, Clock(), [(0, 0, {}), (1, 1, {})], interval=10)
