@@ -123,6 +123,15 @@ def load_text(config: TextData) -> text.TextDataset:
   )
 
 
+def facts_of_text(dataset: text.TextDataset) -> dict[str, Any]:
+  """Returns what the manifest of a run says about its text."""
+  return {
+    'data_hash': dataset.content_hash,
+    'seen_hash': dataset.seen_hash,
+    'vocab_size': dataset.vocab_size,
+  }
+
+
 @dataclasses.dataclass(frozen=True)
 class TextBatches(settings.Bounded):
   """How a text is cut for training."""

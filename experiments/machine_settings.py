@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
+
+import jax
 
 from experiments import settings
 
@@ -75,3 +78,20 @@ class LongTraining(Machine):
     help='Number of devices that a CPU is split into; the training uses one, '
     'with all its threads.',
   )
+
+
+def of_training(config: LongTraining, may_grow: bool) -> dict[str, Any]:
+  """Returns the fields of a `Training` that its settings alone decide.
+
+  Args:
+    config: the settings.
+    may_grow: whether a resumed training may have another number of epochs,
+      because its learning rates do not depend on it.
+  """
+  return {
+    'defaults': dataclasses.asdict(type(config)()),
+    'free': FREE_OF_TRAINING if may_grow else FREE_OF_TRAINING[1:],
+    'key': jax.random.key(config.seed),
+    'evaluate_test': config.evaluate_test,
+    'checkpoint_seconds': 60 * config.checkpoint_minutes,
+  }

@@ -220,9 +220,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
     estimate=functools.partial(_estimate, config, space, trainer),
     facts={
       'seed': config.seed,
-      'data_hash': tasks.dataset.content_hash,
-      'seen_hash': tasks.dataset.seen_hash,
-      'vocab_size': tasks.dataset.vocab_size,
+      **data_settings.facts_of_text(tasks.dataset),
     },
     known=_fitting(config, space),
     measure=statistics.PERPLEXITY,

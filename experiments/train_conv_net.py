@@ -23,8 +23,6 @@ import functools
 import os
 from typing import Any
 
-import jax
-
 from experiments import (
   conv_settings,
   data_settings,
@@ -146,12 +144,7 @@ def make_training(config: Config) -> long_training.Training:
   dataset = data_settings.load_images(config)
   if config.evaluate_test:
     held_out.check_images(dataset, config.data_dir)
-  epoch_steps = len(dataset.train_labels) // recipe.batch_size
-  if not epoch_steps:
-    raise ValueError(
-      f'batch_size is {recipe.batch_size}, but there are only '
-      f'{len(dataset.train_labels)} images to train on; make it smaller.'
-    )
+  epoch_steps = _count_steps(len(dataset.train_labels), recipe.batch_size)
   height, width, channels = dataset.image_shape
   num_params = architecture.num_params(channels, dataset.num_classes)
   num_multiply_adds = architecture.num_multiply_adds(
@@ -165,6 +158,10 @@ def make_training(config: Config) -> long_training.Training:
   )
   task = dataset_tasks.make_long_image_task(dataset, recipe, network)
   return long_training.Training(
+    # Elsewhere the length decides about the rates.
+    **machine_settings.of_training(
+      config, may_grow=config.schedule == 'constant'
+    ),
     label=(
       f'{config.architecture}: layers {len(architecture.layers)}, parameters '
       f'{num_params:,}, multiply-adds of an image {num_multiply_adds:,}, steps '
@@ -178,16 +175,10 @@ def make_training(config: Config) -> long_training.Training:
       'data_hash': dataset.content_hash,
       'net': architecture.to_json(),
     },
-    # Elsewhere the length decides about the rates.
-    defaults=dataclasses.asdict(Config()),
-    free=machine_settings.FREE_OF_TRAINING
-    if config.schedule == 'constant'
-    else machine_settings.FREE_OF_TRAINING[1:],
     num_epochs=config.num_epochs,
     epoch_steps=epoch_steps,
     architecture=architecture,
     task=task,
-    key=jax.random.key(config.seed),
     initial_learning_rate=config.learning_rate,
     learning_rate=long_images.make_schedule(
       recipe, config.learning_rate, config.num_epochs * epoch_steps
@@ -200,8 +191,6 @@ def make_training(config: Config) -> long_training.Training:
       _write_weights, recipe, architecture, dataset
     ),
     load=trained_models.load_classifier,
-    evaluate_test=config.evaluate_test,
-    checkpoint_seconds=60 * config.checkpoint_minutes,
     facts={
       'seed': config.seed,
       **data_settings.facts_of_images(dataset),
@@ -240,6 +229,16 @@ def read_architecture(
     if name in known_conv_nets.KNOWN_NETS:
       raise
     raise ValueError(f'{error} The name of a file ends in .json.') from None
+
+
+def _count_steps(num_images: int, batch_size: int) -> int:
+  """Returns the number of steps of an epoch."""
+  if num_images < batch_size:
+    raise ValueError(
+      f'batch_size is {batch_size}, but there are only {num_images} images to '
+      'train on; make it smaller.'
+    )
+  return num_images // batch_size
 
 
 def _load_test(config, recipe, dataset) -> tuple[Examples, int]:

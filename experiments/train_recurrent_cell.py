@@ -195,10 +195,17 @@ def make_training(config: Config) -> long_training.Training:
   if config.evaluate_test:
     held_out.check_text(dataset, config.data_dir)
   task, num_segments = _make_task(config, recipe, architecture, dataset)
-  key = jax.random.key(config.seed)
-  blank = jax.eval_shape(functools.partial(task.init, None), key, 0.0)
+  of_training = machine_settings.of_training(
+    # With a cosine, the length decides about every rate.
+    config,
+    may_grow=config.schedule != 'cosine',
+  )
+  blank = jax.eval_shape(
+    functools.partial(task.init, None), of_training['key'], 0.0
+  )
   num_params = sum(leaf.size for leaf in jax.tree.leaves(blank.params))
   return long_training.Training(
+    **of_training,
     label=(
       f'{config.architecture}: layers {config.num_layers}, units '
       f'{config.features}, parameters {num_params:,}, steps of an epoch '
@@ -211,16 +218,10 @@ def make_training(config: Config) -> long_training.Training:
       'data_hash': dataset.content_hash,
       'cell': architecture if is_lstm else architecture.to_json(),
     },
-    # With a cosine, the length decides about every rate.
-    defaults=dataclasses.asdict(Config()),
-    free=machine_settings.FREE_OF_TRAINING[1:]
-    if config.schedule == 'cosine'
-    else machine_settings.FREE_OF_TRAINING,
     num_epochs=config.num_epochs,
     epoch_steps=num_segments,
     architecture=architecture,
     task=task,
-    key=key,
     initial_learning_rate=config.learning_rate,
     learning_rate=long_text.make_schedule(recipe, num_segments),
     model=lambda state: state.params,
@@ -231,13 +232,9 @@ def make_training(config: Config) -> long_training.Training:
       _write_weights, config, recipe, architecture, dataset
     ),
     load=trained_models.load_language_model,
-    evaluate_test=config.evaluate_test,
-    checkpoint_seconds=60 * config.checkpoint_minutes,
     facts={
       'seed': config.seed,
-      'data_hash': dataset.content_hash,
-      'seen_hash': dataset.seen_hash,
-      'vocab_size': dataset.vocab_size,
+      **data_settings.facts_of_text(dataset),
       'num_params': num_params,
     },
   )
