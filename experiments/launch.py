@@ -30,6 +30,7 @@ from typing import Any
 from absl import app, flags
 
 from experiments import settings, settings_file, settings_help
+from jaxnas import errors
 from jaxnas.datasets import prepared
 from jaxnas.records import workdir
 from jaxnas.runs import failures, host, interruption, streams
@@ -102,7 +103,10 @@ def launch(
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
       # The state that `experiments/__init__.py` leaves behind.
       signal.signal(signal.SIGINT, signal.default_int_handler)
-    with interruption.watched(f'error: interrupted{_hint(has_workdir)}.'):
+    with (
+      errors.naming_flags(),
+      interruption.watched(f'error: interrupted{_hint(has_workdir)}.'),
+    ):
       try:
         code = report_errors(
           lambda: start(argv), debug=debug, resumes=has_workdir

@@ -1,12 +1,13 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What errors say: which name is unknown, and whose function failed where."""
+"""What errors say: the names of settings, and whose function failed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 import contextlib
+import contextvars
 import os
 import pathlib
 import sysconfig
@@ -54,6 +55,37 @@ class Named(dict[str, Any]):
 
   def __missing__(self, name: str) -> Any:
     raise UnknownNameError(self._kind, name, self)
+
+
+_names_flags = contextvars.ContextVar('_names_flags', default=False)
+
+
+@contextlib.contextmanager
+def naming_flags() -> Iterator[None]:
+  """Makes errors name settings as flags: the user has a command line.
+
+  Everywhere else they are the arguments of a user's own program.
+  """
+  token = _names_flags.set(True)
+  try:
+    yield
+  finally:
+    _names_flags.reset(token)
+
+
+def choose(flag: str, argument: str) -> str:
+  """Returns what to call a setting.
+
+  Args:
+    flag: the words for a command line, such as `'--redo_failed'`.
+    argument: the words for a program, such as `'redo_failed=True'`.
+  """
+  return flag if _names_flags.get() else argument
+
+
+def another_folder() -> str:
+  """Returns what to call the folder of another run."""
+  return choose('another --workdir', 'another folder')
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from jaxnas.types import Evaluator, SearchSpace, Status
 RETRAIN = trial_log.RETRAIN
 
 _OK = Status.OK.name.lower()
+_DIVERGED = Status.DIVERGED.name.lower()
 # Unlike a broken function, one child that diverges or does not fit into memory
 # says nothing about the others. A child that diverged with a reason was trained
 # to the end, and the reward, another function, is what failed.
@@ -129,8 +130,12 @@ class History:
     raise ValueError(
       f'The first {max_failures} trials all failed alike '
       f'({status.replace("_", " ")}): {start[-1].reason}. Fix the '
-      'function and start again with redo_failed=True; if such failures are '
-      'expected, start again with max_failures=0.'
+      f'{"reward" if status == _DIVERGED else "function"} and start again with '
+      + errors.choose(
+        '--redo_failed.',
+        'redo_failed=True; if such failures are expected, start again with '
+        'max_failures=0.',
+      )
     )
 
   def warn_of_failures(self) -> None:

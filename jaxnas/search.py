@@ -24,8 +24,8 @@ import jax
 import numpy as np
 
 from jaxnas import arms as arms_lib
+from jaxnas import errors, pure_search
 from jaxnas import history as history_lib
-from jaxnas import pure_search
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import round_log, trial_log
 from jaxnas.types import Evaluator, Proposals, SearchSpace, Status
@@ -303,7 +303,7 @@ def _check_replay(space, trial, proposal, history):
     raise ValueError(
       f'Trial {trial.number} in {history.log.path} is not the one that this '
       'run proposes there: it was written with other settings, versions or '
-      'hardware. Start with another --workdir.'
+      f'hardware. Start with {errors.another_folder()}.'
     )
 
 

@@ -43,3 +43,11 @@ def test_repeated_failures_are_alike_but_for_their_values():
 def test_a_long_line_is_cut():
   assert len(errors.shorten('x' * 9999)) < 600
   assert errors.shorten('short') == 'short'
+
+
+def test_settings_are_flags_on_a_command_line_and_arguments_elsewhere():
+  assert errors.choose('--a', 'a=1') == 'a=1'
+  with errors.naming_flags():
+    assert errors.choose('--a', 'a=1') == '--a'
+    assert errors.another_folder() == 'another --workdir'
+  assert errors.another_folder() == 'another folder'

@@ -270,7 +270,7 @@ def test_rounds_that_were_lost_are_said_again(tmp_path, uninterrupted, kept):
 def test_log_of_another_run_is_refused(tmp_path, uninterrupted):
   folder = uninterrupted[0]
   (tmp_path / 'trials.jsonl').write_bytes(content(folder))
-  with pytest.raises(ValueError, match=r'not the one .* --workdir'):
+  with pytest.raises(ValueError, match=r'not the one .* another folder'):
     run_once(tmp_path, CountingEvaluator(), key=jax.random.key(8))
 
 

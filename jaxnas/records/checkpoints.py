@@ -31,7 +31,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas import files
+from jaxnas import errors, files
 from jaxnas.records import workdir
 
 _ITEM = 'state'
@@ -216,8 +216,8 @@ class Checkpoints:
     except _DamagedError as error:
       raise OSError(
         f'Checkpoint {self._path(step)} was saved, but {error}: nothing could '
-        'be resumed from it. Start with another --workdir, on another file '
-        'system or without special characters in its path.'
+        f'be resumed from it. Start with {errors.another_folder()}, on another '
+        'file system or without special characters in its path.'
       ) from None
     self._was_read_back = True
 

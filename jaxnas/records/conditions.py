@@ -23,6 +23,8 @@ from typing import Any
 from absl import logging
 import jax
 
+from jaxnas import errors
+
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'jaxnas')
 _RANDOM_SETTINGS = (
   'jax_threefry_partitionable',
@@ -75,8 +77,8 @@ def check(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
       raise ValueError(
         f'{name} was {_spell(was[name])} when the run was started, and is '
         f'{_spell(is_now.get(name))} now: other random numbers would be drawn. '
-        f'Set {name.upper()}={_spell(was[name])}, or start with another '
-        '--workdir.'
+        f'Set {name.upper()}={_spell(was[name])}, or start with '
+        f'{errors.another_folder()}.'
       )
   changes = [
     *_changes(_part(before, 'versions'), _part(after, 'versions')),

@@ -28,6 +28,7 @@ from absl import logging
 import jax
 import numpy as np
 
+from jaxnas import errors
 from jaxnas.records import sources, workdir
 
 _ROOT = 'task'
@@ -101,7 +102,7 @@ def check(
     if not redo_failed:
       raise ValueError(
         f'{change} Start in another folder; or, if it gives the same results, '
-        'say so by --same_task (same_task=True in a program).'
+        f'say so by {errors.choose("--same_task", "same_task=True")}.'
       )
     logging.warning(
       '%s Trials that failed run again with the new one; the results of the '

@@ -18,6 +18,7 @@ import os
 import pathlib
 from typing import Any
 
+from jaxnas import errors
 from jaxnas.records import trial_log, workdir
 
 
@@ -25,7 +26,7 @@ def read(folder: str | os.PathLike) -> list[trial_log.Trial]:
   """Returns the trials of a run, which may still be in progress.
 
   Args:
-    folder: the `--workdir` of the run, or a trial log.
+    folder: the folder of the run, or a trial log.
 
   Raises:
     ValueError: there is no run, or its log is damaged.
@@ -35,8 +36,8 @@ def read(folder: str | os.PathLike) -> list[trial_log.Trial]:
     path = path / 'trials.jsonl'
   if not path.is_file():
     raise ValueError(
-      f'There is no run in {folder}: {path} is missing; name the --workdir of '
-      'a search.'
+      f'There is no run in {folder}: {path} is missing; name the '
+      f'{errors.choose("--workdir", "folder")} of a search.'
     )
   return trial_log.read_trials(path)
 

@@ -24,7 +24,7 @@ import zlib
 
 from absl import logging
 
-from jaxnas import files
+from jaxnas import errors, files
 from jaxnas.records import conditions
 
 _SEAL = 'crc32'
@@ -61,7 +61,7 @@ def lock(workdir: str | os.PathLike) -> Iterator[pathlib.Path]:
       file.seek(0)
       raise WorkdirBusyError(
         f'{folder} is in use by process {file.read().strip() or "unknown"}; '
-        'wait until it ends, or start with another --workdir.'
+        f'wait until it ends, or start with {errors.another_folder()}.'
       ) from None
     file.truncate(0)
     file.write(f'{os.getpid()}\n')
@@ -112,9 +112,11 @@ def check_config(
       now = new.get(name, _MISSING)
       if was != now and name not in free:
         remedy = (
-          f'give --{name}={_as_flag(was)}, as it was, or another --workdir'
+          f'give --{name}={_as_flag(was)}, as it was, or '
+          + errors.another_folder()
           if name in flags and was is not _MISSING
-          else 'start with another --workdir or with the same flags'
+          else f'start with {errors.another_folder()} or with the same '
+          + errors.choose('flags', 'arguments')
         )
         raise ValueError(
           f'Config field {name!r} is {_show(was)} in {path} and {_show(now)} '
@@ -131,7 +133,7 @@ def _check_is_new(path: pathlib.Path) -> None:
       raise ValueError(
         f'{path} is missing, but {record.name} belongs to a run, whose '
         'settings are therefore unknown; restore it from a copy, or start with '
-        'another --workdir.'
+        f'{errors.another_folder()}.'
       )
 
 
@@ -206,8 +208,8 @@ def check_data(
   if before != data_hash and not is_seen:
     raise ValueError(
       f'The run in {workdir} was started with other data, whose hash is '
-      f'{before}; now it is {data_hash}. Start with another --workdir or with '
-      'the same data.'
+      f'{before}; now it is {data_hash}. Start with '
+      f'{errors.another_folder()} or with the same data.'
     )
 
 

@@ -20,7 +20,7 @@ import dataclasses
 
 import numpy as np
 
-from jaxnas import retraining, search, statistics
+from jaxnas import errors, retraining, search, statistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,8 +138,9 @@ def lines(measure: statistics.Measure, compared: Sequence[Side]) -> list[str]:
   if any(is_of_single_searches(*pair) for pair in told):
     note += (
       '. The find of one search says nothing about its strategy; comparing '
-      'strategies takes several searches of each (--num_repeats, or arms with '
-      'repeat=0, 1, ...)'
+      'strategies takes several searches of each ('
+      + errors.choose('--num_repeats', 'arms with repeat=0, 1, ...')
+      + ')'
     )
   return [*verdicts, f'{note}.']
 

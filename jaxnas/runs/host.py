@@ -5,9 +5,9 @@
 
 Your own program makes all of them with one call, before any other use of JAX:
 
-    from jaxnas.runs import host
+    import jaxnas
 
-    host.prepare()
+    jaxnas.prepare()
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import sys
 from absl import logging
 import jax
 
+from jaxnas import errors
 from jaxnas.datasets import prepared
 
 MAX_DEVICES = 8
@@ -61,12 +62,12 @@ def prepare(num_devices: int | None = None) -> None:
   """
   set_aside_settings()
   use_compilation_cache()
-  wanted = prepare_devices(num_devices, 'host.prepare(num_devices)')
+  wanted = prepare_devices(num_devices, 'jaxnas.prepare(num_devices)')
   check_platform()
   found = jax.local_device_count()
   if wanted and jax.default_backend() == 'cpu' and found != wanted:
     raise ValueError(
-      f'jax looked for devices before host.prepare() was called, and has '
+      f'jax looked for devices before jaxnas.prepare() was called, and has '
       f'{found} instead of {wanted}; make it the first call of the program.'
     )
 
@@ -168,10 +169,9 @@ def prepare_devices(
   Raises:
     ValueError: `num_devices` is not positive, or contradicts the environment.
   """
+  name = errors.choose('num_host_devices', 'num_devices')
   if num_devices is not None and num_devices < 1:
-    raise ValueError(
-      f'num_host_devices must be at least 1 or none, got {num_devices}.'
-    )
+    raise ValueError(f'{name} must be at least 1 or none, got {num_devices}.')
   platforms = os.environ.get('JAX_PLATFORMS', '')
   if platforms and 'cpu' not in platforms.split(','):
     return None
@@ -180,7 +180,7 @@ def prepare_devices(
   count = found[1] if found else os.environ.get('JAX_NUM_CPU_DEVICES')
   if count and is_asked and num_devices not in (None, int(count)):
     raise ValueError(
-      f'num_host_devices is {num_devices}, but the environment asks for '
+      f'{name} is {num_devices}, but the environment asks for '
       f'{count} (XLA_FLAGS or JAX_NUM_CPU_DEVICES); leave one of the two out.'
     )
   if count or _MULTI_THREAD_FLAG in given:

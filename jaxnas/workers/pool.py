@@ -122,7 +122,7 @@ class Workers:
     for attempt in range(num_retries + 1):
       outcome = self._call(call, is_stopped)
       if outcome.status is not Status.OK and not is_stopped.is_set():
-        _warn(call, outcome, attempt, num_retries)
+        _warn(call, outcome, attempt, num_retries, self._name)
       if outcome.status not in _AGAIN or is_stopped.is_set():
         break
     return outcome
@@ -286,12 +286,21 @@ def _failure(status: Status, reason: str) -> Outcome:
   return Outcome(status, {}, reason)
 
 
-def _warn(call, outcome, attempt, num_retries):
+def _warn(call, outcome, attempt, num_retries, name):
+  """Says what happened to a call, and what happens next."""
+  if outcome.status in _AGAIN and attempt < num_retries:
+    following = 'it is called once more'
+  elif attempt:
+    following = f'it was called {attempt + 1} times, and the trial fails'
+  else:
+    following = 'the trial fails'
+  value, seed, _ = call
   logging.warning(
-    'A trial %s (attempt %d of %d): %s; f(%s, seed=%d)',
+    '%s(%s, seed=%d) %s: %s; %s.',
+    name.rpartition('.')[2],
+    errors.shorten(repr(value)),
+    seed,
     outcome.status.name.lower().replace('_', ' '),
-    attempt + 1,
-    num_retries + 1 if outcome.status in _AGAIN else attempt + 1,
     outcome.reason,
-    *(errors.shorten(repr(call[0])), call[1]),
+    following,
   )

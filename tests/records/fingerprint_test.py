@@ -140,7 +140,7 @@ def test_another_task_is_refused_and_named(tmp_path):
   fingerprint.check(path, make_task(Recipe(), []), same_task=False)
   recorded = path.read_bytes()
   changed = make_task(Recipe(0.2), [])
-  with pytest.raises(ValueError, match=r'changed since .*rate.*--same_task'):
+  with pytest.raises(ValueError, match=r'changed since .*rate.*same_task=True'):
     fingerprint.check(path, changed, same_task=False)
   assert path.read_bytes() == recorded
   fingerprint.check(path, changed, same_task=True)

@@ -71,7 +71,7 @@ def test_a_program_of_ones_own_prepares_all_by_one_call(tmp_path):
   )
   assert result.stdout == f'2 {tmp_path}/cache/jaxnas/xla\n', result.stderr
   (line,) = result.stderr.splitlines()
-  assert 'host.prepare(num_devices) changes it' in line
+  assert 'jaxnas.prepare(num_devices) changes it' in line
 
 
 def test_what_comes_too_late_is_said():
@@ -147,11 +147,11 @@ def test_one_device_keeps_its_threads(monkeypatch):
 
 
 def test_bad_device_counts_are_named(monkeypatch):
-  with pytest.raises(ValueError, match='num_host_devices must be at least 1'):
+  with pytest.raises(ValueError, match='num_devices must be at least 1'):
     host.prepare_devices(0)
   monkeypatch.setenv('JAX_NUM_CPU_DEVICES', '3')
   with pytest.raises(
-    ValueError, match='num_host_devices is 2, but the environment asks for 3'
+    ValueError, match='num_devices is 2, but the environment asks for 3'
   ):
     host.prepare_devices(2)
 
@@ -161,7 +161,7 @@ def test_the_environment_may_differ_from_what_nobody_asked_for(monkeypatch):
   monkeypatch.setenv('XLA_FLAGS', flags)
   assert host.prepare_devices(1, is_asked=False) is None
   assert os.environ['XLA_FLAGS'] == flags
-  with pytest.raises(ValueError, match='num_host_devices is 1, but the env'):
+  with pytest.raises(ValueError, match='num_devices is 1, but the env'):
     host.prepare_devices(1)
 
 

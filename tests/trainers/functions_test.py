@@ -226,7 +226,9 @@ def test_a_trial_is_tried_again_with_its_seed(tmp_path, caplog):
       assert path.read_text() == 'x' * (1 + (reward == 7))
       path.unlink()
   (line,) = [record.getMessage() for record in caplog.records]
-  assert 'attempt 1 of 2' in line
+  assert line.startswith('crash_at_first({')
+  assert ' crashed: its process ended with ' in line
+  assert line.endswith('; it is called once more.')
 
 
 def is_running(pid):
