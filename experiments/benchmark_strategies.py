@@ -1,16 +1,16 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Measures how many trials a second search loops make, beside Optuna's.
+"""Compares the number of trials per second with that of Optuna.
 
     python -m experiments.benchmark_strategies
 
-Every side searches the same table of random rewards, so that a trial is nothing
-but asking, looking up and telling. Ours are hundreds of searches in one
-compiled program, on all cores. Optuna's run one after another in as many
-processes at a time as there are cores. Both alternate in bursts, and the
-shortest burst of each counts; keep the machine idle otherwise. Prints one table
-and writes it as JSON. Needs the extra `bench`.
+Both sides search the same table of random rewards, so a trial consists only of
+ask, look-up and tell. Our side runs hundreds of searches in one compiled
+program on all cores. Optuna's searches run one after another in each of as many
+processes as there are cores. Both alternate in bursts, and the shortest burst
+of each counts; keep the machine idle otherwise. Prints one table and writes it
+as JSON. Needs the extra `bench`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from experiments.benchmarks import worker as worker_lib
 from experiments.benchmarks.table import Row
 from jaxnas.datasets import base2_bench
 
-# The sampler whose kind is nearest to the strategy's.
+# The sampler most similar to each strategy.
 SAMPLERS = {
   'random': ('random', 'RandomSampler'),
   'evolution': ('nsga2', 'NSGAIISampler'),
@@ -205,7 +205,7 @@ def _row(config, name, worker, others, is_cpu) -> Row:
 
 
 def _rate(burst: list[worker_lib.Facts]) -> float:
-  """Returns the trials a second of processes that ran together."""
+  """Returns the trials per second of processes that ran together."""
   seconds = max(each['seconds'] for each in burst)
   return sum(each['num_trials'] for each in burst) / seconds
 

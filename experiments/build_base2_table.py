@@ -5,11 +5,11 @@
 
     python -m experiments.build_base2_table --workdir=runs/base2_table
 
-All 36,864 cells of the space are 18,688 up to swaps of a node's operands; each
-of these is trained as a small language model, a stated tenth of them with
-further seeds, in an order drawn at random, so that a part of the table is a
-fair sample of it. Results are kept shard by shard: the same command goes on
-where the last one ended. `--num_shards` limits how many it makes.
+The 36,864 cells of the space are 18,688 up to swaps of a node's operands. Each
+of these is trained as a small language model, a fixed tenth of them with
+further seeds, in random order, so that any part of the table is a fair sample
+of it. Results are saved shard by shard: the same command continues where the
+last one ended. `--num_shards` limits the number of shards that it makes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from jaxnas.visualize import progress
 
 @dataclasses.dataclass(frozen=True)
 class Config(data_settings.TableChildren, machine_settings.Machine):
-  """How the table is made; the defaults made the one that is shipped."""
+  """The settings of the table; the shipped one was made with the defaults."""
 
   fractions: tuple[float, ...] = settings.children(
     (0.125, 0.25, 0.5, 1.0),
@@ -67,11 +67,11 @@ class Config(data_settings.TableChildren, machine_settings.Machine):
 
 
 class Jobs(NamedTuple):
-  """The trainings of a table, in their order.
+  """The trainings of a table, in order.
 
   Attributes:
-    cells: index of each one's cell, `int32[E]`.
-    seeds: `int32[E]`.
+    cells: the index of each training's cell, `int32[E]`.
+    seeds: the seed of each training, `int32[E]`.
   """
 
   cells: np.ndarray
@@ -79,14 +79,14 @@ class Jobs(NamedTuple):
 
 
 def run(config: Config, workdir: str) -> None:
-  """Makes shards, and the table when there are all.
+  """Makes shards, and the table from all shards so far.
 
   Args:
     config: the settings.
-    workdir: where shards and table are written.
+    workdir: the folder for the shards and the table.
 
   Raises:
-    ValueError: a setting is out of range, or a shard is of another table.
+    ValueError: a setting is out of range, or a shard belongs to another table.
   """
   builder = Builder(config)
   with workdirs.lock(workdir) as path:
@@ -120,12 +120,12 @@ class Builder:
   """Trains the cells of a table.
 
   Attributes:
-    ranks: which of all cells is trained for each class of equal ones,
-      `int32[C]`; a rank is the number that the tokens are in mixed radix.
+    ranks: the cell that is trained for each class of equal cells, `int32[C]`; a
+      rank is the mixed-radix number whose digits are the cell's tokens.
     jobs: the trainings.
-    num_shards: in how many shards they are made.
+    num_shards: the number of shards.
     dataset: the text.
-    trainer: trains the children.
+    trainer: the trainer of the children.
   """
 
   def __init__(self, config: Config):
@@ -162,7 +162,7 @@ class Builder:
     return Jobs(*(x[index * size : (index + 1) * size] for x in self.jobs))
 
   def shard(self, index: int) -> dict[str, np.ndarray]:
-    """Trains a shard; returns its jobs, their measures and its seconds."""
+    """Trains a shard; returns its jobs, their results and its duration."""
     started = time.process_time()
     cells, seeds = self.jobs_of(index)
     tokens = base2_bench.tokens_of(self.ranks[cells])
@@ -173,7 +173,7 @@ class Builder:
   def table(
     self, shards: Sequence[dict[str, np.ndarray]]
   ) -> base2_bench.Base2Bench:
-    """Joins shards; what they lack is NaN in the table."""
+    """Joins shards; missing results are NaN in the table."""
     config = self._config
     shape = (len(self.ranks), config.num_seeds, len(config.fractions))
     curves = {
@@ -188,7 +188,7 @@ class Builder:
     return base2_bench.Base2Bench(
       cell_of=self._cell_of,
       num_trained=num_trained,
-      # In single precision, as the children's points are.
+      # In single precision, like the children's points.
       points=tuple(
         math.ceil(np.float32(fraction) * config.num_steps)
         for fraction in config.fractions
@@ -221,7 +221,7 @@ def _enumerate() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _order(config: Config, num_cells: int) -> Jobs:
-  """Orders the trainings: those of repeated cells first, the rest after."""
+  """Orders the trainings: those of repeated cells first, then the rest."""
   order = np.random.default_rng(config.seed).permutation(num_cells)
   num_repeated = round(config.repeated * num_cells)
   repeated, others = order[:num_repeated], order[num_repeated:]
@@ -238,7 +238,7 @@ def _shard_path(folder: pathlib.Path, index: int) -> pathlib.Path:
 
 
 def read_shard(path: pathlib.Path, jobs: Jobs) -> dict[str, np.ndarray]:
-  """Returns what `Builder.shard` made.
+  """Returns a shard that `Builder.shard` made.
 
   Args:
     path: the file.
@@ -259,8 +259,8 @@ def read_shard(path: pathlib.Path, jobs: Jobs) -> dict[str, np.ndarray]:
     for name, values in jobs._asdict().items()
   ):
     raise ValueError(
-      f'{path} holds other trainings than this shard of this table; remove it, '
-      'and it is made again.'
+      f'{path} does not hold the trainings of this shard of this table; remove '
+      'it, and it is made again.'
     )
   return shard
 

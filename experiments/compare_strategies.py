@@ -7,18 +7,18 @@ r"""Compares search strategies on a table of rewards, over hundreds of seeds.
         --workdir=runs/strategies
 
 `--table` is `base2`, the table of all recurrent cells of base 2, or an NPZ file
-with the arrays `cardinalities`, how many choices each decision has, and
-`rewards`, one for each sequence of choices, the first decision most
+with the arrays `cardinalities`, the number of choices of each decision, and
+`rewards`, one per sequence of choices, with the first decision most
 significant. Every search is one compiled program, mapped over the seeds.
 
 The strategies learn every 20 trials. Of 5, 10, 20 and 50, measured on `base2`
-by `--trials_per_update` (100 seeds; 500 for the default 20), that leaves the
-policies with the least regret after 500 trials: REINFORCE with 0.028, 0.025,
-0.022 and 0.025, PPO with 0.037, 0.029, 0.022 and 0.023. Evolution does nearly
-as well with any: 0.011 to 0.013.
+with `--trials_per_update` (100 seeds; 500 for the default 20), that gives the
+policies the lowest regret after 500 trials: REINFORCE with 0.028, 0.025, 0.022
+and 0.025, PPO with 0.037, 0.029, 0.022 and 0.023. Evolution does nearly as well
+with any: 0.011 to 0.013.
 
-Prints one table and writes `results.json` and `regret.png`; what every search
-tried is kept in `searches/`. The same command continues a run, strategy by
+Prints one table and writes `results.json` and `regret.png`; the trials of every
+search are saved in `searches/`. The same command continues a run, strategy by
 strategy, or shows the finished one.
 """
 
@@ -91,7 +91,8 @@ def run(config: Config, folder: str) -> None:
     folder: the run's folder, its `--workdir`.
 
   Raises:
-    ValueError: a setting or the table is bad, or the folder is another run's.
+    ValueError: a setting or the table is invalid, or the folder belongs to
+      another run.
     OSError: the table cannot be read.
   """
   _check(config)
@@ -110,7 +111,7 @@ def run(config: Config, folder: str) -> None:
         'num_host_devices': jax.local_device_count(),
         'table_fingerprint': named.fingerprint,
       },
-      # One of them more or less changes nothing in the others.
+      # Adding or removing a strategy does not affect the others.
       free=('strategies', 'table'),
       defaults=dataclasses.asdict(Config()),
     )
@@ -128,7 +129,7 @@ def run(config: Config, folder: str) -> None:
 
 
 def default_block_size() -> int:
-  """Returns how many searches to run at once on all local devices."""
+  """Returns the number of searches to run at once on all local devices."""
   # A CPU is fastest while the controllers of a block stay in its cache.
   each = 8 if jax.default_backend() == 'cpu' else 512
   return each * jax.local_device_count()
@@ -152,7 +153,7 @@ def _check(config: Config) -> None:
 def make_search(
   config: Config, table: table_evaluator.Table, name: str
 ) -> Callable[[jax.Array], jax.Array]:
-  """Makes `key -> entries int32[num_trials]`, a search by a strategy."""
+  """Makes a strategy's search, `key -> entries int32[num_trials]`."""
   decisions = table_evaluator.make_decisions(table.cardinalities)
   strategy = strategy_settings.make_strategy(
     name,
@@ -170,7 +171,7 @@ def make_search(
 
 
 def _find(config, path, searches, origins) -> dict[str, many_searches.Searches]:
-  """Runs the searches that are not there yet."""
+  """Runs the searches that are still missing."""
   shape = config.num_seeds, config.num_trials
   files = {name: path / 'searches' / f'{name}.npz' for name in searches}
   found = {
@@ -204,7 +205,7 @@ def _find(config, path, searches, origins) -> dict[str, many_searches.Searches]:
 
 
 def _start(config, searches, keys):
-  """Compiles every search and runs its first block; says what is to come."""
+  """Compiles every search, runs its first block and prints an estimate."""
   running = {}
   seconds = 0.0
   num_blocks = -(-config.num_seeds // config.block_size)
@@ -229,7 +230,7 @@ def _start(config, searches, keys):
 def _follow(
   blocks: Iterator[np.ndarray], total: int, done: int
 ) -> list[np.ndarray]:
-  """Collects blocks and shows how far they are."""
+  """Collects blocks and shows the progress."""
   collected = []
   with progress.Progress(total, unit='seed') as bar:
     bar.update(done)

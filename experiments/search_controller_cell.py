@@ -1,21 +1,22 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lets a controller search for the cell of its successor, and so on.
+"""Lets each controller search for the cell of its successor.
 
     python -m experiments.search_controller_cell --workdir=runs/controller_cell
 
 Generation 0 searches for a recurrent cell with an LSTM controller; every later
-generation has the best cell of the one before as its controller's. A control
-searches as often with the LSTM, by the same keys. Many lineages run at once, on
-the table of Base2Bench or, with `--evaluator=train`, on real trainings; the
-cells that were found are retrained with fresh seeds.
+generation's controller is made of the best cell of the previous one. A control
+repeats the searches with the LSTM and the same keys. Many lineages run at once,
+on the table of Base2Bench or, with `--evaluator=train`, on real trainings; the
+cells found are retrained with fresh seeds.
 
-Every parameter of a controller starts uniform in +-`init_scale` (the paper's
-0.08). Found cells have biases at their leaves, as the LSTM has in its gates:
-without them, at this scale, a leaf that multiplies would be silent. A cell of
-products alone is nearly so even with them. A found cell has as many units as
-the LSTM, but one block of weights a leaf where that has four.
+Every parameter of a controller is initialized uniformly in +-`init_scale` (0.08
+in the paper). Found cells have biases at their leaves, as the LSTM has in its
+gates: without them, at this scale, a leaf that multiplies would output almost
+nothing. A cell of products alone does so even with them. A found cell has as
+many units as the LSTM, but one block of weights per leaf where the LSTM has
+four.
 """
 
 from __future__ import annotations
@@ -252,12 +253,12 @@ def _make_trainer(config, succession, dataset) -> cell_trainer.CellTrainer:
 
 
 def _search(succession, judge, generations, log) -> None:
-  """Runs the generations that are left; appends them to list and log."""
+  """Runs the remaining generations and appends them to the list and the log."""
   rounds = succession.num_rounds
   total = (2 * succession.num_generations - 1) * rounds
   done = len(generations) * rounds
   if done == total:
-    print('The generations are all there.')
+    print('All generations are finished.')
     return
   with progress.Progress(total, unit='round') as shown:
     shown.update(done)
@@ -276,7 +277,7 @@ def _search(succession, judge, generations, log) -> None:
 
 
 def _retrain(config, trainer, generations, log) -> None:
-  """Trains every cell that was found with seeds that no reward came from."""
+  """Trains every cell found with seeds that no reward is based on."""
   wanted = [
     (cell, seed)
     for cell in dict.fromkeys(
@@ -289,7 +290,7 @@ def _retrain(config, trainer, generations, log) -> None:
   if not jobs:
     return
   print(
-    f'Retraining the {len(wanted) // config.num_seeds} cells that were found, '
+    f'Retraining the {len(wanted) // config.num_seeds} cells found, with '
     f'{config.num_seeds} fresh seeds each:'
   )
   size = trainer.trainer.block_size

@@ -5,11 +5,11 @@
 
     python -m experiments.search_conv_net --workdir=runs/conv_net
 
-A controller chooses for every layer which earlier layers feed it, the size of
-its filters and their number. The networks are trained for a short while; the
-validation accuracy of each is its reward. The best of each search are retrained
-and compared with a plain chain and with the densely connected network, both
-with about as many parameters as the best of all.
+A controller chooses for every layer its inputs among earlier layers, and the
+size and number of its filters. The networks are trained briefly; the reward of
+each is based on its validation accuracy. The best of each search are retrained
+and compared with a plain chain and a densely connected network, both with about
+as many parameters as the best network found.
 
 `--preset=paper` is the search on CIFAR-10 of the paper's section 4.1.
 """
@@ -132,12 +132,11 @@ class Config(
 
 PRESETS = {
   'quick': Config(),
-  # Sections 3.3 and 4.1 of the paper, and its appendix, where nothing else is
-  # said.
+  # Sections 3.3 and 4.1 of the paper and its appendix, unless noted otherwise.
   'paper': Config(
     dataset='cifar10',
-    # 45,000 images to train on and 5,000 to validate on: the paper holds back
-    # none for comparisons, which so are on those that rewards came from.
+    # 45,000 training and 5,000 validation images: the paper holds out none for
+    # comparisons, which therefore use the images that rewards are based on.
     num_validation=5000,
     num_report=0,
     preprocessing='whiten',
@@ -148,15 +147,15 @@ PRESETS = {
     depth_every=1600,
     filters=spaces.FILTERS,
     # 12,800 trials of each arm. The paper has no random search on images; here
-    # it rides along.
+    # it is added.
     strategies=('reinforce', 'random'),
     num_trials=25_600,
-    # 100 controller replicas of 8 children each, which did not wait for each
-    # other; here one controller is updated after every 8.
+    # The paper has 100 asynchronous controller replicas of 8 children each;
+    # here one controller is updated after every 8.
     trials_per_update=8,
     known_nets=('figure_7',),
     controller_learning_rate=0.0006,
-    # Not in the paper; that of its successor NASNet (Zoph et al., 2018).
+    # Not in the paper; taken from its successor NASNet (Zoph et al., 2018).
     baseline_decay=0.95,
     num_epochs=50,
     evaluate_every=0,
@@ -166,15 +165,15 @@ PRESETS = {
     learning_rate=0.1,
     momentum=0.9,
     weight_decay=1e-4,
-    # "Upsample each image then choose a random 32x32 crop": NASNet, by the same
-    # authors, says to 40x40.
+    # "Upsample each image then choose a random 32x32 crop"; the size 40x40 is
+    # given in NASNet, by the same authors.
     augmentation='upsample_crop',
     margin=4,
     flip=True,
     num_winners=1,
-    # The paper's "small grid search" has weight decay, batch norm's epsilon and
-    # the epoch of the decay besides, and trains until convergence, for which
-    # `train_conv_net` is.
+    # The paper's "small grid search" also covers weight decay, batch norm's
+    # epsilon and the epoch of the decay, and trains until convergence; use
+    # `train_conv_net` for that.
     retrain_learning_rates=(0.05, 0.1, 0.2),
   ),
 }
@@ -185,7 +184,7 @@ def run(config: Config, workdir: str) -> None:
 
   Args:
     config: the settings.
-    workdir: the run's folder. A route that was chosen by time stays chosen.
+    workdir: the run's folder. A route chosen by measurement is kept.
   """
   config, route = _as_started(config, pathlib.Path(workdir))
   search_run.run(make_experiment(config, route), workdir)
@@ -194,14 +193,14 @@ def run(config: Config, workdir: str) -> None:
 def make_experiment(
   config: Config, route: str | None = None
 ) -> search_run.Experiment:
-  """Makes everything of a run that its settings decide.
+  """Makes everything about a run that depends only on its settings.
 
   Args:
     config: the settings.
-    route: what `auto` chose in this run before.
+    route: the route that `auto` chose earlier in this run, if any.
 
   Raises:
-    ValueError: a setting is out of range, or the data is.
+    ValueError: a setting is out of range, or the data is unsuitable.
   """
   space = _make_space(config)
   dataset = data_settings.load_images(config)
@@ -332,7 +331,7 @@ def _make_routes(
 
 
 def _complete(config: Config, epoch_steps: int) -> Config:
-  """Returns the config with every setting decided; checks it."""
+  """Returns the config with every setting resolved, after checking it."""
   num_steps = config.num_steps or config.num_epochs * max(1, epoch_steps)
   search_settings.check(config, num_steps)
   return dataclasses.replace(
@@ -346,9 +345,9 @@ def _complete(config: Config, epoch_steps: int) -> Config:
 def _as_started(
   config: Config, folder: pathlib.Path
 ) -> tuple[Config, str | None]:
-  """Returns the config and the route of the run that is in a folder.
+  """Returns the config and the route of the run in a folder.
 
-  What `auto` chose there stays chosen, and is accepted under its own name.
+  The route that `auto` chose there is kept, and accepted under its own name.
   """
   if not (folder / 'config.json').exists():
     return config, None
@@ -371,15 +370,15 @@ def _as_started(
 def _estimate(
   config, space, makers, route, timing, num_searched, num_retrained
 ):
-  """Returns the seconds of the whole run, by what a few children take."""
+  """Returns the estimated seconds of the run, based on a few children."""
   if timing is None:
     timing = makers.measure(space, route, config.learning_rate)
-  # Its own programs for retraining take about as long to compile as a route's.
+  # The programs for retraining take about as long to compile as a route's.
   once = timing.child if route == 'compiled' else timing.once / 2
   num_contestants = (
     len(conv_contestants.BASELINES) + config.num_searches * config.num_winners
   )
-  # Each has about as many of the trainings that are left.
+  # The remaining trainings are spread about evenly over contestants.
   num_contestants *= num_retrained / config.num_retrainings(
     len(conv_contestants.BASELINES)
   )
@@ -391,11 +390,11 @@ def _estimate(
 
 
 class _Field:
-  """Who takes part in the retraining.
+  """The contestants of the retraining.
 
   Attributes:
-    made: makes them, each with a trainer of its own.
-    num_retrainings: how many trainings there are at most.
+    made: the maker of the contestants, each with its own trainer.
+    num_retrainings: the maximum number of trainings.
   """
 
   def __init__(

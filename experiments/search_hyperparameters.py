@@ -7,13 +7,13 @@
 
 A controller chooses the learning rate, the momentum, the weight decay, the
 activation, the width and the batch size of a perceptron with two hidden layers,
-which is trained for a few epochs; its validation accuracy is the reward. The
-best of each search are retrained, each at the learning rate that is part of it,
-and compared with what people take without a search: usual settings and the
+which is trained for a few epochs; its reward is based on its validation
+accuracy. The best of each search are retrained, each at its own learning rate,
+and compared with a common choice without a search: usual settings and the
 largest width, with the learning rate chosen from a small grid.
 
 Perceptrons of equal width and batch size train in one call, whatever their
-other hyperparameters. Any function of your own can be searched too, see
+other hyperparameters. You can also search with your own function; see
 `jaxnas.trainers.functions`.
 """
 
@@ -44,7 +44,7 @@ from jaxnas.types import SearchSpace, Span, Trainer
 from jaxnas.visualize import hyperparameters as pictures
 
 _METRIC = 'validation_accuracy'
-# Only the accuracy at the end is looked at.
+# Only the accuracy at the end is used.
 _NEVER = 2**30
 
 
@@ -118,8 +118,8 @@ class Config(data_settings.ImageData, search_settings.Settings):
   num_seeds: int = settings.changed(search_settings.Settings, 'num_seeds', 8)
 
 
-# Those of "Densely Connected Convolutional Networks", Huang et al., 2017
-# (https://arxiv.org/abs/1608.06993, section 4.2), but for the learning rate.
+# From "Densely Connected Convolutional Networks", Huang et al., 2017
+# (https://arxiv.org/abs/1608.06993, section 4.2), except the learning rate.
 _USUAL: Mapping[str, Any] = {
   'momentum': 0.9,
   'weight_decay': 1e-4,
@@ -139,10 +139,10 @@ def run(config: Config, workdir: str) -> None:
 
 
 def make_experiment(config: Config) -> search_run.Experiment:
-  """Makes everything of a run that its settings decide.
+  """Makes everything about a run that depends only on its settings.
 
   Raises:
-    ValueError: a setting is out of range, or the data is.
+    ValueError: a setting is out of range, or the data is unsuitable.
   """
   space = _make_space(config)
   dataset = data_settings.load_images(config)
@@ -224,12 +224,12 @@ def _make_space(config: Config) -> SearchSpace:
 
 
 def _range(name: str, ends: tuple[float, ...], log: bool) -> spaces.Range:
-  # Its name stands in what is said of bounds that make no range.
+  # The name appears in the error for bounds that are not a range.
   return spaces.Range(ends[0], ends[1], log=log, name=name)
 
 
 def _complete(config: Config) -> Config:
-  """Returns the config with every setting decided; checks it."""
+  """Returns the config with every setting resolved, after checking it."""
   search_settings.check(config, config.num_epochs)
   num_devices = search_settings.choose_num_devices(config)
   return dataclasses.replace(
@@ -241,11 +241,11 @@ def _complete(config: Config) -> Config:
 
 
 class _Children:
-  """Trains perceptrons, those of one width and batch size in one call.
+  """Trains perceptrons; those of one width and batch size share a call.
 
   Attributes:
-    dataset: what they are trained and measured on.
-    trainer: trains them, as many epochs as it is told steps.
+    dataset: the images to train and measure on.
+    trainer: the trainer of the perceptrons, whose steps are epochs.
   """
 
   def __init__(self, config: Config, dataset: images.ImageDataset):
@@ -255,10 +255,10 @@ class _Children:
     num_images = len(dataset.train_labels)
     if max(config.batch_sizes) > num_images:
       raise ValueError(
-        f'batch_sizes must be at most {num_images}, the images to train on; '
-        f'got {list(config.batch_sizes)}.'
+        f'batch_sizes must be at most {num_images}, the number of training '
+        f'images; got {list(config.batch_sizes)}.'
       )
-    # Refuses a block and devices that do not go together before all else.
+    # Raises first if the block size does not match the devices.
     self._make_trainer((config.widths[0], config.batch_sizes[0]))
     self.trainer = groups.GroupTrainer(
       self._make_trainer,
@@ -268,7 +268,7 @@ class _Children:
     )
 
   def num_params(self, architecture: Mapping[str, Any]) -> int:
-    """Returns how many parameters a perceptron has."""
+    """Returns the number of parameters of a perceptron."""
     return perceptron.num_params(
       self._widths(architecture['width']),
       self.dataset.image_shape,
@@ -276,7 +276,7 @@ class _Children:
     )
 
   def estimate(self, num_searched: int, num_retrained: int) -> float:
-    """Returns the seconds of so many trainings, by what one block takes."""
+    """Returns the estimated seconds of the trainings, based on one block."""
     config = self._config
     some = _usual(config)
 
@@ -293,7 +293,7 @@ class _Children:
 
     cold, warm = seconds(), min(seconds(), seconds())
     num_shapes = len(config.widths) * len(config.batch_sizes)
-    # Blocks of a shape are not always full in a round.
+    # The blocks of a shape are not always full in a round.
     num_blocks = num_searched / config.round_size * num_shapes
     num_blocks = max(num_blocks, num_searched / config.block_size)
     num_blocks += num_retrained / config.block_size
@@ -320,7 +320,7 @@ class _Children:
       perceptron.BATCH_AXES,
     )
     if not self._data:
-      # The trainers of all shapes share it.
+      # The trainers of all shapes share the data.
       self._data = mapping.place(
         {'train_data': task.train_data, 'splits': task.splits},
         config.num_host_devices,
@@ -340,10 +340,10 @@ class _Children:
 
 
 class _Field:
-  """Who takes part in the retraining.
+  """The contestants of the retraining.
 
   Attributes:
-    num_retrainings: how many trainings there are at most.
+    num_retrainings: the maximum number of trainings.
   """
 
   def __init__(self, config: Config, space: SearchSpace, children: _Children):
@@ -352,10 +352,10 @@ class _Field:
     self.num_retrainings = config.num_retrainings(1, num_rates_of_found=1)
 
   def contestants(self, trials):
-    """Returns what people take without a search, and the best of each search.
+    """Returns the usual settings, and the best of each search.
 
     Args:
-      trials: the log's; all of them are in the picture.
+      trials: the trials of the log, all of which appear in the picture.
     """
     config = self._config
     self._trials = [each for each in trials if each.arm != search_lib.RETRAIN]
@@ -377,7 +377,7 @@ class _Field:
   def draw(
     self, path: pathlib.Path, architecture: Mapping[str, Any], label: str
   ) -> None:
-    """Plots all trials, and what became of them."""
+    """Plots the rewards of all trials."""
     arms = []
     for name in self._config.strategies:
       mine = [
@@ -404,9 +404,9 @@ class _Field:
 
 
 def _usual(config: Config) -> dict[str, Any]:
-  """Returns what a person takes: usual settings, and the largest network.
+  """Returns a common choice: usual settings, and the largest network.
 
-  The learning rate is not among them; it is chosen from a grid.
+  The learning rate is not included; it is chosen from a grid.
   """
   batch_size = _USUAL['batch_size']
   return {

@@ -6,8 +6,8 @@
     python -m experiments.search_recurrent_cell --workdir=runs/recurrent_cell
 
 Hundreds of different cells are trained as small language models in one compiled
-program; the perplexity of each is its reward. The best of each search are
-retrained and compared with an LSTM and with NASCell at equal size.
+program; the reward of each is based on its perplexity. The best of each search
+are retrained and compared with an LSTM and with NASCell at equal size.
 
 `--preset=paper --data_dir=...` is the search on the Penn Treebank of the
 paper's section 4.2.
@@ -113,39 +113,40 @@ class Config(
 
 PRESETS = {
   'quick': Config(),
-  # Section 4.2 of the paper, where nothing else is said.
+  # Section 4.2 of the paper, unless noted otherwise.
   'paper': Config(
     dataset='ptb',
     base=8,
-    # The paper's control 2 has as much random search as policy gradient.
-    # 15,000 trials of each arm.
+    # The paper's control experiment 2 has equally many trials of random search:
+    # 15,000 of each arm.
     strategies=('reinforce', 'random'),
     num_trials=30_000,
-    # 400 controller replicas of one child each, which did not wait for each
-    # other: the server updates once 10 gradients are there. Here one controller
-    # is updated after every 10.
+    # The paper has 400 asynchronous controller replicas of one child each, and
+    # a server that updates once it has 10 gradients. Here one controller is
+    # updated after every 10 trials.
     trials_per_update=10,
     controller_learning_rate=0.0005,
-    # Not in the paper; that of NASNet (Zoph et al., 2018), by the same authors.
+    # Not in the paper; taken from NASNet (Zoph et al., 2018), by the same
+    # authors.
     baseline_decay=0.95,
     reward_scale=80.0,
-    # As many parameters as the medium models of Zaremba et al., 2014, and Gal,
-    # 2016, 20 million: with two layers of base 8, 538 units.
+    # 20 million parameters, like the medium models of Zaremba et al., 2014, and
+    # Gal, 2016; with two layers of base 8 that is 538 units.
     num_layers=2,
     features=538,
     num_epochs=35,
     num_steps=0,
-    # Not in the paper: as Zaremba et al. train their medium model. Children of
-    # a search have neither its dropout, which the paper's had on embeddings and
-    # hidden states, nor the fall of its learning rate.
+    # Not in the paper: the settings of Zaremba et al. for their medium model,
+    # but without its learning-rate decay and without dropout, which the paper
+    # applies to embeddings and hidden states.
     optimizer='sgd',
     learning_rate=1.0,
     max_grad_norm=5.0,
     batch_size=20,
     num_unrolled=35,
     num_winners=1,
-    # The paper's grid has initial weights, dropout and the epoch of the decay
-    # besides, for which `train_recurrent_cell` is.
+    # The paper's grid also covers initial weights, dropout and the epoch of the
+    # decay; use `train_recurrent_cell` for these.
     retrain_learning_rates=(0.5, 1.0, 2.0),
   ),
 }
@@ -162,10 +163,10 @@ def run(config: Config, workdir: str) -> None:
 
 
 def make_experiment(config: Config) -> search_run.Experiment:
-  """Makes everything of a run that its settings decide.
+  """Makes everything about a run that depends only on its settings.
 
   Raises:
-    ValueError: a setting is out of range, or the data is.
+    ValueError: a setting is out of range, or the data is unsuitable.
   """
   space = spaces.make_space(config.base, config.combiners, config.activations)
   for name in config.known_cells:
@@ -231,10 +232,10 @@ def make_experiment(config: Config) -> search_run.Experiment:
 
 
 def _complete(config: Config, tasks: dataset_tasks.TextTasks) -> Config:
-  """Returns the config with every setting decided."""
+  """Returns the config with every setting resolved, after checking it."""
   num_devices = search_settings.choose_num_devices(config)
   num_steps = config.num_steps or config.num_epochs * tasks.num_segments
-  # A block wider than a round would be filled up with repeats.
+  # A block larger than a round would be padded with repeats.
   block_size = config.block_size or min(
     blocks.default_block_size(num_devices),
     max(1, -(-config.round_size // num_devices)) * num_devices,
@@ -251,7 +252,7 @@ def _complete(config: Config, tasks: dataset_tasks.TextTasks) -> Config:
 
 
 def _fitting(config: Config, space: SearchSpace) -> list[str]:
-  """Returns the known cells that the space has."""
+  """Returns the known cells that are in the search space."""
   found = []
   for name in config.known_cells:
     with contextlib.suppress(ValueError):
@@ -261,11 +262,11 @@ def _fitting(config: Config, space: SearchSpace) -> list[str]:
 
 
 class _Field:
-  """Who takes part in the retraining, all with about as many parameters.
+  """The contestants of the retraining, with about equally many parameters.
 
   Attributes:
-    trainers: who trains them, by name.
-    num_retrainings: how many trainings there are at most.
+    trainers: the trainers of the contestants, by name.
+    num_retrainings: the maximum number of trainings.
   """
 
   def __init__(
@@ -301,7 +302,7 @@ class _Field:
         config.num_host_devices,
       )
     }
-    # The most trainings of one known cell at a time.
+    # The maximum number of trainings of one known cell at a time.
     num_jobs = max(
       len(config.retrain_learning_rates) * config.num_selection_seeds,
       config.num_seeds,
@@ -319,7 +320,7 @@ class _Field:
     )
 
   def _add_baseline(self, name, make_cell, num_jobs):
-    """Adds a trainer of its own for a cell outside the space."""
+    """Adds a separate trainer for a cell outside the search space."""
     features = contestants_lib.equal_features(
       functools.partial(self._count, make_cell), self._num_params
     )
@@ -367,8 +368,8 @@ class _Field:
 
 
 def _estimate(config, space, trainer, num_searched, num_retrained):
-  """Measures a block of a few steps; returns the seconds of the whole run."""
-  # A cell of zeros has each decision's first choice.
+  """Returns the estimated seconds of the run, from a block of a few steps."""
+  # The tokens 0 are the first choice of each decision.
   some = space.decode(np.zeros(space.num_tokens, np.int32))
   keys = jax.random.split(jax.random.key(0), trainer.block_size)
 
@@ -393,7 +394,7 @@ def _estimate(config, space, trainer, num_searched, num_retrained):
   training = sum(
     count * (first + num_steps * step) for count, num_steps in blocks
   )
-  # Retraining has the baselines' programs to compile.
+  # Retraining also compiles the programs of the baselines.
   return training + (trainer.compile_seconds if num_retrained else 0)
 
 

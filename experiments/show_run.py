@@ -1,13 +1,13 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Shows what a search has recorded, or where two searches differ.
+"""Shows the records of a search, or the differences between two searches.
 
     python -m experiments.show_run --workdir=runs/recurrent_cell
     python -m experiments.show_run --workdir=runs/conv_net --csv=trials.csv
     python -m experiments.show_run runs/recurrent_cell runs/other
 
-A run may still go on: nothing of it is changed.
+The run may still be in progress; nothing in it is changed.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from jaxnas.records import trial_log, workdir
 from jaxnas.visualize import progress
 
 _MISSING = '-'
-# What of a manifest is another one whenever a run is started.
+# The entries of a manifest that differ for every start of a run.
 _TRIVIAL = ('command', 'resumed', 'time_started')
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(settings.Bounded):
-  """Settings of a look at one or two runs."""
+  """Settings of the display of one or two runs."""
 
   workdir: str | None = settings.data(
     None, 'Folder of the run.', is_common=True
@@ -56,7 +56,7 @@ def run(config: Config, folders: Sequence[str] = ()) -> None:
 
   Args:
     config: the settings.
-    folders: the runs, besides that of the settings.
+    folders: the folders of the runs, in addition to that in the settings.
 
   Raises:
     ValueError: there are not one or two runs, or one is damaged.
@@ -69,7 +69,7 @@ def run(config: Config, folders: Sequence[str] = ()) -> None:
     )
   if len(runs) == 2:
     if config.csv:
-      raise ValueError('--csv is of one run; leave the other one out.')
+      raise ValueError('--csv is for a single run; leave out the other one.')
     compare(*runs)
     return
   show(runs[0], config.num_best)
@@ -79,11 +79,11 @@ def run(config: Config, folders: Sequence[str] = ()) -> None:
 
 
 def show(run: folder_lib.Run, num_best: int) -> None:
-  """Prints what was proposed, learnt, found and trained anew.
+  """Prints what was proposed, learnt, found and retrained.
 
   Args:
-    run: what is shown.
-    num_best: how many of the best trials.
+    run: the run to show.
+    num_best: the number of the best trials to show.
   """
   print(f'{run.folder}: {_origin(run.manifest)}')
   progress.table(
@@ -120,11 +120,11 @@ def show(run: folder_lib.Run, num_best: int) -> None:
 
 
 def compare(first: folder_lib.Run, second: folder_lib.Run) -> None:
-  """Prints where two runs differ: settings, machine, trials, rewards.
+  """Prints how two runs differ: settings, machine, trials, rewards.
 
   Args:
     first: one run.
-    second: the other one.
+    second: the other run.
   """
   for title, one, other in (
     ('Settings that differ', first.config, second.config),
@@ -141,8 +141,8 @@ def compare(first: folder_lib.Run, second: folder_lib.Run) -> None:
       print(f'{title}: none.')
   print(_first_difference(first.searched, second.searched))
   progress.table(
-    'Best reward, and mean reward of the second half of the trials; of one '
-    'search each, so nothing is told of the strategies',
+    'Best reward, and mean reward of the second half of the trials; one search '
+    'each, which says nothing about the strategies',
     ['', first.folder, 'mean', second.folder, 'mean'],
     [
       [_name(*arm), *_rewards(first, *arm), *_rewards(second, *arm)]
@@ -152,7 +152,7 @@ def compare(first: folder_lib.Run, second: folder_lib.Run) -> None:
 
 
 def _first_difference(first, second) -> str:
-  """Returns a sentence about how long two searches went the same way."""
+  """Returns a sentence about where two searches first differ."""
   num_same, changed = 0, 0.0
   for one, other in zip(first, second, strict=False):
     if (one.arm, one.repeat, one.tokens) != (
@@ -165,7 +165,7 @@ def _first_difference(first, second) -> str:
     changed = max(changed, abs(one.reward - other.reward))
   counts = f'{len(first)} and {len(second)} proposals'
   if not num_same:
-    return f'Of {counts} the first ones differ already.'
+    return f'Of {counts} the first ones already differ.'
   rewards = f'rewards differ by at most {changed:.3g}'
   if num_same == len(first) == len(second):
     return f'All {num_same} proposals are the same; their {rewards}.'
@@ -219,7 +219,7 @@ def _mean(trials) -> str:
 
 
 def _show_retrained(run: folder_lib.Run) -> None:
-  """Prints the mean of each metric over the seeds of what was trained anew."""
+  """Prints the mean of each metric over the seeds of each retraining."""
   groups: dict[str, list[trial_log.Trial]] = {}
   for trial in run.trials:
     if trial.arm == search_lib.RETRAIN:
@@ -232,7 +232,7 @@ def _show_retrained(run: folder_lib.Run) -> None:
       label = trial.settings.get('label', 'unknown')
       groups.setdefault(f'{label}: {spelled}', []).append(trial)
   if groups:
-    print('Trained anew, mean +- standard deviation over seeds:')
+    print('Retrained, mean +- standard deviation over seeds:')
   for label, trials in groups.items():
     values = {
       name: np.array([trial.metrics.get(name, np.nan) for trial in trials])
@@ -250,9 +250,9 @@ def _name(arm: str, repeat: int) -> str:
 
 
 def _origin(manifest: Mapping[str, Any]) -> str:
-  """Returns a sentence about where and by what a run was done."""
+  """Returns a sentence about the environment of a run."""
   if not manifest:
-    return 'no manifest says where it was made.'
+    return 'no manifest says where it was run.'
   facts = _facts(manifest)
   resumed = manifest.get('resumed')
   num_resumed = len(resumed) if isinstance(resumed, list) else 0
@@ -264,7 +264,7 @@ def _origin(manifest: Mapping[str, Any]) -> str:
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns what two manifests are compared by, without nesting."""
+  """Returns the entries of a manifest to compare, without nesting."""
   facts: dict[str, Any] = {}
   for name, value in manifest.items():
     if name in _TRIVIAL:

@@ -1,13 +1,13 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-r"""Holds recurrent cells to a file of test vectors, in float64.
+r"""Checks recurrent cells against a file of test vectors, in float64.
 
     python -m experiments.verify_recurrent_cell \
         --vectors=tests/data/cell_vectors.json
 
 Both routes to a cell, compiled and interpreted, run every case step by step and
-by `unroll`. All 16 cases of that file hold; the worst difference is 4e-16.
+by `unroll`. All 16 cases of that file pass; the largest difference is 4e-16.
 
 The file is a JSON object with the fields `tolerance` (the largest absolute
 difference allowed) and `cases`. `B` is the batch and `D` the features; a case
@@ -46,7 +46,7 @@ _OPERATIONS = {
   'paper': (spaces.COMBINERS, spaces.ACTIVATIONS),
   'extended': (spaces.EXTENDED_COMBINERS, spaces.EXTENDED_ACTIVATIONS),
 }
-# A letter stands for the same size wherever it occurs in a case.
+# A letter denotes the same size wherever it occurs in a case.
 _AXES = {
   'x': ('T', 'B', 'inputs'),
   'h0': ('B', 'D'),
@@ -71,13 +71,13 @@ class Case(NamedTuple):
   """One test vector.
 
   Attributes:
-    name: what errors call it.
+    name: the name of the case in errors.
     tolerance: the largest absolute difference allowed.
-    space: which operations may occur, `'paper'` or `'extended'`.
+    space: the set of operations that may occur, `'paper'` or `'extended'`.
     architecture: the cell.
-    arguments: parameters as a `GrammarCell` stores them, `(c, h)` before the
-      first step, and inputs.
-    expected: `(c, h)` after every step, each `[T, B, D]`.
+    arguments: the parameters as a `GrammarCell` stores them, `(c, h)` before
+      the first step, and the inputs.
+    expected: the expected `(c, h)` after every step, each `[T, B, D]`.
   """
 
   name: str
@@ -89,18 +89,18 @@ class Case(NamedTuple):
 
   @property
   def program(self) -> tuple[Any, ...]:
-    """What cases must share to run in one interpreted program."""
+    """The properties that cases in one interpreted program must share."""
     _, carry, inputs = self.arguments
     return self.architecture.base, self.space, inputs.shape, carry[0].shape
 
 
 def run(config: Config) -> None:
-  """Prints a line for each interpreted program, and for each case that fails.
+  """Prints one line per interpreted program, and per case that fails.
 
   Raises:
     OSError: the file cannot be read.
-    ValueError: it is not of the form that the module describes, or a case
-      fails.
+    ValueError: the file does not have the form that the module describes, or a
+      case fails.
   """
   num_failed = 0
   with jax.enable_x64(True):
@@ -131,18 +131,18 @@ def run(config: Config) -> None:
       f'{num_failed} of {len(cases)} cases of {config.vectors} fail; they are '
       'named above.'
     )
-  print(f'All {len(cases)} cases hold on both routes.')
+  print(f'All {len(cases)} cases pass on both routes.')
 
 
 def differences(batch: Sequence[Case]) -> dict[str, list[float]]:
-  """Returns how far each route is from what the cases expect.
+  """Returns the difference of each route from the expected values.
 
   Args:
-    batch: cases with equal `program`.
+    batch: the cases, with equal `program`.
 
   Returns:
-    For each route the largest absolute difference of each case, step by step
-    or by `unroll`; infinity where a result is not finite.
+    The largest absolute difference of each case, by route, step by step or by
+    `unroll`; infinity if a result is not finite.
   """
   found = {'compiled': _run_compiled(batch), 'interpreted': _interpret(batch)}
   return {
@@ -155,7 +155,7 @@ def differences(batch: Sequence[Case]) -> dict[str, list[float]]:
 
 
 def load_cases(path: str) -> list[Case]:
-  """Reads a file of test vectors; errors are those of `run`."""
+  """Reads a file of test vectors; raises the errors of `run`."""
   try:
     content = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
   except (ValueError, RecursionError) as error:
@@ -198,7 +198,7 @@ def _read_case(fields: Mapping[str, Any], tolerance: Any) -> Case:
   base = architecture.base
   if fields['base'] != base:
     raise ValueError(f'base is {fields["base"]!r}, but tokens are of {base}.')
-  # Raises if an operation is not of the space.
+  # Raises if an operation is not in the space.
   spaces.make_space(base, *_OPERATIONS[fields['space']]).encode(architecture)
   arrays = _read_arrays(fields, base)
   params = {
@@ -243,7 +243,7 @@ def _read_arrays(fields: Mapping[str, Any], base: int) -> dict[str, jax.Array]:
 
 
 def _run_cell(cell, params, carry, inputs):
-  """Returns c and h after every step, and again by `unroll`."""
+  """Returns c and h after every step, computed by steps and by `unroll`."""
 
   def step(carry, step_inputs):
     carry, _ = cell.apply(params, carry, step_inputs)
@@ -251,7 +251,7 @@ def _run_cell(cell, params, carry, inputs):
 
   _, (memory, hidden) = lax.scan(step, carry, inputs)
   (last, _), unrolled = cell.apply(params, carry, inputs, method='unroll')
-  # `unroll` shows the memory only after the last step.
+  # `unroll` returns the memory only after the last step.
   return memory, hidden, memory.at[-1].set(last), unrolled
 
 

@@ -1,13 +1,13 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Fingerprints of what decides a trial's result: code, settings and data.
+"""Fingerprints of whatever decides a trial's result: code, settings, data.
 
-A run that goes on with another function, or another training, mixes results
-that have nothing to do with each other. So the parts of it are recorded beside
-the log and compared when it goes on: the source of each function, and of what
-it uses of modules that are not installed (those of jaxnas count as well), and
-the values that were bound to it. Comments and docstrings do not count.
+A run resumed with a different function or training would mix unrelated results.
+The parts of a task are therefore recorded next to the log and compared on
+resuming: the source of each function and of everything it uses from modules
+that are not installed (and from jaxnas itself), and the values bound to it.
+Comments and docstrings are ignored.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ _PLAIN = bool | int | float | complex | str | bytes | np.dtype | enum.Enum
 
 
 class Parts(tuple):
-  """Parts of a task that a message calls by their names."""
+  """Parts of a task that messages refer to by name."""
 
   labels: tuple[str, ...]
 
   def __new__(cls, **parts: Any) -> Parts:
-    """Makes the parts of their names and values."""
+    """Makes the parts from names and values."""
     made = super().__new__(cls, parts.values())
     made.labels = tuple(parts)
     return made
 
 
 def of(task: Any) -> dict[str, str]:
-  """Returns the parts of a task, each by its name with a digest.
+  """Returns the parts of a task: names with digests.
 
   Args:
-    task: a function, or any nest of tuples, dataclasses, arrays and functions.
-      Of other objects only the type counts, and of the lists, sets and dicts
-      that a function closes over nothing, for they may count its calls.
+    task: a function, or any nesting of tuples, dataclasses, arrays and
+      functions. Of other objects only the type counts. Lists, sets and dicts
+      that a function closes over are ignored, since they may count its calls.
   """
   return _walk(task).parts
 
@@ -67,17 +67,17 @@ def check(
   redo_failed: bool = False,
   is_finished: bool = False,
 ) -> None:
-  """Records a task beside a log, or compares it with the one that is there.
+  """Records the task of a log, or compares it with the one recorded.
 
   Args:
     path: the record, a JSON file.
-    task: as for `of`.
-    same_task: whether somebody says that it gives the same results, whatever
-      has changed; the record then takes it.
-    redo_failed: whether failed trials run again, as after a repair: a change is
-      then a warning, and the record takes it.
-    is_finished: whether no trial is left to run: a change is then a warning,
-      and the record stays as it is.
+    task: the task, as in `of`.
+    same_task: whether the user asserts that the task gives the same results
+      despite any change; the record is then updated.
+    redo_failed: whether failed trials run again, as after a fix: a change is
+      then only a warning, and the record is updated.
+    is_finished: whether no trial is left to run: a change is then only a
+      warning, and the record is kept.
 
   Raises:
     ValueError: the task has changed, or the record is damaged.
@@ -113,11 +113,11 @@ def check(
 
 
 def _tell(before: Mapping[str, Any], walk: _Walk) -> str:
-  """Returns what differs between a record and a task, in words."""
+  """Returns the differences between a record and a task, in words."""
   now = walk.parts
   changed = sorted(
     (name for name in {*before, *now} if before.get(name) != now.get(name)),
-    # What a user has changed comes before another version of this package.
+    # The user's own changes come before those of this package's version.
     key=lambda name: (name.startswith('jaxnas.'), name),
   )
   told = []
@@ -131,7 +131,7 @@ def _tell(before: Mapping[str, Any], walk: _Walk) -> str:
 
 
 def _words(name: str) -> str:
-  """Returns in words what is known by its name alone."""
+  """Returns a description of a part of which only the name is known."""
   if name == _ROOT or name.startswith((f'{_ROOT}.', f'{_ROOT}[')):
     path = re.sub(r"\['(\w+)'\]", r'.\1', name).removeprefix(_ROOT)
     return f'{path.removeprefix(f".{_ROOT}").lstrip(".")} of the task'.lstrip()
@@ -140,10 +140,10 @@ def _words(name: str) -> str:
 
 
 class _Place(NamedTuple):
-  """Where in a task a value is, in words.
+  """The place of a value in a task, in words.
 
   Attributes:
-    path: how Python would get to it from its owner.
+    path: the Python expression for the value, relative to its owner.
     owner: the nearest function or object with a name.
   """
 
@@ -171,10 +171,9 @@ def _walk(task: Any) -> _Walk:
 
 
 class _Walk:
-  """Collects the parts of a task, and what each is called in messages.
+  """Collects the parts of a task, and their names in messages.
 
-  Names are in records of older runs, so they stay as they are; words may
-  change.
+  Names are stored in records of older runs, so they must not change; words may.
   """
 
   def __init__(self) -> None:
@@ -184,7 +183,7 @@ class _Walk:
     self._keep: list[Any] = []
 
   def value(self, name: str, value: Any, place: _Place, depth: int = 0) -> None:
-    """Adds a value and all that it is made of."""
+    """Adds a value and everything it consists of."""
     if depth > _MAX_DEPTH:
       return
     below = functools.partial(self.value, depth=depth + 1)
@@ -204,7 +203,7 @@ class _Walk:
         below(f'{name}.{fields[index] if fields else index}', each, at)
     elif isinstance(value, Mapping):
       for key in sorted(value, key=repr):
-        # The task itself, beside what else decides a trial's result.
+        # The task itself, among other things that decide a trial's result.
         is_task = name == key == _ROOT
         at = place if is_task else place.item(key)
         if isinstance(key, str) and not is_task:
@@ -253,8 +252,8 @@ class _Walk:
     if not self._is_new(value):
       return
     for field in dataclasses.fields(value):
-      # A module of flax knows its parent, which knows it. Conditions of a run,
-      # as the platform, may change: they are told and not refused.
+      # A Flax module and its parent refer to each other. Conditions of a run,
+      # such as the platform, may change: a warning reports them instead.
       is_condition = field.metadata.get('is_condition', False)
       if field.name not in ('parent', 'name') and not is_condition:
         self.value(
@@ -286,7 +285,7 @@ class _Walk:
     for variable, cell in zip(variables, value.__closure__ or (), strict=True):
       try:
         content = cell.cell_contents
-      except ValueError:  # It is not bound yet.
+      except ValueError:  # Not bound yet.
         continue
       if not isinstance(content, list | set | dict | bytearray):
         at = place.attribute(variable)
@@ -300,7 +299,7 @@ class _Walk:
       self.value(f'{name}[{key!r}]', values[key], at, depth + 2)
 
   def _source(self, module: str, qualname: str) -> bool:
-    """Adds what a name of a module says; returns whether it is found."""
+    """Adds the source of a module's name; returns whether it was found."""
     name = qualname.split('.')[0]
     source = sources.read_module(module)
     if source is None or name not in source.bindings:
@@ -334,7 +333,7 @@ class _Walk:
 
 
 def _owner(function: Any, place: _Place) -> _Place:
-  """Returns the place of what a function has: its own, where it has a name."""
+  """Returns the place of a function's values: its own, if it has a name."""
   if not isinstance(function, types.FunctionType):
     return place
   source = sources.read_module(function.__module__)
@@ -351,7 +350,7 @@ def _owner(function: Any, place: _Place) -> _Place:
 def _arguments(
   function: Any, values: Sequence[Any], owner: _Place, first: int = 0
 ) -> Parts:
-  """Returns values by the names of the arguments that they are given to."""
+  """Returns values by the names of the arguments that they belong to."""
   code = getattr(function, '__code__', None)
   names = code.co_varnames[: code.co_argcount] if code else ()
   known = dict(enumerate(names))
@@ -368,7 +367,7 @@ def _argument(name: str, owner: _Place) -> str:
 
 
 def _code(code: types.CodeType) -> str:
-  """Returns what a function does, where there is no source of it."""
+  """Returns the bytecode of a function that has no source."""
   constants = [
     _code(each) if isinstance(each, types.CodeType) else repr(each)
     for each in code.co_consts

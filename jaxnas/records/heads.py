@@ -39,8 +39,8 @@ def of_search(
   """Returns the first line of each non-empty log of a search, by file name.
 
   Args:
-    trials: those of `trials.jsonl`.
-    rounds: those of `rounds.jsonl`.
+    trials: the trials of `trials.jsonl`.
+    rounds: the rounds of `rounds.jsonl`.
   """
   firsts: dict[str, Any] = {}
   if trials:

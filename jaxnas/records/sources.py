@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The source of modules that are not installed, by the names that it binds."""
+"""The source of modules that are not installed, by the names it binds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """A module that is not installed: its statements by the names they bind."""
+  """A module that is not installed, as statements by the names they bind."""
 
   name: str
   package: str
@@ -31,7 +31,7 @@ class Source:
 def resolve(
   source: Source, name: str, attribute: str | None
 ) -> tuple[Source, str] | None:
-  """Returns where a name that a statement uses is bound, if that counts."""
+  """Returns where a used name is bound, unless in an installed module."""
   for node in source.bindings.get(name, ()):
     if not isinstance(node, ast.Import | ast.ImportFrom):
       return source, name
@@ -111,7 +111,7 @@ def _is_main(statement: ast.stmt) -> bool:
 
 
 def used(node: ast.AST) -> Iterator[tuple[str, str | None]]:
-  """Yields names, with the attribute that is taken of each, if one is."""
+  """Yields the names used, each with the attribute accessed on it, if any."""
   for each in ast.walk(node):
     if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name):
       yield each.value.id, each.attr
@@ -120,12 +120,12 @@ def used(node: ast.AST) -> Iterator[tuple[str, str | None]]:
 
 
 def normal(node: ast.AST) -> Iterator[Any]:
-  """Yields a syntax tree as every version of Python has it."""
+  """Yields a syntax tree in a form that all versions of Python share."""
   yield type(node).__name__
   for name, value in ast.iter_fields(node):
     if name == 'body' and isinstance(node, FUNCTIONS) and _is_doc(value[0]):
       value = value[1:]
-    # Newer versions add fields, which are empty where nothing new is used.
+    # Newer versions add fields, which are empty unless new syntax is used.
     if value is None or value == [] or name in ('ctx', 'kind', 'type_comment'):
       continue
     yield name

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How many steps of a long training are taken in one call."""
+"""Decides how many steps of a long training are taken in one call."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ class Clock:
     """Starts the clock.
 
     Args:
-      timings: the file that gets a line for each lap.
-      save_seconds: the longest time between two checkpoints, approximately.
-      spent: `() -> Spent`, the work so far.
+      timings: the file that gets one line per lap.
+      save_seconds: the approximate maximum time between checkpoints, in
+        seconds.
+      spent: a function that returns the work so far.
     """
     self._save_seconds = save_seconds
     self._stopwatch = stopwatch.Stopwatch(timings, spent)
@@ -74,7 +75,7 @@ class Clock:
     """Times a call that trains; returns what it returns.
 
     Args:
-      call: the function to call; nothing is left to compile in it.
+      call: the function to call, already compiled.
       num_steps: the number of steps it takes, at least one.
     """
     started = time.perf_counter()

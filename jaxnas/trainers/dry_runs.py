@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What can be told of a training before it: a child's functions are traced.
+"""Dry runs: traces a child's functions before its training.
 
-Nothing is computed, so that a mistake in a loss, or in a module of the last
-choice, is found in a second and not after a search.
+Nothing is computed, so a mistake in a loss, or in the module of a rare choice,
+is found within a second rather than after a search.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from jaxnas.types import Span, Task
 
 
 class DryRun(NamedTuple):
-  """What a training would give.
+  """The results that a training would have.
 
   Attributes:
-    metrics: the names of a trained child's metrics, without a split's.
-    measured: the names of what is measured on each split.
+    metrics: the names of a trained child's metrics, except those of a split.
+    measured: the names of the metrics measured on each split.
     uses_learning_rate: whether anything depends on the learning rate.
   """
 
@@ -41,7 +41,7 @@ def trace(task: Task, architecture: Any, splits: Sequence[str]) -> DryRun:
   """Traces the training of one child and its measurements.
 
   Args:
-    task: what is done with the child.
+    task: the task to train the child on.
     architecture: the child's architecture.
     splits: the names of the splits that it would be measured on.
 
@@ -51,7 +51,7 @@ def trace(task: Task, architecture: Any, splits: Sequence[str]) -> DryRun:
   data = [outcomes.split_of(task.splits, name) for name in splits]
   program = None
   if task.assemble is not None:
-    # An axis may stand for all arrays below it.
+    # One axis may apply to all arrays below it.
     program = mapping.map_axes(
       lambda axis, part: (
         jax.tree.map(lambda leaf: leaf[0], part) if axis == 0 else part
@@ -74,7 +74,7 @@ def trace(task: Task, architecture: Any, splits: Sequence[str]) -> DryRun:
   names: set[str] = set()
   for split in data:
     names |= set(
-      jax.eval_shape(lambda s: dict(task.measure(split, program, s)), state)  # noqa: B023  # Called at once.
+      jax.eval_shape(lambda s: dict(task.measure(split, program, s)), state)  # noqa: B023  # Called immediately.
     )
   (rate,) = traced.jaxpr.invars
   used = [*traced.jaxpr.outvars]

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the task of a Flax module is made of, checked before it is traced."""
+"""Checks of the arguments of a Flax module's task, before tracing."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def check(
   optimizer: Optimizer,
   batch_size: int,
 ) -> dict[str, int]:
-  """Checks what a task is made of, without a module.
+  """Checks the arguments of a task except its module.
 
   Args:
-    data: as for `flax_task.make_task`, and so are all others.
-    loss: the loss.
+    data: the inputs and targets of each split, as in `flax_task.make_task`.
+    loss: the loss to minimize.
     metrics: the metrics by name.
-    optimizer: the function that makes an optimizer.
-    batch_size: `B`.
+    optimizer: `learning_rate -> optimizer`.
+    batch_size: the batch size `B`.
 
   Returns:
     The number of examples of each split.
 
   Raises:
-    ValueError: an argument is of the wrong kind, a split is missing or empty,
-      its arrays differ in length, splits differ in the shape or dtype of an
-      example, or there are fewer examples to train on than a batch has.
+    ValueError: an argument has the wrong type, a split is missing or empty, its
+      arrays differ in length, splits differ in the shape or dtype of an
+      example, or there are fewer training examples than one batch.
   """
   if not isinstance(metrics, Mapping):
     raise ValueError(
@@ -112,7 +112,7 @@ def _size(name: str, split: Any) -> int:
 
 
 def _check_alike(data: Mapping[str, Any], name: str) -> None:
-  """Checks that an example of a split is like one to train on."""
+  """Checks that the examples of a split are like training examples."""
 
   def example(array):
     dtype = jax.dtypes.canonicalize_dtype(jnp.result_type(array))

@@ -87,7 +87,7 @@ def test_a_run_is_told_and_resumed(tmp_path, capsys, monkeypatch):
   content = path.read_bytes()
   path.write_bytes(content[: content.index(b'\n') + 9])
   experiment.run(CONFIG, tmp_path / 'whole')
-  assert 'The generations are all there.' in capsys.readouterr().out
+  assert 'All generations are finished.' in capsys.readouterr().out
   assert read(path) == retrained
 
 

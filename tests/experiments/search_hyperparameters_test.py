@@ -202,7 +202,7 @@ def test_finished_run_is_found(finished, data_file, capsys):
     ),
     ({'widths': ()}, "'width' needs at least one value"),
     ({'batch_sizes': (0, 8)}, 'batch_sizes must be from 1 to 100,000, got 0'),
-    ({'batch_sizes': (8, 500)}, 'at most 160, the images to train on'),
+    ({'batch_sizes': (8, 500)}, 'at most 160, the number of training images'),
     ({'num_epochs': 0}, 'num_epochs must be from 1 to 1,000,000,000, got 0'),
     ({'num_layers': 0}, 'num_layers must be from 1 to 128, got 0'),
     ({'strategies': ('annealing',)}, "Unknown strategy 'annealing'"),

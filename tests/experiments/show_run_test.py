@@ -141,7 +141,7 @@ def test_an_older_run_has_less_to_show(folder, tmp_path, capsys):
     ([], 'Name one run to see it, or two to compare them; got 0'),
     (['a', 'b'], 'There is no run in a'),
     (['{run}', '{run}', '{run}'], 'got 3'),
-    (['{run}', '{run}', '--csv=x.csv'], '--csv is of one run'),
+    (['{run}', '{run}', '--csv=x.csv'], '--csv is for a single run'),
   ],
 )
 def test_errors_are_one_line(folder, flags, message):

@@ -53,7 +53,7 @@ def verify(tmp_path, capsys):
 def test_all_vectors_hold(capsys):
   experiment.run(experiment.Config(str(VECTORS)))
   *groups, last = capsys.readouterr().out.splitlines()
-  assert last == 'All 16 cases hold on both routes.'
+  assert last == 'All 16 cases pass on both routes.'
   assert len(groups) == 8
   assert groups[1].startswith('base  2  paper     x [1, 2, 3]  h [2, 4]    6')
   assert jax.numpy.ones(()).dtype == np.float32
