@@ -19,8 +19,33 @@ from typing import Any
 import numpy as np
 
 
+class Decision:
+  """One step in the description of an architecture, of one of three kinds.
+
+  `Choice` selects one of a few values, `Range` a number between two bounds, and
+  `AnchorPoint` the earlier layers that feed a layer. `space.decisions` of a
+  `SearchSpace` is a tuple of them, which controllers and strategies are made
+  from.
+
+  Attributes:
+    name: the name of the decision in errors and logs.
+  """
+
+  name: str
+
+  @property
+  def num_tokens(self) -> int:
+    """The number of tokens the decision takes."""
+    raise NotImplementedError
+
+  @property
+  def num_choices(self) -> int:
+    """The number of values each of its tokens can take."""
+    raise NotImplementedError
+
+
 @dataclasses.dataclass(frozen=True, init=False)
-class Choice:
+class Choice(Decision):
   """A choice among a few unordered values; its one token is an index into them.
 
   Attributes:
@@ -79,7 +104,7 @@ class Choice:
 
 
 @dataclasses.dataclass(frozen=True)
-class AnchorPoint:
+class AnchorPoint(Decision):
   """The earlier layers that feed a layer; one 0/1 token for each of them.
 
   Attributes:
@@ -113,7 +138,7 @@ class AnchorPoint:
 
 
 @dataclasses.dataclass(frozen=True)
-class Range:
+class Range(Decision):
   """A number between two bounds; its one token is a level of an ordered grid.
 
   A range of real numbers has `num_levels` levels, evenly spaced on a linear or
@@ -194,7 +219,7 @@ class Range:
     return round(value) if self.integer else value
 
 
-def _spell(decision: Choice | AnchorPoint | Range) -> str:
+def _spell(decision: Decision) -> str:
   """Returns what errors call a decision, which may have no name yet."""
   kind = type(decision).__name__
   return f'{kind} {decision.name!r}' if decision.name else kind
@@ -207,10 +232,6 @@ def _plain(value: Any) -> Any:
   if isinstance(value, list | tuple):
     return tuple(map(_plain, value))
   return value
-
-
-Decision = Choice | AnchorPoint | Range
-"""One step in the description of an architecture."""
 
 
 def check_decisions(decisions: Sequence[Decision]) -> None:

@@ -385,8 +385,22 @@ class Reward:
       )
 
 
-Cost = Callable[[Any], float]
-"""`architecture -> cost`, a pure function such as the number of parameters."""
+class Cost(Protocol):
+  """The cost of an architecture: any pure function `architecture -> number`.
+
+  Costs given to `jaxnas.run` by name stand among the metrics of each trial, so
+  that a reward can weigh them:
+
+      def size(architecture):
+        return architecture['width'] ** 2
+
+      jaxnas.run(..., costs={'size': size})
+
+  The number of parameters is one: `FlaxTrainer.num_params`.
+  """
+
+  def __call__(self, architecture: Any, /) -> float:
+    """Returns the cost of an architecture."""
 
 
 class Evaluation(NamedTuple):

@@ -19,7 +19,7 @@ import typing
 from typing import Any
 
 from jaxnas import statistics
-from jaxnas.decisions import AnchorPoint, Decision, Range
+from jaxnas.decisions import AnchorPoint, Choice, Decision, Range
 from jaxnas.records import workdir
 
 _FILE = 'summary.json'
@@ -56,6 +56,7 @@ class Options:
       return cls(
         decision.name, 'range', tuple(f'{each:.4g}' for each in values)
       )
+    assert isinstance(decision, Choice)
     return cls(decision.name, 'choice', tuple(map(str, decision.values)))
 
 

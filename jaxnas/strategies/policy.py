@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxnas import errors
 from jaxnas.strategies import told
 from jaxnas.types import Controller, Params, Proposals, Strategy
 
@@ -88,6 +89,13 @@ def make_policy_gradient(
     ValueError: a number is out of range. All of them but `num_epochs` may be
       traced, as under `vmap` over settings, and are then not checked.
   """
+  # Without isinstance: a user's own needs only the functions.
+  if not hasattr(controller, 'sample_and_log_prob'):
+    raise ValueError(
+      'controller must be a Controller, such as '
+      'make_controller(space.decisions); got '
+      f'{errors.shorten(repr(controller))}.'
+    )
   _check_arguments(
     learning_rate, baseline_decay, entropy_weight, max_grad_norm, num_epochs
   )

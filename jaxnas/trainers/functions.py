@@ -116,6 +116,7 @@ class FunctionTrainer:
         'function must be callable with a value and a seed, got '
         f'{errors.shorten(repr(function))}.'
       )
+    _check_signature(function)
     if multiprocessing.current_process().daemon:
       raise ValueError(
         'This process is daemonic, like the workers of multiprocessing.Pool, '
@@ -216,6 +217,22 @@ def _takes_steps(function: Function) -> bool:
     return 'num_steps' in inspect.signature(function).parameters
   except (TypeError, ValueError):  # Some functions written in C.
     return False
+
+
+def _check_signature(function: Function) -> None:
+  """Checks that a function takes what it will be called with."""
+  try:
+    signature = inspect.signature(function)
+  except (TypeError, ValueError):  # Some functions written in C.
+    return
+  steps = {'num_steps': 1} if 'num_steps' in signature.parameters else {}
+  try:
+    signature.bind({}, 0, **steps)
+  except TypeError as error:
+    raise ValueError(
+      f'{_name(function)}{signature} cannot be called with a value and a seed '
+      f'({error}); define it as f(value, seed).'
+    ) from None
 
 
 def _plain(value: Any) -> Any:

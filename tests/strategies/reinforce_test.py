@@ -272,6 +272,12 @@ def test_bad_arguments_are_refused(controller, arguments, message):
     reinforce.make_reinforce(controller, **arguments)
 
 
+def test_decisions_in_place_of_a_controller_are_told():
+  decisions = (Choice((1, 2), 'x'),)
+  with pytest.raises(ValueError, match=r'as make_controller\(space.decisions'):
+    reinforce.make_reinforce(decisions)
+
+
 def test_rewards_of_another_length_are_refused(controller):
   strategy = reinforce.make_reinforce(controller)
   state = strategy.init(jax.random.key(0))

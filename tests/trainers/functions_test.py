@@ -568,3 +568,28 @@ def test_bad_settings_are_refused(settings, message):
     evaluators.of_function(space_of('a'), reward_functions.behave, **arguments),
   ):
     pass
+
+
+def take_one(value):
+  return 0.0
+
+
+def take_more(value, seed, width):
+  return 0.0
+
+
+def take_a_named_seed(value, *, seed):
+  return 0.0
+
+
+@pytest.mark.parametrize(
+  ('function', 'message'),
+  [
+    (take_one, r'take_one\(value\) cannot .*too many positional'),
+    (take_more, r"width\) cannot be called .*'width'.*define it as f\(value"),
+    (take_a_named_seed, r'\(value, \*, seed\) cannot be called with a value'),
+  ],
+)
+def test_a_function_that_takes_something_else_is_refused(function, message):
+  with pytest.raises(ValueError, match=message):
+    functions.FunctionTrainer(function)
