@@ -167,7 +167,8 @@ def _prepare_host(config: Any, has_workdir: bool, leaves_host: bool) -> None:
     host.use_compilation_cache()
     name = 'num_host_devices'
     host.prepare_devices(
-      getattr(config, name, None),
+      # Experiments without the setting train no children side by side.
+      getattr(config, name, 1),
       is_asked=name in flags.FLAGS and flags.FLAGS[name].present > 0,
     )
   if has_workdir:

@@ -10,7 +10,8 @@ holds, and no compression may be out of all proportion.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+import contextlib
 import math
 import os
 import struct
@@ -72,27 +73,55 @@ def read(
       the file and ends with the hint.
     OSError: the file cannot be opened.
   """
+  with _opened(path, hint) as (file, archive):
+    members = _members(archive)
+    _check_end(file, len(members))
+    missing = [name for name in names or () if name not in members]
+    if missing:
+      raise ValueError(
+        f'it has no {", ".join(missing)}; it holds {listing(members)}'
+      )
+    more = [name for name in optional if name in members]
+    wanted = {name: members[name] for name in (*(names or members), *more)}
+    _check_sizes(
+      list(wanted.values()), os.fstat(file.fileno()).st_size, max_bytes
+    )
+    return {
+      name: _read_array(archive, name, member)
+      for name, member in wanted.items()
+    }
+
+
+def read_names(
+  path: str | os.PathLike[str], *, hint: str = 'restore it from a copy'
+) -> list[str]:
+  """Returns the names of the arrays in an `.npz` file, which are not read.
+
+  Args:
+    path: the file.
+    hint: advice about a damaged file, for the message.
+
+  Raises:
+    NpzError: the file is not such an archive, or is damaged.
+    OSError: the file cannot be opened.
+  """
+  with _opened(path, hint) as (file, archive):
+    members = _members(archive)
+    _check_end(file, len(members))
+    return list(members)
+
+
+@contextlib.contextmanager
+def _opened(
+  path: str | os.PathLike[str], hint: str
+) -> Iterator[tuple[IO[bytes], zipfile.ZipFile]]:
+  """Opens an archive; what damage causes in the context is an `NpzError`."""
   with open(path, 'rb') as file:
     try:
       if file.read(len(_SINGLE)) == _SINGLE:
         raise ValueError('it holds a single array')
       with zipfile.ZipFile(file) as archive:
-        members = _members(archive)
-        _check_end(file, len(members))
-        missing = [name for name in names or () if name not in members]
-        if missing:
-          raise ValueError(
-            f'it has no {", ".join(missing)}; it holds {_listing(members)}'
-          )
-        more = [name for name in optional if name in members]
-        wanted = {name: members[name] for name in (*(names or members), *more)}
-        _check_sizes(
-          list(wanted.values()), os.fstat(file.fileno()).st_size, max_bytes
-        )
-        return {
-          name: _read_array(archive, name, member)
-          for name, member in wanted.items()
-        }
+        yield file, archive
     # The errors that damaged bytes cause in zipfile, zlib, tokenize and numpy
     # have no common type; MemoryError is among them.
     except Exception as error:
@@ -124,8 +153,12 @@ def write(
     save(file, **arrays)
 
 
-def _listing(names: Sequence[str] | Mapping[str, Any]) -> str:
-  """Returns some names as text, cut after the first few."""
+def listing(names: Sequence[str] | Mapping[str, Any]) -> str:
+  """Returns the names of arrays as text, cut after the first few.
+
+  Args:
+    names: the names.
+  """
   first = ', '.join(list(names)[:_MAX_LISTED]) or 'nothing'
   rest = len(names) - _MAX_LISTED
   return f'{first} and {rest} more' if rest > 0 else first

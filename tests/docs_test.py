@@ -25,8 +25,12 @@ import numpy as np
 import pytest
 
 from jaxnas import records
+from jaxnas.children import conv_net
+from jaxnas.datasets import image_preprocessing
 from jaxnas.export import architecture as architecture_file
-from jaxnas.spaces import recurrent_cell
+from jaxnas.export import image_weights, weights
+from jaxnas.spaces import known_conv_nets, recurrent_cell
+from jaxnas.training import long_images, long_text
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
@@ -161,6 +165,46 @@ def test_searches_of_the_table_are_one_program(capsys):
   rewards = execute('docs/results/base2_bench.md')['table'].rewards
   best = float(capsys.readouterr().out)
   assert np.quantile(rewards, 0.9) < best <= rewards.max()
+
+
+def test_what_was_trained_is_used(monkeypatch, tmp_path, capsys):
+  monkeypatch.chdir(tmp_path)
+  recipe = long_text.Recipe(features=3, num_layers=1)
+  vocabulary = ('<unk>', 'the', 'value', 'of', '.')
+  model = long_text.make_model(recipe, len(vocabulary), 'lstm')
+  carry, tokens = model.initialize_carry(1), jnp.zeros((1, 1), jnp.int32)
+  params = model.init(jax.random.key(0), carry, tokens, method='logits')
+  for name in ('train', 'train_conv'):
+    (tmp_path / 'runs' / name).mkdir(parents=True)
+  weights.write_weights(
+    'runs/train/weights.npz',
+    params,
+    vocabulary,
+    'lstm',
+    recipe=dataclasses.asdict(recipe),
+    dataset='pydoc',
+    level='word',
+  )
+  pixels = np.random.default_rng(0).integers(0, 255, (6, 4, 4, 1), np.uint8)
+  net = known_conv_nets.make_chain(1, 2)
+  child = conv_net.make_network(net, (4, 4, 1), 2).init(jax.random.key(0))
+  image_weights.write_weights(
+    'runs/train_conv/weights.npz',
+    image_weights.ImageWeights(
+      *child,
+      architecture=net,
+      image_shape=(4, 4, 1),
+      num_classes=2,
+      statistics=image_preprocessing.measure(pixels, 'standardize'),
+      recipe=long_images.Recipe(),
+      facts={},
+    ),
+  )
+  np.savez('images.npz', x=pixels)
+  names = execute('docs/using.md')
+  assert names['text'].startswith('the value of')
+  assert names['classify'](pixels).shape == (6, 2)
+  assert len(capsys.readouterr().out.splitlines()[-1].split()) >= 6
 
 
 def test_splits_are_apart():

@@ -156,3 +156,12 @@ def test_no_changed_byte_is_read_as_something_else(tmp_path, compressed):
       assert found[name].dtype == array.dtype
       np.testing.assert_array_equal(found[name], array)
   assert num_refused > 150
+
+
+def test_names_are_told_without_reading(tmp_path):
+  path = tmp_path / 'a.npz'
+  npz.write(path, {'x': np.zeros(3), 'y': np.ones(2)})
+  assert npz.read_names(path) == ['x', 'y']
+  path.write_bytes(path.read_bytes()[:-40])
+  with pytest.raises(npz.NpzError, match=r'cannot be read as an .npz file'):
+    npz.read_names(path)

@@ -24,9 +24,15 @@ constant is that of pylearn2 for CIFAR-10, "Maxout Networks", Goodfellow et al.,
 MAX_WHITENED_VALUES = 4096
 
 _CHUNK = 4096
-# The maximum ratio of the largest pixel to that of the training images; images
-# 255 times as bright have another scale.
-_MAX_RATIO = 16
+# The maximum ratio of the largest pixel to that of the training images. Images
+# 255 times as bright have another scale, and so do those up to 255 beside those
+# up to 16, as scikit-learn's digits.
+_MAX_RATIO = 15
+# The maximum depth below zero, as a share of the largest pixel, where training
+# images have no negative values; resampling may overshoot a little.
+_MAX_OVERSHOOT = 0.1
+# The largest values of pixels that files have.
+_FULL_SCALES = (1, 255, 65_535)
 
 
 class Statistics(NamedTuple):
@@ -114,8 +120,8 @@ def measure(images: np.ndarray, kind: str) -> Statistics:
 def check_scale(what: str, images: np.ndarray, statistics: Statistics) -> None:
   """Raises `ValueError` if images differ in scale from the training images.
 
-  Pixels from 0 to 1 are distinguished from pixels from 0 to 255; images that
-  are merely dark or bright pass.
+  Pixels from 0 to 1 are distinguished from pixels from 0 to 255, and those from
+  -1 to 1 from both; images that are merely dark or bright pass.
 
   Args:
     what: the name of the images in the message.
@@ -124,12 +130,7 @@ def check_scale(what: str, images: np.ndarray, statistics: Statistics) -> None:
   """
   if not images.size:
     return
-  # If the range was not recorded, assume one standard deviation above the mean.
-  trained = float(
-    np.max(statistics.mean + statistics.deviation)
-    if statistics.high is None
-    else statistics.high
-  )
+  trained = _trained_high(statistics)
   high = float(images.max())
   is_too_small = images.dtype.kind == 'f' and 0 < high <= 1 < trained / 2
   if is_too_small or high > _MAX_RATIO * max(trained, 1):
@@ -138,6 +139,54 @@ def check_scale(what: str, images: np.ndarray, statistics: Statistics) -> None:
       f'{what} have values up to {high:g}, but those trained on up to '
       f'{known}{trained:g}; bring them to the same scale.'
     )
+  if statistics.low is not None and statistics.low >= 0:
+    low = float(images.min())
+    if -low > _MAX_OVERSHOOT * trained:
+      raise ValueError(
+        f'{what} have values from {low:g}, but those trained on from '
+        f'{float(statistics.low):g}; bring them to the same scale.'
+      )
+
+
+def rescale(
+  images: np.ndarray, statistics: Statistics
+) -> tuple[np.ndarray, float]:
+  """Brings images to the scale of the training images, if theirs is another.
+
+  Args:
+    images: the images, `uint8` or floats, whose values start at 0.
+    statistics: the statistics of the training images, from `measure`.
+
+  Returns:
+    The images, and the factor that they were multiplied by: 1 for those that
+    `check_scale` accepts, which stay as they are. Otherwise it leads from one
+    full scale to the other, as 255 from the values 0 to 1 to those of bytes.
+  """
+  try:
+    check_scale('images', images, statistics)
+  except ValueError:
+    factor = _full_scale(_trained_high(statistics)) / _full_scale(
+      float(images.max())
+    )
+    return images.astype(np.float32) * np.float32(factor), factor
+  return images, 1.0
+
+
+def _full_scale(high: float) -> float:
+  """Returns the largest value that pixels could have, given the largest."""
+  if 0 < high <= 1:
+    return 1.0
+  near = [scale for scale in _FULL_SCALES if scale / 4 < high <= scale]
+  return float(near[0]) if near else high
+
+
+def _trained_high(statistics: Statistics) -> float:
+  # If the range was not recorded, assume one standard deviation above the mean.
+  return float(
+    np.max(statistics.mean + statistics.deviation)
+    if statistics.high is None
+    else statistics.high
+  )
 
 
 def apply(statistics: Statistics, images: np.ndarray) -> jax.Array:

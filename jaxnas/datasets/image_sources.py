@@ -273,10 +273,10 @@ def _require(test: LabelledImages | None) -> LabelledImages:
 def _check_part(
   where: str, arrays: Mapping[str, np.ndarray], part: str
 ) -> LabelledImages:
-  images = _check_images(where, f'x_{part}', np.asarray(arrays[f'x_{part}']))
+  images = check_images(where, f'x_{part}', np.asarray(arrays[f'x_{part}']))
   labels = np.asarray(arrays[f'y_{part}'])
   return LabelledImages(
-    images, _check_labels(where, f'y_{part}', labels, len(images))
+    images, check_labels(where, f'y_{part}', labels, len(images))
   )
 
 
@@ -305,8 +305,18 @@ def _check_alike(
     )
 
 
-def _check_images(where: str, name: str, images: np.ndarray) -> np.ndarray:
-  """Returns images as `uint8` or `float32[n, H, W, C]`."""
+def check_images(where: str, name: str, images: np.ndarray) -> np.ndarray:
+  """Returns images as `uint8` or `float32[n, H, W, C]`.
+
+  Args:
+    where: the source of the images in messages.
+    name: the name of the images in messages.
+    images: `uint8` or floats, `[n, H, W, C]` or, for `C = 1`, `[n, H, W]`.
+
+  Raises:
+    ValueError: the images have another type or rank, there are none, or a value
+      is not finite.
+  """
   if images.dtype != np.uint8 and images.dtype.kind != 'f':
     raise ValueError(
       f'{where}: {name} must be uint8 or floats, got {images.dtype}.'
@@ -341,10 +351,20 @@ def _check_images(where: str, name: str, images: np.ndarray) -> np.ndarray:
   return images
 
 
-def _check_labels(
+def check_labels(
   where: str, name: str, labels: np.ndarray, num_images: int
 ) -> np.ndarray:
-  """Returns labels as `int32[n]`."""
+  """Returns labels as `int32[n]`.
+
+  Args:
+    where: the source of the labels in messages.
+    name: the name of the labels in messages.
+    labels: the class of each image, integers from 0, `[n]`.
+    num_images: the number of images, `n`.
+
+  Raises:
+    ValueError: the labels are no integers from 0, one for each image.
+  """
   if labels.dtype.kind not in 'iu':
     raise ValueError(f'{where}: {name} must be integers, got {labels.dtype}.')
   if labels.shape != (num_images,):

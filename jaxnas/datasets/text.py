@@ -153,6 +153,36 @@ def load(
   )
 
 
+def tokenize(name: str, text: str, level: str = 'word') -> list[str]:
+  """Returns the tokens of a text, such as a prompt, cut as in a dataset.
+
+  Args:
+    name: the dataset's name, `'pydoc'`, `'ptb'` or `'text'`.
+    text: the text. At word level, `<eos>` stands for every line end in it.
+    level: the level of tokens, `'word'` or `'char'`.
+
+  Raises:
+    ValueError: the dataset or the level is unknown.
+  """
+  _check_arguments(name, level, None)
+  return list(text_sources.tokenize(name, text, level))
+
+
+def join(name: str, tokens: Sequence[str], level: str = 'word') -> str:
+  """Returns the text of tokens, with a line end for every `<eos>`.
+
+  Args:
+    name: the dataset's name, as in `tokenize`, which is the inverse.
+    tokens: the tokens.
+    level: the level of tokens, `'word'` or `'char'`.
+
+  Raises:
+    ValueError: the dataset or the level is unknown.
+  """
+  _check_arguments(name, level, None)
+  return text_sources.join(name, tokens, level)
+
+
 def train_segments(
   tokens: jax.Array | np.ndarray, batch_size: int, num_unrolled: int
 ) -> tuple[jax.Array, jax.Array]:

@@ -38,6 +38,8 @@ _FILES = {
 }
 _BYTE_ORDER_MARK = '\ufeff'
 _PYDOC_TOKEN = re.compile(r'[a-z]+|[0-9]+|[^\sa-z0-9]')
+_BEFORE_CLOSING = re.compile(r' ([.,;:!?)\]}])')
+_AFTER_OPENING = re.compile(r'([(\[{]) ')
 _SPLITS = ('train', 'validation', 'report', 'test')
 # No text contains them, but they make up half of the bytes of UTF-16 in most
 # alphabets, and three quarters of those of UTF-32.
@@ -236,6 +238,42 @@ def encode_test(
   return np.array([index.get(token, unknown) for token in tokens], np.int32)
 
 
+def tokenize(name: str, text: str, level: str) -> Sequence[str]:
+  """Returns the tokens of a piece of text, cut as the dataset's own text is.
+
+  Args:
+    name: the dataset's name, one of `NAMES`.
+    text: the text. A last line without a line end is not over, so no
+      `<eos>` follows it.
+    level: the level of tokens, one of `LEVELS`.
+  """
+  text = _unify_line_ends(text)
+  if name == 'pydoc':
+    text = text.lower()
+    return _PYDOC_TOKEN.findall(text) if level == 'word' else text
+  if level == 'char':
+    return text
+  return _words(text)[: None if text.endswith('\n') else -1]
+
+
+def join(name: str, tokens: Sequence[str], level: str) -> str:
+  """Returns the text of tokens, of which `tokenize` makes the same tokens.
+
+  Args:
+    name: the dataset's name, one of `NAMES`.
+    tokens: the tokens.
+    level: the level of tokens, one of `LEVELS`.
+  """
+  if level == 'char':
+    return ''.join(tokens)
+  text = ' '.join('\n' if token == END_OF_LINE else token for token in tokens)
+  text = text.replace(' \n', '\n').replace('\n ', '\n')
+  if name == 'pydoc':
+    # White space is no part of its tokens.
+    text = _BEFORE_CLOSING.sub(r'\1', _AFTER_OPENING.sub(r'\1', text))
+  return text
+
+
 def build_vocabulary(
   train: Sequence[str],
   everything: Sequence[str] | itertools.chain[str],
@@ -351,15 +389,18 @@ def _decode(file: SourceFile) -> str:
       f'File {file.path!r} is not UTF-8: byte {error.start} (from 0) is '
       f'0x{content[error.start]:02x}; save it as UTF-8.'
     ) from error
+  return _unify_line_ends(text)
+
+
+def _unify_line_ends(text: str) -> str:
   return text.replace('\r\n', '\n').replace('\r', '\n')
 
 
 def _tokens(name: str, file: SourceFile, level: str) -> Sequence[str]:
   text = _decode(file)
-  if name == 'pydoc':
-    text = text.lower()
-    return _PYDOC_TOKEN.findall(text) if level == 'word' else text
-  return _words(text) if level == 'word' else text
+  if level == 'word' and name != 'pydoc':
+    return _words(text)
+  return tokenize(name, text, level)
 
 
 def _divide(

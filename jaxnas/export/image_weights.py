@@ -24,8 +24,6 @@ from jaxnas.export import weights_file
 from jaxnas.spaces import conv_net as space
 from jaxnas.training import augmentation, long_images
 
-_FORMAT = 'jaxnas image weights 1'
-
 
 class ImageWeights(NamedTuple):
   """The content of the weights file of a classifier of `K` classes.
@@ -69,7 +67,7 @@ def write_weights(path: str | os.PathLike, weights: ImageWeights) -> None:
     if value is not None
   }
   about = {
-    'format': _FORMAT,
+    'format': weights_file.CLASSIFIER,
     'architecture': weights.architecture.to_json(),
     'image_shape': weights.image_shape,
     'num_classes': weights.num_classes,
@@ -94,7 +92,7 @@ def load_weights(path: str | os.PathLike) -> ImageWeights:
     FileNotFoundError: there is no such file.
     ValueError: the file is damaged, or another kind of file.
   """
-  return weights_file.load(path, _FORMAT, _parse)
+  return weights_file.load(path, weights_file.CLASSIFIER, _parse)
 
 
 def make_classifier(
@@ -149,13 +147,31 @@ def _parse(variables: dict[str, Any], about: Mapping[str, Any]) -> ImageWeights:
   statistics = {
     name: np.asarray(value) for name, value in variables['statistics'].items()
   }
-  height, width, channels = about['image_shape']
+  height, width, channels = image_shape = tuple(about['image_shape'])
+  num_values, num_classes = height * width * channels, about['num_classes']
+  for name, shape in (
+    ('mean', (channels,)),
+    ('deviation', (channels,)),
+    ('center', (num_values,)),
+    ('whitening', (num_values, num_values)),
+  ):
+    if name in statistics and statistics[name].shape != shape:
+      raise ValueError(
+        f'its images take statistics/{name} as {list(shape)}, and the file has '
+        f'{list(statistics[name].shape)}'
+      )
+  architecture = space.ConvNet.from_json(about['architecture'])
+  network = conv_net.make_network(architecture, image_shape, num_classes)
+  params, batch_stats = variables['params'], variables['batch_stats']
+  weights_file.check_shapes(
+    (params, batch_stats), lambda: network.init(jax.random.key(0))
+  )
   return ImageWeights(
-    params=variables['params'],
-    batch_stats=variables['batch_stats'],
-    architecture=space.ConvNet.from_json(about['architecture']),
-    image_shape=(height, width, channels),
-    num_classes=about['num_classes'],
+    params=params,
+    batch_stats=batch_stats,
+    architecture=architecture,
+    image_shape=image_shape,
+    num_classes=num_classes,
     statistics=image_preprocessing.Statistics(**statistics),
     recipe=long_images.Recipe(**about['recipe']),
     facts=about['facts'],

@@ -17,8 +17,6 @@ from jaxnas.export import weights_file
 from jaxnas.spaces import recurrent_cell
 from jaxnas.types import Params
 
-_FORMAT = 'jaxnas weights 1'
-
 
 class Weights(NamedTuple):
   """The content of the weights file of a language model.
@@ -61,7 +59,7 @@ def write_weights(
   """
   is_named = isinstance(architecture, str)
   about = {
-    'format': _FORMAT,
+    'format': weights_file.LANGUAGE_MODEL,
     'vocabulary': list(vocabulary),
     'architecture': architecture if is_named else architecture.to_json(),  # type: ignore[union-attr]
     'facts': facts,
@@ -79,13 +77,16 @@ def load_weights(path: str | os.PathLike) -> Weights:
     FileNotFoundError: there is no such file.
     ValueError: the file is damaged, or another kind of file.
   """
-  return weights_file.load(path, _FORMAT, _parse)
+  return weights_file.load(path, weights_file.LANGUAGE_MODEL, _parse)
 
 
 def _parse(variables: dict[str, Any], about: Mapping[str, Any]) -> Weights:
   architecture = about['architecture']
   if not isinstance(architecture, str):
     architecture = recurrent_cell.RecurrentCell.from_json(architecture)
-  return Weights(
-    variables, tuple(about['vocabulary']), architecture, about['facts']
-  )
+  vocabulary = about['vocabulary']
+  if not isinstance(vocabulary, list) or not all(
+    isinstance(token, str) for token in vocabulary
+  ):
+    raise ValueError('its vocabulary is no list of texts')
+  return Weights(variables, tuple(vocabulary), architecture, about['facts'])

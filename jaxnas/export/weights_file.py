@@ -10,19 +10,32 @@ without pickle: one array per leaf of a tree, named by its path, such as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
 import json
 import os
 from typing import Any, TypeVar
 
 from flax import traverse_util
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxnas import npz
 from jaxnas.records import workdir
 
+LANGUAGE_MODEL = 'jaxnas weights 1'
+"""The format of a trained language model."""
+
+CLASSIFIER = 'jaxnas image weights 1'
+"""The format of a trained classifier of images."""
+
 _ABOUT = 'about'
+# What a file of a format holds, and the training that writes it.
+_KINDS = {
+  LANGUAGE_MODEL: ('a language model', 'train_recurrent_cell'),
+  CLASSIFIER: ('a classifier of images', 'train_conv_net'),
+}
 
 Contents = TypeVar('Contents')
 
@@ -89,26 +102,73 @@ def load(
     ) from None
   except npz.NpzError as error:
     raise _damaged(path, error.reason) from None
+  with reading(path):
+    if _ABOUT not in arrays:
+      raise ValueError(f'it has {npz.listing(arrays)}, but no {_ABOUT}')
+    about = json.loads(arrays.pop(_ABOUT).tobytes())
+    held = about['format']
+  if held in _KINDS and held != file_format and file_format in _KINDS:
+    wanted, training = _KINDS[file_format]
+    raise ValueError(
+      f'{path} holds {_KINDS[held][0]}, not {wanted}; give the weights.npz of '
+      f'experiments.{training}.'
+    )
+  with reading(path):
+    if held != file_format:
+      raise ValueError(f'its format is {held!r}, not {file_format!r}')
+    leaves = {name: jnp.asarray(array) for name, array in arrays.items()}
+    return parse(traverse_util.unflatten_dict(leaves, sep='/'), about)
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike) -> Iterator[None]:
+  """Turns what damaged contents cause during the context into one error.
+
+  Args:
+    path: the file that is read.
+
+  Raises:
+    ValueError: the contents are not what they should be.
+  """
   try:
-    return parse(*_parse(arrays, file_format))
+    yield
   except (
     AttributeError,
     KeyError,
+    OverflowError,
     RecursionError,
     TypeError,
     ValueError,
   ) as error:
-    raise _damaged(path, str(error)) from None
+    raise _damaged(path, ' '.join(str(error).split()).rstrip('.')) from None
 
 
-def _parse(
-  arrays: dict[str, np.ndarray], file_format: str
-) -> tuple[dict[str, Any], Mapping[str, Any]]:
-  about = json.loads(arrays.pop(_ABOUT).tobytes())
-  if about['format'] != file_format:
-    raise ValueError(f'its format is {about["format"]!r}, not {file_format!r}')
-  leaves = {name: jnp.asarray(array) for name, array in arrays.items()}
-  return traverse_util.unflatten_dict(leaves, sep='/'), about
+def check_shapes(variables: Any, init: Callable[[], Any]) -> None:
+  """Checks that parameters are those of a network, without making any.
+
+  Args:
+    variables: the parameters that were loaded.
+    init: `() -> variables`, which makes parameters of the right shapes.
+
+  Raises:
+    ValueError: a parameter is missing, superfluous or of another shape.
+  """
+  expected, found = (
+    {
+      jax.tree_util.keystr(path, simple=True, separator='/'): leaf
+      for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+    for tree in (jax.eval_shape(init), variables)
+  )
+  for name in sorted({*expected, *found}):
+    one, other = (
+      f'{each[name].dtype}{list(each[name].shape)}' if name in each else 'none'
+      for each in (expected, found)
+    )
+    if one != other:
+      raise ValueError(
+        f'its architecture takes {name} as {one}, and the file has {other}'
+      )
 
 
 def _damaged(path: str | os.PathLike, reason: str) -> ValueError:

@@ -1,20 +1,34 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Loads the results of a long training, ready to use."""
+"""Loads the results of a long training, and uses them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+import difflib
+import functools
+import math
 import os
 from typing import Any, NamedTuple
 
+from absl import logging
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.children import language_model
-from jaxnas.export import image_weights, weights
+from jaxnas.children import language_model, sampling
+from jaxnas.datasets import text
+from jaxnas.export import image_weights, weights, weights_file
 from jaxnas.spaces import recurrent_cell
 from jaxnas.training import long_text
+
+UNKNOWN = '<unk>'
+"""The token that stands for all that are not in a vocabulary."""
+
+# A prompt of no tokens is read as what comes before the first one.
+_STARTS = {'word': ('<eos>', '.'), 'char': ('\n', ' ')}
+_MAX_NAMED = 5
 
 
 class TrainedText(NamedTuple):
@@ -47,9 +61,123 @@ def load_language_model(path: str | os.PathLike[str]) -> TrainedText:
     ValueError: the file is damaged, or another kind of file.
   """
   params, vocabulary, architecture, facts = weights.load_weights(path)
-  recipe = long_text.Recipe(**facts['recipe'])
-  model = long_text.make_model(recipe, len(vocabulary), architecture)
+  with weights_file.reading(path):
+    recipe = long_text.Recipe(**facts['recipe'])
+    if recipe.num_layers > len(jax.tree.leaves(params)):
+      raise ValueError(f'{recipe.num_layers} layers have no parameters')
+    model = long_text.make_model(recipe, len(vocabulary), architecture)
+    weights_file.check_shapes(params, functools.partial(_init, model))
   return TrainedText(model, params, vocabulary, architecture, facts)
+
+
+def _init(model: language_model.LanguageModel) -> Any:
+  tokens = jnp.zeros((1, 1), jnp.int32)
+  carry = model.initialize_carry(1)
+  return model.init(jax.random.key(0), carry, tokens, method='logits')
+
+
+def generate_text(
+  trained: TrainedText,
+  prompt: str = '',
+  num_tokens: int = 100,
+  *,
+  temperature: float = 1.0,
+  seed: int = 0,
+  num_samples: int = 1,
+  allow_unknown: bool = False,
+) -> list[str]:
+  """Returns texts that continue a prompt, the prompt included.
+
+  The same arguments give the same texts. A warning names what of the prompt is
+  not in the vocabulary, for which `<unk>` is read.
+
+  Args:
+    trained: a model from `load_language_model`.
+    prompt: the text to continue, cut into tokens as that trained on; an empty
+      one is the start of a line.
+    num_tokens: the number of tokens to draw, words or characters.
+    temperature: how daring: 0 takes the most probable token every time, 1 draws
+      tokens as often as the model says.
+    seed: the seed of the draws.
+    num_samples: the number of texts.
+    allow_unknown: whether `<unk>` may be drawn.
+
+  Raises:
+    ValueError: an argument is out of range, the prompt has unknown tokens and
+      the vocabulary no `<unk>`, or the model's logits are not finite.
+  """
+  for name, value in (('num_tokens', num_tokens), ('num_samples', num_samples)):
+    if value < 1:
+      raise ValueError(f'{name} must be at least 1, got {value}.')
+  if not 0 <= temperature < math.inf:
+    raise ValueError(
+      f'temperature must be at least 0 and finite, got {temperature}.'
+    )
+  name = trained.facts.get('dataset', 'text')
+  level = trained.facts.get('level', 'word')
+  tokens = _encode(trained.vocabulary, text.tokenize(name, prompt, level))
+  is_allowed = np.array(
+    [allow_unknown or token != UNKNOWN for token in trained.vocabulary]
+  )
+  if not is_allowed.any():
+    raise ValueError(f'The vocabulary has only {UNKNOWN}; allow it.')
+  key = jax.random.key(seed)
+  drawn, is_finite = sampling.sample(
+    trained.model,
+    trained.params,
+    jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(num_samples)),
+    jnp.array(tokens or [_start(trained.vocabulary, level)], jnp.int32),
+    num_tokens,
+    temperature,
+    is_allowed,
+  )
+  if not is_finite.all():
+    raise ValueError(
+      'The model gives logits that are not finite, so its training has failed; '
+      'train it again with a smaller learning rate.'
+    )
+  return [
+    text.join(name, [trained.vocabulary[i] for i in (*tokens, *sample)], level)
+    for sample in np.asarray(drawn).tolist()
+  ]
+
+
+def _encode(vocabulary: Sequence[str], tokens: Sequence[str]) -> list[int]:
+  """Returns tokens as integers, and warns of those that are not known."""
+  index = {token: number for number, token in enumerate(vocabulary)}
+  unknown = [each for each in dict.fromkeys(tokens) if each not in index]
+  if unknown:
+    near = {
+      close[0]: None
+      for each in unknown
+      if (close := difflib.get_close_matches(each, vocabulary, 1))
+    }
+    named = ', '.join(map(repr, unknown[:_MAX_NAMED]))
+    if len(unknown) > _MAX_NAMED:
+      named += f' and {len(unknown) - _MAX_NAMED} more'
+    if UNKNOWN not in index:
+      raise ValueError(
+        f'The model does not know {named} of the prompt, and its vocabulary '
+        f'has no {UNKNOWN}; leave it out.'
+      )
+    logging.warning(
+      'The model does not know %s of the prompt; it reads %s instead%s.',
+      named,
+      UNKNOWN,
+      f' (it knows {", ".join(map(repr, near))})' if near else '',
+    )
+  return [index.get(each, index.get(UNKNOWN, 0)) for each in tokens]
+
+
+def _start(vocabulary: Sequence[str], level: str) -> int:
+  """Returns the token that an empty prompt is read as."""
+  for token in _STARTS[level]:
+    if token in vocabulary:
+      return vocabulary.index(token)
+  raise ValueError(
+    'The prompt is empty, and the vocabulary has no line end to start from; '
+    'give a prompt.'
+  )
 
 
 def load_classifier(

@@ -108,3 +108,52 @@ def test_large_images_are_not_whitened():
     image_preprocessing.measure(images, 'whiten')
   image_preprocessing.check('whiten', (64, 64, 1))
   image_preprocessing.check('standardize', (64, 65, 1))
+
+
+def _unit_digits(high):
+  """Returns images whose values go from 0 to a number."""
+  images = np.zeros((4, 2, 2, 1), np.float32)
+  images[1:, 0, 1, 0] = high * np.array([0.5, 0.75, 1])
+  return images
+
+
+@pytest.mark.parametrize(
+  ('trained', 'given', 'factor'),
+  [
+    (255, 1, 255),
+    (250, 0.9, 255),
+    (1, 255, 1 / 255),
+    (0.98, 240, 1 / 255),
+    (16, 1, 16),
+    (16, 255, 16 / 255),
+    (1, 16, 1 / 16),
+    (255, 65_535, 1 / 257),
+    (255, 255, 1),
+    (255, 30, 1),
+    (1, 0.1, 1),
+  ],
+)
+def test_another_scale_is_refused_or_brought_to_that_of_training(
+  trained, given, factor
+):
+  statistics = image_preprocessing.measure(_unit_digits(trained), 'standardize')
+  images = _unit_digits(given)
+  rescaled, by = image_preprocessing.rescale(images, statistics)
+  np.testing.assert_allclose(by, factor)
+  np.testing.assert_allclose(rescaled, images * factor, rtol=1e-6)
+  assert rescaled.dtype == np.float32
+  image_preprocessing.check_scale('x', rescaled, statistics)
+  if factor != 1:
+    with pytest.raises(ValueError, match=f'^x have values up to {given}, but'):
+      image_preprocessing.check_scale('x', images, statistics)
+
+
+def test_values_around_zero_are_not_those_from_zero():
+  statistics = image_preprocessing.measure(_unit_digits(1), 'standardize')
+  images = 2 * _unit_digits(1) - 1
+  with pytest.raises(ValueError, match='from -1, but those trained on from 0'):
+    image_preprocessing.check_scale('x', images, statistics)
+  # A little is what resampling does.
+  image_preprocessing.check_scale('x', _unit_digits(1) - 0.05, statistics)
+  statistics = image_preprocessing.measure(images, 'standardize')
+  image_preprocessing.check_scale('x', images, statistics)

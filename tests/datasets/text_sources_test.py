@@ -309,3 +309,32 @@ def test_file_that_is_not_utf8_is_named_with_the_byte():
 def test_split_that_is_too_short_is_named():
   with pytest.raises(ValueError, match=r'validation split .* has 1'):
     text_sources.encode('text', _files('a b\n', 'a b\n'))
+
+
+@pytest.mark.parametrize(
+  ('name', 'level', 'text', 'tokens'),
+  [
+    ('text', 'word', 'The  cat', ['The', 'cat']),
+    ('ptb', 'word', 'a cat\r\n', ['a', 'cat', '<eos>']),
+    ('text', 'word', 'a\n\nb', ['a', '<eos>', '<eos>', 'b']),
+    ('text', 'word', '', []),
+    ('text', 'word', '\n', ['<eos>']),
+    ('text', 'char', 'A b\r', ['A', ' ', 'b', '\n']),
+    ('pydoc', 'word', 'The f(x1).', ['the', 'f', '(', 'x', '1', ')', '.']),
+    ('pydoc', 'char', 'The', ['t', 'h', 'e']),
+  ],
+)
+def test_a_prompt_is_cut_as_the_text_is(name, level, text, tokens):
+  assert list(text_sources.tokenize(name, text, level)) == tokens
+  # What is written of tokens is read as the same ones.
+  joined = text_sources.join(name, tokens, level)
+  assert list(text_sources.tokenize(name, joined, level)) == tokens
+
+
+def test_texts_are_written_as_people_do():
+  tokens = ['the', 'f', '(', 'x', ')', ',', 'too', '.']
+  assert text_sources.join('pydoc', tokens, 'word') == 'the f (x), too.'
+  # White space tells tokens apart in a text of one's own.
+  assert text_sources.join('text', tokens, 'word') == ' '.join(tokens)
+  lines = ['a', '<eos>', '<eos>', 'b', '<eos>']
+  assert text_sources.join('text', lines, 'word') == 'a\n\nb\n'

@@ -343,3 +343,18 @@ def test_sizes_below_one_are_refused(cut):
     ValueError, match='num_unrolled must be at least 1, got -1'
   ):
     cut(np.arange(50), 3, -1)
+
+
+def test_tokens_of_a_text_that_was_loaded_are_its_tokens(tmp_path):
+  _write(tmp_path / 'text', train='a b a\nb a\n')
+  dataset = text.load('text', tmp_path / 'text', cache_dir=tmp_path)
+  tokens = text.tokenize('text', 'a b a\nb a\n')
+  assert tokens == [dataset.vocabulary[index] for index in dataset.train]
+  assert text.join('text', tokens) == 'a b a\nb a\n'
+
+
+def test_an_unknown_kind_of_tokens_is_named():
+  with pytest.raises(ValueError, match="Unknown dataset 'texts'"):
+    text.tokenize('texts', 'a')
+  with pytest.raises(ValueError, match="Unknown level 'line'"):
+    text.join('text', ['a'], 'line')

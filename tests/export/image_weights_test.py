@@ -151,9 +151,25 @@ def test_another_kind_of_weights_is_told(tmp_path):
   image_weights.write_weights(path, made)
   cell = recurrent_cell.KNOWN_CELLS['gru']
   weights.write_weights(other, {'params': {'w': np.zeros(2)}}, ('a',), cell)
-  with pytest.raises(ValueError, match="'jaxnas image weights 1', not 'jaxnas"):
+  with pytest.raises(ValueError, match='a classifier of images, not a lang'):
     weights.load_weights(path)
-  with pytest.raises(ValueError, match="'jaxnas weights 1', not 'jaxnas image"):
+  with pytest.raises(ValueError, match='a language model, not a class'):
     image_weights.load_weights(other)
   with pytest.raises(FileNotFoundError, match='no weights file'):
     image_weights.load_weights(tmp_path / 'none.npz')
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    ({'num_classes': 4}, 'and the file has'),
+    ({'image_shape': (4, 5, 1)}, r'take statistics/mean as \[1\]'),
+    ({'architecture': known_conv_nets.make_chain(2, 3)}, 'and the file has'),
+  ],
+)
+def test_weights_of_another_network_are_refused(change, message, tmp_path):
+  made, _ = make('standardize')
+  path = tmp_path / 'weights.npz'
+  image_weights.write_weights(path, made._replace(**change))
+  with pytest.raises(ValueError, match=f'damaged .*{message}'):
+    image_weights.load_weights(path)

@@ -67,3 +67,43 @@ def test_a_file_that_zipfile_does_not_unpack_is_told(path, place, reason):
   path.write_bytes(content)
   with pytest.raises(ValueError, match=rf'is damaged or .*{reason}'):
     load(path)
+
+
+def test_another_kind_of_model_is_told(path):
+  weights_file.write(path, VARIABLES, {'format': weights_file.CLASSIFIER})
+  with pytest.raises(ValueError, match='holds a classifier of images, not a l'):
+    load(path, weights_file.LANGUAGE_MODEL)
+
+
+def test_any_other_archive_is_told(path):
+  np.savez(path, x_train=np.zeros(2), y_train=np.zeros(2))
+  with pytest.raises(ValueError, match='it has x_train, y_train, but no about'):
+    load(path)
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    ({'a': np.zeros(3)}, r'takes p/a as float32\[2\], and the file .*\[3\]'),
+    ({'b': np.zeros(2)}, 'takes p/b as none, and the file has float32'),
+    ({'a': np.zeros(2, np.int8)}, 'and the file has int8'),
+  ],
+)
+def test_parameters_of_another_network_are_told(change, message):
+  def init():
+    return {'p': {'a': np.zeros(2, np.float32)}}
+
+  weights_file.check_shapes(init(), init)
+  loaded = {'p': {**init()['p'], **change}}
+  with pytest.raises(ValueError, match=message):
+    weights_file.check_shapes(
+      {
+        'p': {
+          name: np.float32(x) if x.dtype == np.float64 else x
+          for name, x in loaded['p'].items()
+        }
+      },
+      init,
+    )
+  with pytest.raises(ValueError, match='the file has none'):
+    weights_file.check_shapes({'p': {}}, init)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.export import weights
+from jaxnas.export import weights, weights_file
 from jaxnas.spaces import recurrent_cell as space
 
 CELL = space.KNOWN_CELLS['paper_example']
@@ -174,3 +174,19 @@ def test_damage_is_noticed(path):
     path.write_bytes(damaged)
     with pytest.raises(ValueError, match='is damaged'):
       weights.load_weights(path)
+
+
+@pytest.mark.parametrize('vocabulary', ['abc', [1, 2, 3], None])
+def test_a_vocabulary_that_is_none_is_damage(path, vocabulary):
+  weights_file.write(
+    path,
+    PARAMS,
+    {
+      'format': weights_file.LANGUAGE_MODEL,
+      'vocabulary': vocabulary,
+      'architecture': 'lstm',
+      'facts': {},
+    },
+  )
+  with pytest.raises(ValueError, match='vocabulary is no list of texts'):
+    weights.load_weights(path)

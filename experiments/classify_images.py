@@ -1,0 +1,165 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+r"""Classifies images by a trained network.
+
+    python -m experiments.classify_images --data_dir=images.npz \
+        --weights=runs/train_conv/weights.npz --out=labels.csv
+
+The weights are those of `experiments.train_conv_net`. The table has a line for
+each image: its number, the most probable class, the probability of every class
+and, if the file has labels, what is true. The accuracy is then told beside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import sys
+from typing import TextIO
+
+import numpy as np
+
+from experiments import launch, settings
+from jaxnas import statistics
+from jaxnas.datasets import image_files, image_preprocessing, prepared
+from jaxnas.export import image_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(settings.Bounded):
+  """Settings of a classification."""
+
+  weights: str | None = settings.data(
+    None,
+    'Path of the weights.npz of a training.',
+    is_common=True,
+    required=True,
+  )
+  data_dir: str | None = settings.data(
+    None, 'The .npz file of the images.', is_common=True, required=True
+  )
+  out: str | None = settings.data(
+    None,
+    'Path of the table; none: it is printed.',
+    is_common=True,
+  )
+  images: str | None = settings.data(
+    None, 'Name of the array of images; none: x, images or x_test.'
+  )
+  labels: str | None = settings.data(
+    None, 'Name of the array of labels; none: y, labels or y_test, if there.'
+  )
+  rescale: bool = settings.data(
+    False,
+    'Whether images of another scale than those trained on are brought to it, '
+    'instead of being refused.',
+    is_common=True,
+  )
+
+
+def run(config: Config) -> None:
+  """Writes the table, and tells the accuracy.
+
+  Args:
+    config: the settings.
+
+  Raises:
+    ValueError: the weights are damaged or none of a classifier, or the images
+      are not such as it was trained on.
+    OSError: a file cannot be read or written.
+  """
+  weights = image_weights.load_weights(prepared.expand(config.weights or ''))
+  file = image_files.read(config.data_dir or '', config.images, config.labels)
+  images, labels = file.images, file.labels
+  if labels is not None and labels.max() >= weights.num_classes:
+    raise ValueError(
+      f'{file.labels_name} has the class {labels.max()}, but the classifier '
+      f'knows {weights.num_classes} classes, which count from 0.'
+    )
+  if config.rescale:
+    images, factor = image_preprocessing.rescale(images, weights.statistics)
+    if factor != 1:
+      _tell(
+        f'The images have values up to {file.images.max():g}; they are '
+        f'multiplied by {factor:g}, for the scale of those trained on.'
+      )
+  else:
+    _check_scale(file, weights)
+  logits = image_weights.make_classifier(weights)(images)
+  _write(config.out, _probabilities(logits), labels)
+  if labels is not None:
+    _tell(_accuracy(logits.argmax(axis=1) == labels, file.images_name))
+
+
+def _check_scale(
+  file: image_files.ImageFile, weights: image_weights.ImageWeights
+) -> None:
+  try:
+    image_preprocessing.check_scale(
+      file.images_name, file.images, weights.statistics
+    )
+  except ValueError as error:
+    raise ValueError(f'{error} --rescale does so for values from 0.') from None
+
+
+def _probabilities(logits: np.ndarray) -> np.ndarray:
+  """Returns the softmax, `[n, K]`, as `float64`."""
+  if not np.isfinite(logits).all():
+    raise ValueError(
+      'The network gives logits that are not finite, so its training has '
+      'failed; train it again with a smaller learning rate.'
+    )
+  exponentials = np.exp(
+    logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+  )
+  return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def _write(
+  out: str | None, probabilities: np.ndarray, labels: np.ndarray | None
+) -> None:
+  """Writes the table to a file, or prints it."""
+  classes = [f'probability_{i}' for i in range(probabilities.shape[1])]
+  truth = [] if labels is None else ['truth']
+  with contextlib.ExitStack() as stack:
+    file: TextIO = sys.stdout
+    if out:
+      file = stack.enter_context(
+        open(prepared.expand(out), 'w', encoding='utf-8', newline='')
+      )
+    writer = csv.writer(file, lineterminator='\n')
+    writer.writerow(['image', 'label', *classes, *truth])
+    for number, row in enumerate(probabilities):
+      writer.writerow(
+        [
+          number,
+          row.argmax(),
+          *(f'{value:.6g}' for value in row),
+          *([] if labels is None else [labels[number]]),
+        ]
+      )
+  if out:
+    _tell(f'Wrote {len(probabilities)} labels to {out}.')
+
+
+def _accuracy(is_right: np.ndarray, images_name: str) -> str:
+  """Returns a sentence about the share of images that are right."""
+  interval = statistics.share_interval(is_right)
+  low, high = (
+    statistics.ACCURACY.text(end) for end in (interval.low, interval.high)
+  )
+  return (
+    f'Accuracy on {images_name}: {statistics.ACCURACY.text(is_right.mean())} '
+    f'of {len(is_right)} images, 95 % interval {low} to {high}.'
+  )
+
+
+def _tell(line: str) -> None:
+  """Says something beside the table, which may be on its way to a program."""
+  print(line, file=sys.stderr)
+
+
+if __name__ == '__main__':
+  launch.launch(Config, run, has_workdir=False)
