@@ -262,7 +262,7 @@ def check_tokens(tokens: Any, num_tokens: int, what: str) -> np.ndarray:
   """Returns the tokens of one architecture as an array; not their ranges.
 
   Args:
-    tokens: what was given as tokens.
+    tokens: the tokens to check.
     num_tokens: the number of tokens that an architecture has, `T`.
     what: the beginning of the error's sentence, such as `'A cell of base 8
       has'`.

@@ -42,8 +42,8 @@ class Generation:
     areas: the area under each lineage's anytime curve: the mean, over trials,
       of the best reward so far.
     late_means: the mean reward of the last quarter of each lineage's trials.
-    num_replaced: how many cells of each lineage made its controller diverge and
-      were replaced.
+    num_replaced: the number of cells of each lineage that made its controller
+      diverge and were replaced.
     is_finite: whether each controller stayed finite; if not, its lineage is
       lost.
   """

@@ -46,7 +46,7 @@ class Succession:
     space: the recurrent cells of one base number.
     num_lineages: the number of lineages, each with its own key.
     num_generations: the number of searches of a lineage.
-    num_rounds: how often a search's controller learns.
+    num_rounds: the number of updates of a search's controller.
     batch_size: the number of trials of a round.
     key: the run's random key.
     learning_rate: Adam's learning rate for the controller.
@@ -218,8 +218,8 @@ class _Trials(NamedTuple):
   """The searches of `G` lineages, `M` trials each.
 
   Attributes:
-    tokens: what was proposed, `int32[G, M, T]`.
-    rewards: `float32[G, M]`.
+    tokens: the proposals, `int32[G, M, T]`.
+    rewards: the rewards of the proposals, `float32[G, M]`.
     is_finite: whether each controller stayed finite, `bool[G]`.
   """
 

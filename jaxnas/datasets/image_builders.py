@@ -46,7 +46,7 @@ def read_archived(
   """Returns the images of a dataset in `ARCHIVED`, preparing it if needed.
 
   Args:
-    name: one of `ARCHIVED`.
+    name: the name of the dataset, one of `ARCHIVED`.
     data_dir: the folder for archives and prepared images; `None` for the one in
       the environment variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`.
 

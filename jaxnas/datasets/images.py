@@ -105,7 +105,8 @@ def load(
   """Returns the train, validation and report splits of labelled images.
 
   Args:
-    name: one of `NAMES`, or a name of tensorflow-datasets.
+    name: the name of the dataset, one of `NAMES` or a name of
+      tensorflow-datasets.
     data_dir: the file for `'npz'`; unused for `'digits'`; otherwise the folder
       of archives and prepared images. `None` is the folder in the environment
       variable `JAXNAS_DATA_DIR`, or else `~/.cache/jaxnas`, and for names that

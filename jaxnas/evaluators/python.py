@@ -28,13 +28,13 @@ def make_evaluator(
   """Returns a context with an evaluator, see `evaluators.of_function`.
 
   Args:
-    space: what the tokens mean.
-    function: `(value, seed) -> reward`.
+    space: the search space that decodes tokens.
+    function: the function to call, `(value, seed) -> reward`.
     floor_reward: the reward of a trial that failed.
-    num_workers: how many calls run at a time.
-    timeout_seconds: how long a call may take; any time by default.
-    num_retries: how often a call that failed is tried again.
-    block_size: how many trials are recorded at a time; `num_workers` by
+    num_workers: the number of calls that run at a time.
+    timeout_seconds: the time limit of a call, in seconds; none by default.
+    num_retries: the number of times a failed call is retried.
+    block_size: the number of trials recorded at a time; `num_workers` by
       default.
 
   Raises:

@@ -147,11 +147,11 @@ def check_needs_no_rate(trainer: Trainer, architectures: Sequence[Any]) -> None:
   """Checks that a trainer trains without a learning rate.
 
   Args:
-    trainer: the trainer; what cannot tell is trusted.
+    trainer: the trainer; one without dry runs is trusted.
     architectures: architectures to be trained.
 
   Raises:
-    ValueError: its children are trained at one.
+    ValueError: the training of children depends on a learning rate.
   """
   dry_run = getattr(trainer, 'dry_run', None)
   found = dry_run(architectures, ()) if dry_run is not None else None

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""A whole run, read back from its folder without changing anything in it."""
+"""Reads a whole run from its folder without changing anything in it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ class Run(NamedTuple):
   Attributes:
     folder: the folder.
     trials: the trials in the log.
-    rounds: the metrics of the strategies; none in the folder of an older
-      version.
-    timings: the lines of `timings.jsonl`; none if the file is missing.
+    rounds: the metrics of the strategies; empty for a run of an older version.
+    timings: the lines of `timings.jsonl`; empty if the file is missing.
     config: the settings; empty if the file is missing.
-    manifest: where and by what the run was done; empty if the file is missing.
-    summary: what the run is about; `None` in the folder of an older version.
+    manifest: the environment of the run; empty if the file is missing.
+    summary: the summary of the run; `None` for a run of an older version.
   """
 
   folder: str

@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The summary of a run: what its logs alone do not tell.
+"""The summary of a run: whatever its logs do not contain.
 
-`summary.json` says what was searched, by whom, and by what the architectures
-are compared. It is written when a run starts and again at its end, then with
-the results. Whoever shows a run needs nothing else than its folder.
+`summary.json` describes the search space, the arms and the measure that
+architectures are compared by. It is written when a run starts and again, with
+the results, when it ends, so that a run can be shown from its folder alone.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Options:
 
   Attributes:
     name: the decision's name.
-    kind: `'choice'`, `'range'` or `'anchors'`.
-    labels: the values of the decision's token, in order; of an anchor point,
-      the earlier layers, each of which has a token of its own.
+    kind: the kind of decision: `'choice'`, `'range'` or `'anchors'`.
+    labels: the values of the decision's token, in order; for an anchor point
+      the earlier layers, each of which has its own token.
   """
 
   name: str
@@ -83,7 +83,7 @@ class Arm:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """An architecture that was trained anew; a row of the table.
+  """An architecture that was retrained, as a row of the table.
 
   A measurement that is not finite, such as that of a training that failed, is
   `None`.
@@ -94,9 +94,9 @@ class Row:
     is_found: whether the search found it; known architectures are not found.
     architecture: the architecture as a JSON-compatible dict.
     num_contestants: the number of architectures it was chosen from.
-    num_params: the number of parameters, where known.
-    num_multiply_adds: the number of multiply-adds, where known.
-    learning_rate: the learning rate, where the run chose one.
+    num_params: the number of parameters, if known.
+    num_multiply_adds: the number of multiply-adds, if known.
+    learning_rate: the learning rate, if the run chose one.
     validation: the validation measure of each fresh training.
     report: the report measure of each fresh training.
     rewards: the reward of each fresh training.
@@ -117,15 +117,15 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-  """What a finished run found.
+  """The results of a finished run.
 
   Attributes:
-    headline: the verdict in a sentence or two.
-    verdicts: every comparison, a line each, and notes on them.
-    rows: the architectures that were trained anew.
-    best: the position of the best one found among the rows, if any was found.
+    headline: the verdict, in one or two sentences.
+    verdicts: all comparisons, one line each, and notes on them.
+    rows: the architectures that were retrained.
+    best: the index in `rows` of the best architecture found, if any.
     length: the length of a training, such as `'160 steps'`; may be empty.
-    has_report: whether the report measure comes from data of its own.
+    has_report: whether the report measure comes from separate data.
   """
 
   headline: str
@@ -138,18 +138,18 @@ class Results:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-  """What a run is about, and what it found.
+  """The description of a run, and its results.
 
   Attributes:
     space: the name of the search space.
     space_size: the number of token sequences of the space, in decimal digits.
     decisions: the decisions of the space.
-    arms: who proposed.
+    arms: the arms that proposed architectures.
     known: the names of the architectures that the known arm proposes, in order.
-    measure: the quantity by which architectures are compared.
-    search_metric: the metric of a search trial that its reward is made of.
-    own_reward: whether the reward is a function of the user's.
-    results: what was found; `None` before the end.
+    measure: the measure that architectures are compared by.
+    search_metric: the metric of a search trial that its reward is based on.
+    own_reward: whether the reward is the user's own function.
+    results: the results; `None` before the end of the run.
   """
 
   space: str
@@ -198,15 +198,15 @@ def read(folder: str | os.PathLike) -> Summary | None:
 
 
 def _build(kind: Any, value: Any, name: str) -> Any:
-  """Returns a value from JSON as the kind of value that it must be.
+  """Returns a value from JSON, converted to the expected type.
 
   Args:
-    kind: a class or an annotation of the dataclasses above.
+    kind: the expected type, a class or an annotation of the dataclasses above.
     value: the value from JSON.
     name: the value's name in errors.
 
   Raises:
-    TypeError: the value is of another kind.
+    TypeError: the value has another type.
   """
   if isinstance(kind, types.UnionType):
     if value is None:

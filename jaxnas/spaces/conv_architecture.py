@@ -254,7 +254,7 @@ class ConvNet:
     """Returns the network that `to_json` described.
 
     Args:
-      fields: what `to_json` returned, perhaps from a file of a stranger.
+      fields: the result of `to_json`, perhaps from an untrusted file.
 
     Raises:
       ValueError: a field is missing, unknown, or out of bounds.

@@ -80,7 +80,7 @@ class Hyperparameters(Mapping[str, Value]):
     """Returns the hyperparameters that `to_json` described.
 
     Args:
-      fields: what `to_json` returned, perhaps from a file of a stranger.
+      fields: the result of `to_json`, perhaps from an untrusted file.
 
     Raises:
       ValueError: this is not a dict, or a value has no JSON.

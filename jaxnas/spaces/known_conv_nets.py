@@ -148,7 +148,7 @@ def known_net(name: str, num_layers: int, filters: int, merge: str) -> ConvNet:
   """Returns a known network by name.
 
   Args:
-    name: one of `KNOWN_NETS`.
+    name: the name of the network, one of `KNOWN_NETS`.
     num_layers: the network's depth.
     filters: the number of filters of every layer.
     merge: how a layer joins the outputs it reads, as in `ConvNet`.

@@ -145,7 +145,7 @@ class RecurrentCell:
     """Returns the cell that `to_json` described.
 
     Args:
-      fields: what `to_json` returned, perhaps from a file of a stranger.
+      fields: the result of `to_json`, perhaps from an untrusted file.
 
     Raises:
       ValueError: a field is missing, unknown, or out of bounds.

@@ -43,7 +43,7 @@ def default_block_size(name: str, num_devices: int) -> int:
   """Returns the number of children per call of a route.
 
   Args:
-    name: one of `ROUTES`.
+    name: the name of the route, one of `ROUTES`.
     num_devices: the number of devices that children are spread over.
   """
   is_wide = name == 'vmapped' and platforms.default() != 'cpu'
@@ -109,7 +109,7 @@ class ConvRoutes:
     """Makes the trainer of a route.
 
     Args:
-      name: one of `ROUTES`.
+      name: the name of the route, one of `ROUTES`.
 
     Raises:
       ValueError: there is no such route.
@@ -175,7 +175,7 @@ class ConvRoutes:
 
     Args:
       space: the search space of the networks.
-      name: one of `ROUTES`.
+      name: the name of the route, one of `ROUTES`.
       learning_rate: the learning rate of the trial trainings.
 
     Raises:
@@ -240,7 +240,7 @@ def choose(
   Args:
     makers: the maker of the routes.
     space: the search space of the networks.
-    asked: one of `ROUTES`, or `'auto'`.
+    asked: the requested route, one of `ROUTES` or `'auto'`.
     kept: the route that `'auto'` chose when the run was started, if any.
     is_plain: whether all strides are 1 and nothing is pooled.
     learning_rate: the learning rate of the short trainings.

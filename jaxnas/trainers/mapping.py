@@ -154,7 +154,8 @@ def map_axes(function: Callable[..., Any], axes: Any, *trees: Any) -> Any:
   """Maps a function over axes and the parts of trees that they apply to.
 
   Args:
-    function: `(axis, *parts) -> result`; an axis is 0 or `None`.
+    function: the function to map, `(axis, *parts) -> result`, where an axis is
+      0 or `None`.
     axes: a pytree of axes; one axis may apply to all arrays below it.
     *trees: pytrees that have `axes` as a prefix.
   """

@@ -34,7 +34,7 @@ def run(
   """Takes steps on batches of examples, reshuffled in every epoch.
 
   Args:
-    step: `(index, rows int32[B], state) -> state`.
+    step: the training step, `(index, rows int32[B], state) -> state`.
     state: the state of the training before the first step.
     key: the random key that determines the order of examples in each epoch.
     num_examples: the number of examples, at least one batch.

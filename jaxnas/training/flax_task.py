@@ -105,8 +105,8 @@ def make_task(
     `train_loss`, the loss of the last batch, `num_trained` and `is_alive`.
 
   Raises:
-    ValueError: as for `flax_arguments.check`; when it is traced, also that the
-      module, the loss or a metric failed, and which.
+    ValueError: as in `flax_arguments.check`. Tracing the task also raises it,
+      naming the cause, if the module, the loss or a metric fails.
   """
   sizes = flax_arguments.check(data, loss, metrics, optimizer, batch_size)
   train_inputs, train_targets = jax.tree.map(jnp.asarray, data['train'])
@@ -281,8 +281,8 @@ def num_params(module: nn.Module, inputs: Any, program: Any = None) -> int:
 
   Args:
     module: the child.
-    inputs: a batch of its inputs.
-    program: its program, if it has one.
+    inputs: a batch of the child's inputs.
+    program: the program of the child, if it has one.
   """
   named: dict[str, Any] = {'train': False} if _takes_train(module) else {}
   if program is not None:

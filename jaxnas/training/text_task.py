@@ -144,7 +144,7 @@ def make_program_model(
   Args:
     recipe: the recipe, as in `make_model`.
     vocab_size: the size `V` of the vocabulary.
-    make_cell: as in `make_model`.
+    make_cell: a function that makes a cell, as in `make_model`.
     takes_program: whether `make_cell` takes `program` too.
     program: the program of one cell.
   """

@@ -65,7 +65,8 @@ class Workers:
     """Creates the workers without starting a process.
 
     Args:
-      function: `(value, seed) -> reward`, a number or a mapping, pickled.
+      function: the pickled function, `(value, seed) -> reward`, which returns a
+        number or a mapping.
       name: the name of the function, for error messages.
       num_workers: the number of calls that run at a time.
       timeout_seconds: the time limit of a call, in seconds; `None` for no

@@ -30,7 +30,7 @@ class Call(NamedTuple):
 
   Attributes:
     number: the call's number, which identifies it within a worker.
-    arguments: `(value, seed, named arguments)`, pickled.
+    arguments: the pickled arguments, `(value, seed, named arguments)`.
   """
 
   number: int
@@ -61,7 +61,8 @@ def serve(pipe: connection.Connection, function: bytes) -> None:
 
   Args:
     pipe: the connection that delivers calls and takes an `Answer` for each.
-    function: `(value, seed) -> reward`, a number or a mapping, pickled.
+    function: the pickled function, `(value, seed) -> reward`, which returns a
+      number or a mapping.
   """
   parent = multiprocessing.parent_process()
   if parent is not None and parent.pid != os.getppid():
