@@ -102,6 +102,11 @@ def load_architecture(
   known = {kind_of(each): each for each in classes}
   found = content.get('kind')
   expected = known if kind is None else (kind,)
+  if found == _OTHER:
+    raise ValueError(
+      f'{path} holds an architecture of a space of your own, whose class has '
+      'no kind; give the class one, and the class to what reads the file.'
+    )
   if not isinstance(found, str) or found not in expected:
     raise ValueError(
       f'{path} holds an architecture of kind {reprlib.repr(found)}; expected '

@@ -94,6 +94,38 @@ def load(
     FileNotFoundError: there is no such file.
     ValueError: the file is damaged, or another kind of file.
   """
+  arrays, about = _read(path)
+  held = about['format']
+  if held in _KINDS and held != file_format and file_format in _KINDS:
+    wanted, training = _KINDS[file_format]
+    raise ValueError(
+      f'{path} holds {_KINDS[held][0]}, not {wanted}; give the weights.npz of '
+      f'experiments.{training}.'
+    )
+  with reading(path):
+    if held != file_format:
+      raise ValueError(f'its format is {held!r}, not {file_format!r}')
+    leaves = {name: jnp.asarray(array) for name, array in arrays.items()}
+    return parse(traverse_util.unflatten_dict(leaves, sep='/'), about)
+
+
+def read_format(path: str | os.PathLike) -> str:
+  """Returns the format of a file that `write` wrote.
+
+  Args:
+    path: the file.
+
+  Raises:
+    FileNotFoundError: there is no such file.
+    ValueError: the file is damaged, or another kind of file.
+  """
+  return str(_read(path)[1]['format'])
+
+
+def _read(
+  path: str | os.PathLike,
+) -> tuple[dict[str, np.ndarray], Mapping[str, Any]]:
+  """Returns the arrays of a file by name, and their description."""
   try:
     arrays = npz.read(path)
   except FileNotFoundError:
@@ -106,18 +138,9 @@ def load(
     if _ABOUT not in arrays:
       raise ValueError(f'it has {npz.listing(arrays)}, but no {_ABOUT}')
     about = json.loads(arrays.pop(_ABOUT).tobytes())
-    held = about['format']
-  if held in _KINDS and held != file_format and file_format in _KINDS:
-    wanted, training = _KINDS[file_format]
-    raise ValueError(
-      f'{path} holds {_KINDS[held][0]}, not {wanted}; give the weights.npz of '
-      f'experiments.{training}.'
-    )
-  with reading(path):
-    if held != file_format:
-      raise ValueError(f'its format is {held!r}, not {file_format!r}')
-    leaves = {name: jnp.asarray(array) for name, array in arrays.items()}
-    return parse(traverse_util.unflatten_dict(leaves, sep='/'), about)
+    if not isinstance(about['format'], str):
+      raise ValueError('its format is no name')
+  return arrays, about
 
 
 @contextlib.contextmanager

@@ -1,0 +1,375 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Recurrent cells as straight-line code.
+
+The names are those of the grammar, see `jaxnas.spaces.recurrent_cell`: leaves
+are `leaf_0` and on, and the nodes above go on counting. Weights stand leaf by
+leaf in the order of the architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import jax.numpy as jnp
+import numpy as np
+
+import jaxnas
+from jaxnas.children import recurrent_cell as cells
+from jaxnas.export import listing, recording, statements
+from jaxnas.export.statements import Call, Statement
+from jaxnas.spaces import recurrent_cell as space
+
+Leaf: TypeAlias = Callable[[int, str], tuple[str, str]]
+"""`(block, combiner) -> (from the inputs, from the hidden state)`, as text."""
+
+Groups: TypeAlias = tuple[tuple[Statement, ...], ...]
+
+_BATCH, _STEPS, _INPUTS, _FEATURES = 2, 3, 4, 3
+
+
+class Cell(NamedTuple):
+  """A cell as a program.
+
+  Attributes:
+    title: what it is.
+    num_blocks: how many blocks of weights there are.
+    groups: the statements that make `new_c` and `new_h` of the leaves and `c`,
+      in groups that belong together.
+    has_bias: whether the recurrent half of every block has a bias.
+  """
+
+  title: str
+  num_blocks: int
+  groups: Callable[[Leaf], Groups]
+  has_bias: bool = False
+
+
+def grammar_cell(
+  architecture: space.RecurrentCell, has_bias: bool = False
+) -> Cell:
+  """Returns the cell that an architecture describes."""
+  return Cell(
+    f'A recurrent cell of base number {architecture.base}',
+    architecture.base,
+    lambda leaf: _tree(architecture, leaf),
+    has_bias,
+  )
+
+
+def lstm_cell() -> Cell:
+  """Returns `jaxnas.children.recurrent_cell.LSTMCell`."""
+
+  def groups(leaf: Leaf) -> Groups:
+    gates = tuple(
+      Statement(name, Call(activation, (Call('add', leaf(block, 'add')),)))
+      for block, (name, activation) in enumerate(
+        (('i', 'sigmoid'), ('f', 'sigmoid'), ('g', 'tanh'), ('o', 'sigmoid'))
+      )
+    )
+    kept, added = Call('elem_mult', ('f', 'c')), Call('elem_mult', ('i', 'g'))
+    shown = Call('elem_mult', ('o', Call('tanh', ('new_c',))))
+    return gates, (
+      Statement('new_c', Call('add', (kept, added))),
+      Statement('new_h', shown),
+    )
+
+  return Cell('An LSTM with biases', 4, groups, has_bias=True)
+
+
+def make_listing(
+  architecture: space.RecurrentCell, framework: str
+) -> listing.Listing:
+  """Returns the source of a cell.
+
+  Args:
+    architecture: the cell.
+    framework: one of `listing.FRAMEWORKS`.
+  """
+  cell = grammar_cell(architecture)
+  usage = {
+    'flax': 'outputs = nn.RNN(Cell(features=64))(inputs)  # [batch, time, 64]',
+    'torch': 'outputs, _ = Recurrent(inputs.shape[-1], 64)(inputs)',
+  }[framework]
+  docstring = listing.definition(
+    """
+    <title>, as code that stands alone.
+
+    <formulas>
+
+    For inputs of the shape [batch, time, inputs]:
+
+        <usage>
+
+    As a program, the file checks itself. Written by jaxnas <version>.
+    """,
+    title=cell.title,
+    formulas=formulas(cell),
+    usage=usage,
+    version=jaxnas.__version__,
+  )
+  return listing.Listing(
+    framework, docstring, code(cell, framework), _check(architecture, framework)
+  )
+
+
+def formulas(cell: Cell) -> str:
+  """Returns what a cell computes, in words and formulas."""
+
+  def leaf(block: int, combiner: str) -> tuple[str, str]:
+    left, right = f'W_{block} x', f'U_{block} h'
+    if cell.has_bias:
+      right = f'{right} + b_{block}'
+    if combiner == 'elem_mult':
+      return f'({left})', f'({right})'
+    return left, right
+
+  lines = '\n\n'.join(
+    '\n'.join(
+      f'    {line}' for line in statements.lines(group, statements.FORMULAS)
+    )
+    for group in cell.groups(leaf)
+  )
+  return (
+    'From the inputs x, the hidden state h and the memory c, a step makes '
+    'new_h and\nnew_c; W_i and U_i are matrices, and * is elementwise:\n\n'
+    f'{lines}'
+  )
+
+
+def code(cell: Cell, framework: str) -> list[str]:
+  """Returns the definitions of a cell; the last one runs it over time."""
+  dialect = statements.DIALECTS[framework]
+  body = '\n\n'.join(
+    '\n'.join(f'    {line}' for line in statements.lines(group, dialect))
+    for group in cell.groups(lambda block, _: (f'wx[{block}]', f'uh[{block}]'))
+  )
+  if framework == 'torch':
+    own = listing.definition(
+      _TORCH,
+      blocks=cell.num_blocks,
+      statements=body,
+      bias=_TORCH_BIAS.format(cell.num_blocks) if cell.has_bias else '',
+      recurrent=_RECURRENT[cell.has_bias].format('torch', 'self.'),
+    )
+    return [own, listing.pieces('torch_recurrent')['Recurrent']]
+  own = listing.definition(
+    _FLAX,
+    blocks=cell.num_blocks,
+    statements=body,
+    bias=_FLAX_BIAS.format(cell.num_blocks) if cell.has_bias else '',
+    recurrent=_RECURRENT[cell.has_bias].format('jnp', ''),
+  )
+  return [listing.pieces('flax_recurrent')['orthogonal_blocks'], own]
+
+
+def shapes(
+  cell: Cell, inputs: int, features: int
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+  """Yields the name and shape of each array of weights."""
+  yield 'input_kernel', (cell.num_blocks, inputs, features)
+  yield 'recurrent_kernel', (cell.num_blocks, features, features)
+  if cell.has_bias:
+    yield 'bias', (cell.num_blocks, features)
+
+
+def _tree(architecture: space.RecurrentCell, leaf: Leaf) -> Groups:
+  base = architecture.base
+  outputs: list[str] = []
+  groups: list[tuple[Statement, ...]] = []
+  for first, width in space.levels(base):
+    group: list[Statement] = []
+    for node in range(first, first + width):
+      combiner = architecture.combiners[node]
+      if node < base:
+        operands = leaf(node, combiner)
+      else:
+        child = 2 * (node - base)
+        operands = outputs[child], outputs[child + 1]
+      group += _node(architecture, node, Call(combiner, operands))
+      outputs.append(group[-1].name)
+    groups.append(tuple(group))
+  *lower, (*rest, root) = groups
+  if root.name == 'new_c':
+    return *lower, (*rest, root, Statement('new_h', 'new_c'))
+  return *lower, (*rest, root._replace(name='new_h'))
+
+
+def _node(
+  architecture: space.RecurrentCell, node: int, value: statements.Expression
+) -> Iterator[Statement]:
+  """Yields the statements of a node; the last one assigns its output."""
+  name = f'{"leaf" if node < architecture.base else "node"}_{node}'
+  activation = architecture.activations[node]
+  if node == architecture.read_index:
+    yield Statement('new_c', value)
+    value = 'new_c'
+    if activation == 'identity':
+      name = 'new_c'
+  if name != 'new_c':
+    yield Statement(name, Call(activation, (value,)))
+  if node == architecture.inject_index:
+    joined = Call(architecture.inject_combiner, (name, 'c'))
+    yield Statement('injected', Call(architecture.inject_activation, (joined,)))
+
+
+def _check(
+  architecture: space.RecurrentCell, framework: str
+) -> recording.Drawn:
+  prefix = {'flax': 'params/cell/', 'torch': 'cell.'}[framework]
+  model = cells.GrammarCell(architecture=architecture, features=_FEATURES)
+
+  def evaluate(variables: Mapping[str, np.ndarray], inputs: np.ndarray):
+    params = library_params(
+      {name.removeprefix(prefix): each for name, each in variables.items()},
+      architecture,
+    )
+    zeros = jnp.zeros((_BATCH, _FEATURES), inputs.dtype)
+    carry: Any = (zeros, zeros)
+    hidden: list[Any] = []
+    for time in range(_STEPS):
+      carry, output = model.apply({'params': params}, carry, inputs[:, time])
+      hidden.append(output)
+    outputs = jnp.stack(hidden, 1)
+    if framework == 'torch':
+      return outputs, *carry[::-1]
+    return *carry, outputs
+
+  return recording.Drawn(
+    {
+      'flax': f'nn.RNN(Cell(features={_FEATURES}), return_carry=True)',
+      'torch': f'Recurrent(inputs={_INPUTS}, features={_FEATURES})',
+    }[framework],
+    (_BATCH, _STEPS, _INPUTS),
+    {
+      prefix + name: shape
+      for name, shape in shapes(grammar_cell(architecture), _INPUTS, _FEATURES)
+    },
+    slice(-2, -1),
+    evaluate,
+  )
+
+
+def library_params(
+  weights: Mapping[str, Any], architecture: space.RecurrentCell
+) -> dict[str, Any]:
+  """Returns the parameters of a `GrammarCell` with these weights.
+
+  Args:
+    weights: arrays of `shapes`.
+    architecture: the cell.
+  """
+  arranged: dict[str, Any] = {
+    name: cells.arrange_leaves(jnp.asarray(array), architecture)
+    for name, array in weights.items()
+  }
+  arranged['input_projection'] = {'kernel': arranged.pop('input_kernel')}
+  return arranged
+
+
+_FLAX_BIAS = """
+    bias = self.param('bias', nn.initializers.zeros, ({}, self.features))
+"""[1:-1]
+_TORCH_BIAS = """
+    self.bias = nn.Parameter(torch.zeros({}, features))
+"""[1:-1]
+# Without and with a bias, which must stand last to be added.
+_RECURRENT = (
+  """
+    uh = {0}.einsum('...i,lid->l...d', h, {1}recurrent_kernel)
+"""[1:-1],
+  """
+    uh = {0}.einsum('...i,lid->...ld', h, {1}recurrent_kernel) + {1}bias
+    uh = {0}.moveaxis(uh, -2, 0)
+"""[1:-1],
+)
+_FLAX = '''
+class Cell(nn.RNNCellBase):
+  """The cell, for `nn.RNN`.
+
+  Attributes:
+    features: number of hidden units.
+  """
+
+  features: int
+
+  @nn.compact
+  def __call__(self, carry, inputs):
+    """Runs one step.
+
+    Args:
+      carry: `(c, h)`, each `[..., features]`.
+      inputs: `[..., inputs]`.
+
+    Returns:
+      The new carry, and the new `h`.
+    """
+    c, h = carry
+    input_kernel = self.param(
+      'input_kernel',
+      nn.initializers.lecun_normal(batch_axis=0),
+      (<blocks>, inputs.shape[-1], self.features),
+    )
+    recurrent_kernel = self.param(
+      'recurrent_kernel',
+      orthogonal_blocks,
+      (<blocks>, self.features, self.features),
+    )
+<bias>
+    wx = jnp.einsum('...i,lid->l...d', inputs, input_kernel)
+<recurrent>
+
+<statements>
+    return (new_c, new_h), new_h
+
+  @nn.nowrap
+  def initialize_carry(self, rng, input_shape):
+    """Returns zeros, for inputs of a shape `[..., inputs]`."""
+    zeros = jnp.zeros((*input_shape[:-1], self.features))
+    return zeros, zeros
+
+  @property
+  def num_feature_axes(self):
+    """How many of the last axes of inputs are features, for `nn.RNN`."""
+    return 1
+'''
+_TORCH = '''
+class Cell(nn.Module):
+  """The cell, for one step, as `nn.LSTMCell` is.
+
+  Args:
+    inputs: number of inputs.
+    features: number of hidden units.
+  """
+
+  def __init__(self, inputs, features):
+    super().__init__()
+    self.features = features
+    input_kernel = torch.empty(<blocks>, inputs, features)
+    nn.init.normal_(input_kernel, std=inputs**-0.5)
+    self.input_kernel = nn.Parameter(input_kernel)
+    recurrent_kernel = torch.empty(<blocks>, features, features)
+    for block in recurrent_kernel:
+      nn.init.orthogonal_(block)
+    self.recurrent_kernel = nn.Parameter(recurrent_kernel)
+<bias>
+
+  def forward(self, inputs, state):
+    """Runs one step.
+
+    Args:
+      inputs: `[..., inputs]`.
+      state: `(h, c)`, each `[..., features]`.
+
+    Returns:
+      The new `(h, c)`.
+    """
+    h, c = state
+    wx = torch.einsum('...i,lid->l...d', inputs, self.input_kernel)
+<recurrent>
+
+<statements>
+    return new_h, new_c
+'''

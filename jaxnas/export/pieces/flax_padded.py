@@ -1,0 +1,36 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""How outputs of different shapes are joined, in Flax."""
+
+import jax.numpy as jnp
+
+
+def concat(*outputs):
+  """Joins outputs by their filters, the smaller ones amid zeros."""
+  height, width = (max(each.shape[i] for each in outputs) for i in (1, 2))
+  return jnp.concatenate(
+    [pad(each, height, width, each.shape[3]) for each in outputs], axis=-1
+  )
+
+
+def add(*outputs):
+  """Adds outputs, the smaller ones amid zeros, missing filters as zeros."""
+  height, width, filters = (
+    max(each.shape[i] for each in outputs) for i in (1, 2, 3)
+  )
+  return sum(pad(each, height, width, filters) for each in outputs)
+
+
+def pad(outputs, height, width, filters):
+  """Pads with zeros: half before and half after, filters at the end."""
+  rows, columns = height - outputs.shape[1], width - outputs.shape[2]
+  return jnp.pad(
+    outputs,
+    (
+      (0, 0),
+      (rows // 2, rows - rows // 2),
+      (columns // 2, columns - columns // 2),
+      (0, filters - outputs.shape[3]),
+    ),
+  )

@@ -1,0 +1,45 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""A recurrent cell over time, in PyTorch."""
+
+import torch
+from torch import nn
+
+
+class Cell(nn.LSTMCell):
+  """Stands for the cell of the file."""
+
+  features = 1
+
+
+class Recurrent(nn.Module):
+  """Runs a `Cell` over time, as `nn.LSTM(..., batch_first=True)` does its own.
+
+  Args:
+    inputs: number of inputs.
+    features: number of hidden units.
+  """
+
+  def __init__(self, inputs, features):
+    super().__init__()
+    self.cell = Cell(inputs, features)
+
+  def forward(self, inputs, state=None):
+    """Runs all steps.
+
+    Args:
+      inputs: `[batch, time, inputs]`.
+      state: `(h, c)`, each `[batch, features]`; zeros by default.
+
+    Returns:
+      The hidden states, `[batch, time, features]`, and the last `(h, c)`.
+    """
+    if state is None:
+      zeros = inputs.new_zeros(len(inputs), self.cell.features)
+      state = zeros, zeros
+    outputs = []
+    for step_inputs in inputs.unbind(1):
+      state = self.cell(step_inputs, state)
+      outputs.append(state[0])
+    return torch.stack(outputs, 1), state

@@ -1,0 +1,81 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a model without weights is checked by: drawn parameters, and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnas.export.pieces import drawing
+
+_MAX_SEEDS = 32
+_LEAST_OUTPUT = 1e-3
+# Outputs stand in rows, each of which must fit on a line.
+_MAX_COLUMNS = 4
+
+
+class Drawn(NamedTuple):
+  """A check of a model without weights: its parameters are drawn.
+
+  Attributes:
+    model: the expression that makes the model to check.
+    inputs: the shape of its inputs.
+    shapes: those of all its variables, by the names that they have in the file.
+    fan_in: the axes of an array that make up its fan-in.
+    evaluate: `(variables, inputs) -> outputs`, what the library's own model
+      gives in double precision; arrays in the order in which the file's model
+      returns them.
+  """
+
+  model: str
+  inputs: tuple[int, ...]
+  shapes: Mapping[str, tuple[int, ...]]
+  fan_in: slice
+  evaluate: Callable[[Mapping[str, np.ndarray], np.ndarray], Sequence[Any]]
+
+
+def record(check: Drawn) -> tuple[int, np.ndarray]:
+  """Draws parameters and inputs, and records what comes out.
+
+  Args:
+    check: the check.
+
+  Returns:
+    The seed, the first one by which the outputs are of some size: where all are
+    zero, they would tell little; and the outputs, in rows.
+
+  Raises:
+    ValueError: with no seed are the outputs finite.
+  """
+  found = None
+  for seed in range(_MAX_SEEDS):
+    random = np.random.RandomState(seed)
+    inputs = drawing.draw(random, check.inputs, check.fan_in)
+    variables = {
+      name: drawing.draw(random, check.shapes[name], check.fan_in)
+      for name in sorted(check.shapes)
+    }
+    with jax.enable_x64(True):
+      outputs = [
+        np.ravel(output) for output in check.evaluate(variables, inputs)
+      ]
+    if not all(np.isfinite(output).all() for output in outputs):
+      continue
+    found = seed, np.concatenate(outputs)
+    if all(np.abs(output).max() > _LEAST_OUTPUT for output in outputs):
+      break
+  if found is None:
+    raise ValueError(
+      'The outputs of this architecture are not finite for any drawn '
+      'parameters, so the file could not check itself; give --weights.'
+    )
+  seed, values = found
+  columns = max(
+    count for count in range(1, _MAX_COLUMNS + 1) if not values.size % count
+  )
+  return seed, values.reshape(-1, columns)
