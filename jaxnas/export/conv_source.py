@@ -25,6 +25,8 @@ from jaxnas.spaces import conv_net as space
 # What a network without weights is made for, unless its user says otherwise.
 _CHANNELS, _CLASSES = 3, 10
 _CHECKED_CLASSES, _BATCH = 3, 2
+# As the layers' source spells `conv_net.EPSILON`.
+_EPSILON = '1e-5'
 _SIDES = tuple(8 * 2**power for power in range(7))
 # A minute or so on two cores.
 _MAX_MULTIPLY_ADDS = 2**36
@@ -119,7 +121,11 @@ def describe(architecture: space.ConvNet) -> str:
 
 
 def code(
-  architecture: space.ConvNet, framework: str, channels: int, num_classes: int
+  architecture: space.ConvNet,
+  framework: str,
+  channels: int,
+  num_classes: int,
+  epsilon: float = conv_net.EPSILON,
 ) -> list[str]:
   """Returns the definitions of a network, `ConvNet`, and of what it uses.
 
@@ -128,11 +134,12 @@ def code(
     framework: one of `listing.FRAMEWORKS`.
     channels: how many channels an image has unless the user says otherwise.
     num_classes: how many classes there are, likewise.
+    epsilon: the number that batch norm adds to variances.
   """
   joins = [*(layer.inputs for layer in architecture.layers)]
   joins.append(architecture.outputs)
   parts = dict(listing.pieces(f'{framework}_conv'))
-  used = [parts['ConvLayer']]
+  used = [parts['ConvLayer'].replace(_EPSILON, repr(float(epsilon)))]
   if any(len(sources) > 1 for sources in joins):
     if is_padded(architecture):
       parts |= listing.pieces(f'{framework}_padded')

@@ -72,7 +72,13 @@ def make_listing(
     docstring,
     [
       listing.WEIGHTS,
-      *conv_source.code(trained.architecture, framework, channels, num_classes),
+      *conv_source.code(
+        trained.architecture,
+        framework,
+        channels,
+        num_classes,
+        trained.recipe.batch_norm_epsilon,
+      ),
       *(part.strip('\n') for part in _LOAD[framework]),
       listing.pieces('preprocessing')['preprocess'],
       listing.pieces('recorded')['read_group'],
@@ -161,7 +167,11 @@ def _images(trained: image_weights.ImageWeights) -> np.ndarray:
 
 def _logits(trained, variables, statistics, images) -> np.ndarray:
   """Returns the library's logits in double precision, `[batch, classes]`."""
-  module = conv_net.ConvNetwork(trained.architecture, trained.num_classes)
+  module = conv_net.ConvNetwork(
+    trained.architecture,
+    trained.num_classes,
+    epsilon=trained.recipe.batch_norm_epsilon,
+  )
   with jax.enable_x64(True):
     variables = jax.tree.map(
       lambda leaf: jnp.asarray(leaf, jnp.float64), variables

@@ -62,18 +62,17 @@ def test_training_is_that_of_the_library():
       node[last] = leaf
     return tree
 
+  def run_own(params):
+    return run(own, to_own(params, batch_stats), train=True)
+
+  def run_library(params):
+    variables = {'params': params, 'batch_stats': batch_stats}
+    return run(library, variables, is_training=True)
+
   with jax.numpy_rank_promotion('allow'):
-    grads, (logits, stats) = jax.grad(
-      lambda params: run(own, to_own(params, batch_stats), train=True),
-      has_aux=True,
-    )(params)
-  expected_grads, (expected, expected_stats) = jax.grad(
-    lambda params: run(
-      library,
-      {'params': params, 'batch_stats': batch_stats},
-      is_training=True,
-    ),
-    has_aux=True,
+    grads, (logits, stats) = jax.jit(jax.grad(run_own, has_aux=True))(params)
+  expected_grads, (expected, expected_stats) = jax.jit(
+    jax.grad(run_library, has_aux=True)
   )(params)
   np.testing.assert_allclose(logits, expected, atol=1e-5)
   own_stats = to_own(params, expected_stats)['batch_stats']

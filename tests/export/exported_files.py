@@ -19,7 +19,7 @@ from jaxnas import npz
 from jaxnas.children import conv_net
 from jaxnas.datasets import image_preprocessing
 from jaxnas.export import image_weights, weights
-from jaxnas.training import image_task, long_text
+from jaxnas.training import long_images, long_text
 
 ROOT = pathlib.Path(__file__).parents[2]
 RUFF = pathlib.Path(sys.executable).with_name('ruff')
@@ -131,7 +131,7 @@ def write_images(path, architecture, preprocessing='standardize', **recipe):
     IMAGE,
     4,
     image_preprocessing.measure(images, preprocessing),
-    image_task.Recipe(**recipe),
+    long_images.Recipe(**recipe),
     {'epoch': 1},
   )
   image_weights.write_weights(path, made)

@@ -240,14 +240,7 @@ def test_the_folder_of_a_run_is_its_best(tmp_path):
 
 
 CELL = recurrent_cell.KNOWN_CELLS['paper_example']
-DEEP = {
-  'layers': [{
-    'height': 1, 'width': 1, 'filters': 1, 'stride_height': 1,
-    'stride_width': 1, 'inputs': [],
-  }] * 10**6,
-  'merge': 'concat',
-  'pool_after': [],
-}  # fmt: skip
+NET = known_conv_nets.make_chain(2, 4).to_json()
 
 
 @pytest.mark.parametrize(
@@ -261,8 +254,8 @@ DEEP = {
       CELL.to_json() | {'combiners': ['add'] * (2**21 - 1)},
       'at most 256, got 1048576',
     ),
-    ('conv_net', DEEP, 'at most 128 layers, since more'),
-    ('conv_net', {**DEEP, 'layers': DEEP['layers'][:1], 'merge': ''}, 'merge'),
+    ('conv_net', NET | {'layers': [{}] * 10**6}, 'at most 128 layers'),
+    ('conv_net', NET | {'merge': '"""'}, 'Unknown merge'),
     ('import os', {}, "kind 'import os'; expected one of recurrent_cell"),
     ('other', {}, 'of a space of your own, whose class has no kind; give th'),
   ],

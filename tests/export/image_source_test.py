@@ -22,6 +22,7 @@ RECIPES = {
   'standardized': ('standardize', {}),
   'whitened': ('whiten', {}),
   'enlarged': ('whiten', {'augmentation': 'upsample_crop', 'margin': 2}),
+  'smoothed': ('standardize', {'batch_norm_epsilon': 0.123456789012345678}),
 }
 
 

@@ -1,6 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import jax
 import numpy as np
 import pytest
 
@@ -34,7 +35,10 @@ def test_a_listing_without_a_check_is_docstring_imports_and_code():
 def run(made, capsys):
   names = {'__name__': 'made'}
   exec(listing.to_source(made), names)
-  code = names['check']()
+  # The check changes the settings of its process.
+  with jax.enable_x64(True):
+    code = names['check']()
+  jax.config.update('jax_enable_x64', False)
   return code, capsys.readouterr().out, names
 
 

@@ -22,7 +22,7 @@ class ConvLayer(nn.Module):
     super().__init__()
     padding = size[0] // 2, size[1] // 2
     self.conv = nn.Conv2d(channels, filters, size, strides, padding, bias=False)
-    self.norm = nn.BatchNorm2d(filters, eps=1e-5, momentum=0.1)
+    self.norm = nn.BatchNorm2d(filters, eps=1e-5)
     nn.init.kaiming_normal_(self.conv.weight)
 
   def forward(self, images):
