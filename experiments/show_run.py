@@ -5,9 +5,11 @@
 
     python -m experiments.show_run --workdir=runs/recurrent_cell
     python -m experiments.show_run --workdir=runs/conv_net --csv=trials.csv
+    python -m experiments.show_run --workdir=runs/recurrent_cell --html
     python -m experiments.show_run runs/recurrent_cell runs/other
 
-The run may still be in progress; nothing in it is changed.
+The third one writes `report.html`, a page that stands alone, into the folder of
+the run. The run may still be in progress; nothing else in it is changed.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import dataclasses
 import json
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -24,7 +27,7 @@ from jaxnas import records
 from jaxnas import search as search_lib
 from jaxnas.records import folder as folder_lib
 from jaxnas.records import trial_log, workdir
-from jaxnas.visualize import progress
+from jaxnas.visualize import progress, report
 
 _MISSING = '-'
 # The entries of a manifest that differ for every start of a run.
@@ -41,6 +44,11 @@ class Config(settings.Bounded):
   csv: str | None = settings.data(
     None,
     'Path of a file that all trials of the run are written to.',
+    is_common=True,
+  )
+  html: bool = settings.data(
+    False,
+    'Whether to write report.html, a page that stands alone, into the folder.',
     is_common=True,
   )
   num_best: int = settings.data(
@@ -70,12 +78,19 @@ def run(config: Config, folders: Sequence[str] = ()) -> None:
   if len(runs) == 2:
     if config.csv:
       raise ValueError('--csv is for a single run; leave out the other one.')
+    if config.html:
+      raise ValueError('--html is for a single run; leave out the other one.')
     compare(*runs)
     return
   show(runs[0], config.num_best)
   if config.csv:
     records.write_csv(config.csv, runs[0].trials)
     print(f'Wrote {len(runs[0].trials)} trials to {config.csv}.')
+  if config.html:
+    (folder,) = (*named, *folders)
+    path = pathlib.Path(folder).expanduser() / report.FILE
+    report.write(path, path.parent)
+    print(f'Wrote {path}.')
 
 
 def show(run: folder_lib.Run, num_best: int) -> None:

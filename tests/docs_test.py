@@ -87,7 +87,13 @@ def test_the_child_is_searched_trained_anew_and_compared(own_child):
   printed = (own_child / 'printed.txt').read_text()
   assert 'proposed by' in printed
   assert 'interval' in printed
-  for name in ('best.json', 'curve.png', 'rounds.jsonl', 'manifest.json'):
+  for name in (
+    'best.json',
+    'curve.png',
+    'report.html',
+    'rounds.jsonl',
+    'manifest.json',
+  ):
     assert (own_child / 'runs' / 'sums' / name).stat().st_size > 0
   trials = records.read(own_child / 'runs' / 'sums')
   assert {trial.status for trial in trials} == {'ok'}

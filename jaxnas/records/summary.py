@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import math
 import os
 import pathlib
 import types
@@ -23,6 +24,8 @@ from jaxnas.decisions import AnchorPoint, Choice, Decision, Range
 from jaxnas.records import workdir
 
 _FILE = 'summary.json'
+# Python refuses to spell integers of more than 4,300 digits.
+_MAX_BITS = 14_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +145,7 @@ class Summary:
 
   Attributes:
     space: the name of the search space.
-    space_size: the number of token sequences of the space, in decimal digits.
+    space_size: the number of token sequences of the space, from `spell_size`.
     decisions: the decisions of the space.
     arms: the arms that proposed architectures.
     known: the names of the architectures that the known arm proposes, in order.
@@ -161,6 +164,23 @@ class Summary:
   search_metric: str
   own_reward: bool
   results: Results | None = None
+
+
+def spell_size(size: int) -> str:
+  """Returns a number of architectures as text.
+
+  JSON readers of other languages round large integers, so it is no number.
+
+  Args:
+    size: the number.
+
+  Returns:
+    Decimal digits or, of thousands of them, the power of ten below, such as
+    `'10^5990'`.
+  """
+  if size.bit_length() <= _MAX_BITS:
+    return str(size)
+  return f'10^{math.floor(math.log10(size))}'
 
 
 def write(folder: str | os.PathLike, summary: Summary) -> None:

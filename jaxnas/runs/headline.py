@@ -70,8 +70,8 @@ def _measured(measure: statistics.Measure, side: comparison.Side) -> str:
   text = measure.text(mean)
   if side.unit == 'search':
     return (
-      f'{side.name} did best: over {of}, what it found has a mean report '
-      f'{measure.name} of {text}'
+      f'The best by validation was found by {side.name}: over {of}, its finds '
+      f'have a mean report {measure.name} of {text}'
     )
   return (
     f'The best architecture found, {side.name}, has a report {measure.name} of '

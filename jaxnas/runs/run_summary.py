@@ -28,8 +28,7 @@ def describe(experiment: search_run.Experiment) -> summary_lib.Summary:
   search = experiment.search
   return summary_lib.Summary(
     space=search.space.name,
-    # JSON readers of other languages round large integers.
-    space_size=str(search.space.size),
+    space_size=summary_lib.spell_size(search.space.size),
     decisions=tuple(map(summary_lib.Options.of, search.space.decisions)),
     arms=tuple(
       summary_lib.Arm(

@@ -22,7 +22,7 @@ from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import heads, round_log, summary, trial_log, workdir
 from jaxnas.runs import run_summary, search_report, stopwatch
 from jaxnas.types import Trainer
-from jaxnas.visualize import curves, pictures, progress
+from jaxnas.visualize import curves, pictures, progress, report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,8 +210,9 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
   _write(experiment, path, log, retraining, is_finished)
   search_report.show(experiment, path, log, retraining)
   _draw(experiment, path, log, retraining)
-  names = ('best.json', experiment.picture, 'curve.png', 'trials.jsonl')
-  progress.files(path, [name for name in names if name])
+  pictures.draw(report.write, path / report.FILE, path)
+  names = ('best.json', experiment.picture, 'curve.png', report.FILE)
+  progress.files(path, [*filter(None, names), 'trials.jsonl'])
 
 
 def _spent(trainers: Sequence[Trainer]) -> stopwatch.Spent:

@@ -24,7 +24,13 @@ from jaxnas.records import trial_log, workdir
 from jaxnas.spaces import known_conv_nets
 from jaxnas.trainers import conv_routes, memory, routes
 
-OUTPUTS = ('best.json', 'best_net.svg', 'curve.png', 'trials.jsonl')
+OUTPUTS = (
+  'best.json',
+  'best_net.svg',
+  'curve.png',
+  'report.html',
+  'trials.jsonl',
+)
 
 
 def write_images(path):

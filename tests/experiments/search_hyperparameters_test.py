@@ -18,7 +18,13 @@ from jaxnas.export import architecture as architecture_file
 from jaxnas.records import trial_log, workdir
 from jaxnas.visualize import curves
 
-OUTPUTS = ('best.json', 'hyperparameters.png', 'curve.png', 'trials.jsonl')
+OUTPUTS = (
+  'best.json',
+  'hyperparameters.png',
+  'curve.png',
+  'report.html',
+  'trials.jsonl',
+)
 
 
 @pytest.fixture(scope='module')

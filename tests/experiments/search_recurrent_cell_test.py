@@ -32,6 +32,7 @@ OUTPUTS = (
   'best.json',
   'best_cell.svg',
   'curve.png',
+  'report.html',
   'rounds.jsonl',
   'trials.jsonl',
 )

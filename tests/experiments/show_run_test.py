@@ -93,6 +93,19 @@ def test_all_trials_go_to_a_csv_file(folder, tmp_path, capsys):
     assert len(list(csv.DictReader(file))) == 27
 
 
+def test_the_report_is_written_into_the_folder(folder, tmp_path, capsys):
+  mine = shutil.copytree(folder, tmp_path / 'mine')
+  show_run.run(show_run.Config(html=True), (str(mine),))
+  page = mine / 'report.html'
+  assert f'Wrote {page}.' in capsys.readouterr().out
+  first = page.read_bytes()
+  assert b'24 proposals by random' in first
+  show_run.run(show_run.Config(workdir=str(mine), html=True))
+  assert page.read_bytes() == first
+  with pytest.raises(ValueError, match='--html is for a single run'):
+    show_run.run(show_run.Config(html=True), (str(mine), str(folder)))
+
+
 def test_two_runs_are_compared(folder, tmp_path, capsys):
   same = make_run(tmp_path / 'same', change=0.5)
   show_run.run(show_run.Config(), (str(folder), str(same)))

@@ -62,6 +62,11 @@ def test_decisions_become_words(decision, kind, labels, num_tokens):
   assert options.num_tokens == num_tokens == decision.num_tokens
 
 
+def test_sizes_are_spelled_however_large_they_are():
+  assert summary.spell_size(2**80) == '1208925819614629174706176'
+  assert summary.spell_size(10**5000 + 1) == '10^5000'
+
+
 def test_a_damaged_summary_is_named(tmp_path):
   summary.write(tmp_path, SUMMARY)
   path = tmp_path / 'summary.json'

@@ -54,8 +54,8 @@ def test_searches_are_told_as_searches():
   rival = side('random', [50.0, 51.0, 52.0], Role.BASELINE, 'search')
   told = write('ppo', rival, ppo)
   assert told == (
-    'ppo! did best: over 3 searches, what it found has a mean report '
-    'perplexity of 31.00; it is better than random!.'
+    'The best by validation was found by ppo!: over 3 searches, its finds have '
+    'a mean report perplexity of 31.00; it is better than random!.'
   )
 
 

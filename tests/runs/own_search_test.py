@@ -400,7 +400,8 @@ def test_a_python_function_gets_all_of_it(tmp_path, capsys, has_report):
   assert 'learning rate' not in shown
   assert 'Retrained: mean reward of 2 fresh trainings' in shown
   assert shown.split('Wrote:\n')[1].split() == [
-    str(tmp_path / name) for name in ('best.json', 'curve.png', 'trials.jsonl')
+    str(tmp_path / name)
+    for name in ('best.json', 'curve.png', 'report.html', 'trials.jsonl')
   ]
   trials = records.read(tmp_path)
   assert {trial.status for trial in trials} == {'ok'}

@@ -1,0 +1,211 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""How a policy changed: how often each value of each decision was proposed.
+
+A log has no probabilities, but many proposals; their frequencies in consecutive
+windows of a search estimate the probabilities of the policy in each window.
+
+Letters: `W` windows, `K` values of a decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+import itertools
+
+import numpy as np
+
+from jaxnas.records import summary as summary_lib
+from jaxnas.records import trial_log
+from jaxnas.visualize import markup
+
+MAX_WINDOWS = 16
+"""The largest number of windows of a search."""
+
+MAX_MAPS = 150
+"""Decisions after so many have no map."""
+
+_MIN_TRIALS = 8
+_MAX_ROWS = 10
+_NUM_GROUPS = 8
+_NUM_SHADES = 10
+_ROW = 10
+
+
+def windows(num_trials: int, num_searches: int) -> list[tuple[int, int]]:
+  """Returns the first and the last trial, exclusive, of each window.
+
+  Args:
+    num_trials: the trials of one search.
+    num_searches: the searches whose trials are counted together.
+  """
+  least = -(-_MIN_TRIALS // max(1, num_searches))
+  count = max(1, min(MAX_WINDOWS, num_trials // least))
+  edges = np.linspace(0, num_trials, count + 1).round().astype(int).tolist()
+  return list(itertools.pairwise(edges))
+
+
+def frequencies(
+  options: summary_lib.Options,
+  searches: Sequence[Sequence[trial_log.Trial]],
+  start: int,
+) -> np.ndarray:
+  """Returns how often each value was proposed in each window, `[K, W]`.
+
+  Of an anchor point, the frequencies of its `K` layers need not add up to 1.
+  They are NaN in windows in which the decision was not made.
+
+  Args:
+    options: the decision.
+    searches: the trials of each search of one arm.
+    start: the position of the decision's first token.
+  """
+  num_trials = max(map(len, searches))
+  found = []
+  for first, last in windows(num_trials, len(searches)):
+    tokens = [
+      trial.tokens[start : start + options.num_tokens]
+      for trials in searches
+      for trial in trials[first:last]
+      if trial.tokens is not None
+    ]
+    found.append(_count(options, [each for each in tokens if _is_made(each)]))
+  return np.array(found).T.reshape(len(options.labels), len(found))
+
+
+def _is_made(tokens: Sequence[int]) -> bool:
+  return bool(tokens) and min(tokens) >= 0
+
+
+def _count(
+  options: summary_lib.Options, tokens: Sequence[Sequence[int]]
+) -> np.ndarray:
+  if not tokens:
+    return np.full(len(options.labels), np.nan)
+  chosen = np.array(tokens)
+  if options.kind == 'anchors':
+    return chosen.mean(axis=0)
+  return (chosen == np.arange(len(options.labels))).mean(axis=0)
+
+
+def draw(
+  decisions: Sequence[summary_lib.Options],
+  searches: Sequence[Sequence[trial_log.Trial]],
+  num_shown: int = 24,
+) -> str:
+  """Returns a heat map for each decision, as HTML.
+
+  Args:
+    decisions: the decisions of the space, in order.
+    searches: the trials of each search of one arm; at least one trial.
+    num_shown: how many maps are seen at once; others open by a click.
+  """
+  panels, start = [], 0
+  for options in decisions:
+    # The anchor point of the first layer has nothing to decide.
+    if len(options.labels) > (options.kind != 'anchors'):
+      panels.append(_draw_panel(options, frequencies(options, searches, start)))
+    start += options.num_tokens
+    if len(panels) == MAX_MAPS:
+      break
+  shown = f'<div class="maps">{"".join(panels[:num_shown])}</div>'
+  if len(panels) > num_shown:
+    rest = f'<div class="maps">{"".join(panels[num_shown:])}</div>'
+    title = f'{len(panels) - num_shown} more decisions'
+    if len(panels) == MAX_MAPS:
+      title += '; those after them are left out'
+    shown += markup.unfold(title, rest)
+  return shown
+
+
+def _draw_panel(options: summary_lib.Options, shares: np.ndarray) -> str:
+  labels, shares = _merge(options, shares)
+  names = ''.join(f'<li>{markup.escape(label)}</li>' for label in labels)
+  last = ''.join(f'<li>{_percent(row[-1])}</li>' for row in shares)
+  title = markup.escape(options.name)
+  now = ', '.join(
+    f'{label} {_percent(row[-1])}'
+    for label, row in zip(labels, shares, strict=True)
+  )
+  return (
+    f'<div class="map"><h4>{title}</h4><div class="rows">'
+    f'<ul>{names}</ul>{_draw_map(shares, f"At the end: {now}")}'
+    f'<ul class="number">{last}</ul></div></div>'
+  )
+
+
+def _merge(
+  options: summary_lib.Options, shares: np.ndarray
+) -> tuple[list[str], np.ndarray]:
+  """Returns few enough rows to be told apart.
+
+  Neighbours on a scale share a row. The values of a choice have no neighbours:
+  those that were proposed most often stay, and the others share one.
+  """
+  labels = list(options.labels)
+  if len(labels) <= _MAX_ROWS:
+    return labels, shares
+  if options.kind == 'choice':
+    order = np.argsort(-np.nansum(shares, axis=1), kind='stable')
+    kept = np.sort(order[: _MAX_ROWS - 1])
+    others = np.setdiff1d(order, kept)
+    return (
+      [*(labels[row] for row in kept), f'{len(others)} others'],
+      np.vstack([shares[kept], shares[others].sum(axis=0)]),
+    )
+  edges = np.linspace(0, len(labels), _NUM_GROUPS + 1).round().astype(int)
+  groups = list(itertools.pairwise(edges.tolist()))
+  if options.kind == 'anchors':
+    return (
+      [f'{labels[a]} to {labels[b - 1]}' for a, b in groups],
+      np.array([shares[a:b].mean(axis=0) for a, b in groups]),
+    )
+  return (
+    [f'≥ {labels[a]}' for a, _ in groups],
+    np.array([shares[a:b].sum(axis=0) for a, b in groups]),
+  )
+
+
+def _percent(share: float) -> str:
+  return f'{100 * share:.0f} %' if np.isfinite(share) else '–'
+
+
+def _draw_map(shares: np.ndarray, name: str) -> str:
+  """Returns the cells, all of a shade in one path, which keeps pages small."""
+  num_rows, num_windows = shares.shape
+  shades: dict[int, list[str]] = {}
+  for row in range(num_rows):
+    for window in range(num_windows):
+      share = shares[row, window]
+      if np.isfinite(share):
+        shade = round(float(share) * _NUM_SHADES)
+        shades.setdefault(shade, []).append(
+          f'M{window * _ROW} {row * _ROW}h{_ROW}v{_ROW}h-{_ROW}z'
+        )
+  paths = ''.join(
+    _shade(shade, ''.join(shades[shade])) for shade in sorted(shades)
+  )
+  width, height = num_windows * _ROW, num_rows * _ROW
+  return (
+    f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" '
+    f'style="--rows:{num_rows}" role="img" aria-label="{markup.escape(name)}">'
+    f'{paths}</svg>'
+  )
+
+
+def _shade(shade: int, path: str) -> str:
+  opacity = max(0.04, shade / _NUM_SHADES)
+  return f'<path fill-opacity="{opacity:g}" d="{path}"/>'
+
+
+def legend() -> str:
+  """Returns the key of the shades, as HTML."""
+  cells: Iterable[str] = (
+    f'<i style="opacity:{max(0.04, shade / _NUM_SHADES):g}"></i>'
+    for shade in range(_NUM_SHADES + 1)
+  )
+  return (
+    '<p class="shades"><span>never</span><span class="scale">'
+    f'{"".join(cells)}</span><span>always</span></p>'
+  )

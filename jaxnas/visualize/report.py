@@ -1,0 +1,436 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""A run as one web page that stands alone: `report.html`.
+
+The page loads nothing, depends on nothing but the run's folder, and is the same
+byte for byte whenever it is made again. It can be read without its script,
+which only sorts tables and shows the values of curves.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import importlib.resources
+import os
+import re
+import string
+from typing import Any
+
+import numpy as np
+
+from jaxnas import files, statistics
+from jaxnas.records import folder as folder_lib
+from jaxnas.records import summary as summary_lib
+from jaxnas.visualize import (
+  checklist,
+  gallery,
+  line_chart,
+  markup,
+  policy_maps,
+  progress,
+  report_curves,
+  report_tables,
+)
+
+FILE = 'report.html'
+"""The page's name in the folder of its run."""
+
+MAX_BYTES = 2_000_000
+"""A page is smaller than this."""
+
+_TITLES = {
+  'recurrent_cell': 'Search for a recurrent cell',
+  'conv_net': 'Search for a convolutional network',
+  'hyperparameters': 'Search for hyperparameters',
+}
+_NUM_BEST = 10
+_MAX_DECISIONS = 300
+_NO_SUMMARY = (
+  'The folder has no summary, as those of older versions: what was compared, '
+  'and by whom, is not known.'
+)
+
+
+class _Template(string.Template):
+  # Scripts and style sheets have other uses for a dollar.
+  delimiter = '@@'
+
+
+def write(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:
+  """Writes the page of a run.
+
+  Args:
+    path: the HTML file; an existing one is replaced.
+    folder: the folder of the run, which may still be in progress.
+
+  Raises:
+    ValueError: there is no run, or a file of it is damaged.
+    OSError: the file cannot be written.
+  """
+  page = render(folder_lib.read(folder))
+  with files.replacing(path) as file:
+    file.write(page.encode())
+
+
+def render(run: folder_lib.Run) -> str:
+  """Returns the page of a run.
+
+  Args:
+    run: the run.
+  """
+  summary = run.summary or _guess_summary(run)
+  page = _Page(run, summary)
+  title = next(
+    (
+      words for name, words in _TITLES.items() if summary.space.startswith(name)
+    ),
+    f'Search of {summary.space}',
+  )
+  template, script_hash = _load_template()
+  sections = page.sections()
+  return template.substitute(
+    script_hash=script_hash,
+    title=markup.escape(title),
+    lead=markup.escape(_lead(run, summary)),
+    verdict=markup.escape(page.verdict()),
+    verdict_kind='done' if summary.results else 'open',
+    links=''.join(
+      f'<a href="#{identity}">{markup.escape(name)}</a>'
+      for identity, name in re.findall(
+        r'<section id="([\w-]+)"><h2>([^<]*)</h2>', ''.join(sections)
+      )
+    ),
+    sections='\n'.join(sections),
+    data=markup.embed_json({'charts': page.charts}),
+  )
+
+
+@functools.cache
+def _load_template() -> tuple[_Template, str]:
+  """Returns the template, and the hash by which browsers know its script."""
+  files_of_package = importlib.resources.files('jaxnas.visualize')
+  text = files_of_package.joinpath('report.html').read_text(encoding='utf-8')
+  (script,) = re.findall(r'<script>(.*?)</script>', text, re.DOTALL)
+  digest = hashlib.sha256(script.encode()).digest()
+  return _Template(text), f'sha256-{base64.b64encode(digest).decode()}'
+
+
+def _lead(run: folder_lib.Run, summary: summary_lib.Summary) -> str:
+  """Returns a line on what was searched."""
+  names = list(
+    dict.fromkeys(a.label for a in summary.arms if a.role != 'known')
+  )
+  started = str(run.manifest.get('time_started', ''))[:10]
+  return ' · '.join(
+    part
+    for part in (
+      f'{len(run.searched):,} proposals by {" and ".join(names) or "nobody"}',
+      f'{checklist.spell_size(summary.space_size)} possible architectures'
+      if summary.space_size
+      else '',
+      f'started {started}' if started else '',
+    )
+    if part
+  )
+
+
+def _guess_summary(run: folder_lib.Run) -> summary_lib.Summary:
+  """Returns what the logs of an older version tell of a run."""
+  roles = {'random': 'baseline', 'known': 'known'}
+  arms = dict.fromkeys((each.arm, each.repeat) for each in run.searched)
+  return summary_lib.Summary(
+    space='an unnamed space',
+    space_size='',
+    decisions=(),
+    arms=tuple(
+      summary_lib.Arm(
+        name,
+        repeat,
+        name,
+        roles.get(name, 'searched'),
+        sum((t.arm, t.repeat) == (name, repeat) for t in run.searched),
+        1,
+      )
+      for name, repeat in arms
+    ),
+    known=(),
+    measure=statistics.REWARD,
+    search_metric='',
+    own_reward=True,
+  )
+
+
+class _Page:
+  """The sections of a page.
+
+  Attributes:
+    charts: the data of the page's charts, which a script shows.
+  """
+
+  def __init__(self, run: folder_lib.Run, summary: summary_lib.Summary):
+    self._run, self._summary = run, summary
+    self._searches = report_curves.split(run, summary)
+    self._gallery = gallery.Gallery(summary.decisions)
+    self.charts: list[dict[str, Any]] = []
+
+  def sections(self) -> list[str]:
+    """Returns the sections as HTML, in order."""
+    run = self._run
+    return [
+      markup.section('searched', 'What was searched', self._searched()),
+      markup.section('curves', 'How good it became', self._curves()),
+      markup.section('retrained', 'Trained anew', self._retrained()),
+      markup.section('best', 'The best architecture', self._best()),
+      markup.section('ten', 'The ten best of the search', self._ten_best()),
+      markup.section('policy', 'How the policies changed', self._policy()),
+      markup.section(
+        'failures', 'Failures', report_tables.draw_failures(run.trials)
+      ),
+      markup.section('duplicates', 'Duplicates', self._duplicates()),
+      markup.section('cost', 'Cost', report_tables.draw_cost(run)),
+      markup.section(
+        'settings', 'Settings', report_tables.draw_settings(run.config)
+      ),
+      markup.section(
+        'versions',
+        'Versions and hardware',
+        report_tables.draw_versions(run.manifest),
+      ),
+      markup.section(
+        'checklist',
+        'Checklist of an honest report',
+        checklist.draw(checklist.check(run, self._summary)),
+      ),
+    ]
+
+  def verdict(self) -> str:
+    """Returns the verdict in a sentence or two."""
+    if self._summary.results is not None:
+      return self._summary.results.headline
+    if self._run.summary is None:
+      return _NO_SUMMARY
+    budget = sum(arm.num_trials for arm in self._summary.arms)
+    return (
+      f'There is no verdict yet: {len(self._run.searched):,} of {budget:,} '
+      f'proposals and {len(self._run.retrained):,} retrainings are done.'
+    )
+
+  def _chart(self, chart: line_chart.Chart) -> str:
+    self.charts.append(line_chart.to_json(chart))
+    return line_chart.draw(chart, len(self.charts) - 1)
+
+  def _searched(self) -> str:
+    run, summary = self._run, self._summary
+    distinct = sum(each.duplicate_of is None for each in run.searched)
+    failed = sum(each.status != 'ok' for each in run.trials)
+    wall = sum(line['wall_seconds'] for line in run.timings)
+    tiles = {
+      'possible architectures': checklist.spell_size(summary.space_size) or '–',
+      'proposals': f'{len(run.searched):,}',
+      'distinct, trained': f'{distinct:,}',
+      'retrainings': f'{len(run.retrained):,}',
+      'failed trainings': f'{failed:,}',
+      'time': progress.duration(wall) if run.timings else '–',
+    }
+    told = [
+      f'Architectures are compared by their {summary.measure.name}: '
+      f'{"higher" if summary.measure.is_higher_better else "lower"} is better.'
+    ]
+    if summary.search_metric and not summary.own_reward:
+      metric = summary.search_metric.replace('_', ' ')
+      told.append(f'The reward in the search is made of the {metric}.')
+    return (
+      _draw_tiles(tiles)
+      + markup.paragraphs([' '.join(told)])
+      + report_tables.draw_searches(run, summary)
+      + self._draw_decisions()
+    )
+
+  def _draw_decisions(self) -> str:
+    decisions = self._summary.decisions
+    if not decisions:
+      return ''
+    rows: list[markup.Row] = [
+      [
+        each.name,
+        {
+          'choice': 'choice',
+          'range': 'range',
+          'anchors': 'earlier layers',
+        }.get(each.kind, each.kind),
+        markup.Cell(f'{len(each.labels):,}', len(each.labels)),
+        _spell_labels(each),
+      ]
+      for each in decisions[:_MAX_DECISIONS]
+    ]
+    columns = ['decision', 'kind', 'values', 'which']
+    return markup.unfold(
+      f'The {len(decisions):,} decisions of the space'
+      + ('; the first of them' if len(decisions) > len(rows) else ''),
+      markup.table(columns, rows, 'Decisions'),
+    )
+
+  def _curves(self) -> str:
+    if not self._searches:
+      return markup.paragraphs(['There is no trial of a search.'])
+    return (
+      '<div class="charts">'
+      + self._chart(report_curves.best_so_far(self._searches, self._summary))
+      + self._chart(report_curves.rewards(self._searches, self._summary))
+      + '</div>'
+    )
+
+  def _retrained(self) -> str:
+    results = self._summary.results
+    if results is None:
+      if not self._run.retrained:
+        return markup.paragraphs(['Nothing has been trained anew.'])
+      return markup.paragraphs(
+        ['These trainings have led to no result yet.']
+      ) + report_tables.draw_progress(self._run.retrained)
+    return (
+      report_tables.draw_retraining(self._summary)
+      + '<h3>Comparisons</h3>'
+      + (
+        markup.bullets(results.verdicts)
+        if results.verdicts
+        else markup.paragraphs(['There was nothing to compare.'])
+      )
+    )
+
+  def _best(self) -> str:
+    results = self._summary.results
+    if results is not None and results.best is not None:
+      row = results.rows[results.best]
+      tokens = next(
+        (
+          each.tokens
+          for each in self._run.retrained
+          if each.settings.get('label') == row.label
+        ),
+        None,
+      )
+      return self._architecture(row.name, row.architecture, tokens)
+    best = gallery.best_trials(self._run.searched, 1)
+    if not best:
+      return markup.paragraphs(['Nothing was found.'])
+    (trial,) = best
+    name = f'#{trial.number}, by its reward in the search'
+    return self._architecture(name, trial.architecture, trial.tokens)
+
+  def _architecture(self, name, architecture, tokens) -> str:
+    told = gallery.formulas(architecture)
+    picture = self._gallery.picture(architecture, tokens)
+    text = (
+      markup.facts(architecture)
+      if told is None
+      else f'<h3>{told[0]}</h3><pre class="scroll" tabindex="0">'
+      f'{markup.escape(told[1])}</pre>'
+    )
+    return (
+      markup.paragraphs([f'{name}.'])
+      + f'<div class="best"><div>{picture}</div><div>{text}</div></div>'
+    )
+
+  def _ten_best(self) -> str:
+    names = report_curves.labels(self._summary)
+    metric = self._summary.search_metric
+    measure = self._summary.measure
+    cards = []
+    for trial in gallery.best_trials(self._run.searched, _NUM_BEST):
+      told = f'reward {trial.reward:.4g}'
+      value = trial.metrics.get(metric, np.nan)
+      if np.isfinite(value):
+        told += f', {metric.replace("_", " ")} {_unbroken(measure.text(value))}'
+      picture = self._gallery.picture(trial.architecture, trial.tokens)
+      name = names.get(trial.arm, trial.arm)
+      cards.append(
+        f'<figure class="card"><figcaption><strong>#{trial.number}</strong> '
+        f'{markup.escape(name)}<br>{markup.escape(told)}</figcaption>'
+        f'{picture}</figure>'
+      )
+    if not cards:
+      return markup.paragraphs(['No trial of the search succeeded.'])
+    note = markup.paragraphs(
+      ['By the reward of one short training each, which flatters the best.'],
+      'note',
+    )
+    # Lists need more room than drawings, which can be enlarged.
+    kind = 'cards' if any('"paper"' in each for each in cards) else 'cards wide'
+    return f'{note}<div class="{kind}">{"".join(cards)}</div>'
+
+  def _policy(self) -> str:
+    parts = [
+      self._chart(report_curves.entropy(self._run, self._summary))
+      if any('entropy' in each.metrics for each in self._run.rounds)
+      else markup.paragraphs(['No strategy of the run reports an entropy.'])
+    ]
+    roles = {arm.name: arm.role for arm in self._summary.arms}
+    shown = {
+      name: trials
+      for name, trials in self._searches.items()
+      if roles[name] == 'searched'
+    }
+    if not shown or not self._summary.decisions:
+      return parts[0]
+    parts += [
+      '<h3>Each decision</h3>',
+      markup.paragraphs(
+        [
+          'The log has no probabilities; shown is how often each value was '
+          'proposed in consecutive windows of the search, from left to right, '
+          'all searches of a strategy together. The numbers are those of the '
+          'last window.'
+        ]
+      ),
+      policy_maps.legend(),
+    ]
+    names = report_curves.labels(self._summary)
+    for number, (name, trials) in enumerate(shown.items()):
+      maps = policy_maps.draw(self._summary.decisions, trials)
+      count = max(map(len, trials))
+      first, last = policy_maps.windows(count, len(trials))[0]
+      title = f'{names[name]}: windows of about {last - first} proposals'
+      parts.append(markup.unfold(title, maps, is_open=not number))
+    return ''.join(parts)
+
+  def _duplicates(self) -> str:
+    searched = self._run.searched
+    repeated = sum(each.duplicate_of is not None for each in searched)
+    if not searched:
+      return markup.paragraphs(['There is no trial of a search.'])
+    return markup.paragraphs(
+      [
+        f'{repeated:,} of {len(searched):,} proposals '
+        f'({repeated / len(searched):.1%}) repeat an architecture that the '
+        'same search had proposed before, up to what makes no difference to '
+        'it. The first table of this page has them by search. Unless the '
+        'settings say otherwise, they take the earlier result and cost '
+        'nothing.'
+      ]
+    )
+
+
+def _draw_tiles(tiles: dict[str, str]) -> str:
+  items = ''.join(
+    f'<div><dt>{markup.escape(name)}</dt><dd>{markup.escape(value)}</dd></div>'
+    for name, value in tiles.items()
+  )
+  return f'<dl class="tiles">{items}</dl>'
+
+
+def _unbroken(text: str) -> str:
+  return text.replace(' ', '\u00a0')
+
+
+def _spell_labels(options: summary_lib.Options) -> str:
+  labels = options.labels
+  if options.kind == 'range' and labels:
+    return f'{labels[0]} to {labels[-1]}'
+  if options.kind == 'anchors':
+    return 'any of them' if labels else 'there is none'
+  shown = ', '.join(labels[:20])
+  return f'{shown}, …' if len(labels) > 20 else shown
