@@ -31,6 +31,7 @@ from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights, weights
 from jaxnas.spaces import known_conv_nets, recurrent_cell
 from jaxnas.training import long_images, long_text
+from tests.export import exported_files
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
@@ -165,6 +166,45 @@ def test_the_found_cell_is_a_flax_cell(monkeypatch, tmp_path):
     jax.random.key(0), jnp.ones((2, 3, 5))
   )
   assert outputs.shape == (2, 3, 64)
+
+
+def test_a_found_cell_is_taken_along(monkeypatch, tmp_path):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.syspath_prepend(tmp_path)
+  folder = tmp_path / 'runs' / 'recurrent_cell'
+  folder.mkdir(parents=True)
+  architecture_file.write_architecture(
+    folder / 'best.json', recurrent_cell.KNOWN_CELLS['nascell']
+  )
+  names = execute('docs/export.md')
+  assert names['outputs'].shape == (8, 20, 64)
+  # What the page shows of the file is in it.
+  source = (tmp_path / 'my_cell.py').read_text()
+  shown = re.findall(
+    '^    ((?:leaf|node|injected).*)$', page('docs/export.md'), re.M
+  )
+  assert len(shown) == 7
+  for line in shown:
+    assert f'    {line}\n' in source
+  ran = exported_files.run_files(
+    [tmp_path / f'my_{n}.py' for n in ('cell', 'net')]
+  )
+  assert [code for code, _ in ran] == [0, 0], ran
+  # The two lines of the README, in a module.
+  (lines,) = re.findall(
+    r'two lines:\n\n    (from my_cell .*)\n    (.*)\n', page('README.md')
+  )
+  body = '\n'.join(f'    {line}' for line in (*lines, 'return outputs'))
+  exec(
+    'class Reader(nn.Module):\n  @nn.compact\n'
+    f'  def __call__(self, inputs):\n{body}\n',
+    names,
+  )
+  outputs, _ = names['Reader']().init_with_output(
+    jax.random.key(0), names['inputs']
+  )
+  assert outputs.shape == (8, 20, 64)
+  sys.modules.pop('my_cell')
 
 
 def test_searches_of_the_table_are_one_program(capsys):
