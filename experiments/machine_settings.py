@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from experiments import settings
+from jaxnas.records import sinks
 
 FREE_OF_TRAINING = (
   'num_epochs',
@@ -18,6 +19,7 @@ FREE_OF_TRAINING = (
   'checkpoint_minutes',
   'num_host_devices',
   'data_dir',
+  'log_to',
 )
 """Settings that may change when a long training is resumed."""
 
@@ -32,6 +34,17 @@ class Devices(settings.Bounded):
     'to 8.',
     low=1,
     high=settings.MAX_DEVICES,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class LogTo(settings.Bounded):
+  """The programs that the scalars of a run are written for."""
+
+  log_to: tuple[str, ...] = settings.machine(
+    (),
+    'Where scalars go as they come, besides the records of the run.',
+    choices=sinks.NAMES,
   )
 
 
@@ -51,7 +64,7 @@ class Machine(Devices):
 
 
 @dataclasses.dataclass(frozen=True)
-class LongTraining(Machine):
+class LongTraining(Machine, LogTo):
   """The course of a training of many epochs."""
 
   seed: int = settings.machine(
@@ -94,4 +107,5 @@ def of_training(config: LongTraining, may_grow: bool) -> dict[str, Any]:
     'key': jax.random.key(config.seed),
     'evaluate_test': config.evaluate_test,
     'checkpoint_seconds': 60 * config.checkpoint_minutes,
+    'log_to': config.log_to,
   }

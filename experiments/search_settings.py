@@ -30,12 +30,17 @@ FREE = (
   # The hash of the data is compared instead.
   'data_dir',
   'same_task',
+  'log_to',
 )
 """Settings that may change when a search is resumed."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(strategy_settings.StrategySettings, machine_settings.Machine):
+class Settings(
+  strategy_settings.StrategySettings,
+  machine_settings.Machine,
+  machine_settings.LogTo,
+):
   """Settings of every search: its arms, its retraining and its machine.
 
   The config of a search experiment inherits from this class.
@@ -289,6 +294,7 @@ def of_run(config: Settings) -> dict[str, Any]:
     'defaults': dataclasses.asdict(type(config)()),
     'free': FREE,
     'same_task': config.same_task,
+    'log_to': config.log_to,
     'checkpoint_every': config.checkpoint_every,
   }
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -48,6 +48,7 @@ class Training:
     facts: what else the manifest records; with a `seen_hash`, a run that was
       started without a test split continues with one.
     defaults: the values of settings that an older version did not have.
+    log_to: the names of the sinks that scalars go to, see `records.sinks`.
   """
 
   label: str
@@ -71,3 +72,4 @@ class Training:
   checkpoint_seconds: float
   facts: Mapping[str, Any]
   defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  log_to: Sequence[str] = ()

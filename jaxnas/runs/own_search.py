@@ -61,6 +61,7 @@ def run(
   max_failures: int = 8,
   costs: Mapping[str, Cost] | None = None,
   same_task: bool = False,
+  log_to: str | Sequence[str] = (),
 ) -> None:
   """Runs, resumes or shows a search and what is trained anew after it.
 
@@ -94,9 +95,13 @@ def run(
       reward to see.
     same_task: whether the trainer and the reward give the same results as when
       the run was started, though they have changed.
+    log_to: the programs that scalars are written for as they come, besides the
+      records: some of `'tensorboard'`, `'wandb'` and `'csv'`, each in the run's
+      folder. It may change when the run is resumed.
 
   Raises:
-    ValueError: the folder holds another run, or an argument is out of range.
+    ValueError: the folder holds another run, an argument is out of range, or a
+      program of `log_to` is not installed.
     OSError: a file cannot be read or written.
   """
   arms = own_checks.check_kinds(space, arms, trainer, reward, measure, known)
@@ -174,6 +179,7 @@ def run(
       unit='steps' if num_steps > 1 else '',
       has_learning_rates=learning_rates is not None,
       own_reward=True,
+      log_to=(log_to,) if isinstance(log_to, str) else tuple(log_to),
     ),
     os.fspath(folder),
   )

@@ -19,8 +19,15 @@ from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import checkpoints as checkpoints_lib
-from jaxnas.records import heads, round_log, summary, trial_log, workdir
-from jaxnas.runs import run_summary, search_report, stopwatch
+from jaxnas.records import (
+  heads,
+  round_log,
+  sinks,
+  summary,
+  trial_log,
+  workdir,
+)
+from jaxnas.runs import run_summary, scalars, search_report, stopwatch
 from jaxnas.types import Trainer
 from jaxnas.visualize import curves, pictures, progress, report
 
@@ -62,6 +69,7 @@ class Experiment:
       results, as in `search.run`.
     own_reward: whether the reward is the user's own, which may disagree with
       the measure; tables then show both.
+    log_to: the names of the sinks that scalars go to, see `records.sinks`.
   """
 
   config: Mapping[str, Any]
@@ -85,6 +93,7 @@ class Experiment:
   defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   same_task: bool = False
   own_reward: bool = False
+  log_to: Sequence[str] = ()
 
 
 def run(experiment: Experiment, folder: str) -> None:
@@ -93,7 +102,13 @@ def run(experiment: Experiment, folder: str) -> None:
   Args:
     experiment: the experiment.
     folder: the run's folder, its `--workdir`.
+
+  Raises:
+    ValueError: the folder holds another run, or `log_to` names a sink that is
+      unknown or not installed.
+    OSError: a file cannot be read or written.
   """
+  sinks.check(experiment.log_to)
   with workdir.lock(folder) as path:
     workdir.check_config(
       path, experiment.config, experiment.free, experiment.defaults
@@ -113,7 +128,17 @@ def run(experiment: Experiment, folder: str) -> None:
         history.redo_failed(log, checkpoints, rounds)
         heads.note(path, first_lines)
       _check_records(experiment, log, timings)
-      _run(experiment, path, checkpoints, log, timings, rounds)
+      take = scalars.OfSearch(log, rounds).take
+      with sinks.Sinks(path, experiment.log_to, take) as outlets:
+        _run(
+          experiment,
+          path,
+          checkpoints,
+          log,
+          timings,
+          rounds,
+          outlets.update,
+        )
 
 
 _RETRAINED: dict[str, Any] = {
@@ -169,7 +194,7 @@ def check_measure(metric: str, trials: Sequence[trial_log.Trial]) -> None:
     )
 
 
-def _run(experiment, path, checkpoints, log, timings, rounds):
+def _run(experiment, path, checkpoints, log, timings, rounds, publish):
   search = experiment.search
   num_searched = sum(trial.arm != search_lib.RETRAIN for trial in log.trials)
   search_left = search.num_trials - num_searched
@@ -203,9 +228,9 @@ def _run(experiment, path, checkpoints, log, timings, rounds):
         flush=True,
       )
     clock.lap('estimate', trials=[])
-    _search(experiment, checkpoints, log, rounds, clock)
+    _search(experiment, checkpoints, log, rounds, clock, publish)
     retraining = experiment.make_retraining(log)
-    _retrain(retraining, log, clock)
+    _retrain(retraining, log, clock, publish)
     print(f'Real cost: {progress.duration(clock.total)}.')
   _write(experiment, path, log, retraining, is_finished)
   search_report.show(experiment, path, log, retraining)
@@ -227,7 +252,7 @@ def _numbers(trials: Sequence[trial_log.Trial]) -> list[int]:
   return [trial.number for trial in trials]
 
 
-def _search(experiment, checkpoints, log, rounds, clock):
+def _search(experiment, checkpoints, log, rounds, clock, publish):
   search = experiment.search
   best: dict[str, float] = {}
   metric, measure = experiment.search_metric, experiment.measure
@@ -262,6 +287,7 @@ def _search(experiment, checkpoints, log, rounds, clock):
       add(trials)
       bar.update(done, best, note)
       clock.lap('search', trials=_numbers(trials))
+      publish()
 
     search_lib.run(
       search,
@@ -271,9 +297,11 @@ def _search(experiment, checkpoints, log, rounds, clock):
       on_trials,
       rounds,
     )
+  # What the strategies say of the last round.
+  publish()
 
 
-def _retrain(retraining, log, clock):
+def _retrain(retraining, log, clock, publish):
   left = retraining_lib.num_left(retraining, log)
   if not left:
     return
@@ -290,6 +318,7 @@ def _retrain(retraining, log, clock):
       done += len(trials)
       bar.update(done, None, trials[-1].settings['label'])
       clock.lap('retrain', trials=_numbers(trials))
+      publish()
 
     retraining_lib.run(retraining, log, on_trials)
 

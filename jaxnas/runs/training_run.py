@@ -10,7 +10,7 @@ once the test split was looked at, `test.json`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import hashlib
 import math
 import pathlib
@@ -21,8 +21,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxnas.records import checkpoints as checkpoints_lib
-from jaxnas.records import heads, trial_log, workdir
-from jaxnas.runs import long_training, training_child, training_clock
+from jaxnas.records import heads, sinks, trial_log, workdir
+from jaxnas.runs import (
+  long_training,
+  scalars,
+  training_child,
+  training_clock,
+)
 from jaxnas.visualize import progress
 
 _SHOWN = ('validation', 'report')
@@ -48,9 +53,11 @@ def run(
 
   Raises:
     DivergedError: the training diverged.
-    ValueError: the folder holds another run.
+    ValueError: the folder holds another run, or `log_to` names a sink that
+      is unknown or not installed.
     OSError: a file cannot be read or written.
   """
+  sinks.check(training.log_to)
   with workdir.lock(folder) as path:
     _check_num_epochs(training.num_epochs, path)
     workdir.check_config(
@@ -66,7 +73,9 @@ def run(
       heads.guard(path, lambda: heads.of(epochs, timings)),
     ):
       this = _Run(training, path, checkpoints, epochs, timings)
-      result = this.run()
+      take = scalars.OfEpochs(epochs.lines).take
+      with sinks.Sinks(path, training.log_to, take) as outlets:
+        result = this.run(outlets.update)
       if is_shown:
         this.show(result)
       return result
@@ -153,7 +162,12 @@ class _Run:
     )
     self._best = self._restore()
 
-  def run(self) -> Mapping[str, Any]:
+  def run(self, on_epoch: Callable[[], None]) -> Mapping[str, Any]:
+    """Trains and tests what is left, and returns the result.
+
+    Args:
+      on_epoch: called after each epoch that is recorded.
+    """
     training, path = self._training, self._path
     must_train = self._num_done < training.num_epochs
     must_test = training.evaluate_test and not (path / 'test.json').exists()
@@ -164,7 +178,7 @@ class _Run:
         print(
           f'Resuming the training in {path} after {self._num_saved:,} steps.'
         )
-      self._train()
+      self._train(on_epoch)
     else:
       print(f'Found the finished training in {path}; nothing is left to train.')
     result = self._finish()
@@ -207,7 +221,7 @@ class _Run:
       )
     return best
 
-  def _train(self):
+  def _train(self, on_epoch):
     epoch_steps = self._training.epoch_steps
     total = self._training.num_epochs * epoch_steps
     self._child.train(0)
@@ -221,6 +235,7 @@ class _Run:
         self._train_some(epoch_steps - num_trained % epoch_steps)
         if self._num_trained % epoch_steps == 0:
           bar.print(self._finish_epoch())
+          on_epoch()
           self._save()
         elif self._clock.is_save_due:
           self._save()

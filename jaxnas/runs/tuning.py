@@ -24,8 +24,13 @@ import jax
 import numpy as np
 
 from jaxnas import search as search_lib
-from jaxnas.records import heads, trial_log, workdir
-from jaxnas.runs import long_training, training_run, training_terms
+from jaxnas.records import heads, sinks, trial_log, workdir
+from jaxnas.runs import (
+  long_training,
+  scalars,
+  training_run,
+  training_terms,
+)
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import fixed
 from jaxnas.trainers import memory
@@ -83,6 +88,7 @@ def run(tuning: Tuning, folder: str) -> None:
   points = order(space, tuning.usual, tuning.seed)[: tuning.num_trials]
   # What is wrong with a setting is said before the first training.
   training = tuning.make_training(_values(space, points[0]))
+  sinks.check(training.log_to)
   with workdir.lock(folder) as path:
     workdir.check_config(path, tuning.settings, tuning.free, {})
     with (
@@ -106,7 +112,9 @@ def run(tuning: Tuning, folder: str) -> None:
         Evaluator(trainings.evaluate, 1, tuning.reward.floor, _ARM),
         jax.random.key(tuning.seed),
       )
-      search_lib.run(search, log)
+      take = scalars.OfSearch(log).take
+      with sinks.Sinks(path, training.log_to, take) as outlets:
+        search_lib.run(search, log, on_trials=lambda _: outlets.update())
       _show(tuning, training.terms, log.trials, path)
 
 

@@ -3,7 +3,9 @@
 
 """Tests of a run of one's own, with children that cost nothing."""
 
+import csv
 import dataclasses
+import itertools
 import json
 import re
 
@@ -169,6 +171,84 @@ def test_a_run_has_all_that_an_experiment_has(tmp_path, trainer, capsys):
   assert (tmp_path / 'trials.jsonl').read_bytes() == content
 
 
+def read_scalars(folder):
+  """Returns the values of each name in `scalars.csv`, by steps."""
+  scalars = {}
+  with open(folder / 'scalars.csv', newline='') as file:
+    for row in csv.DictReader(file):
+      steps = scalars.setdefault(row['name'], {})
+      # Each once, however often the run was resumed.
+      assert (row['axis'], row['step']) not in steps
+      steps[row['axis'], row['step']] = float(row['value'])
+  return scalars
+
+
+def test_scalars_are_those_of_the_records_after_a_cut(
+  tmp_path, trainer, monkeypatch
+):
+  append = trial_log.TrialLog.append
+  blocks_left = 2
+
+  def be_killed(self, trials):
+    nonlocal blocks_left
+    append(self, trials)
+    blocks_left -= 1
+    if not blocks_left:
+      raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(trial_log.TrialLog, 'append', be_killed)
+    with pytest.raises(KeyboardInterrupt):
+      run(tmp_path, trainer, log_to='csv')
+  assert 0 < len(read_scalars(tmp_path)['mine/reward']) < 8
+  run(tmp_path, trainer, log_to=('csv', 'tensorboard'))
+  scalars = read_scalars(tmp_path)
+  trials = records.read(tmp_path)
+  for arm in ('mine', 'random'):
+    rewards = {
+      ('trial', str(each.number)): each.reward
+      for each in trials
+      if each.arm == arm
+    }
+    assert scalars[f'{arm}/reward'] == rewards
+    assert [*scalars[f'{arm}/best_reward'].values()] == [
+      *itertools.accumulate(rewards.values(), max)
+    ]
+    assert {*scalars[f'{arm}/tell/mean_reward']} == {
+      ('round', '0'),
+      ('round', '1'),
+    }
+  retrained = [each for each in trials if each.arm == search.RETRAIN]
+  assert [
+    *scalars['retrain/usual/report_loss'].values(),
+  ] == [
+    each.metrics['report_loss']
+    for each in retrained
+    if each.settings['label'] == 'usual' and 'report_loss' in each.metrics
+  ]
+  assert list((tmp_path / 'tensorboard').glob('events.out.tfevents.*'))
+
+
+def test_a_run_does_not_change_with_its_sinks(tmp_path, trainer, caplog):
+  for name in ('plain', 'failing'):
+    (tmp_path / name).mkdir()
+  # No file can be written in its place.
+  (tmp_path / 'failing' / 'scalars.csv').mkdir()
+  run(tmp_path / 'plain', trainer)
+  with caplog.at_level('WARNING', logger='absl'):
+    run(tmp_path / 'failing', trainer, log_to=('csv',))
+  messages = [record.getMessage() for record in caplog.records]
+  assert sum('log_to=csv failed' in message for message in messages) == 1
+  for name in ('trials.jsonl', 'rounds.jsonl', 'best.json', 'config.json'):
+    one, other = (
+      (tmp_path / folder / name).read_bytes() for folder in ('plain', 'failing')
+    )
+    assert one == other, name
+  # A finished run can still be written.
+  run(tmp_path / 'plain', trainer, log_to=('csv',))
+  assert len(read_scalars(tmp_path / 'plain')['mine/reward']) == 8
+
+
 def test_more_trials_go_on_and_other_settings_do_not(tmp_path, trainer):
   run(tmp_path, trainer, arms=arms(4))
   run(tmp_path, trainer)
@@ -327,6 +407,7 @@ def test_a_space_of_ones_own_needs_nothing_of_this_package(tmp_path, trainer):
     ),
     ({'costs': {'size': lambda value: value['z']}}, "The cost 'size' failed"),
     ({'num_params': lambda value: value['z']}, 'num_params failed'),
+    ({'log_to': 'tb'}, "log_to names 'tb'; expected some of tensorboard"),
     ({'known': 'usual'}, 'known must be a mapping from names'),
     ({'measure': 'loss'}, r"measure must be jaxnas.Measure\(.*got 'loss'"),
     ({'reward': print}, r'reward must be jaxnas.Reward\('),

@@ -1,6 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import csv
 import dataclasses
 import json
 import pathlib
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxnas import statistics
-from jaxnas.runs import training_run, training_terms
+from jaxnas.runs import long_training, training_run, training_terms
 from jaxnas.types import Task
 
 EPOCH_STEPS = 4
@@ -48,7 +49,7 @@ def load_walk(path):
 
 
 def make(num_epochs=3, evaluate_test=False, learning_rate=0.25, **changes):
-  training = training_run.Training(
+  training = long_training.Training(
     label='A walk.',
     terms=training_terms.Terms(
       statistics.Measure('distance', is_higher_better=False, is_ratio=False),
@@ -198,3 +199,24 @@ def test_a_setting_that_is_not_free_may_not_change(tmp_path):
   training_run.run(make(num_epochs=1), str(tmp_path))
   with pytest.raises(ValueError, match='learning_rate'):
     training_run.run(make(learning_rate=0.5), str(tmp_path))
+
+
+def test_scalars_are_those_of_the_epochs(tmp_path):
+  training_run.run(make(num_epochs=1), str(tmp_path))
+  assert not (tmp_path / 'scalars.csv').exists()
+  training_run.run(make(log_to=('csv',)), str(tmp_path))
+  with open(tmp_path / 'scalars.csv', newline='') as file:
+    rows = [tuple(row.values()) for row in csv.DictReader(file)]
+  assert [
+    (axis, int(n), name, float(value)) for axis, n, name, value in rows
+  ] == [
+    ('epoch', line['epoch'], name, line[name])
+    for line in read_lines(tmp_path)
+    for name in ('learning_rate', 'train_steps', 'validation_distance')
+  ]
+
+
+def test_an_unknown_sink_is_told_before_all_else(tmp_path):
+  with pytest.raises(ValueError, match="log_to names 'tb'; expected some of"):
+    training_run.run(make(log_to=('tb',)), str(tmp_path / 'run'))
+  assert not (tmp_path / 'run').exists()

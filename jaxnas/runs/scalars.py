@@ -1,0 +1,110 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The records of a run as scalars, for the sinks that `log_to` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import math
+from typing import Any
+
+from jaxnas import search as search_lib
+from jaxnas.records import round_log, trial_log
+from jaxnas.records.sinks import Point
+
+
+class OfSearch:
+  """The scalars of a search, its strategies and its retrainings.
+
+  A trial gives `<arm>/reward`, `<arm>/best_reward` (the highest so far) and
+  `<arm>/<metric>`; what a strategy says of a round, `<arm>/tell/<metric>`; a
+  retraining, `retrain/<label>/<metric>`. Values that are not finite are left
+  out.
+  """
+
+  def __init__(
+    self, log: trial_log.TrialLog, rounds: round_log.RoundLog | None = None
+  ):
+    """Starts before the first line of the records.
+
+    Args:
+      log: the trials, retrainings included; it may grow.
+      rounds: what the strategies say; it may grow.
+    """
+    self._log, self._rounds = log, rounds
+    self._num_trials = self._num_rounds = 0
+    self._best: dict[str, float] = {}
+
+  def take(self) -> list[Point]:
+    """Returns the points recorded since the last call."""
+    trials = self._log.trials[self._num_trials :]
+    rounds = self._rounds.rounds[self._num_rounds :] if self._rounds else []
+    self._num_trials += len(trials)
+    self._num_rounds += len(rounds)
+    return [
+      *(self._of_trial(trial) for trial in trials),
+      *(
+        Point(
+          'round',
+          each.round,
+          _finite(f'{_name(each.arm, each.repeat)}/tell', each.metrics),
+        )
+        for each in rounds
+      ),
+    ]
+
+  def _of_trial(self, trial: trial_log.Trial) -> Point:
+    if trial.arm == search_lib.RETRAIN:
+      label = trial.settings.get('label', trial.number)
+      return Point(
+        'trial', trial.number, _finite(f'retrain/{label}', trial.metrics)
+      )
+    arm = _name(trial.arm, trial.repeat)
+    rewards = {'reward': trial.reward}
+    if trial.status == 'ok':
+      self._best[arm] = max(self._best.get(arm, -math.inf), trial.reward)
+    if arm in self._best:
+      rewards['best_reward'] = self._best[arm]
+    return Point(
+      'trial', trial.number, _finite(arm, {**trial.metrics, **rewards})
+    )
+
+
+class OfEpochs:
+  """The scalars of a long training: the numbers of each epoch's line."""
+
+  def __init__(self, lines: Sequence[Mapping[str, Any]]):
+    """Starts before the first epoch.
+
+    Args:
+      lines: the lines of `epochs.jsonl`; they may grow.
+    """
+    self._lines = lines
+    self._num_taken = 0
+
+  def take(self) -> list[Point]:
+    """Returns the points recorded since the last call."""
+    lines = self._lines[self._num_taken :]
+    self._num_taken += len(lines)
+    return [
+      Point(
+        'epoch',
+        line['epoch'],
+        _finite('', {name: line[name] for name in line if name != 'epoch'}),
+      )
+      for line in lines
+    ]
+
+
+def _name(arm: str, repeat: int) -> str:
+  return f'{arm}_{repeat}' if repeat else arm
+
+
+def _finite(prefix: str, values: Mapping[str, Any]) -> dict[str, float]:
+  """Returns the finite numbers, each under its name with the prefix."""
+  return {
+    f'{prefix}/{name}' if prefix else name: float(value)
+    for name, value in values.items()
+    if isinstance(value, (int, float)) and math.isfinite(value)
+  }
