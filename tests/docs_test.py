@@ -41,7 +41,7 @@ BLOCK = re.compile(
 )
 COMMAND = re.compile(r'python -m experiments\.(\w+)((?:[^\n`]|\\\n)*)')
 # Defined by the launcher, beside what is a field of the settings.
-LAUNCHED = {'workdir', 'preset', 'debug', 'help'}
+LAUNCHED = {'workdir', 'preset', 'debug', 'help', 'settings'}
 
 
 def page(name):
