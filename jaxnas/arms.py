@@ -98,6 +98,12 @@ class Arm:
   def __post_init__(self):
     if not self.label:
       object.__setattr__(self, 'label', self.name)
+    for name in ('num_trials', 'batch_size'):
+      value = getattr(self, name)
+      if not hasattr(value, '__index__'):
+        raise ValueError(
+          f'{name} of arm {self.name!r} must be a whole number, got {value!r}.'
+        )
     if self.batch_size < 1:
       raise ValueError(
         f'Arm {self.name!r} needs batch_size >= 1, got {self.batch_size}.'

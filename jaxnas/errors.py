@@ -96,12 +96,23 @@ def calling(what: str) -> Iterator[None]:
     what: the function, as in `"The metric 'accuracy'"`.
 
   Raises:
-    ValueError: anything was raised.
+    ValueError: anything was raised. What this package says of a function inside
+      of the function stays as it is.
   """
   try:
     yield
   except Exception as error:
+    if _is_told(error):
+      raise
     raise ValueError(f'{what} failed: {describe(error)}') from error
+
+
+def _is_told(error: BaseException) -> bool:
+  """Returns whether an error is a line of this package's own."""
+  if not isinstance(error, ValueError) or isinstance(error, UnknownNameError):
+    return False
+  frames = traceback.extract_tb(error.__traceback__)
+  return pathlib.Path(frames[-1].filename).is_relative_to(_PACKAGE)
 
 
 def describe(error: BaseException) -> str:
@@ -164,6 +175,9 @@ def _place(error: BaseException) -> str:
 def _is_installed(path: str) -> bool:
   # Such as '<frozen importlib._bootstrap>', or code that is in no file.
   if path.startswith('<'):
+    return True
+  # Wherever an environment has them.
+  if {'site-packages', 'dist-packages'} & {*pathlib.Path(path).parts}:
     return True
   paths = sysconfig.get_paths()
   return any(

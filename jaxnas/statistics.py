@@ -104,6 +104,20 @@ class Measure:
   unit: str = ''
   spec: str = '.2f'
 
+  def __post_init__(self):
+    if not isinstance(self.name, str):
+      raise ValueError(
+        "A measure's name is that of a metric, such as 'accuracy'; got "
+        f'{self.name!r}.'
+      )
+    try:
+      format(1.0, f'z{self.spec}')
+    except (TypeError, ValueError):
+      raise ValueError(
+        f'The spec of measure {self.name!r} must be a format of numbers, such '
+        f"as '.2f'; got {self.spec!r}."
+      ) from None
+
   def text(self, value: float) -> str:
     """Formats a value, as in `'84.82'` or `'93.85 %'`."""
     return f'{self.scale * value:z{self.spec}} {self.unit}'.rstrip()

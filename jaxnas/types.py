@@ -379,9 +379,16 @@ class Reward:
   floor: float = 0.0
 
   def __post_init__(self):
-    if not abs(self.floor) <= float(np.finfo(np.float32).max):
+    if not callable(self.function):
       raise ValueError(
-        f'The floor of a reward must be finite as a float32, got {self.floor}.'
+        f'A reward is made of a function, got {self.function!r}.'
+      )
+    if isinstance(self.floor, str) or not abs(self.floor) <= float(
+      np.finfo(np.float32).max
+    ):
+      raise ValueError(
+        'The floor of a reward must be finite as a float32, got '
+        f'{self.floor!r}.'
       )
 
 

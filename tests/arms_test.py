@@ -58,3 +58,10 @@ def test_settings_of_a_trial_are_its_depth_if_that_grows():
   arm = arms.Arm('random', STRATEGY, 4, 2, num_active=schedule)
   assert arm.settings(0) == {'num_active': 5}
   assert arm.settings(2) == {'num_active': 10}
+
+
+@pytest.mark.parametrize('name', ['num_trials', 'batch_size'])
+def test_counts_are_whole_numbers(name):
+  counts = {'num_trials': 8, 'batch_size': 4} | {name: '4'}
+  with pytest.raises(ValueError, match=f"{name} of arm 'a' must be a whole"):
+    arms.Arm('a', None, **counts)

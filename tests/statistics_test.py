@@ -225,3 +225,16 @@ def test_a_measure_has_a_spelling_of_its_own():
     assert measure.difference_name == name
   # What is nothing has no sign of its own.
   assert statistics.ACCURACY.difference_text(-1e-9) == '+0.00'
+
+
+@pytest.mark.parametrize(
+  ('settings', 'message'),
+  [
+    ({'name': print}, "name is that of a metric, such as 'accuracy'; got <"),
+    ({'spec': '.2q'}, "spec of measure 'loss' must be a format .* got '.2q'"),
+  ],
+)
+def test_a_bad_measure_is_refused(settings, message):
+  arguments = {'name': 'loss', 'is_higher_better': False, 'is_ratio': True}
+  with pytest.raises(ValueError, match=message):
+    statistics.Measure(**arguments | settings)

@@ -12,6 +12,7 @@ is the shortest way to one, by a Python function `(value, seed) -> reward`.
 from jaxnas.evaluators.trained import (
   NEEDS_RATE,
   add_costs,
+  call_reward,
   check_rate,
   judge,
   make_evaluator,
@@ -22,6 +23,7 @@ from jaxnas.evaluators.trained import (
 __all__ = (
   'NEEDS_RATE',
   'add_costs',
+  'call_reward',
   'check_rate',
   'judge',
   'make_evaluator',

@@ -258,14 +258,7 @@ def judge(
   # If no child was trained there may be no metrics to compute a reward from.
   if (status == Status.OK).any():
     with np.errstate(all='ignore'):
-      rewards = _to_float32(
-        reward.function(architectures, errors.Named('metric', trained.metrics))
-      )
-  if rewards.shape != status.shape:
-    raise ValueError(
-      f'The reward must return one number for each of {len(status)} children, '
-      f'got the shape {rewards.shape}.'
-    )
+      rewards = call_reward(reward, architectures, trained.metrics)
   is_undefined = (status == Status.OK) & ~np.isfinite(rewards)
   status[is_undefined] = Status.DIVERGED
   reasons = list(trained.reasons)
@@ -292,6 +285,31 @@ def judge(
     status=status,
     reasons=tuple(reasons),
   )
+
+
+def call_reward(
+  reward: Reward, architectures: Sequence[Any], metrics: Mapping[str, Any]
+) -> np.ndarray:
+  """Returns rewards as they come from the user's function, `float32[N]`.
+
+  Args:
+    reward: the reward.
+    architectures: the children's architectures, `N` of them.
+    metrics: the metrics of the children, arrays `[N]`.
+
+  Raises:
+    ValueError: the function failed, or its result has another shape.
+  """
+  with errors.calling('The reward'):
+    rewards = _to_float32(
+      reward.function(architectures, errors.Named('metric', metrics))
+    )
+  if rewards.shape != (len(architectures),):
+    raise ValueError(
+      f'The reward must return one number for each of {len(architectures)} '
+      f'children, got the shape {rewards.shape}.'
+    )
+  return rewards
 
 
 def _why_undefined(reward: float, metrics: Mapping[str, Any], row: int) -> str:

@@ -11,6 +11,7 @@ tried on a few architectures without training any.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
 from typing import Any
 
 import numpy as np
@@ -22,24 +23,73 @@ from jaxnas.types import Cost, Reward, SearchSpace, Trainer
 SPLITS = ('validation', 'report')
 
 
-def check_kinds(
-  space: Any, arms: Any, trainer: Any, reward: Any, measure: Any, known: Any
-) -> tuple[arms_lib.Arm, ...]:
+def _is_whole(value: Any) -> bool:
+  return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+_KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+  'folder': (
+    lambda value: isinstance(value, str | os.PathLike),
+    'the path of a folder',
+  ),
+  'space': (
+    lambda value: isinstance(value, SearchSpace),
+    'a SearchSpace, such as jaxnas.make_space(decisions)',
+  ),
+  'trainer': (
+    lambda value: hasattr(value, 'run') and hasattr(value, 'block_size'),
+    'a trainer, such as jaxnas.FlaxTrainer(...)',
+  ),
+  'reward': (
+    lambda value: isinstance(value, Reward),
+    'jaxnas.Reward(function, floor)',
+  ),
+  'measure': (
+    lambda value: isinstance(value, statistics.Measure),
+    'jaxnas.Measure(name, is_higher_better=..., is_ratio=...)',
+  ),
+  'known': (
+    lambda value: value is None or isinstance(value, Mapping),
+    'a mapping from names to architectures',
+  ),
+  'costs': (
+    lambda value: value is None or isinstance(value, Mapping),
+    'a mapping from names to functions of an architecture',
+  ),
+  'num_params': (
+    lambda value: value is None or callable(value),
+    'a function of an architecture',
+  ),
+  'seed': (_is_whole, 'a whole number'),
+}
+
+
+def check_kinds(arguments: Mapping[str, Any]) -> None:
   """Checks that arguments are what they should be.
 
   Args:
-    space: the search space.
-    arms: one arm, or several.
-    trainer: the trainer.
-    reward: the reward.
-    measure: the measure.
-    known: the known architectures by label, or `None`.
-
-  Returns:
-    The arms.
+    arguments: some arguments of `own_search.run` by name.
 
   Raises:
     ValueError: one is something else; the message says what it should be.
+  """
+  for name, value in arguments.items():
+    is_right, wanted = _KINDS[name]
+    if not is_right(value):
+      raise _wrong(name, wanted, value)
+  folder = arguments.get('folder', '')
+  if os.path.exists(folder) and not os.path.isdir(folder):
+    raise ValueError(f'{os.fspath(folder)} is a file; name a folder.')
+
+
+def as_arms(arms: Any) -> tuple[arms_lib.Arm, ...]:
+  """Returns the arms of a search.
+
+  Args:
+    arms: one, or several.
+
+  Raises:
+    ValueError: one is none, or its strategy is none.
   """
   arms = (arms,) if isinstance(arms, arms_lib.Arm) else arms
   if not isinstance(arms, Sequence) or not all(
@@ -53,40 +103,6 @@ def check_kinds(
         'a strategy, such as jaxnas.make_random_search(space.decisions)',
         arm.strategy,
       )
-  for name, value, is_right, wanted in (
-    (
-      'space',
-      space,
-      isinstance(space, SearchSpace),
-      'a SearchSpace, such as jaxnas.make_space(decisions)',
-    ),
-    (
-      'trainer',
-      trainer,
-      hasattr(trainer, 'run') and hasattr(trainer, 'block_size'),
-      'a trainer, such as jaxnas.FlaxTrainer(...)',
-    ),
-    (
-      'reward',
-      reward,
-      isinstance(reward, Reward),
-      'jaxnas.Reward(function, floor)',
-    ),
-    (
-      'measure',
-      measure,
-      isinstance(measure, statistics.Measure),
-      'jaxnas.Measure(name, is_higher_better=..., is_ratio=...)',
-    ),
-    (
-      'known',
-      known,
-      known is None or isinstance(known, Mapping),
-      'a mapping from names to architectures',
-    ),
-  ):
-    if not is_right:
-      raise _wrong(name, wanted, value)
   return tuple(arms)
 
 
@@ -105,9 +121,10 @@ def check_counts(counts: Mapping[str, int]) -> None:
     ValueError: one is not.
   """
   for name, value in counts.items():
-    is_whole = isinstance(value, int | np.integer)
-    if not is_whole or isinstance(value, bool) or value < 1:
-      raise ValueError(f'{name} must be at least 1, got {value!r}.')
+    if not _is_whole(value):
+      raise _wrong(name, 'a whole number', value)
+    if value < 1:
+      raise ValueError(f'{name} must be at least 1, got {value}.')
 
 
 def grid_of(
@@ -171,6 +188,8 @@ def check(
   for name, cost in costs.items():
     with errors.calling(f'The cost {name!r}'):
       values[name] = np.array([cost(tried[0])])
+    if values[name].dtype.kind not in 'biuf' or values[name].ndim != 1:
+      raise _wrong(f'The cost {name!r}', 'a number', values[name].tolist()[0])
   if num_params is not None:
     with errors.calling('num_params'):
       num_params(tried[0])
@@ -193,14 +212,11 @@ def _check_reward(reward, architecture, names, costs) -> None:
   metrics = {name: np.full(1, 0.5) for name in names} | costs
   try:
     with np.errstate(all='ignore'):
-      reward.function([architecture], errors.Named('metric', metrics))
-  except errors.UnknownNameError as error:
-    raise ValueError(
-      f'The reward asks for what is not there: {error}'
-    ) from error
-  # Metrics that nobody measured may be more than a reward can stand.
-  except Exception:
-    return
+      evaluators.call_reward(reward, [architecture], metrics)
+  except ValueError as error:
+    # Metrics that nobody measured may be more than a reward can stand.
+    if isinstance(error.__cause__, errors.UnknownNameError | None):
+      raise
 
 
 def _corners(space: SearchSpace) -> Iterator[Any]:

@@ -104,7 +104,14 @@ def run(
       program of `log_to` is not installed.
     OSError: a file cannot be read or written.
   """
-  arms = own_checks.check_kinds(space, arms, trainer, reward, measure, known)
+  own_checks.check_kinds(
+    {
+      **{'folder': folder, 'space': space, 'trainer': trainer, 'seed': seed},
+      **{'reward': reward, 'measure': measure, 'known': known},
+      **{'costs': costs, 'num_params': num_params},
+    }
+  )
+  arms = own_checks.as_arms(arms)
   counts = {
     'num_steps': num_steps,
     'retrain_steps': 2 * num_steps if retrain_steps is None else retrain_steps,
@@ -226,7 +233,7 @@ class _Contestants:
           'another name.'
         )
     self.known = {
-      label: _checked(search.space, architecture)
+      label: _checked(search.space, label, architecture)
       for label, architecture in known.items()
     }
 
@@ -270,9 +277,12 @@ class _Contestants:
     )
 
 
-def _checked(space: SearchSpace, architecture: Any) -> Any:
+def _checked(space: SearchSpace, label: str, architecture: Any) -> Any:
   """Returns an architecture of the space as it was given, not the nearest."""
-  space.encode(architecture)
+  try:
+    space.encode(architecture)
+  except ValueError as error:
+    raise ValueError(f'The known architecture {label!r}: {error}') from error
   if hasattr(architecture, 'to_json') or not isinstance(architecture, Mapping):
     return architecture
   return hyperparameters.Hyperparameters.from_json(architecture)

@@ -58,7 +58,11 @@ def check(
     *scores.items(),
   ):
     if not callable(function):
-      raise ValueError(f'{name} must be a function, got {function!r}.')
+      such = ' from a learning rate to one of optax, such as optax.adam'
+      raise ValueError(
+        f'{name} must be a function{such if name == "optimizer" else ""}, got '
+        f'{errors.shorten(repr(function))}.'
+      )
   if 'loss' in metrics:
     raise ValueError("The metric 'loss' exists already; use another name.")
   if not isinstance(data, Mapping):
@@ -74,6 +78,8 @@ def check(
   sizes = {name: _size(name, split) for name, split in data.items()}
   for name in data:
     _check_alike(data, name)
+  if not isinstance(batch_size, int | np.integer):
+    raise ValueError(f'batch_size must be a whole number, got {batch_size!r}.')
   if not 1 <= batch_size <= sizes['train']:
     raise ValueError(
       f'batch_size must be from 1 to {sizes["train"]}, the number of training '

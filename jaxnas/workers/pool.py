@@ -290,7 +290,7 @@ def _failure(status: Status, reason: str) -> Outcome:
 def _warn(call, outcome, attempt, num_retries, name):
   """Says what happened to a call, and what happens next."""
   if outcome.status in _AGAIN and attempt < num_retries:
-    following = 'it is called once more'
+    following = 'it is called again'
   elif attempt:
     following = f'it was called {attempt + 1} times, and the trial fails'
   else:

@@ -54,7 +54,12 @@ def test_no_failure_is_worth_more_than_a_child(caplog):
   assert 'the reward, -2' in caplog.text
 
 
-@pytest.mark.parametrize('floor', [np.nan, -np.inf, -1e300])
+def test_a_reward_is_made_of_a_function():
+  with pytest.raises(ValueError, match="made of a function, got 'accuracy'"):
+    Reward('accuracy')
+
+
+@pytest.mark.parametrize('floor', [np.nan, -np.inf, -1e300, 'low'])
 def test_a_floor_that_is_not_finite_is_refused(floor):
   with pytest.raises(ValueError, match='must be finite as a float32, got'):
     Reward(lambda architectures, metrics: metrics['value'], floor)

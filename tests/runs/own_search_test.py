@@ -384,13 +384,21 @@ def test_a_space_of_ones_own_needs_nothing_of_this_package(tmp_path, trainer):
   ('changes', 'message'),
   [
     ({'known': {'mine': {'x': 0.5, 'y': 1}}}, "'mine', as an arm is"),
-    ({'known': {'usual': {'x': 0.5}}}, 'Expected a mapping with values for x'),
+    (
+      {'known': {'usual': {'x': 0.5}}},
+      "'usual': Expected a mapping with",
+    ),
     ({'learning_rates': ()}, 'learning_rates must be at least one'),
     ({'num_steps': 0}, 'num_steps must be at least 1, got 0'),
     ({'num_winners': 0}, 'num_winners must be at least 1, got 0'),
     ({'retrain_steps': -1}, 'retrain_steps must be at least 1, got -1'),
     ({'num_seeds': 1}, 'at least 2 seeds to show a spread, got 1'),
-    ({'num_selection_seeds': 1.5}, 'selection_seeds must be at least 1, got 1'),
+    ({'num_selection_seeds': 1.5}, 'seeds must be a whole number; got 1.5'),
+    ({'seed': 'a'}, "seed must be a whole number; got 'a'"),
+    ({'costs': [len]}, 'costs must be a mapping from names'),
+    ({'costs': {'size': str}}, "The cost 'size' must be a number; got"),
+    ({'num_params': 3}, 'num_params must be a function of an arch.*; got 3'),
+    ({'reward': Reward(lambda *_: 1.0)}, r'number for each of 1 .* shape \(\)'),
     ({'learning_rates': (0.1, 0.0)}, 'a positive number, got 0.0'),
     ({'learning_rates': 'abc'}, "a positive number, got 'a'"),
     # Not of the known one, which has another x.
@@ -423,6 +431,15 @@ def test_bad_arguments_are_named(tmp_path, trainer, changes, message):
   with pytest.raises(ValueError, match=message):
     run(tmp_path, trainer, **changes)
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+  ('folder', 'message'),
+  [(3, 'folder must be the path of a folder; got 3'), (__file__, 'is a file')],
+)
+def test_a_run_needs_a_folder(trainer, folder, message):
+  with pytest.raises(ValueError, match=message):
+    run(folder, trainer)
 
 
 def test_one_arm_and_one_rate_need_no_brackets(tmp_path, trainer):

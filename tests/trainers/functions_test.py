@@ -228,7 +228,7 @@ def test_a_trial_is_tried_again_with_its_seed(tmp_path, caplog):
   (line,) = [record.getMessage() for record in caplog.records]
   assert line.startswith('crash_at_first({')
   assert ' crashed: its process ended with ' in line
-  assert line.endswith('; it is called once more.')
+  assert line.endswith('; it is called again.')
 
 
 def is_running(pid):

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
-import json
 import multiprocessing
 import pathlib
 import pickle
@@ -15,8 +14,6 @@ from jaxnas.workers import process
 sys.path.append(str(pathlib.Path(__file__).parent))
 
 import worker_functions  # The process finds it there too.
-
-HERE = pathlib.Path(__file__).name
 
 
 @contextlib.contextmanager
@@ -111,50 +108,3 @@ def test_a_function_that_can_not_be_loaded_is_told():
   assert answer.number == 0
   assert answer.error.startswith('ModuleNotFoundError')
   assert "'no_such_module'" in answer.error
-
-
-def raised(function, *arguments):
-  try:
-    function(*arguments)
-  except Exception as error:
-    return error
-  raise AssertionError('nothing was raised')
-
-
-def test_an_error_is_its_kind_its_place_and_its_message_in_a_line():
-  def fail():
-    raise ValueError('two\n  lines')
-
-  line = process.describe(raised(fail))
-  number = fail.__code__.co_firstlineno + 1
-  assert line.startswith('ValueError at ')
-  assert line.endswith(f'{HERE}:{number}: two lines')
-  assert process.describe(KeyError()) == 'KeyError'
-  assert process.describe(KeyError('a')) == "KeyError: 'a'"
-
-
-def test_the_place_is_in_ones_own_code_rather_than_in_a_library():
-  line = process.describe(raised(json.loads, '{'))
-  assert line.startswith('JSONDecodeError at ')
-  assert f'{HERE}:' in line
-
-
-def test_an_error_that_can_not_be_told_is_its_kind():
-  class SilentError(Exception):
-    def __str__(self):
-      raise RuntimeError
-
-  assert process.describe(SilentError()) == 'SilentError'
-
-
-def test_failures_of_one_kind_are_told_from_those_of_another():
-  kind = process.kind_of('ValueError at train.py:7: 0.1 is: too high')
-  assert kind == process.kind_of('ValueError at train.py:7: 0.2 is too high')
-  assert kind != process.kind_of('ValueError at train.py:8: 0.1 is: too high')
-  # Without a place, two lines have only their words.
-  assert process.kind_of('no memory: 8 GiB') == 'no memory: 8 GiB'
-
-
-def test_a_long_line_is_cut():
-  assert process.shorten('x' * 500) == 'x' * 500
-  assert process.shorten('x' * 501) == 'x' * 500 + '...'
