@@ -23,6 +23,7 @@ def write(
   measure: statistics.Measure,
   compared: Sequence[comparison.Side],
   best: retraining.Result | None,
+  has_report: bool = True,
 ) -> str:
   """Returns the verdict on the best of what a search found.
 
@@ -33,12 +34,14 @@ def write(
     measure: the quantity that is compared.
     compared: all sides of the comparisons.
     best: the best of what the search found; `None` if it found nothing.
+    has_report: whether the values were measured on report data rather than on
+      validation data.
   """
   if best is None:
     return NOTHING_FOUND
   group = best.contestant.group
   side = next(each for each in compared if each.group == group)
-  sentence = _measured(measure, side)
+  sentence = _measured(measure, side, 'report' if has_report else 'validation')
   relations = _relations(measure, compared, side)
   told = [
     f'{words} {_enumerate([each.name for each in others])}'
@@ -60,7 +63,9 @@ def write(
   return f'{sentence}; it {_enumerate(told)}.{note}'
 
 
-def _measured(measure: statistics.Measure, side: comparison.Side) -> str:
+def _measured(
+  measure: statistics.Measure, side: comparison.Side, split: str
+) -> str:
   """Returns how good the best found is, without a full stop."""
   count, mean = len(side.values), float(np.mean(side.values))
   of = f'{count} searches' if side.unit == 'search' else f'{count} trainings'
@@ -70,12 +75,12 @@ def _measured(measure: statistics.Measure, side: comparison.Side) -> str:
   text = measure.text(mean)
   if side.unit == 'search':
     return (
-      f'The best by validation was found by {side.name}: over {of}, its finds '
-      f'have a mean report {measure.name} of {text}'
+      f'The architecture chosen as best was found by {side.name}: over {of}, '
+      f'its finds have a mean {split} {measure.name} of {text}'
     )
   return (
-    f'The best architecture found, {side.name}, has a report {measure.name} of '
-    f'{text}, the mean of {count} fresh trainings'
+    f'The best architecture found, {side.name}, has a {split} {measure.name} '
+    f'of {text}, the mean of {count} fresh trainings'
   )
 
 

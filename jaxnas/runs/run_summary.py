@@ -68,14 +68,16 @@ def find_results(
   failures = search_report.failures(arms, log.trials)
   labels = [each.contestant.label for each in results]
   unit = experiment.unit
+  has_report = experiment.has_report and retraining_lib.has_report(
+    retraining, log
+  )
   return summary_lib.Results(
-    headline=headline.write(measure, sides, best),
+    headline=headline.write(measure, sides, best, has_report),
     verdicts=(*failures, *comparison.lines(measure, sides)),
     rows=tuple(_row(experiment, each) for each in results),
     best=None if best is None else labels.index(best.contestant.label),
     length=f'{retraining.num_steps} {unit}' if unit else '',
-    has_report=experiment.has_report
-    and retraining_lib.has_report(retraining, log),
+    has_report=has_report,
   )
 
 

@@ -145,15 +145,15 @@ def _of_comparison(run, summary) -> Iterator[Point]:
   yield Point(
     "How the method's own settings were chosen",
     Answer.UNKNOWN,
-    'A run does not know what was tried before it; say so beside its results.',
+    'A run does not know what was tried before it; tell it beside the results.',
   )
 
 
 def _of_retraining(run, summary) -> Iterator[Point]:
   results = summary.results
-  title = 'Winners trained anew, with fresh seeds and their spread'
+  title = 'Winners retrained with fresh seeds, and their spread'
   if results is None or not results.rows:
-    yield Point(title, Answer.NO, 'Nothing has been trained anew to the end.')
+    yield Point(title, Answer.NO, 'No retraining is finished.')
   else:
     fewest = min(len(row.report) for row in results.rows)
     failed = sum(each is None for row in results.rows for each in row.report)
@@ -243,7 +243,7 @@ def _of_records(run, summary) -> Iterator[Point]:
   yield Point(
     'With shared weights: their rank correlation with separate trainings',
     Answer.NOT_APPLICABLE,
-    'Every child is trained on its own, from its own first weights.',
+    'Children share no weights: each is trained from its own first weights.',
   )
 
 

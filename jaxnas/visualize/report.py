@@ -181,8 +181,8 @@ class _Page:
     run = self._run
     return [
       markup.section('searched', 'What was searched', self._searched()),
-      markup.section('curves', 'How good it became', self._curves()),
-      markup.section('retrained', 'Trained anew', self._retrained()),
+      markup.section('curves', 'Progress of the search', self._curves()),
+      markup.section('retrained', 'Retraining', self._retrained()),
       markup.section('best', 'The best architecture', self._best()),
       markup.section('ten', 'The ten best of the search', self._ten_best()),
       markup.section('policy', 'How the policies changed', self._policy()),
@@ -236,12 +236,12 @@ class _Page:
       'time': progress.duration(wall) if run.timings else '–',
     }
     told = [
-      f'Architectures are compared by their {summary.measure.name}: '
+      f'Architectures are compared by {summary.measure.name}: '
       f'{"higher" if summary.measure.is_higher_better else "lower"} is better.'
     ]
     if summary.search_metric and not summary.own_reward:
       metric = summary.search_metric.replace('_', ' ')
-      told.append(f'The reward in the search is made of the {metric}.')
+      told.append(f'The reward of a trial follows from its {metric}.')
     return (
       _draw_tiles(tiles)
       + markup.paragraphs([' '.join(told)])
@@ -287,9 +287,9 @@ class _Page:
     results = self._summary.results
     if results is None:
       if not self._run.retrained:
-        return markup.paragraphs(['Nothing has been trained anew.'])
+        return markup.paragraphs(['Nothing has been retrained.'])
       return markup.paragraphs(
-        ['These trainings have led to no result yet.']
+        ['The retraining is not finished; these trainings are done.']
       ) + report_tables.draw_progress(self._run.retrained)
     return (
       report_tables.draw_retraining(self._summary)
@@ -355,7 +355,7 @@ class _Page:
     if not cards:
       return markup.paragraphs(['No trial of the search succeeded.'])
     note = markup.paragraphs(
-      ['By the reward of one short training each, which flatters the best.'],
+      ['By the reward of a single short training, which flatters the best.'],
       'note',
     )
     # Lists need more room than drawings, which can be enlarged.
@@ -380,10 +380,10 @@ class _Page:
       '<h3>Each decision</h3>',
       markup.paragraphs(
         [
-          'The log has no probabilities; shown is how often each value was '
-          'proposed in consecutive windows of the search, from left to right, '
-          'all searches of a strategy together. The numbers are those of the '
-          'last window.'
+          'A log has no probabilities, so the maps show frequencies: how often '
+          'each value was proposed in consecutive windows of the search, from '
+          'left to right, over all searches of a strategy. The numbers belong '
+          'to the last window.'
         ]
       ),
       policy_maps.legend(),
@@ -406,10 +406,9 @@ class _Page:
       [
         f'{repeated:,} of {len(searched):,} proposals '
         f'({repeated / len(searched):.1%}) repeat an architecture that the '
-        'same search had proposed before, up to what makes no difference to '
-        'it. The first table of this page has them by search. Unless the '
-        'settings say otherwise, they take the earlier result and cost '
-        'nothing.'
+        'same search had proposed before, perhaps spelled otherwise. They take '
+        'its result and cost nothing, unless the settings have them trained '
+        'again. The first table of this page counts them for each search.'
       ]
     )
 

@@ -41,10 +41,10 @@ def draw_retraining(summary: summary_lib.Summary) -> str:
     + ', with the 95 % interval of the '
     + ('geometric mean. ' if measure.is_ratio else 'mean. ')
     + (
-      'No reward and no choice came from the report data.'
+      'No reward and no choice depends on the report data.'
       if results.has_report
-      else 'There is no report data: all is measured on the validation data, '
-      'from which the rewards came.'
+      else 'There is no report data, so everything is measured on the '
+      'validation data, from which the rewards came.'
     )
   )
   return (
@@ -52,7 +52,7 @@ def draw_retraining(summary: summary_lib.Summary) -> str:
     + _draw_intervals(measure, results.rows, split)
     + markup.table(list(rows[0]), [list(row.values()) for row in rows], text)
     if rows
-    else markup.paragraphs(['Nothing was trained anew.'])
+    else markup.paragraphs(['Nothing was retrained.'])
   )
 
 

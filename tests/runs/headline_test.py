@@ -54,8 +54,8 @@ def test_searches_are_told_as_searches():
   rival = side('random', [50.0, 51.0, 52.0], Role.BASELINE, 'search')
   told = write('ppo', rival, ppo)
   assert told == (
-    'The best by validation was found by ppo!: over 3 searches, its finds have '
-    'a mean report perplexity of 31.00; it is better than random!.'
+    'The architecture chosen as best was found by ppo!: over 3 searches, its '
+    'finds have a mean report perplexity of 31.00; it is better than random!.'
   )
 
 
@@ -67,3 +67,10 @@ def test_what_cannot_be_told_is_not_told():
   alone = side('ppo', [30.0, 31.0], Role.SEARCHED)
   assert write('ppo', alone).endswith('nothing to compare it with.')
   assert write(None, LSTM) == headline.NOTHING_FOUND
+
+
+def test_validation_data_are_called_so():
+  ppo = side('ppo', [30.0, 31.0], Role.SEARCHED)
+  best = types.SimpleNamespace(contestant=types.SimpleNamespace(group='ppo'))
+  told = headline.write(statistics.PERPLEXITY, [ppo], best, has_report=False)
+  assert 'has a validation perplexity of 30.50' in told

@@ -33,7 +33,7 @@ def test_a_careful_run_fulfils_most_points(run):
     ('Random search at equal cost', Answer.YES),
     ('The same data', Answer.YES),
     ('Several searches of each strategy', Answer.PARTLY),
-    ('Winners trained anew', Answer.YES),
+    ('Winners retrained with fresh seeds', Answer.YES),
     ('Intervals', Answer.YES),
     ('Reported', Answer.YES),
     ('Test data untouched', Answer.YES),
@@ -45,7 +45,7 @@ def test_a_careful_run_fulfils_most_points(run):
     ('Ablations of the method', Answer.NO),
   ):
     assert found[title].answer is answer, found[title]
-  assert '1 of all failed' in found['Winners trained anew'].reason
+  assert '1 of all failed' in found['Winners retrained with fresh seeds'].reason
 
 
 def test_without_a_baseline_nothing_is_compared_with_random_search(tmp_path):
@@ -73,7 +73,7 @@ def test_what_was_not_recorded_is_not_claimed(run):
     run.summary, results=None, own_reward=True, space_size=''
   )
   found = answers(bare, summary)
-  assert found['Winners trained anew'].answer is Answer.NO
+  assert found['Winners retrained with fresh seeds'].answer is Answer.NO
   assert 'Intervals' not in found
   assert found['Test data untouched'].answer is Answer.UNKNOWN
   assert found['The code of the search and of the training'].answer is Answer.NO

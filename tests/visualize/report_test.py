@@ -205,7 +205,7 @@ def test_a_run_without_retraining(tmp_path):
   page = render(folder)
   texts = read(page).texts
   assert 'There is no verdict yet: 96 of 96 proposals' in page
-  assert 'Nothing has been trained anew.' in texts['retrained']
+  assert 'Nothing has been retrained.' in texts['retrained']
   assert 'by its reward in the search' in texts['best']
 
 
