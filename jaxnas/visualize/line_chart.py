@@ -233,25 +233,28 @@ class _Frame:
 def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
   """Returns the ends of the axis upwards.
 
-  The first tenth of a curve, and intervals that are several times as wide as
-  all else, would press the rest together.
+  The first tenth of a curve, and intervals that are much wider than most of
+  them, would press the rest together, so they may be cut.
   """
-  shown, intervals = [], []
+  shown, lows, highs = [], [], []
   for curve in curves:
     start = len(curve.x) // 10
     for values in (curve.y, *curve.parts):
       late = values[start:]
       shown.append(late[np.isfinite(late)])
-    for values in (curve.low[start:], curve.high[start:]):
-      intervals.append(values[np.isfinite(values)])
+    finite = np.isfinite(curve.low) & np.isfinite(curve.high)
+    finite[:start] = False
+    lows.append(curve.low[finite])
+    highs.append(curve.high[finite])
   values = np.concatenate(shown)
   if not len(values):
     values = np.concatenate([each.y[np.isfinite(each.y)] for each in curves])
   low, high = float(values.min()), float(values.max())
-  room = 0.3 * (high - low)
-  ends = np.concatenate([*intervals, [low, high]])
-  low = max(float(ends.min()), low - room)
-  high = min(float(ends.max()), high + room)
+  bottoms, tops = np.concatenate(lows), np.concatenate(highs)
+  if len(tops):
+    room = max(0.3 * (high - low), float(np.median(tops - bottoms)) / 2)
+    low = min(low, max(float(bottoms.min()), low - room))
+    high = max(high, min(float(tops.max()), high + room))
   margin = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
   return low - margin, high + margin
 

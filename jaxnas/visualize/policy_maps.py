@@ -26,7 +26,9 @@ MAX_WINDOWS = 16
 MAX_MAPS = 150
 """Decisions after so many have no map."""
 
+# Fewer trials say little of a probability.
 _MIN_TRIALS = 8
+_MIN_POOLED = 24
 _MAX_ROWS = 10
 _NUM_GROUPS = 8
 _NUM_SHADES = 10
@@ -38,9 +40,10 @@ def windows(num_trials: int, num_searches: int) -> list[tuple[int, int]]:
 
   Args:
     num_trials: the trials of one search.
-    num_searches: the searches whose trials are counted together.
+    num_searches: the searches whose trials are counted together, at least 1.
   """
-  least = -(-_MIN_TRIALS // max(1, num_searches))
+  needed = _MIN_TRIALS if num_searches < 2 else _MIN_POOLED
+  least = -(-needed // num_searches)
   count = max(1, min(MAX_WINDOWS, num_trials // least))
   edges = np.linspace(0, num_trials, count + 1).round().astype(int).tolist()
   return list(itertools.pairwise(edges))

@@ -394,6 +394,8 @@ class _Page:
       count = max(map(len, trials))
       first, last = policy_maps.windows(count, len(trials))[0]
       title = f'{names[name]}: windows of about {last - first} proposals'
+      if len(trials) > 1:
+        title += f' of each of {len(trials)} searches'
       parts.append(markup.unfold(title, maps, is_open=not number))
     return ''.join(parts)
 

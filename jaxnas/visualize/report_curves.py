@@ -120,8 +120,8 @@ def _note(searches: Searches) -> str:
   most = max(map(len, searches.values()), default=0)
   if most > 1:
     return (
-      'Thick: the mean over searches, with its 95 % interval. Thin: each '
-      'search.'
+      'Thick: the mean over searches, with its 95 % interval, cut at the edge. '
+      'Thin: each search.'
     )
   return (
     'There is one search of each strategy, so there is no interval over '
@@ -165,7 +165,8 @@ def rewards(
     'reward, higher is better',
     curves,
     'Each point is the mean of the proposals since the point before, with the '
-    '95 % interval over them; failed ones have the lowest reward.',
+    '95 % interval over them, cut at the edge; failed ones have the lowest '
+    'reward.',
   )
 
 

@@ -401,7 +401,9 @@ def draw_versions(manifest: Mapping[str, Any]) -> str:
   facts['resumed'] = f'{len(resumed) if isinstance(resumed, list) else 0} times'
   command = spell_command(manifest.get('command'))
   shown = (
-    f'<pre class="wrapped">{markup.escape(command)}</pre>' if command else ''
+    f'<pre class="scroll" tabindex="0">{markup.escape(command)}</pre>'
+    if command
+    else ''
   )
   folded = markup.unfold('Settings of jax', markup.facts(details))
   return (
@@ -429,4 +431,6 @@ def spell_command(command: Any) -> str:
   for before, word in itertools.pairwise(('', *words)):
     if not word.startswith('--workdir') and before != '--workdir':
       kept.append(word)
-  return shlex.join(['python', *kept])
+  # The module stands on the first line, and each flag on one of its own.
+  lines = [shlex.join(['python', *kept[:2]]), *map(shlex.quote, kept[2:])]
+  return ' \\\n  '.join(lines)

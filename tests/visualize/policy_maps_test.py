@@ -29,7 +29,7 @@ def test_windows_cover_every_trial_once():
     assert [a for a, _ in found][1:] == [b for _, b in found][:-1]
     assert (found[0][0], found[-1][1]) == (0, num_trials)
   # Several searches fill a window together.
-  assert len(policy_maps.windows(20, 4)) == 10
+  assert len(policy_maps.windows(20, 4)) == 3
 
 
 def test_frequencies_are_counted_by_window():

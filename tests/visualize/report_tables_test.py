@@ -92,9 +92,9 @@ def test_time_is_told_by_phase(run):
 @pytest.mark.parametrize(
   ('command', 'told'),
   [
-    ('/x/python -m a.b --workdir=/x --c=1', 'python -m a.b --c=1'),
-    ('python -m a.b --workdir /x --c=1', 'python -m a.b --c=1'),
-    ("python -m a.b --c='1 2'", "python -m a.b '--c=1 2'"),
+    ('/x/python -m a.b --workdir=/x --c=1', 'python -m a.b \\\n  --c=1'),
+    ('python -m a.b --workdir /x --c=1', 'python -m a.b \\\n  --c=1'),
+    ("python -m a.b --c='1 2'", "python -m a.b \\\n  '--c=1 2'"),
     ('python /x/mine.py', ''),
     ("python -m 'a", ''),
     (None, ''),

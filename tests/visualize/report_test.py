@@ -161,7 +161,7 @@ def test_numbers_are_those_of_the_log(folder, page):
   assert '1 of 3 failed' in texts['retrained']
   assert '20 s in all' in texts['cost']
   assert 'num_trials24' in texts['settings']
-  assert 'python -m experiments.search_a --x=1' in texts['versions']
+  assert 'python -m experiments.search_a \\\n  --x=1' in texts['versions']
   assert 'seed3' in texts['versions']
   best = max(t.reward for t in run.searched if t.status == 'ok')
   assert f'reward {best:.4g}' in texts['ten']
