@@ -255,7 +255,10 @@ def test_epochs_become_steps(data_dir):
     ({'seed': -1}, 'seed must be'),
     ({'features': 0}, 'features must be from 1 to 16,384, got 0'),
     ({'learning_rate': 0.0}, 'learning_rate must be above 0, got 0.0'),
-    ({'retrain_learning_rates': ()}, 'retrain_learning_rates must be at least one'),
+    (
+      {'retrain_learning_rates': ()},
+      'retrain_learning_rates must be at least one',
+    ),
   ],
 )
 def test_bad_settings_leave_no_trace(tmp_path, data_dir, changes, message):
