@@ -39,9 +39,9 @@ from experiments import (
 from jaxnas import succession as succession_lib
 from jaxnas.datasets import base2_bench, text
 from jaxnas.export import architecture as architecture_file
-from jaxnas.records import heads, trial_log
+from jaxnas.records import heads, sinks, trial_log
 from jaxnas.records import workdir as workdirs
-from jaxnas.runs import cell_judges, succession_report
+from jaxnas.runs import cell_judges, scalars, succession_report
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.trainers import cell_trainer
 from jaxnas.training import dataset_tasks, text_task
@@ -57,6 +57,7 @@ class Config(
   data_settings.TableChildren,
   strategy_settings.ControllerSettings,
   machine_settings.Machine,
+  machine_settings.LogTo,
 ):
   """Settings of a succession."""
 
@@ -134,6 +135,7 @@ def run(config: Config, workdir: str) -> None:
   Raises:
     ValueError: a setting is out of range, or the table is not complete.
   """
+  sinks.check(config.log_to)
   succession = _make_succession(config)
   dataset = text.load('pydoc', vocab_size=config.vocab_size)
   trainer = _make_trainer(config, succession, dataset)
@@ -149,7 +151,7 @@ def run(config: Config, workdir: str) -> None:
         'num_host_devices': trainer.trainer.num_devices,
         'table_fingerprint': table and table.fingerprint,
       },
-      free=('num_seeds',),
+      free=('num_seeds', 'log_to'),
       defaults=dataclasses.asdict(Config()),
     )
     workdirs.check_data(path, dataset.content_hash)
@@ -171,8 +173,10 @@ def run(config: Config, workdir: str) -> None:
       workdirs.write_manifest(
         path, seed=config.seed, data_hash=dataset.content_hash
       )
-    _search(succession, judge, generations, log)
-    _retrain(config, trainer, generations, retrained)
+    take = scalars.OfSuccession(generations, retrained.lines).take
+    outlets = stack.enter_context(sinks.Sinks(path, config.log_to, take))
+    _search(succession, judge, generations, log, outlets.update)
+    _retrain(config, trainer, generations, retrained, outlets.update)
     _write(succession, path, generations, retrained.lines)
     succession_report.show(
       config.num_trials, succession, generations, retrained.lines
@@ -252,7 +256,7 @@ def _make_trainer(config, succession, dataset) -> cell_trainer.CellTrainer:
   )
 
 
-def _search(succession, judge, generations, log) -> None:
+def _search(succession, judge, generations, log, publish) -> None:
   """Runs the remaining generations and appends them to the list and the log."""
   rounds = succession.num_rounds
   total = (2 * succession.num_generations - 1) * rounds
@@ -273,10 +277,11 @@ def _search(succession, judge, generations, log) -> None:
     ):
       generations.append(generation)
       log.append([generation.to_json()])
+      publish()
     shown.update(total)
 
 
-def _retrain(config, trainer, generations, log) -> None:
+def _retrain(config, trainer, generations, log, publish) -> None:
   """Trains every cell found with seeds that no reward is based on."""
   wanted = [
     (cell, seed)
@@ -312,6 +317,7 @@ def _retrain(config, trainer, generations, log) -> None:
           for row, (cell, seed) in enumerate(zip(cells, seeds, strict=True))
         ]
       )
+      publish()
       shown.update(len(wanted) - len(jobs) + start + len(cells))
 
 

@@ -151,4 +151,4 @@ def _spell(value: Any) -> str:
     return 'yes' if value else 'no'
   if isinstance(value, tuple):
     return ','.join(map(str, value)) or 'empty'
-  return str(value)
+  return str(value) or 'empty'

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import math
+import statistics
 from typing import Any
 
+from jaxnas import generations as generations_lib
 from jaxnas import search as search_lib
 from jaxnas.records import round_log, trial_log
 from jaxnas.records.sinks import Point
@@ -94,6 +96,60 @@ class OfEpochs:
         _finite('', {name: line[name] for name in line if name != 'epoch'}),
       )
       for line in lines
+    ]
+
+
+class OfSuccession:
+  """The scalars of a succession: means over lineages, and retrainings.
+
+  A generation gives `<branch>/<field>` for its rewards, areas and late means; a
+  retraining, `retrain/<split>`, by its number.
+  """
+
+  def __init__(
+    self,
+    generations: Sequence[generations_lib.Generation],
+    retrained: Sequence[Mapping[str, Any]],
+  ):
+    """Starts before the first generation.
+
+    Args:
+      generations: the finished generations; they may grow.
+      retrained: the lines of `retrainings.jsonl`; they may grow.
+    """
+    self._generations, self._retrained = generations, retrained
+    self._num_generations = self._num_retrained = 0
+
+  def take(self) -> list[Point]:
+    """Returns the points recorded since the last call."""
+    generations = self._generations[self._num_generations :]
+    retrained = self._retrained[self._num_retrained :]
+    first = self._num_retrained
+    self._num_generations += len(generations)
+    self._num_retrained += len(retrained)
+    return [
+      *(
+        Point(
+          'generation',
+          each.number,
+          _finite(
+            each.branch,
+            {
+              name: statistics.fmean(getattr(each, name))
+              for name in ('rewards', 'areas', 'late_means')
+            },
+          ),
+        )
+        for each in generations
+      ),
+      *(
+        Point(
+          'retraining',
+          number,
+          _finite('retrain', {k: v for k, v in line.items() if k != 'seed'}),
+        )
+        for number, line in enumerate(retrained, first)
+      ),
     ]
 
 

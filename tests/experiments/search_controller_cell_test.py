@@ -77,7 +77,14 @@ def test_a_run_is_told_and_resumed(tmp_path, capsys, monkeypatch):
     experiment.run(config, tmp_path / 'cut')
   name = 'generations.jsonl'
   assert len(read(tmp_path / 'cut' / name)) == 1
-  experiment.run(config, tmp_path / 'cut')
+  experiment.run(dataclasses.replace(config, log_to=('csv',)), tmp_path / 'cut')
+  scalars = (tmp_path / 'cut' / 'scalars.csv').read_text()
+  # What was found before is there as well.
+  assert [row for row in scalars.splitlines() if '/rewards' in row] == [
+    f'generation,{line["number"]},{line["branch"]}/rewards,'
+    f'{sum(line["rewards"]) / 2!r}'
+    for line in lines
+  ]
   assert (tmp_path / 'cut' / name).read_bytes() == (
     tmp_path / 'whole' / name
   ).read_bytes()

@@ -138,3 +138,8 @@ def test_the_command_shows_it():
   assert done.stdout.startswith('Trains ')
   assert 'Most used: --workdir, --preset, ' in done.stdout
   assert 'must be given' in done.stdout
+
+
+def test_an_empty_default_is_said():
+  config_cls = config_of('generate_text')
+  assert '(default: empty, a plain choice)' in help_of(config_cls)

@@ -6,6 +6,7 @@ import types
 
 import numpy as np
 
+from jaxnas import generations
 from jaxnas.records import round_log, trial_log
 from jaxnas.runs import scalars
 
@@ -76,3 +77,29 @@ def test_epochs_give_the_numbers_of_their_lines():
   lines.append({'epoch': 2, 'learning_rate': np.float64(0.25)})
   assert source.take() == [('epoch', 2, {'learning_rate': 0.25})]
   assert source.take() == []
+
+
+def test_generations_give_means_over_lineages():
+  generation = generations.Generation(
+    branch='control',
+    number=1,
+    cells=(None, None),
+    candidates=(((1,),), ((2,),)),
+    rewards=(1.0, 2.0),
+    areas=(0.25, 0.75),
+    late_means=(3.0, math.nan),
+    num_replaced=(0, 0),
+    is_finite=(True, True),
+  )
+  found, retrained = [generation], []
+  source = scalars.OfSuccession(found, retrained)
+  means = {'control/rewards': 1.5, 'control/areas': 0.5}
+  assert source.take() == [('generation', 1, means)]
+  retrained += [
+    {'tokens': [1], 'seed': 7, 'report': 2.0, 'validation': None},
+    {'tokens': [2], 'seed': 7, 'report': 4.0, 'validation': 1.0},
+  ]
+  assert source.take() == [
+    ('retraining', 0, {'retrain/report': 2.0}),
+    ('retraining', 1, {'retrain/report': 4.0, 'retrain/validation': 1.0}),
+  ]
