@@ -4,6 +4,8 @@
 # `make search ARGS='--num_trials=64'` passes flags on to the experiment.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+# Has builds without CUDA, a tenth of the size; else the usual index must do.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 ARGS ?=
 
 # Another folder for another Python: make test-fast VENV=.venv-newest
@@ -96,8 +98,11 @@ $(VENV)/.installed: requirements.txt $(VENV)/.created
 
 # The extras are named in pyproject.toml alone.
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.created
-	@echo 'Installing jaxnas and its test tools into $(VENV) (about a minute) ...'
+	@echo 'Installing jaxnas, PyTorch and test tools into $(VENV) (two minutes) ...'
 	@$(PIP) -e '.[dev]'
+	@$(PIP) --retries 1 --index-url $(TORCH_INDEX) '$(TORCH)' 2>/dev/null || \
+	  $(PIP) '$(TORCH)' || \
+	  echo 'There is no $(TORCH) for this machine; its tests are skipped.'
 	@touch $@
 
 $(VENV)/.installed-bench: pyproject.toml $(VENV)/.created

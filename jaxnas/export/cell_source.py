@@ -10,7 +10,7 @@ leaf in the order of the architecture.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
@@ -152,7 +152,7 @@ def code(cell: Cell, framework: str) -> list[str]:
       blocks=cell.num_blocks,
       statements=body,
       bias=_TORCH_BIAS.format(cell.num_blocks) if cell.has_bias else '',
-      recurrent=_RECURRENT[cell.has_bias].format('torch', 'self.'),
+      recurrent='h @ self.recurrent_kernel' + ' + self.bias' * cell.has_bias,
     )
     return [own, listing.pieces('torch_recurrent')['Recurrent']]
   own = listing.definition(
@@ -160,7 +160,7 @@ def code(cell: Cell, framework: str) -> list[str]:
     blocks=cell.num_blocks,
     statements=body,
     bias=_FLAX_BIAS.format(cell.num_blocks) if cell.has_bias else '',
-    recurrent=_RECURRENT[cell.has_bias].format('jnp', ''),
+    recurrent='h @ recurrent_kernel' + ' + bias' * cell.has_bias,
   )
   return [listing.pieces('flax_recurrent')['orthogonal_blocks'], own]
 
@@ -169,10 +169,11 @@ def shapes(
   cell: Cell, inputs: int, features: int
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
   """Yields the name and shape of each array of weights."""
-  yield 'input_kernel', (cell.num_blocks, inputs, features)
-  yield 'recurrent_kernel', (cell.num_blocks, features, features)
+  width = cell.num_blocks * features
+  yield 'input_kernel', (inputs, width)
+  yield 'recurrent_kernel', (features, width)
   if cell.has_bias:
-    yield 'bias', (cell.num_blocks, features)
+    yield 'bias', (width,)
 
 
 def _tree(architecture: space.RecurrentCell, leaf: Leaf) -> Groups:
@@ -247,9 +248,20 @@ def _check(
       prefix + name: shape
       for name, shape in shapes(grammar_cell(architecture), _INPUTS, _FEATURES)
     },
-    slice(-2, -1),
+    slice(0, -1),
     evaluate,
   )
+
+
+def reorder(array: Any, order: Sequence[int] | np.ndarray) -> Any:
+  """Returns an array with its blocks of columns in another order.
+
+  Args:
+    array: the array, `[..., L * D]`.
+    order: for each of the `L` blocks of the result, its place in `array`.
+  """
+  blocks = array.reshape(*array.shape[:-1], len(order), -1)
+  return blocks[..., np.asarray(order), :].reshape(array.shape)
 
 
 def library_params(
@@ -262,7 +274,7 @@ def library_params(
     architecture: the cell.
   """
   arranged: dict[str, Any] = {
-    name: cells.arrange_leaves(jnp.asarray(array), architecture)
+    name: reorder(jnp.asarray(array), cells.leaf_order(architecture))
     for name, array in weights.items()
   }
   arranged['input_projection'] = {'kernel': arranged.pop('input_kernel')}
@@ -270,21 +282,11 @@ def library_params(
 
 
 _FLAX_BIAS = """
-    bias = self.param('bias', nn.initializers.zeros, ({}, self.features))
+    bias = self.param('bias', nn.initializers.zeros, ({} * self.features,))
 """[1:-1]
 _TORCH_BIAS = """
-    self.bias = nn.Parameter(torch.zeros({}, features))
+    self.bias = nn.Parameter(torch.zeros({} * features))
 """[1:-1]
-# Without and with a bias, which must stand last to be added.
-_RECURRENT = (
-  """
-    uh = {0}.einsum('...i,lid->l...d', h, {1}recurrent_kernel)
-"""[1:-1],
-  """
-    uh = {0}.einsum('...i,lid->...ld', h, {1}recurrent_kernel) + {1}bias
-    uh = {0}.moveaxis(uh, -2, 0)
-"""[1:-1],
-)
 _FLAX = '''
 class Cell(nn.RNNCellBase):
   """The cell, for `nn.RNN`.
@@ -309,17 +311,17 @@ class Cell(nn.RNNCellBase):
     c, h = carry
     input_kernel = self.param(
       'input_kernel',
-      nn.initializers.lecun_normal(batch_axis=0),
-      (<blocks>, inputs.shape[-1], self.features),
+      nn.initializers.lecun_normal(),
+      (inputs.shape[-1], <blocks> * self.features),
     )
     recurrent_kernel = self.param(
       'recurrent_kernel',
       orthogonal_blocks,
-      (<blocks>, self.features, self.features),
+      (self.features, <blocks> * self.features),
     )
 <bias>
-    wx = jnp.einsum('...i,lid->l...d', inputs, input_kernel)
-<recurrent>
+    wx = jnp.split(inputs @ input_kernel, <blocks>, axis=-1)
+    uh = jnp.split(<recurrent>, <blocks>, axis=-1)
 
 <statements>
     return (new_c, new_h), new_h
@@ -347,12 +349,10 @@ class Cell(nn.Module):
   def __init__(self, inputs, features):
     super().__init__()
     self.features = features
-    input_kernel = torch.empty(<blocks>, inputs, features)
-    nn.init.normal_(input_kernel, std=inputs**-0.5)
+    input_kernel = torch.randn(inputs, <blocks> * features) * inputs**-0.5
     self.input_kernel = nn.Parameter(input_kernel)
-    recurrent_kernel = torch.empty(<blocks>, features, features)
-    for block in recurrent_kernel:
-      nn.init.orthogonal_(block)
+    blocks = torch.empty(<blocks>, features, features)
+    recurrent_kernel = torch.cat([nn.init.orthogonal_(b) for b in blocks], 1)
     self.recurrent_kernel = nn.Parameter(recurrent_kernel)
 <bias>
 
@@ -367,8 +367,8 @@ class Cell(nn.Module):
       The new `(h, c)`.
     """
     h, c = state
-    wx = torch.einsum('...i,lid->l...d', inputs, self.input_kernel)
-<recurrent>
+    wx = torch.chunk(inputs @ self.input_kernel, <blocks>, dim=-1)
+    uh = torch.chunk(<recurrent>, <blocks>, dim=-1)
 
 <statements>
     return new_h, new_c

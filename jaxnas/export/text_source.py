@@ -161,8 +161,9 @@ def _arrays(
       ('bias', 'bias'),
     ):
       if name != 'bias' or cell.has_bias:
-        blocks = _blocks(params[f'{path}/{place}'], cell.num_blocks)
-        result[own + name] = blocks[_order(architecture, cell)]
+        result[own + name] = cell_source.reorder(
+          params[f'{path}/{place}'], _order(architecture, cell)
+        )
   embedding = 'embedding/embedding' if is_flax else 'embedding.weight'
   result[embedding] = params['params/embedding']
   separator = '/' if is_flax else '.'
@@ -175,12 +176,6 @@ def _arrays(
       kernel if is_flax else kernel.T
     )
   return {'params' if is_flax else 'state': result}
-
-
-def _blocks(array: np.ndarray, num_blocks: int) -> np.ndarray:
-  """Returns `[L, ..., D]` of what is stored as `[..., L * D]`."""
-  split = array.reshape(*array.shape[:-1], num_blocks, -1)
-  return np.moveaxis(split, -2, 0)
 
 
 def _order(architecture: space.RecurrentCell | str, cell: Cell) -> np.ndarray:

@@ -72,7 +72,7 @@ def test_every_leaf_starts_as_in_the_library():
   module = define(architecture)(features=16)
   carry = module.initialize_carry(jax.random.key(0), (1, 400))
   params = module.init(jax.random.key(0), carry, jnp.ones((1, 400)))['params']
-  for block in params['recurrent_kernel']:
+  for block in np.split(params['recurrent_kernel'], 8, axis=1):
     np.testing.assert_allclose(block @ block.T, np.eye(16), atol=1e-5)
   # Variance one over the inputs of one leaf, not of all.
   assert abs(params['input_kernel'].std() - 400**-0.5) < 2e-3

@@ -9,7 +9,9 @@ import jax.numpy as jnp
 
 
 def orthogonal_blocks(key, shape, dtype=jnp.float32):
-  """Draws an orthogonal matrix for each block, `[blocks, rows, columns]`."""
+  """Draws square orthogonal matrices side by side, `[rows, blocks * rows]`."""
+  rows, columns = shape
   draw_block = nn.initializers.orthogonal()
-  keys = jax.random.split(key, shape[0])
-  return jax.vmap(lambda key: draw_block(key, shape[1:], dtype))(keys)
+  keys = jax.random.split(key, columns // rows)
+  blocks = [draw_block(key, (rows, rows), dtype) for key in keys]
+  return jnp.concatenate(blocks, axis=1)
