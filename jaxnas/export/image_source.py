@@ -13,7 +13,13 @@ import numpy as np
 
 import jaxnas
 from jaxnas.children import conv_net
-from jaxnas.export import conv_source, image_weights, listing, weights_file
+from jaxnas.export import (
+  conv_source,
+  image_weights,
+  listing,
+  recording,
+  weights_file,
+)
 from jaxnas.export.pieces import preprocessing
 from jaxnas.spaces import conv_net as space
 from jaxnas.training import augmentation
@@ -172,9 +178,9 @@ def _logits(trained, variables, statistics, images) -> np.ndarray:
     trained.num_classes,
     epsilon=trained.recipe.batch_norm_epsilon,
   )
-  with jax.enable_x64(True):
+  with recording.double_precision():
     variables = jax.tree.map(
-      lambda leaf: jnp.asarray(leaf, jnp.float64), variables
+      lambda leaf: np.asarray(leaf, np.float64), variables
     )
     views = preprocessing.preprocess(images.astype(np.float64), statistics)
     return np.asarray(jax.jit(module.apply)(variables, views))

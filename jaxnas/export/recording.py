@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
 from typing import Any, NamedTuple
 
 import jax
@@ -39,6 +40,21 @@ class Drawn(NamedTuple):
   evaluate: Callable[[Mapping[str, np.ndarray], np.ndarray], Sequence[Any]]
 
 
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+  """Computes in double precision, on the CPU where jax has one.
+
+  Not every accelerator has double precision. Arrays that are to go along must
+  be numpy's.
+  """
+  try:
+    device = jax.local_devices(backend='cpu')[0]
+  except RuntimeError:
+    device = None
+  with jax.enable_x64(True), jax.default_device(device):
+    yield
+
+
 def record(check: Drawn) -> tuple[int, np.ndarray]:
   """Draws parameters and inputs, and records what comes out.
 
@@ -60,7 +76,7 @@ def record(check: Drawn) -> tuple[int, np.ndarray]:
       name: drawing.draw(random, check.shapes[name], check.fan_in)
       for name in sorted(check.shapes)
     }
-    with jax.enable_x64(True):
+    with double_precision():
       outputs = [
         np.ravel(output) for output in check.evaluate(variables, inputs)
       ]

@@ -21,6 +21,7 @@ from jaxnas.children import recurrent_cell as cells
 from jaxnas.export import (
   cell_source,
   listing,
+  recording,
   statements,
   weights,
   weights_file,
@@ -191,9 +192,9 @@ def _logits(
   tokens: np.ndarray,
 ) -> np.ndarray:
   """Returns the library's logits in double precision, `[batch, time, V]`."""
-  with jax.enable_x64(True):
+  with recording.double_precision():
     params, carry = jax.tree.map(
-      lambda leaf: jnp.asarray(leaf, jnp.float64),
+      lambda leaf: np.asarray(leaf, np.float64),
       (params, model.initialize_carry(len(tokens))),
     )
     logits, _ = model.apply(params, carry, tokens.T, method='logits')
