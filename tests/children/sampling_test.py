@@ -74,9 +74,12 @@ def test_tokens_are_as_frequent_as_the_model_says(trained, temperature):
 
 
 def test_a_great_temperature_knows_nothing(trained):
-  tokens, _ = sample(trained, [2], 1, 1e30, seeds=range(2000))
+  tokens, _ = sample(trained, [2], 2, 1e30, seeds=range(2000))
   frequencies = np.bincount(tokens[:, 0], minlength=V) / 2000
   np.testing.assert_allclose(frequencies, 1 / V, atol=0.04)
+  # Nor does a draw know of the one before.
+  is_same = tokens[:, 0] == tokens[:, 1]
+  np.testing.assert_allclose(is_same.mean(), 1 / V, atol=0.04)
 
 
 def test_a_forbidden_token_is_never_drawn(trained):

@@ -40,7 +40,7 @@ class Records:
     return sinks.Sinks(folder, names, take)
 
 
-def write_in_two_starts(folder, *names):
+def write_in_two_starts(folder, *names, between=lambda: None):
   """Writes the points: two, then one, and in a second start the others."""
   records = Records()
   records.points += POINTS[:2]
@@ -50,6 +50,7 @@ def write_in_two_starts(folder, *names):
     opened.update()
     # It is recorded, and the run is killed before it is written.
     records.points.append(POINTS[3])
+  between()
   with records.open(folder, *names) as opened:
     records.points.append(POINTS[4])
     opened.update()
@@ -157,7 +158,13 @@ def test_names_with_commas_stay_one_field(tmp_path):
 
 def test_event_files_have_each_scalar_once(tmp_path):
   pytest.importorskip('tensorboardX')
-  write_in_two_starts(tmp_path, 'tensorboard')
+
+  def age():
+    # The name of an event file has the second in which it was begun.
+    (path,) = (tmp_path / 'tensorboard').iterdir()
+    path.rename(path.with_name('events.out.tfevents.0000000001.host.jaxnas'))
+
+  write_in_two_starts(tmp_path, 'tensorboard', between=age)
   assert read_events(tmp_path) == (flat(POINTS), 1)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from jaxnas import records, search, statistics
 from jaxnas.records import trial_log, workdir
-from jaxnas.runs import own_search
+from jaxnas.runs import own_search, search_run
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import random_search
 from jaxnas.trainers import blocks, functions
@@ -227,6 +227,18 @@ def test_scalars_are_those_of_the_records_after_a_cut(
     if each.settings['label'] == 'usual' and 'report_loss' in each.metrics
   ]
   assert list((tmp_path / 'tensorboard').glob('events.out.tfevents.*'))
+
+
+def test_the_last_round_is_written_before_the_retraining(
+  tmp_path, trainer, monkeypatch
+):
+  def be_killed(*_):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(search_run.retraining_lib, 'run', be_killed)
+  with pytest.raises(KeyboardInterrupt):
+    run(tmp_path, trainer, log_to='csv')
+  assert ('round', '1') in read_scalars(tmp_path)['mine/tell/mean_reward']
 
 
 def test_a_run_does_not_change_with_its_sinks(tmp_path, trainer, caplog):
