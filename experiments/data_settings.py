@@ -184,5 +184,5 @@ class TableChildren(TextBatches):
     0.01, 'Learning rate of Adam, for a child.', source=_TABLE, above=0.0
   )
   block_size: int = settings.machine(
-    32, 'Number of children in one call.', low=1, high=settings.MAX_ITEMS
+    32, 'Number of children in one call.', low=1, high=settings.MAX_BLOCK
   )

@@ -114,7 +114,7 @@ class Settings(
     0,
     'Number of children in one call; 0: chosen for the device.',
     low=0,
-    high=settings.MAX_ITEMS,
+    high=settings.MAX_BLOCK,
   )
   checkpoint_every: int = settings.machine(
     4,

@@ -56,6 +56,8 @@ MAX_COUNT = 10**9
 MAX_SEED = 2**32 - 1
 # For lists with one item per unit, such as the jobs of all seeds.
 MAX_ITEMS = 100_000
+# Children are assembled one by one, so a block takes a while to begin with.
+MAX_BLOCK = 4096
 MAX_FEATURES = 16_384
 MAX_LAYERS = conv_net.MAX_LAYERS
 MAX_DEVICES = 256

@@ -144,19 +144,8 @@ def run(
     *(space, trainer, reward, measure, rate_of or grid or None),
     *(list(labels.values()), costs or {}, num_params),
   )
-  retraining = retraining_lib.Retraining(
-    contestants=tuple(contestants.of([])),
-    trainers={_TRAINER: trainer},
-    # Contestants with rates of their own do not look at it.
-    learning_rates=grid or (1.0,),
-    num_selection_seeds=num_selection_seeds,
-    num_seeds=num_seeds,
-    num_steps=counts['retrain_steps'],
-    key=search.key,
-    reward=reward,
-    measure=measure,
-    costs=costs or {},
-    choose_by_reward=True,
+  retraining = _make_retraining(
+    search, trainer, reward, measure, grid, counts, costs or {}
   )
   num_choices = contestants.max_count * max(1, len(grid)) * num_selection_seeds
   settings = {
@@ -189,6 +178,26 @@ def run(
       log_to=(log_to,) if isinstance(log_to, str) else tuple(log_to),
     ),
     os.fspath(folder),
+  )
+
+
+def _make_retraining(
+  search, trainer, reward, measure, grid, counts, costs
+) -> retraining_lib.Retraining:
+  """Makes the retraining that follows the search, still without contestants."""
+  return retraining_lib.Retraining(
+    contestants=(),
+    trainers={_TRAINER: trainer},
+    # Contestants with rates of their own do not look at it.
+    learning_rates=grid or (1.0,),
+    num_selection_seeds=counts['num_selection_seeds'],
+    num_seeds=counts['num_seeds'],
+    num_steps=counts['retrain_steps'],
+    key=search.key,
+    reward=reward,
+    measure=measure,
+    costs=costs,
+    choose_by_reward=True,
   )
 
 
