@@ -4,8 +4,10 @@
 # `make search ARGS='--num_trials=64'` passes flags on to the experiment.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
-# Has builds without CUDA, a tenth of the size; else the usual index must do.
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# An index to take PyTorch from, such as that of its builds without CUDA, which
+# are a tenth of the size; none is the usual one. TORCH= leaves it out, and the
+# tests that need it are skipped.
+TORCH_INDEX ?=
 ARGS ?=
 
 # Another folder for another Python: make test-fast VENV=.venv-newest
@@ -100,8 +102,8 @@ $(VENV)/.installed: requirements.txt $(VENV)/.created
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.created
 	@echo 'Installing jaxnas, PyTorch and test tools into $(VENV) (two minutes) ...'
 	@$(PIP) -e '.[dev]'
-	@$(PIP) --retries 1 --index-url $(TORCH_INDEX) '$(TORCH)' 2>/dev/null || \
-	  $(PIP) '$(TORCH)' || \
+	@test -z '$(TORCH)' || \
+	  $(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)' || \
 	  echo 'There is no $(TORCH) for this machine; its tests are skipped.'
 	@touch $@
 
