@@ -121,11 +121,7 @@ def _of_comparison(run, summary) -> Iterator[Point]:
     'Several searches of each strategy, with their spread',
     Answer.YES if fewest >= 3 else Answer.PARTLY if fewest == 2 else Answer.NO,
     f'{fewest} {"search" if fewest == 1 else "searches"} of each strategy'
-    + (
-      '; one search says nothing about its strategy (--num_repeats).'
-      if fewest < 2
-      else '.'
-    ),
+    + ('; one search says nothing about its strategy.' if fewest < 2 else '.'),
   )
   yield Point(
     'Performance over cost, not only at the end',

@@ -125,7 +125,7 @@ def _note(searches: Searches) -> str:
     )
   return (
     'There is one search of each strategy, so there is no interval over '
-    'searches; --num_repeats makes several.'
+    'searches; that takes several of each.'
   )
 
 
