@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from absl import logging
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import heads, sinks, trial_log, workdir
@@ -30,6 +31,7 @@ from jaxnas.runs import (
 )
 from jaxnas.visualize import progress
 
+_MAX_STEPS = np.iinfo(np.int32).max
 _SHOWN = ('validation', 'report')
 _WEIGHTS_HASH = 'weights_sha256'
 
@@ -58,6 +60,7 @@ def run(
     OSError: a file cannot be read or written.
   """
   sinks.check(training.log_to)
+  _check_num_steps(training)
   with workdir.lock(folder) as path:
     _check_num_epochs(training.num_epochs, path)
     workdir.check_config(
@@ -91,6 +94,16 @@ def _known_settings(
   if workdir.read_config(config.parent).get('data_hash') != seen_hash:
     return training.settings
   return {**training.settings, 'data_hash': seen_hash}
+
+
+def _check_num_steps(training: long_training.Training) -> None:
+  """Refuses a length that programs cannot count."""
+  most = _MAX_STEPS // training.epoch_steps
+  if training.num_epochs > most:
+    raise ValueError(
+      f'num_epochs must be at most {most:,} with {training.epoch_steps:,} '
+      f'steps in an epoch, got {training.num_epochs:,}.'
+    )
 
 
 def _check_num_epochs(num_epochs: int, path: pathlib.Path) -> None:

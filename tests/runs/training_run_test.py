@@ -195,6 +195,13 @@ def test_weights_that_are_not_those_of_the_result_are_told(tmp_path):
   assert load_walk(weights)['at'] == 2.0
 
 
+def test_a_training_too_long_to_count_is_refused(tmp_path):
+  most = (2**31 - 1) // EPOCH_STEPS
+  with pytest.raises(ValueError, match=r'at most 536,870,911 with 4 steps'):
+    training_run.run(make(num_epochs=most + 1), tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+
+
 def test_a_setting_that_is_not_free_may_not_change(tmp_path):
   training_run.run(make(num_epochs=1), str(tmp_path))
   with pytest.raises(ValueError, match='learning_rate'):
