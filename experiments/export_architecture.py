@@ -1,15 +1,15 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-r"""Writes a found architecture as one Python file that stands alone.
+r"""Writes a found architecture as one stand-alone Python file.
 
     python -m experiments.export_architecture \
         --architecture=runs/recurrent_cell/best.json --out=my_cell.py
     python my_cell.py
 
-The file needs Flax, or PyTorch with `--framework=torch`, and nothing of jaxnas.
-It has the formulas in its docstring, and checks itself when it is run. With the
-`--weights` of a long training it is the whole trained model, and its weights
+The file needs Flax, or PyTorch with `--framework=torch`, but not jaxnas. Its
+docstring has the formulas, and it checks itself when it is run. With the
+`--weights` of a long training, it is the whole trained model, and its weights
 are written beside it, as `my_cell.npz`.
 """
 
@@ -32,14 +32,14 @@ class Config(settings.Bounded):
 
   architecture: str | None = settings.data(
     None,
-    'Path of a best.json or of the folder of a run; or a known architecture: '
+    'Path of a best.json or of the folder of a run, or a known architecture: '
     f'{", ".join(spaces.KNOWN_CELLS)} or figure_7. None: that of the weights.',
     is_common=True,
   )
   out: str | None = settings.data(
     None,
-    'Path of the file to write, which ends in .py; for hyperparameters, in '
-    '.json.',
+    'Path of the file to write, which ends in .py, or in .json for '
+    'hyperparameters.',
     is_common=True,
     required=True,
   )
@@ -55,7 +55,7 @@ class Config(settings.Bounded):
 
 
 def run(config: Config) -> None:
-  """Writes an architecture, and its weights if there are any.
+  """Writes an architecture, and its weights if they are given.
 
   Args:
     config: the settings.
@@ -79,7 +79,7 @@ def run(config: Config) -> None:
 
 
 def _read(name: str | None) -> Any:
-  """Returns a known architecture, or the path of one."""
+  """Returns a known architecture or the path of an architecture."""
   if name is None:
     return None
   path = prepared.expand(name)
@@ -92,7 +92,7 @@ def _read(name: str | None) -> Any:
     return spaces.known_cell(name)
   except ValueError as error:
     raise ValueError(
-      f'{error} The name of a file ends in .json, and a folder must exist.'
+      f'{error} A file must end in .json, and a folder must exist.'
     ) from None
 
 

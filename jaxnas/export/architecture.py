@@ -104,8 +104,9 @@ def load_architecture(
   expected = known if kind is None else (kind,)
   if found == _OTHER:
     raise ValueError(
-      f'{path} holds an architecture of a space of your own, whose class has '
-      'no kind; give the class one, and the class to what reads the file.'
+      f'{path} holds an architecture of your own search space, whose class has '
+      'no kind; give the class a kind, and pass the class when reading the '
+      'file.'
     )
   if not isinstance(found, str) or found not in expected:
     raise ValueError(

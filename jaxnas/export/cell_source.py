@@ -3,9 +3,9 @@
 
 """Recurrent cells as straight-line code.
 
-The names are those of the grammar, see `jaxnas.spaces.recurrent_cell`: leaves
-are `leaf_0` and on, and the nodes above go on counting. Weights stand leaf by
-leaf in the order of the architecture.
+Nodes are numbered as in the grammar, see `jaxnas.spaces.recurrent_cell`: first
+the leaves, from `leaf_0`, then the nodes above them. Weights are arranged leaf
+by leaf in the order of the architecture.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jaxnas.export.statements import Call, Statement
 from jaxnas.spaces import recurrent_cell as space
 
 Leaf: TypeAlias = Callable[[int, str], tuple[str, str]]
-"""`(block, combiner) -> (from the inputs, from the hidden state)`, as text."""
+"""`(block, combiner) -> (input half, recurrent half)` of a leaf, as text."""
 
 Groups: TypeAlias = tuple[tuple[Statement, ...], ...]
 
@@ -34,10 +34,10 @@ class Cell(NamedTuple):
   """A cell as a program.
 
   Attributes:
-    title: what it is.
-    num_blocks: how many blocks of weights there are.
-    groups: the statements that make `new_c` and `new_h` of the leaves and `c`,
-      in groups that belong together.
+    title: a name for the cell in prose.
+    num_blocks: the number of blocks of weights.
+    groups: `leaf -> groups`, the statements that compute `new_c` and `new_h`
+      from the leaves and `c`, in groups that belong together.
     has_bias: whether the recurrent half of every block has a bias.
   """
 
@@ -95,15 +95,15 @@ def make_listing(
   }[framework]
   docstring = listing.definition(
     """
-    <title>, as code that stands alone.
+    <title>, as stand-alone code.
 
     <formulas>
 
-    For inputs of the shape [batch, time, inputs]:
+    For inputs of shape [batch, time, inputs]:
 
         <usage>
 
-    As a program, the file checks itself. Written by jaxnas <version>.
+    Run as a program, this file checks itself. Written by jaxnas <version>.
     """,
     title=cell.title,
     formulas=formulas(cell),
@@ -116,7 +116,7 @@ def make_listing(
 
 
 def formulas(cell: Cell) -> str:
-  """Returns what a cell computes, in words and formulas."""
+  """Returns a description of what a cell computes, in words and formulas."""
 
   def leaf(block: int, combiner: str) -> tuple[str, str]:
     left, right = f'W_{block} x', f'U_{block} h'
@@ -133,8 +133,8 @@ def formulas(cell: Cell) -> str:
     for group in cell.groups(leaf)
   )
   return (
-    'From the inputs x, the hidden state h and the memory c, a step makes '
-    'new_h and\nnew_c; W_i and U_i are matrices, and * is elementwise:\n\n'
+    'From the inputs x, the hidden state h and the memory c, a step computes '
+    'new_h\nand new_c; W_i and U_i are matrices, and * is elementwise:\n\n'
     f'{lines}'
   )
 
@@ -258,7 +258,7 @@ def reorder(array: Any, order: Sequence[int] | np.ndarray) -> Any:
 
   Args:
     array: the array, `[..., L * D]`.
-    order: for each of the `L` blocks of the result, its place in `array`.
+    order: the index in `array` of each of the `L` blocks of the result.
   """
   blocks = array.reshape(*array.shape[:-1], len(order), -1)
   return blocks[..., np.asarray(order), :].reshape(array.shape)
@@ -267,10 +267,10 @@ def reorder(array: Any, order: Sequence[int] | np.ndarray) -> Any:
 def library_params(
   weights: Mapping[str, Any], architecture: space.RecurrentCell
 ) -> dict[str, Any]:
-  """Returns the parameters of a `GrammarCell` with these weights.
+  """Returns the parameters of a `GrammarCell` with the weights of a file.
 
   Args:
-    weights: arrays of `shapes`.
+    weights: the weights, with the names and shapes that `shapes` yields.
     architecture: the cell.
   """
   arranged: dict[str, Any] = {
@@ -292,21 +292,21 @@ class Cell(nn.RNNCellBase):
   """The cell, for `nn.RNN`.
 
   Attributes:
-    features: number of hidden units.
+    features: the number of hidden units.
   """
 
   features: int
 
   @nn.compact
   def __call__(self, carry, inputs):
-    """Runs one step.
+    """Runs the cell for one time step.
 
     Args:
-      carry: `(c, h)`, each `[..., features]`.
-      inputs: `[..., inputs]`.
+      carry: the previous `(c, h)`, each `[..., features]`.
+      inputs: the inputs of this step, `[..., inputs]`.
 
     Returns:
-      The new carry, and the new `h`.
+      The new carry `(c, h)`, and the outputs, which are the new `h`.
     """
     c, h = carry
     input_kernel = self.param(
@@ -328,22 +328,22 @@ class Cell(nn.RNNCellBase):
 
   @nn.nowrap
   def initialize_carry(self, rng, input_shape):
-    """Returns zeros, for inputs of a shape `[..., inputs]`."""
+    """Returns a carry of zeros for inputs of shape `[..., inputs]`."""
     zeros = jnp.zeros((*input_shape[:-1], self.features))
     return zeros, zeros
 
   @property
   def num_feature_axes(self):
-    """How many of the last axes of inputs are features, for `nn.RNN`."""
+    """The number of feature axes of the inputs, which `nn.RNN` asks for."""
     return 1
 '''
 _TORCH = '''
 class Cell(nn.Module):
-  """The cell, for one step, as `nn.LSTMCell` is.
+  """The cell, for one time step, like `nn.LSTMCell`.
 
   Args:
-    inputs: number of inputs.
-    features: number of hidden units.
+    inputs: the number of features of the inputs.
+    features: the number of hidden units.
   """
 
   def __init__(self, inputs, features):
@@ -357,11 +357,11 @@ class Cell(nn.Module):
 <bias>
 
   def forward(self, inputs, state):
-    """Runs one step.
+    """Runs the cell for one time step.
 
     Args:
-      inputs: `[..., inputs]`.
-      state: `(h, c)`, each `[..., features]`.
+      inputs: the inputs of this step, `[..., inputs]`.
+      state: the previous `(h, c)`, each `[..., features]`.
 
     Returns:
       The new `(h, c)`.

@@ -3,8 +3,8 @@
 
 """Convolutional networks as straight-line code.
 
-Layers are counted from 0, as in the file of an architecture. The layouts of
-images and weights are each framework's own.
+Layers are numbered from 0, as in the file of an architecture. Images and
+weights have the layout that is usual in the framework.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jaxnas.children import conv_net
 from jaxnas.export import listing, recording, statements
 from jaxnas.spaces import conv_net as space
 
-# What a network without weights is made for, unless its user says otherwise.
+# The defaults of a network without weights.
 _CHANNELS, _CLASSES = 3, 10
 _CHECKED_CLASSES, _BATCH = 3, 2
 # As the layers' source spells `conv_net.EPSILON`.
@@ -37,8 +37,8 @@ class Array(NamedTuple):
 
   Attributes:
     name: its name in the file.
-    path: where the library has it: collection, layer and name.
-    axes: the library's axes, in the order in which the file has them.
+    path: its place in the library's variables: collection, layer and name.
+    axes: the library's axes, in the order that they have in the file.
   """
 
   name: str
@@ -56,18 +56,18 @@ def make_listing(
     framework: one of `listing.FRAMEWORKS`.
 
   Raises:
-    ValueError: no image is large enough for the network's poolings, or it is
-      too large to be checked.
+    ValueError: the network's poolings need images that are too large, or the
+      network is too large to be checked.
   """
   docstring = listing.definition(
     """
-    A convolutional network of <layers> layers, as code that stands alone.
+    A convolutional network of <layers> layers, as stand-alone code.
 
     <description>
 
     <usage>
 
-    As a program, the file checks itself. Written by jaxnas <version>.
+    Run as a program, this file checks itself. Written by jaxnas <version>.
     """,
     layers=len(architecture.layers),
     description=describe(architecture),
@@ -83,7 +83,7 @@ def make_listing(
 
 
 def describe(architecture: space.ConvNet) -> str:
-  """Returns what a network computes, a line or more for each layer."""
+  """Returns a description of what a network computes, layer by layer."""
   rows = []
   for number, layer in enumerate(architecture.layers):
     strides = layer.stride_height, layer.stride_width
@@ -94,9 +94,9 @@ def describe(architecture: space.ConvNet) -> str:
       + f', on {_listed(layer.inputs)}'
     )
     if number in architecture.pool_after:
-      rows.append('max pooling, 2 x 2, of all that is read below')
+      rows.append('max pooling, 2 x 2, of everything that is read below')
   rows.append(
-    f'logits: linear, on the mean over all pixels of '
+    f'logits: a linear layer on the mean over all pixels of '
     f'{_listed(architecture.outputs)}'
   )
   lines = '\n'.join(
@@ -108,12 +108,12 @@ def describe(architecture: space.ConvNet) -> str:
   joined = {'concat': 'concatenated', 'add': 'added'}[architecture.merge]
   padded = ''
   if is_padded(architecture):
-    fewer = ' and of fewer filters' if architecture.merge == 'add' else ''
+    fewer = ' or with fewer filters' if architecture.merge == 'add' else ''
     padded = f'; those of smaller size{fewer} are padded with zeros'
   return (
     textwrap.fill(
-      'A layer is a convolution without bias, batch norm and ReLU. Several '
-      f'outputs that one layer reads are {joined}{padded}.',
+      'A layer is a convolution without bias, batch norm and ReLU. Where a '
+      f'layer reads several outputs, they are {joined}{padded}.',
       statements.WIDTH,
     )
     + f'\n\n{lines}'
@@ -127,13 +127,13 @@ def code(
   num_classes: int,
   epsilon: float = conv_net.EPSILON,
 ) -> list[str]:
-  """Returns the definitions of a network, `ConvNet`, and of what it uses.
+  """Returns the definition of a network, `ConvNet`, after those that it uses.
 
   Args:
     architecture: the network.
     framework: one of `listing.FRAMEWORKS`.
-    channels: how many channels an image has unless the user says otherwise.
-    num_classes: how many classes there are, likewise.
+    channels: the default number of channels of the images.
+    num_classes: the default number of classes.
     epsilon: the number that batch norm adds to variances.
   """
   joins = [*(layer.inputs for layer in architecture.layers)]
@@ -161,9 +161,10 @@ def is_padded(architecture: space.ConvNet) -> bool:
   """Returns whether outputs of different shapes are joined anywhere.
 
   Args:
-    architecture: the network; on some image at least, if not on all.
+    architecture: the network. Whether shapes differ may depend on the size of
+      the images: shapes that differ for some size count as different.
   """
-  # Two sizes are the same if they came about in the same way.
+  # Two sizes are equal for every image if they came about in the same way.
   known: dict[Hashable, int] = {}
 
   def number(*way: Hashable) -> int:
@@ -196,7 +197,7 @@ def is_padded(architecture: space.ConvNet) -> bool:
 
 
 def arrays(architecture: space.ConvNet, framework: str) -> Iterator[Array]:
-  """Yields all arrays of weights of a network."""
+  """Yields every array of weights of a network."""
   layers = [f'layer_{number}' for number in range(len(architecture.layers))]
   if framework == 'flax':
     for layer in layers:
@@ -225,7 +226,7 @@ def _listed(sources: Sequence[int]) -> str:
 
 
 def _read(sources: Sequence[int]) -> str:
-  """Returns the name of what a layer reads, once it is joined."""
+  """Returns the name of a layer's inputs once they are joined."""
   if len(sources) > 1:
     return 'x'
   return f'layer_{sources[0]}' if sources else 'images'
@@ -245,7 +246,7 @@ def _torch_layers(architecture: space.ConvNet) -> Iterator[str]:
 
 
 def _sizes(layer: space.ConvLayer) -> list[str]:
-  """Returns the arguments that a layer of either framework takes."""
+  """Returns the arguments that a layer takes in either framework."""
   arguments = [str(layer.filters), f'({layer.height}, {layer.width})']
   if max(strides := (layer.stride_height, layer.stride_width)) > 1:
     arguments.append(str(strides))
@@ -286,9 +287,9 @@ def _check(architecture: space.ConvNet, framework: str) -> recording.Drawn:
   )
   if num_multiply_adds > _MAX_MULTIPLY_ADDS:
     raise ValueError(
-      f'A file checks itself by an image of {side} x {side}, for which its '
-      f'network may take {_MAX_MULTIPLY_ADDS:,} multiply-adds; this one takes '
-      f'{num_multiply_adds:,}.'
+      'The network is too large for its file to check itself: an image of '
+      f'{side} x {side} takes {num_multiply_adds:,} multiply-adds, and at most '
+      f'{_MAX_MULTIPLY_ADDS:,} are allowed; export it with trained weights.'
     )
   image = (side, side, _CHANNELS)
   template = jax.eval_shape(
@@ -323,7 +324,7 @@ def _check(architecture: space.ConvNet, framework: str) -> recording.Drawn:
 
 
 def _smallest_side(architecture: space.ConvNet) -> int:
-  """Returns the side of an image that survives a network's poolings, pixels."""
+  """Returns the side of an image large enough for the poolings, in pixels."""
   for side in _SIDES[:-1]:
     try:
       architecture.sizes(side, side)
@@ -340,13 +341,15 @@ def to_file(
   framework: str,
   convert: Any = lambda leaf, axes: np.asarray(leaf).transpose(axes),
 ) -> dict[str, Any]:
-  """Returns a network's weights as a file has them, by name.
+  """Returns a network's weights by name, with the layout of a file.
 
   Args:
-    variables: `params` and `batch_stats` of the library's module.
+    variables: the variables of the library's module, `params` and
+      `batch_stats`.
     architecture: the network.
     framework: one of `listing.FRAMEWORKS`.
-    convert: `(leaf, axes) -> ` what is returned for it.
+    convert: `(leaf, axes) -> value`, the value that is returned for a leaf; its
+      array with the axes in that order by default.
   """
   return {
     array.name: convert(_at(variables, array.path), array.axes)
@@ -400,7 +403,7 @@ class ConvNet(nn.Module):
   """The network.
 
   Attributes:
-    num_classes: how many classes there are.
+    num_classes: the number of classes.
   """
 
   num_classes: int = <classes>
@@ -410,8 +413,8 @@ class ConvNet(nn.Module):
     """Returns the logits of images, `[batch, num_classes]`.
 
     Args:
-      images: `[batch, height, width, channels]`.
-      train: whether batch norm uses the statistics of this batch; then the
+      images: the images, `[batch, height, width, channels]`.
+      train: whether batch norm uses the statistics of this batch; if so, the
         collection `batch_stats` must be mutable.
     """
 <body>
@@ -422,8 +425,8 @@ class ConvNet(nn.Module):
   """The network.
 
   Args:
-    channels: how many channels an image has.
-    num_classes: how many classes there are.
+    channels: the number of channels of the images.
+    num_classes: the number of classes.
   """
 
   def __init__(self, channels=<channels>, num_classes=<classes>):
@@ -435,7 +438,7 @@ class ConvNet(nn.Module):
     """Returns the logits of images, `[batch, num_classes]`.
 
     Args:
-      images: `[batch, channels, height, width]`.
+      images: the images, `[batch, channels, height, width]`.
     """
 <body>
     return self.head(x.mean((2, 3)))

@@ -1,13 +1,12 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""A found architecture as a file that stands alone.
+"""Exports a found architecture as a stand-alone file.
 
     export_architecture('runs/recurrent_cell', 'my_cell.py')
 
-writes one Python file that needs Flax or PyTorch, and nothing of jaxnas. What
-kinds of architectures there are is said by their `Exporter`s, of which a space
-of your own brings its own.
+writes one Python file that needs Flax or PyTorch, but not jaxnas. Each kind of
+architecture has its `Exporter`; a space of your own brings one along.
 """
 
 from __future__ import annotations
@@ -39,13 +38,14 @@ class Exporter(NamedTuple):
   """How the architectures of one class are exported.
 
   Attributes:
-    architecture_class: the class; it has a `kind` and a `from_json`, see
+    architecture_class: the class, with a `kind` and a `from_json`; see
       `jaxnas.export.architecture.CLASSES`.
     make_listing: `(architecture, framework) -> listing.Listing`, the file's
-      source, see `jaxnas.export.listing`.
+      source; see `jaxnas.export.listing`.
     make_trained: `(path, architecture or None, framework) -> listing.Listing`,
-      likewise, with the weights in a file; `None` where there are none.
-    weights_format: what such a file has as its `format`.
+      the source for a trained model, whose weights are in the file at `path`;
+      `None` for a kind that is exported without weights.
+    weights_format: the `format` of such a file of weights.
   """
 
   architecture_class: Any
@@ -68,7 +68,7 @@ EXPORTERS = (
     weights_file.CLASSIFIER,
   ),
 )
-"""Those of the spaces of this package."""
+"""The exporters of this package's search spaces."""
 
 
 def export_architecture(
@@ -79,30 +79,31 @@ def export_architecture(
   framework: str = 'flax',
   exporters: Sequence[Exporter] = (),
 ) -> list[pathlib.Path]:
-  """Writes an architecture as one Python file that needs nothing of jaxnas.
+  """Writes an architecture as one Python file that does not need jaxnas.
 
   The file has a docstring that says what it computes, and a module that reads
   as if written by hand. Run as a program, it checks itself against outputs that
-  were recorded here. Hyperparameters become a JSON file of the settings alone.
+  this function records. Hyperparameters become a JSON file of just the
+  settings.
 
   Args:
-    architecture: an architecture; or the path of its file, such as the
-      `best.json` of a run, or of the run's folder; or `None`, for that of the
-      weights.
-    out: the path of the file to write, which ends in `.py`; an older one is
-      replaced.
-    weights: the path of the `weights.npz` of a long training. The file then has
-      the whole trained model, and its weights are written beside it, as
+    architecture: the architecture; or the path of its file, such as the
+      `best.json` of a run, or of the run's folder; or `None` for the one that
+      the weights belong to.
+    out: the path of the file to write, which ends in `.py`, or in `.json` for
+      hyperparameters; an existing file is replaced.
+    weights: the path of the `weights.npz` of a long training. With it, the file
+      has the whole trained model, and its weights are written beside it, as
       `.npz`.
     framework: `'flax'` or `'torch'`, which need not be installed.
-    exporters: those of kinds of architectures of your own.
+    exporters: the exporters of your own kinds of architectures.
 
   Returns:
     The paths of the files that were written.
 
   Raises:
-    ValueError: the architecture or the weights are damaged, do not belong to
-      each other or cannot be exported.
+    ValueError: the architecture or the weights are damaged, do not belong
+      together or cannot be exported.
     OSError: a file cannot be read or written.
   """
   out = pathlib.Path(out)
@@ -120,7 +121,7 @@ def export_architecture(
   elif exporter.make_trained is None:
     raise ValueError(
       f'Architectures of kind {_kind(exporter)!r} are exported without '
-      'weights; leave them out.'
+      'weights; omit the weights.'
     )
   else:
     made = exporter.make_trained(weights, architecture, framework)
@@ -128,12 +129,12 @@ def export_architecture(
 
 
 def _load(path: pathlib.Path, known: Sequence[Exporter]) -> Architecture:
-  """Returns the architecture in a file, or that which a run has found."""
+  """Returns the architecture in a file, or the one that a run found."""
   if path.is_dir():
     if not (path / 'best.json').exists():
       raise ValueError(
-        f'{path} has no best.json, which a search writes at its end; let it '
-        'finish, or name the file of an architecture.'
+        f'{path} has no best.json, which a search writes when it ends; let it '
+        'finish, or give the file of an architecture.'
       )
     path = path / 'best.json'
   classes = [exporter.architecture_class for exporter in known]
@@ -156,15 +157,15 @@ def _find(
       if exporter.weights_format and exporter.weights_format == found:
         return exporter
     raise ValueError(
-      f'{weights} is of the format {reprlib.repr(found)}, which is not '
+      f'{weights} has the format {reprlib.repr(found)}, which cannot be '
       'exported; give the weights.npz of a long training.'
     )
   for exporter in known:
     if isinstance(architecture, exporter.architecture_class):
       return exporter
   raise ValueError(
-    f'A {type(architecture).__name__} cannot be exported; it can be one of '
-    f'{", ".join(map(_kind, known))}, or give an Exporter of its class.'
+    f'A {type(architecture).__name__} cannot be exported; give one of '
+    f'{", ".join(map(_kind, known))}, or an Exporter for its class.'
   )
 
 
@@ -177,11 +178,11 @@ def _write_settings(
   settings: hyperparameters.Hyperparameters,
   weights: str | os.PathLike[str] | None,
 ) -> pathlib.Path:
-  """Writes hyperparameters, which are no network, as plain JSON."""
+  """Writes hyperparameters, which are not a network, as plain JSON."""
   if weights is not None or out.suffix != '.json':
     raise ValueError(
-      'Hyperparameters are settings and no network, so there is no code to '
-      'write: name a file that ends in .json, for the settings alone, without '
+      'Hyperparameters are settings, not a network, so there is no code to '
+      'write; name a file that ends in .json for the settings, and give no '
       'weights.'
     )
   workdir.write_json(out, settings.to_json())
@@ -202,7 +203,7 @@ def _write(
       and arrays.absolute() == pathlib.Path(weights).absolute()
     ):
       raise ValueError(
-        f'{arrays} would be written over the weights that it is made of; name '
+        f'{arrays} would overwrite the weights that it is made from; name '
         'another file.'
       )
     about = {'format': _FORMAT, **made.check.about}

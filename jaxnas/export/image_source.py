@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Trained classifiers of images as straight-line code, with their weights."""
+"""Trained image classifiers as straight-line code, with their weights."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def make_listing(
 
   Args:
     path: the `weights.npz` of a long training.
-    architecture: the network that it must be of; any by default.
+    architecture: the network that the weights must belong to; any if `None`.
     framework: one of `listing.FRAMEWORKS`.
 
   Raises:
-    ValueError: the file is damaged, of another network, or does not hold the
-      arrays that belong to its network.
+    ValueError: the file is damaged, belongs to another network, or does not
+      hold the arrays of its network.
     OSError: the file cannot be read.
   """
   trained = image_weights.load_weights(path)
@@ -55,7 +55,7 @@ def make_listing(
   images = _images(trained)
   docstring = listing.definition(
     """
-    A trained classifier of images, as code that stands alone.
+    A trained image classifier, as stand-alone code.
 
     <description>
 
@@ -66,7 +66,7 @@ def make_listing(
     Images are [batch, height, width, channels], of <shape>, before any
     preprocessing; there are <classes> classes.
 
-    As a program, the file checks itself. Written by jaxnas <version>.
+    Run as a program, this file checks itself. Written by jaxnas <version>.
     """,
     description=conv_source.describe(trained.architecture),
     shape=' x '.join(map(str, trained.image_shape)),
@@ -105,7 +105,7 @@ def make_listing(
 
 
 def _check_counts(path, trained: image_weights.ImageWeights) -> None:
-  """Checks the numbers that come into the source."""
+  """Checks the numbers that are written into the source."""
   height, width, channels = trained.image_shape
   with weights_file.reading(path):
     listing.check_counts(
@@ -119,7 +119,7 @@ def _check_counts(path, trained: image_weights.ImageWeights) -> None:
 def _groups(
   own: dict[str, np.ndarray], framework: str
 ) -> dict[str, dict[str, np.ndarray]]:
-  """Returns arrays by the collection that each is of."""
+  """Returns arrays grouped by the collection that each belongs to."""
   if framework == 'torch':
     return {'state': own}
   groups: dict[str, dict[str, np.ndarray]] = {}
@@ -130,7 +130,7 @@ def _groups(
 
 
 def _statistics(trained: image_weights.ImageWeights) -> dict[str, np.ndarray]:
-  """Returns what images are preprocessed by, as `preprocess` takes it."""
+  """Returns the statistics for preprocessing, as `preprocess` takes them."""
   statistics = trained.statistics
   result = {'mean': statistics.mean, 'deviation': statistics.deviation}
   if statistics.whitening is not None:
@@ -141,8 +141,8 @@ def _statistics(trained: image_weights.ImageWeights) -> dict[str, np.ndarray]:
     }
   recipe = trained.recipe
   if recipe.augmentation == 'upsample_crop':
-    # The view is linear in rows and in columns, whose weights add up to 1: what
-    # a single row of ones becomes is a column of the weights of rows.
+    # The view is linear in rows and in columns, with weights that add up to 1.
+    # So the view of a single row of ones is a column of the rows' weights.
     height, width, _ = trained.image_shape
     for name, ones in (
       ('rows', np.eye(height)[:, :, None].repeat(width, 2)),
@@ -159,7 +159,7 @@ def _statistics(trained: image_weights.ImageWeights) -> dict[str, np.ndarray]:
 
 
 def _images(trained: image_weights.ImageWeights) -> np.ndarray:
-  """Returns random images of the range of those trained on."""
+  """Returns random images in the range of the training images."""
   statistics = trained.statistics
   low = statistics.mean - 2 * statistics.deviation
   high = statistics.mean + 2 * statistics.deviation
@@ -190,7 +190,7 @@ _LOAD: dict[str, tuple[str, ...]] = {
   'flax': (
     '''
 def load(path=WEIGHTS, dtype=None):
-  """Returns the trained network, its variables and its images' statistics."""
+  """Returns the trained network, its variables and the image statistics."""
   arrays, about = read_arrays(path)
   network = ConvNet()
   images = np.zeros((1, *about['image_shape']), np.float32)
@@ -199,11 +199,11 @@ def load(path=WEIGHTS, dtype=None):
 ''',
     '''
 def classify(images, dtype=np.float32):
-  """Returns the logits of images as they come, `[batch, num_classes]`.
+  """Returns the logits of unprocessed images, `[batch, num_classes]`.
 
   Args:
-    images: `[batch, height, width, channels]`.
-    dtype: the type of the computation.
+    images: the images, `[batch, height, width, channels]`.
+    dtype: the floating-point type of the computation.
   """
   network, variables, statistics = load(dtype=dtype)
   images = preprocess(np.asarray(images, dtype), statistics)
@@ -211,8 +211,8 @@ def classify(images, dtype=np.float32):
 ''',
     '''
 def checked_outputs(images):
-  """Returns the logits of images."""
-  # In double precision rounding is far below any mistake, on every machine.
+  """Returns the logits of images, in double precision, as a list of arrays."""
+  # In double precision, rounding is far below any mistake, on any machine.
   jax.config.update('jax_enable_x64', True)
   return [classify(images, np.float64)]
 ''',
@@ -220,7 +220,7 @@ def checked_outputs(images):
   'torch': (
     '''
 def load(path=WEIGHTS):
-  """Returns the trained network and its images' statistics."""
+  """Returns the trained network and the image statistics."""
   arrays, _ = read_arrays(path)
   network = ConvNet()
   read_state(network, arrays)
@@ -228,11 +228,11 @@ def load(path=WEIGHTS):
 ''',
     '''
 def classify(images, dtype=np.float32):
-  """Returns the logits of images as they come, `[batch, num_classes]`.
+  """Returns the logits of unprocessed images, `[batch, num_classes]`.
 
   Args:
-    images: `[batch, height, width, channels]`.
-    dtype: the type of the computation.
+    images: the images, `[batch, height, width, channels]`.
+    dtype: the floating-point type of the computation.
   """
   network, statistics = load()
   images = preprocess(np.asarray(images, dtype), statistics).astype(dtype)
@@ -242,8 +242,8 @@ def classify(images, dtype=np.float32):
 ''',
     '''
 def checked_outputs(images):
-  """Returns the logits of images."""
-  # In double precision rounding is far below any mistake, on every machine.
+  """Returns the logits of images, in double precision, as a list of arrays."""
+  # In double precision, rounding is far below any mistake, on any machine.
   return [classify(images, np.float64)]
 ''',
   ),

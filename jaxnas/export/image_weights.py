@@ -90,7 +90,7 @@ def load_weights(path: str | os.PathLike) -> ImageWeights:
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: the file is damaged, or another kind of file.
+    ValueError: the file is damaged or of another kind.
   """
   return weights_file.load(path, weights_file.CLASSIFIER, _parse)
 
@@ -157,8 +157,8 @@ def _parse(variables: dict[str, Any], about: Mapping[str, Any]) -> ImageWeights:
   ):
     if name in statistics and statistics[name].shape != shape:
       raise ValueError(
-        f'its images take statistics/{name} as {list(shape)}, and the file has '
-        f'{list(statistics[name].shape)}'
+        f'for its images, statistics/{name} must be {list(shape)}, but the '
+        f'file has {list(statistics[name].shape)}'
       )
   architecture = space.ConvNet.from_json(about['architecture'])
   network = conv_net.make_network(architecture, image_shape, num_classes)

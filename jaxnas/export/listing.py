@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The source of a file that stands alone, put together.
+"""Assembles the source of a stand-alone file.
 
-A file has a docstring, imports, the definitions of a model, and a check: it
-runs the model on recorded inputs and compares what comes out with what the
-library's own model gave when the file was written.
+A file has a docstring, imports, the definitions of a model and a check. The
+check runs the model on recorded inputs, and compares its outputs with those of
+the library's own model, recorded when the file was written.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from jaxnas.export import recording
 FRAMEWORKS = ('flax', 'torch')
 OTHER_WEIGHTS = (
   '{} holds the weights of another architecture; name the one that was '
-  'trained, or none to export what the weights are of.'
+  'trained, or none to export the one that the weights belong to.'
 )
-"""What is said of weights that do not belong to an architecture."""
+"""The error for weights that do not belong to the given architecture."""
 WEIGHTS = "WEIGHTS = pathlib.Path(__file__).with_suffix('.npz')"
-"""The definition of the path of a file's weights."""
+"""The definition of the path to a file's weights."""
 TOLERANCES: Mapping[str, float] = {'flax': 1e-6, 'torch': 1e-5}
-"""How far outputs may be from the recorded ones, of the largest of these."""
+"""The largest allowed difference from the recorded outputs, as a fraction of
+the largest of these."""
 
 _STANDARD = ('json', 'pathlib', 'sys')
 _IMPORTS: Mapping[str, Mapping[str, str]] = {
@@ -56,15 +57,15 @@ if __name__ == '__main__':
 
 
 class Recorded(NamedTuple):
-  """A check of a trained model: all that it needs is in a file of arrays.
+  """A check of a trained model, with everything it needs in a file of arrays.
 
-  The definitions have a function `checked_outputs`, from inputs to a list of
-  arrays, in double precision.
+  The listing's definitions include a function `checked_outputs`, which maps
+  inputs to a list of arrays in double precision.
 
   Attributes:
-    arrays: what goes to the file, by groups; the group `'check'` holds
+    arrays: the arrays of the file, by group and name; the group `'check'` holds
       `inputs` and `outputs`.
-    about: what the file says of them; values that JSON can hold.
+    about: the file's description of the arrays, JSON-compatible values.
   """
 
   arrays: Mapping[str, Mapping[str, Any]]
@@ -72,15 +73,15 @@ class Recorded(NamedTuple):
 
 
 class Listing(NamedTuple):
-  """What a file is made of.
+  """The parts of a file.
 
   Attributes:
     framework: one of `FRAMEWORKS`.
-    docstring: the file's, in lines of at most 80 characters.
-    code: its definitions, in order.
-    check: how it checks itself; `None` if it does not.
-    imports: lines for what the definitions need beyond the framework, numpy and
-      a little of the standard library.
+    docstring: the file's docstring, in lines of at most 80 characters.
+    code: the file's definitions, in order.
+    check: the check that the file makes of itself; `None` for a file without.
+    imports: the import lines that the definitions need beyond the framework,
+      NumPy, `json`, `pathlib` and `sys`.
   """
 
   framework: str
@@ -132,12 +133,12 @@ def pieces(module: str) -> Mapping[str, str]:
 
 
 def definition(template: str, **values: Any) -> str:
-  """Returns a template with what stands in `<name>` replaced.
+  """Returns a template with every `<name>` replaced by its value.
 
   Args:
-    template: source, indented as its quotation is.
-    **values: what to put in. Text of several lines, or none at all, takes the
-      place of a whole line, and has its own indentation.
+    template: the source, of which common indentation is removed.
+    **values: the values by name. A value that is empty or has several lines
+      replaces the whole line, and brings its own indentation.
   """
   text = textwrap.dedent(template).strip('\n')
   for name, value in values.items():
@@ -155,7 +156,7 @@ def definition(template: str, **values: Any) -> str:
 
 
 def recorded_pieces(framework: str) -> Iterator[str]:
-  """Yields the definitions by which a file reads its weights.
+  """Yields the definitions with which a file reads its weights.
 
   Args:
     framework: one of `FRAMEWORKS`.
@@ -165,10 +166,12 @@ def recorded_pieces(framework: str) -> Iterator[str]:
 
 
 def check_counts(**counts: Any) -> None:
-  """Raises `ValueError` unless numbers that come into source are such.
+  """Raises `ValueError` unless all counts are positive integers.
+
+  Counts from a file must be checked before they are written into source.
 
   Args:
-    **counts: what a file of a stranger says, by name.
+    **counts: the counts by name, from a file that cannot be trusted.
   """
   for name, count in counts.items():
     if type(count) is not int or count < 1:
@@ -178,10 +181,10 @@ def check_counts(**counts: Any) -> None:
 
 
 def numbers(values: np.ndarray) -> str:
-  """Returns rows of numbers as lists, of nine digits each.
+  """Returns the source of a list of rows, in numbers of nine digits.
 
   Args:
-    values: of any size, `[rows, columns]`.
+    values: the numbers, `[rows, columns]`.
   """
   rows = [
     f'  [{", ".join(repr(float(f"{value:.9g}")) for value in row)}],\n'
@@ -195,8 +198,8 @@ def _drawn_check(framework: str, check: recording.Drawn) -> Iterator[str]:
   first, last = check.fan_in.start, check.fan_in.stop
   yield definition(
     """
-    # The check: parameters and inputs are drawn by this seed, and these outputs
-    # are those of the model from which jaxnas wrote this file.
+    # The check: this seed draws parameters and inputs, for which these outputs
+    # were recorded from the model that jaxnas wrote this file for.
     SEED = <seed>
     INPUTS = <inputs>
     FAN_IN = slice(<first>, <last>)
@@ -222,8 +225,8 @@ def _drawn_check(framework: str, check: recording.Drawn) -> Iterator[str]:
 def _recorded_check(framework: str) -> Iterator[str]:
   yield definition(
     """
-    # The arrays beside this file hold inputs, and the outputs of the model from
-    # which jaxnas wrote it.
+    # The check: the arrays beside this file hold inputs, and the outputs
+    # recorded from the model that jaxnas wrote this file for.
     TOLERANCE = <tolerance>
     """,
     tolerance=TOLERANCES[framework],
@@ -234,7 +237,7 @@ def _recorded_check(framework: str) -> Iterator[str]:
 
 
 def _imports(framework: str, body: str, more: Sequence[str]) -> str:
-  """Returns the lines of all that a body uses, sorted."""
+  """Returns the sorted import lines of everything that a body uses."""
   used = {
     node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)
   }

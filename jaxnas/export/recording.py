@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a model without weights is checked by: drawn parameters, and outputs."""
+"""Records the outputs of a model without weights, for drawn parameters."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from jaxnas.export.pieces import drawing
 
 _MAX_SEEDS = 32
 _LEAST_OUTPUT = 1e-3
-# Outputs stand in rows, each of which must fit on a line.
+# Outputs are written in rows, each of which must fit on a line.
 _MAX_COLUMNS = 4
 
 
 class Drawn(NamedTuple):
-  """A check of a model without weights: its parameters are drawn.
+  """A check of a model without weights, whose parameters are drawn.
 
   Attributes:
     model: the expression that makes the model to check.
     inputs: the shape of its inputs.
-    shapes: those of all its variables, by the names that they have in the file.
+    shapes: the shape of each of its variables, by name in the file.
     fan_in: the axes of an array that make up its fan-in.
-    evaluate: `(variables, inputs) -> outputs`, what the library's own model
-      gives in double precision; arrays in the order in which the file's model
+    evaluate: `(variables, inputs) -> outputs`, the outputs of the library's own
+      model in double precision: arrays in the order in which the file's model
       returns them.
   """
 
@@ -42,10 +42,10 @@ class Drawn(NamedTuple):
 
 @contextlib.contextmanager
 def double_precision() -> Iterator[None]:
-  """Computes in double precision, on the CPU where jax has one.
+  """Computes in double precision, on the CPU if JAX has one.
 
-  Not every accelerator has double precision. Arrays that are to go along must
-  be numpy's.
+  Not every accelerator supports double precision. Arrays from outside the
+  context must be NumPy's.
   """
   try:
     device = jax.local_devices(backend='cpu')[0]
@@ -56,17 +56,17 @@ def double_precision() -> Iterator[None]:
 
 
 def record(check: Drawn) -> tuple[int, np.ndarray]:
-  """Draws parameters and inputs, and records what comes out.
+  """Draws parameters and inputs, and records the outputs.
 
   Args:
     check: the check.
 
   Returns:
-    The seed, the first one by which the outputs are of some size: where all are
-    zero, they would tell little; and the outputs, in rows.
+    The seed, and the outputs in rows. The seed is the first one for which every
+    output is finite and none is all but zero, since zeros would show little.
 
   Raises:
-    ValueError: with no seed are the outputs finite.
+    ValueError: the outputs are not finite for any seed.
   """
   found = None
   for seed in range(_MAX_SEEDS):
@@ -88,7 +88,8 @@ def record(check: Drawn) -> tuple[int, np.ndarray]:
   if found is None:
     raise ValueError(
       'The outputs of this architecture are not finite for any drawn '
-      'parameters, so the file could not check itself; give --weights.'
+      'parameters, so its file cannot check itself; export it with trained '
+      'weights.'
     )
   seed, values = found
   columns = max(

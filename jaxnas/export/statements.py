@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Straight-line programs, written down in Python or as formulas.
+"""Straight-line programs, written in Python or as formulas.
 
-A program is a sequence of assignments to new names. What an operation is called
-is a dialect's affair, so that one program is written for either framework and
+A program is a sequence of assignments to new names. A dialect gives the names
+of the operations, so that one program can be written for either framework, and
 for people.
 """
 
@@ -24,9 +24,10 @@ class Call(NamedTuple):
   """An operation on values.
 
   Attributes:
-    operation: `'add'` and `'elem_mult'` are written between two operands,
-      `'identity'` is not written, and others are what the dialect calls them.
-    operands: what it is applied to.
+    operation: the operation's name. `'add'` and `'elem_mult'` are written
+      between two operands, `'identity'` is not written at all, and others are
+      written as the dialect names them.
+    operands: the values that it is applied to.
   """
 
   operation: str
@@ -34,15 +35,15 @@ class Call(NamedTuple):
 
 
 Expression: TypeAlias = 'str | Call'
-"""A call, or text that stands for itself: a name, or an operand."""
+"""A call, or text that is written as it is: a name or an operand."""
 
 
 class Statement(NamedTuple):
   """An assignment.
 
   Attributes:
-    name: what is assigned.
-    value: the value.
+    name: the name that is assigned to.
+    value: the value that it is given.
   """
 
   name: str
@@ -91,7 +92,7 @@ def spell(expression: Expression, dialect: Mapping[str, str]) -> str:
 def lines(
   statements: Iterable[Statement], dialect: Mapping[str, str]
 ) -> list[str]:
-  """Returns a line for each statement.
+  """Returns the line of each statement.
 
   Args:
     statements: the program.
@@ -103,13 +104,13 @@ def lines(
 def call(
   head: str, arguments: Sequence[str], indent: int, tail: str = ''
 ) -> str:
-  """Returns a call, on as many lines as the formatter would take.
+  """Returns a call, broken into lines as the formatter would.
 
   Args:
-    head: what stands before the bracket, such as `'x = f'`.
+    head: the text before the opening parenthesis, such as `'x = f'`.
     arguments: the arguments.
-    indent: how many spaces stand before the line.
-    tail: what stands after the closing bracket.
+    indent: the number of spaces before the first line.
+    tail: the text after the closing parenthesis.
   """
   flat = ', '.join(arguments)
   margin, inner = ' ' * indent, ' ' * (indent + _INDENT)

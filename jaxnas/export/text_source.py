@@ -42,12 +42,12 @@ def make_listing(
 
   Args:
     path: the `weights.npz` of a long training.
-    architecture: the cell that it must be of; any by default.
+    architecture: the cell that the weights must belong to; any if `None`.
     framework: one of `listing.FRAMEWORKS`.
 
   Raises:
-    ValueError: the file is damaged, of another cell, or does not hold the
-      arrays that belong to its cell.
+    ValueError: the file is damaged, belongs to another cell, or does not hold
+      the arrays of its cell.
     OSError: the file cannot be read.
   """
   trained = weights.load_weights(path)
@@ -59,7 +59,7 @@ def make_listing(
   arrays = _arrays(flat, trained.architecture, cell, recipe, framework)
   docstring = listing.definition(
     """
-    A trained language model, as code that stands alone.
+    A trained language model, as stand-alone code.
 
     <parts>
 
@@ -69,7 +69,7 @@ def make_listing(
 
     <usage>
 
-    As a program, the file checks itself. Written by jaxnas <version>.
+    Run as a program, this file checks itself. Written by jaxnas <version>.
     """,
     parts=_parts(recipe, len(trained.vocabulary)),
     formulas=cell_source.formulas(cell),
@@ -102,11 +102,11 @@ def make_listing(
 
 def _parts(recipe: long_text.Recipe, vocab_size: int) -> str:
   layers = f'{recipe.num_layers} layer{"s" if recipe.num_layers > 1 else ""}'
-  tied = ', which are those of the embedding' if recipe.tie_embeddings else ''
+  tied = ' with the weights of the embedding' if recipe.tie_embeddings else ''
   return textwrap.fill(
     f'It has an embedding of {vocab_size} tokens, {layers} of a recurrent cell '
-    f'of {recipe.features} units, and the weights of as many logits{tied}. '
-    'Dropout, which its training may have had, is left out.',
+    f'with {recipe.features} units, and an output layer{tied}. Dropout, which '
+    'training may have used, is left out.',
     statements.WIDTH,
   )
 
@@ -114,10 +114,10 @@ def _parts(recipe: long_text.Recipe, vocab_size: int) -> str:
 def _model(
   path, trained: weights.Weights
 ) -> tuple[long_text.Recipe, language_model.LanguageModel]:
-  """Returns the recipe of a model and the model, which its arrays fit."""
+  """Returns a model's recipe and the model, once its arrays fit them."""
   with weights_file.reading(path):
     recipe = long_text.Recipe(**trained.facts['recipe'])
-    # These come into the source.
+    # These are written into the source.
     listing.check_counts(features=recipe.features, num_layers=recipe.num_layers)
     if recipe.num_layers > len(jax.tree.leaves(trained.params)):
       raise ValueError(f'{recipe.num_layers} layers have no parameters')
@@ -149,7 +149,7 @@ def _arrays(
   recipe: long_text.Recipe,
   framework: str,
 ) -> dict[str, dict[str, np.ndarray]]:
-  """Returns the weights as the file's model names them."""
+  """Returns the weights by their names in the file's model."""
   params = {name: np.asarray(each) for name, each in flat.items()}
   is_flax = framework == 'flax'
   result: dict[str, np.ndarray] = {}
@@ -180,7 +180,7 @@ def _arrays(
 
 
 def _order(architecture: space.RecurrentCell | str, cell: Cell) -> np.ndarray:
-  """Returns where the block of each leaf stands."""
+  """Returns the index of each leaf's block of weights."""
   if isinstance(architecture, str):
     return np.arange(cell.num_blocks)
   return np.argsort(cells.leaf_order(architecture))
@@ -277,9 +277,9 @@ class LanguageModel(nn.Module):
   """Predicts the next token: embedding, layers of `Cell`, logits.
 
   Attributes:
-    vocab_size: how many tokens there are.
-    features: width of the embedding and of every layer.
-    num_layers: how many recurrent layers there are.
+    vocab_size: the number of tokens in the vocabulary.
+    features: the width of the embedding and of every layer.
+    num_layers: the number of recurrent layers.
   """
 
   vocab_size: int = <vocab_size>
@@ -296,14 +296,15 @@ class LanguageModel(nn.Module):
 <output>
 
   def __call__(self, tokens, carry=None):
-    """Returns how likely every token is to be the next one.
+    """Returns the logits of the next token at every position.
 
     Args:
-      tokens: `int[batch, time]`.
-      carry: what the tokens before left, as an earlier call returned it.
+      tokens: the tokens, `int[batch, time]`.
+      carry: the carry that the call for the previous tokens returned; that of
+        the start of a text by default.
 
     Returns:
-      The logits of what follows each token, `[batch, time, vocab_size]`, and
+      The logits of the token after each one, `[batch, time, vocab_size]`, and
       the new carry.
     """
     hidden = self.embedding(tokens)
@@ -320,9 +321,9 @@ class LanguageModel(nn.Module):
   """Predicts the next token: embedding, layers of `Cell`, logits.
 
   Args:
-    vocab_size: how many tokens there are.
-    features: width of the embedding and of every layer.
-    num_layers: how many recurrent layers there are.
+    vocab_size: the number of tokens in the vocabulary.
+    features: the width of the embedding and of every layer.
+    num_layers: the number of recurrent layers.
   """
 
 <head>
@@ -334,14 +335,15 @@ class LanguageModel(nn.Module):
 <output>
 
   def forward(self, tokens, state=None):
-    """Returns how likely every token is to be the next one.
+    """Returns the logits of the next token at every position.
 
     Args:
-      tokens: `int[batch, time]`.
-      state: what the tokens before left, as an earlier call returned it.
+      tokens: the tokens, `int[batch, time]`.
+      state: the state that the call for the previous tokens returned; zeros by
+        default.
 
     Returns:
-      The logits of what follows each token, `[batch, time, vocab_size]`, and
+      The logits of the token after each one, `[batch, time, vocab_size]`, and
       the new state.
     """
     hidden = self.embedding(tokens)
@@ -367,8 +369,8 @@ def load(path=WEIGHTS, dtype=None):
 ''',
     '''
 def checked_outputs(tokens):
-  """Returns the logits of tokens."""
-  # In double precision rounding is far below any mistake, on every machine.
+  """Returns the logits of tokens, in double precision, as a list of arrays."""
+  # In double precision, rounding is far below any mistake, on any machine.
   jax.config.update('jax_enable_x64', True)
   model, variables, _ = load(dtype=np.float64)
   logits, _ = model.apply(variables, tokens)
@@ -386,8 +388,8 @@ def load(path=WEIGHTS):
 ''',
     '''
 def checked_outputs(tokens):
-  """Returns the logits of tokens."""
-  # In double precision rounding is far below any mistake, on every machine.
+  """Returns the logits of tokens, in double precision, as a list of arrays."""
+  # In double precision, rounding is far below any mistake, on any machine.
   model, _ = load()
   logits, _ = model.double()(torch.from_numpy(tokens))
   return [logits.detach().numpy()]

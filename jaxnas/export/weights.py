@@ -75,7 +75,7 @@ def load_weights(path: str | os.PathLike) -> Weights:
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: the file is damaged, or another kind of file.
+    ValueError: the file is damaged or of another kind.
   """
   return weights_file.load(path, weights_file.LANGUAGE_MODEL, _parse)
 
@@ -88,5 +88,5 @@ def _parse(variables: dict[str, Any], about: Mapping[str, Any]) -> Weights:
   if not isinstance(vocabulary, list) or not all(
     isinstance(token, str) for token in vocabulary
   ):
-    raise ValueError('its vocabulary is no list of texts')
+    raise ValueError('its vocabulary is not a list of strings')
   return Weights(variables, tuple(vocabulary), architecture, about['facts'])

@@ -28,13 +28,13 @@ LANGUAGE_MODEL = 'jaxnas weights 1'
 """The format of a trained language model."""
 
 CLASSIFIER = 'jaxnas image weights 1'
-"""The format of a trained classifier of images."""
+"""The format of a trained image classifier."""
 
 _ABOUT = 'about'
-# What a file of a format holds, and the training that writes it.
+# The contents of a file of each format, and the training that writes it.
 _KINDS = {
   LANGUAGE_MODEL: ('a language model', 'train_recurrent_cell'),
-  CLASSIFIER: ('a classifier of images', 'train_conv_net'),
+  CLASSIFIER: ('an image classifier', 'train_conv_net'),
 }
 
 Contents = TypeVar('Contents')
@@ -92,7 +92,7 @@ def load(
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: the file is damaged, or another kind of file.
+    ValueError: the file is damaged or of another kind.
   """
   arrays, about = _read(path)
   held = about['format']
@@ -117,7 +117,7 @@ def read_format(path: str | os.PathLike) -> str:
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: the file is damaged, or another kind of file.
+    ValueError: the file is damaged, or not a file of weights.
   """
   return str(_read(path)[1]['format'])
 
@@ -139,7 +139,7 @@ def _read(
       raise ValueError(f'it has {npz.listing(arrays)}, but no {_ABOUT}')
     about = json.loads(arrays.pop(_ABOUT).tobytes())
     if not isinstance(about['format'], str):
-      raise ValueError('its format is no name')
+      raise ValueError('its format is not a name')
   return arrays, about
 
 
@@ -190,7 +190,7 @@ def check_shapes(variables: Any, init: Callable[[], Any]) -> None:
     )
     if one != other:
       raise ValueError(
-        f'its architecture takes {name} as {one}, and the file has {other}'
+        f'for its architecture, {name} must be {one}, but the file has {other}'
       )
 
 

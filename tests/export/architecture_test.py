@@ -126,7 +126,7 @@ def test_a_missing_file_is_named(tmp_path):
     ('[1]', 'expected a JSON object, got a list'),
     ('{}', 'kind None; expected one of recurrent_cell'),
     ('{"kind": ["recurrent_cell"]}', r"kind \['recurrent_cell'\]; expected"),
-    ('{"kind": "other"}', 'whose class has no kind; give the class one'),
+    ('{"kind": "other"}', 'whose class has no kind; give the class a'),
     ('{"kind": "conv"}', "kind 'conv'; expected one of recurrent_cell"),
     ('{"kind": "recurrent_cell"}', 'no valid recurrent_cell: .*has the fields'),
     (

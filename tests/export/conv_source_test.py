@@ -146,13 +146,13 @@ def test_padding_is_told_where_an_image_needs_it():
 
 def test_layers_are_told_in_words():
   assert conv_source.describe(STRIDED) == (
-    'A layer is a convolution without bias, batch norm and ReLU. Several '
-    'outputs that\none layer reads are added; those of smaller size and of '
-    'fewer filters are padded\nwith zeros.\n\n'
+    'A layer is a convolution without bias, batch norm and ReLU. Where a layer '
+    'reads\nseveral outputs, they are added; those of smaller size or with '
+    'fewer filters are\npadded with zeros.\n\n'
     '    layer_0: 2 filters of 3 x 3, strides 2 and 1, on the images\n'
     '    layer_1: 3 filters of 1 x 5, on the images\n'
     '    layer_2: 2 filters of 3 x 1, on layers 0, 1\n'
-    '    logits: linear, on the mean over all pixels of layer 2'
+    '    logits: a linear layer on the mean over all pixels of layer 2'
   )
 
 
@@ -167,7 +167,7 @@ def test_layers_are_told_in_words():
       ConvNet(
         (ConvLayer(255, 255, 2**14), ConvLayer(255, 255, 64, inputs=(0,)))
       ),
-      'may take 68,719,476,736 multiply-adds; this one takes',
+      'and at most 68,719,476,736 are allowed; export it with trained weights',
     ),
   ],
 )

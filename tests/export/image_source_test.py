@@ -85,8 +85,8 @@ def _set(**changes):
   ('change', 'message'),
   [
     (_set(num_classes='10\nimport os'), 'damaged'),
-    (_set(num_classes=10**9), r'\[1000000000\], and the file has float32\[4\]'),
-    (_set(num_classes=True), r'float32\[1\], and the file has float32'),
+    (_set(num_classes=10**9), r'\[1000000000\], but the file has float32\[4\]'),
+    (_set(num_classes=True), r'float32\[1\], but the file has float32'),
     (_set(image_shape=['"""', 5, 3]), 'damaged'),
     (_set(image_shape=[6, 5, 10**9]), r'has \[3\]'),
     (_set(image_shape=[6.0, 5, 3]), 'height must be a positive integer'),
@@ -97,7 +97,7 @@ def _set(**changes):
     ),
     (
       lambda _, arrays: arrays.pop('batch_stats/layer_1/var'),
-      'layer_1/var as .* and the file has none',
+      'layer_1/var must be .* but the file has none',
     ),
   ],
 )

@@ -151,9 +151,9 @@ def test_another_kind_of_weights_is_told(tmp_path):
   image_weights.write_weights(path, made)
   cell = recurrent_cell.KNOWN_CELLS['gru']
   weights.write_weights(other, {'params': {'w': np.zeros(2)}}, ('a',), cell)
-  with pytest.raises(ValueError, match='a classifier of images, not a lang'):
+  with pytest.raises(ValueError, match='an image classifier, not a langu'):
     weights.load_weights(path)
-  with pytest.raises(ValueError, match='a language model, not a class'):
+  with pytest.raises(ValueError, match='a language model, not an imag'):
     image_weights.load_weights(other)
   with pytest.raises(FileNotFoundError, match='no weights file'):
     image_weights.load_weights(tmp_path / 'none.npz')
@@ -162,9 +162,9 @@ def test_another_kind_of_weights_is_told(tmp_path):
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
-    ({'num_classes': 4}, 'and the file has'),
-    ({'image_shape': (4, 5, 1)}, r'take statistics/mean as \[1\]'),
-    ({'architecture': known_conv_nets.make_chain(2, 3)}, 'and the file has'),
+    ({'num_classes': 4}, 'but the file has'),
+    ({'image_shape': (4, 5, 1)}, r'statistics/mean must be \[1\]'),
+    ({'architecture': known_conv_nets.make_chain(2, 3)}, 'but the file has'),
   ],
 )
 def test_weights_of_another_network_are_refused(change, message, tmp_path):

@@ -123,18 +123,18 @@ def _layers(about, _):
   ('change', 'message'),
   [
     (_layers, '1000000 layers have no parameters'),
-    (_recipe(num_layers=3), 'layers_2/.* as float32.* the file has none'),
-    (_recipe(features=4), r'\[4, 4\], and the file has float32\[4, 3\]'),
-    (_recipe(features=10**9), r'takes params/embedding as float32\[4, 1000000'),
+    (_recipe(num_layers=3), 'layers_2/.* must be float32.* the file has none'),
+    (_recipe(features=4), r'\[4, 4\], but the file has float32\[4, 3\]'),
+    (_recipe(features=10**9), r'params/embedding must be float32\[4, 1000000'),
     (_recipe(features=3.0), 'features must be a positive integer, got 3.0'),
     (_recipe(features='3\n'), 'not supported between'),
-    (_recipe(tie_embeddings=True), 'takes params/output_kernel as none'),
+    (_recipe(tie_embeddings=True), 'params/output_kernel must be none'),
     (_recipe(wrong=1), "unexpected keyword argument 'wrong'"),
     (_drop('params/output_bias'), 'params/output_bias .* the file has none'),
     (lambda about, _: about['facts'].clear(), r"\('recipe'\)"),
     (
       lambda about, _: about['vocabulary'].append('x'),
-      'takes params/embedding',
+      'params/embedding must',
     ),
     (
       lambda about, _: about.update(architecture='import os'),
@@ -213,5 +213,5 @@ def test_a_file_tells_that_its_weights_are_damaged(tmp_path):
     if damage == 'changed':
       assert 'DO NOT AGREE' in printed
     else:
-      reason = 'is missing, damaged or of another model ('
+      reason = 'is missing, damaged or belongs to another model ('
       assert f'{damage}.npz {reason}' in printed

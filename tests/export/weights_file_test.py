@@ -71,7 +71,9 @@ def test_a_file_that_zipfile_does_not_unpack_is_told(path, place, reason):
 
 def test_another_kind_of_model_is_told(path):
   weights_file.write(path, VARIABLES, {'format': weights_file.CLASSIFIER})
-  with pytest.raises(ValueError, match='holds a classifier of images, not a l'):
+  with pytest.raises(
+    ValueError, match='holds an image classifier, not a langu'
+  ):
     load(path, weights_file.LANGUAGE_MODEL)
 
 
@@ -84,9 +86,9 @@ def test_any_other_archive_is_told(path):
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
-    ({'a': np.zeros(3)}, r'takes p/a as float32\[2\], and the file .*\[3\]'),
-    ({'b': np.zeros(2)}, 'takes p/b as none, and the file has float32'),
-    ({'a': np.zeros(2, np.int8)}, 'and the file has int8'),
+    ({'a': np.zeros(3)}, r'p/a must be float32\[2\], but the file .*\[3\]'),
+    ({'b': np.zeros(2)}, 'p/b must be none, but the file has float32'),
+    ({'a': np.zeros(2, np.int8)}, 'but the file has int8'),
   ],
 )
 def test_parameters_of_another_network_are_told(change, message):

@@ -188,5 +188,5 @@ def test_a_vocabulary_that_is_none_is_damage(path, vocabulary):
       'facts': {},
     },
   )
-  with pytest.raises(ValueError, match='vocabulary is no list of texts'):
+  with pytest.raises(ValueError, match='vocabulary is not a list of strings'):
     weights.load_weights(path)

@@ -59,7 +59,7 @@ def test_a_language_model_is_made_of_its_file(path):
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
-    ({'recipe': dataclasses.replace(RECIPE, features=5)}, 'and the file has'),
+    ({'recipe': dataclasses.replace(RECIPE, features=5)}, 'but the file has'),
     ({'recipe': dataclasses.replace(RECIPE, num_layers=9)}, '9 layers have no'),
     (
       {'recipe': dataclasses.replace(RECIPE, num_layers=10**9)},
@@ -67,7 +67,7 @@ def test_a_language_model_is_made_of_its_file(path):
     ),
     (
       {'recipe': dataclasses.replace(RECIPE, tie_embeddings=True)},
-      'takes params/output_kernel as none',
+      'params/output_kernel must be none',
     ),
   ],
 )

@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Parts of exported files, as they stand in them.
+"""The parts of exported files, word for word.
 
-An exported file takes from these modules the definitions that it needs, as
-text; what they read besides, such as `TOLERANCE`, the file defines. So they are
-formatted, checked and tested as other code is. Nobody imports a module that
-needs PyTorch.
+An exported file is given the text of the definitions that it needs from these
+modules, and defines itself the names that they read, such as `TOLERANCE`. The
+parts are thus formatted, checked and tested like other code. The library never
+imports a module that needs PyTorch.
 """

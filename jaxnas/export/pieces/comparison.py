@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How outputs are compared with recorded ones."""
+"""Compares outputs with recorded ones."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ TOLERANCE = 1e-6
 
 
 def compare(outputs, expected):
-  """Prints how far outputs are from recorded ones; returns the exit code."""
+  """Prints how far outputs are from recorded ones; returns an exit code."""
   outputs = np.concatenate([np.ravel(output) for output in outputs])
   expected = np.ravel(expected)
   scale = np.abs(expected).max() or 1.0
@@ -17,7 +17,7 @@ def compare(outputs, expected):
   agrees = bool(difference <= TOLERANCE)
   print(
     f'{len(expected)} outputs {"agree" if agrees else "DO NOT AGREE"} with '
-    f'those recorded: the largest difference is {difference:.1e} of the '
+    f'those recorded: the largest difference is {difference:.1e} times the '
     f'largest output; {TOLERANCE:.0e} is allowed.'
   )
   return 0 if agrees else 1

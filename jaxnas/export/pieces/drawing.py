@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How parameters are drawn for a check."""
+"""Draws parameters and inputs for a check."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ FAN_IN = slice(0, -1)
 
 
 def draw(random, shape, fan_in=FAN_IN):
-  """Draws a vector around 1, or another array around 0.
+  """Draws an array: a vector around 1, any other array around 0.
 
-  A `np.random.RandomState` draws the same on every machine.
+  A `np.random.RandomState` draws the same numbers on every machine.
   """
   values = random.random_sample(shape)
   if len(shape) == 1:

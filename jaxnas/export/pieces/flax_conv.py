@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Layers of a convolutional network, and how outputs are joined, in Flax."""
+"""The layers of a convolutional network and their joining, in Flax."""
 
 from flax import linen as nn
 import jax.numpy as jnp
@@ -11,9 +11,9 @@ class ConvLayer(nn.Module):
   """A convolution without bias, batch norm and ReLU.
 
   Attributes:
-    filters: number of filters.
-    size: height and width of the filters, odd, in pixels.
-    strides: rows and columns from one output to the next.
+    filters: the number of filters.
+    size: the height and width of the filters in pixels, odd.
+    strides: the vertical and horizontal stride, in pixels.
   """
 
   filters: int
@@ -22,7 +22,12 @@ class ConvLayer(nn.Module):
 
   @nn.compact
   def __call__(self, images, train):
-    """Maps `[batch, height, width, channels]` to the layer's outputs."""
+    """Returns the layer's outputs, `[batch, height, width, filters]`.
+
+    Args:
+      images: the layer's inputs, `[batch, height, width, channels]`.
+      train: whether batch norm uses the statistics of this batch.
+    """
     height, width = self.size
     outputs = nn.Conv(
       self.filters,
@@ -44,7 +49,7 @@ class ConvLayer(nn.Module):
 
 
 def concat(*outputs):
-  """Joins outputs of equal height and width by their filters."""
+  """Concatenates outputs of equal height and width along the filters."""
   return jnp.concatenate(outputs, axis=-1)
 
 
@@ -54,5 +59,5 @@ def add(*outputs):
 
 
 def max_pool(outputs):
-  """Halves height and width; an odd row or column at the end is left out."""
+  """Halves height and width, rounding down, by the maximum of 2 x 2 pixels."""
   return nn.max_pool(outputs, (2, 2), strides=(2, 2))

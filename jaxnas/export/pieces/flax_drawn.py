@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How a Flax file checks itself without weights."""
+"""The check of a Flax file without weights."""
 
 from flax import linen as nn
 from flax import traverse_util
@@ -22,8 +22,8 @@ def checked_model():
 
 
 def check():
-  """Prints whether the recorded outputs come out; returns the exit code."""
-  # In double precision rounding is far below any mistake, on every machine.
+  """Compares the outputs with the recorded ones; returns an exit code."""
+  # In double precision, rounding is far below any mistake, on any machine.
   jax.config.update('jax_enable_x64', True)
   random = np.random.RandomState(SEED)
   inputs = draw(random, INPUTS)

@@ -1,13 +1,13 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How outputs of different shapes are joined, in Flax."""
+"""The joining of outputs of different shapes, in Flax."""
 
 import jax.numpy as jnp
 
 
 def concat(*outputs):
-  """Joins outputs by their filters, the smaller ones amid zeros."""
+  """Concatenates outputs along the filters, padding smaller ones with zeros."""
   height, width = (max(each.shape[i] for each in outputs) for i in (1, 2))
   return jnp.concatenate(
     [pad(each, height, width, each.shape[3]) for each in outputs], axis=-1
@@ -15,7 +15,7 @@ def concat(*outputs):
 
 
 def add(*outputs):
-  """Adds outputs, the smaller ones amid zeros, missing filters as zeros."""
+  """Adds outputs, those of smaller size or fewer filters padded with zeros."""
   height, width, filters = (
     max(each.shape[i] for each in outputs) for i in (1, 2, 3)
   )
@@ -23,7 +23,7 @@ def add(*outputs):
 
 
 def pad(outputs, height, width, filters):
-  """Pads with zeros: half before and half after, filters at the end."""
+  """Pads with zeros: height and width half on each side, filters at the end."""
   rows, columns = height - outputs.shape[1], width - outputs.shape[2]
   return jnp.pad(
     outputs,

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How the matrices of a recurrent cell are drawn."""
+"""Draws the matrices of a recurrent cell."""
 
 from flax import linen as nn
 import jax

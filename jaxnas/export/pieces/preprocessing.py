@@ -1,19 +1,22 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How images are made fit for a network, whatever the framework."""
+"""Preprocesses images for a network, whatever its framework."""
 
 import numpy as np
 
 
 def preprocess(images, statistics):
-  """Makes images what the network was trained on.
+  """Preprocesses images as those that the network was trained on.
 
   Args:
-    images: `[batch, height, width, channels]`, as they come.
-    statistics: arrays by name: `mean` and `deviation` of the pixels; where
-      images are whitened, `center` and `whitening`; where they are enlarged and
-      cropped, the weights of `rows` and `columns`.
+    images: the unprocessed images, `[batch, height, width, channels]`.
+    statistics: arrays by name: `mean` and `deviation` of the pixels; for
+      whitening, also `center` and `whitening`; for enlarging and cropping, also
+      the matrices `rows` and `columns`.
+
+  Returns:
+    The preprocessed images, of the same shape.
   """
   images = (images - statistics['mean']) / statistics['deviation']
   if 'whitening' in statistics:

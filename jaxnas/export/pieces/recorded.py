@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How a file with weights reads them, and checks itself."""
+"""The reading of a file's weights, and its check with them."""
 
 import json
 import pathlib
@@ -14,19 +14,19 @@ WEIGHTS = pathlib.Path(__file__).with_suffix('.npz')
 
 
 def checked_outputs(inputs):
-  """Stands for that of the file."""
+  """Stands in for the file's own function."""
   return [inputs]
 
 
 def read_arrays(path):
-  """Returns the arrays of a file by name, and what it says of them."""
+  """Returns the arrays of a file by name, and the description of them."""
   with np.load(path, allow_pickle=False) as archive:
     arrays = dict(archive)
   return arrays, json.loads(arrays.pop('about').tobytes())
 
 
 def read_group(arrays, group):
-  """Returns the arrays of a group by their names in it."""
+  """Returns the arrays of a group, by their names within it."""
   head = f'{group}/'
   return {
     name.removeprefix(head): array
@@ -36,13 +36,15 @@ def read_group(arrays, group):
 
 
 def check():
-  """Prints whether the recorded outputs come out; returns the exit code."""
+  """Compares the outputs with the recorded ones; returns an exit code."""
   try:
     arrays, _ = read_arrays(WEIGHTS)
     outputs = checked_outputs(arrays['check/inputs'])
     return compare(outputs, arrays['check/outputs'])
-  # The errors of damaged files have no type in common.
+  # The errors that damaged files cause have no common type.
   except Exception as error:
     reason = ' '.join(f'{type(error).__name__}: {error}'.split())
-    print(f'{WEIGHTS} is missing, damaged or of another model ({reason}).')
+    print(
+      f'{WEIGHTS} is missing, damaged or belongs to another model ({reason}).'
+    )
     return 1

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Layers of a convolutional network, and how outputs are joined, in PyTorch."""
+"""The layers of a convolutional network and their joining, in PyTorch."""
 
 import torch
 from torch import nn
@@ -12,10 +12,10 @@ class ConvLayer(nn.Module):
   """A convolution without bias, batch norm and ReLU.
 
   Args:
-    channels: number of filters of what the layer reads.
-    filters: number of filters.
-    size: height and width of the filters, odd, in pixels.
-    strides: rows and columns from one output to the next.
+    channels: the number of channels of the layer's inputs.
+    filters: the number of filters.
+    size: the height and width of the filters in pixels, odd.
+    strides: the vertical and horizontal stride, in pixels.
   """
 
   def __init__(self, channels, filters, size, strides=(1, 1)):
@@ -26,12 +26,16 @@ class ConvLayer(nn.Module):
     nn.init.kaiming_normal_(self.conv.weight)
 
   def forward(self, images):
-    """Maps `[batch, channels, height, width]` to the layer's outputs."""
+    """Returns the layer's outputs, `[batch, filters, height, width]`.
+
+    Args:
+      images: the layer's inputs, `[batch, channels, height, width]`.
+    """
     return torch.relu(self.norm(self.conv(images)))
 
 
 def concat(*outputs):
-  """Joins outputs of equal height and width by their filters."""
+  """Concatenates outputs of equal height and width along the filters."""
   return torch.cat(outputs, dim=1)
 
 
@@ -41,5 +45,5 @@ def add(*outputs):
 
 
 def max_pool(outputs):
-  """Halves height and width; an odd row or column at the end is left out."""
+  """Halves height and width, rounding down, by the maximum of 2 x 2 pixels."""
   return functional.max_pool2d(outputs, 2)

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How a PyTorch file checks itself without weights."""
+"""The check of a PyTorch file without weights."""
 
 import numpy as np
 import torch
@@ -21,15 +21,15 @@ def checked_model():
 
 
 def leaves(outputs):
-  """Returns the arrays in nested tuples."""
+  """Returns the tensors in nested tuples as a list of arrays."""
   if isinstance(outputs, torch.Tensor):
     return [outputs.detach().numpy()]
   return [leaf for each in outputs for leaf in leaves(each)]
 
 
 def check():
-  """Prints whether the recorded outputs come out; returns the exit code."""
-  # In double precision rounding is far below any mistake, on every machine.
+  """Compares the outputs with the recorded ones; returns an exit code."""
+  # In double precision, rounding is far below any mistake, on any machine.
   model = checked_model().double().eval()
   random = np.random.RandomState(SEED)
   inputs = torch.from_numpy(draw(random, INPUTS))

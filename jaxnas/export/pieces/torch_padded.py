@@ -1,14 +1,14 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How outputs of different shapes are joined, in PyTorch."""
+"""The joining of outputs of different shapes, in PyTorch."""
 
 import torch
 from torch.nn import functional
 
 
 def concat(*outputs):
-  """Joins outputs by their filters, the smaller ones amid zeros."""
+  """Concatenates outputs along the filters, padding smaller ones with zeros."""
   height, width = (max(each.shape[i] for each in outputs) for i in (2, 3))
   return torch.cat(
     [pad(each, each.shape[1], height, width) for each in outputs], dim=1
@@ -16,7 +16,7 @@ def concat(*outputs):
 
 
 def add(*outputs):
-  """Adds outputs, the smaller ones amid zeros, missing filters as zeros."""
+  """Adds outputs, those of smaller size or fewer filters padded with zeros."""
   filters, height, width = (
     max(each.shape[i] for each in outputs) for i in (1, 2, 3)
   )
@@ -24,7 +24,7 @@ def add(*outputs):
 
 
 def pad(outputs, filters, height, width):
-  """Pads with zeros: half before and half after, filters at the end."""
+  """Pads with zeros: height and width half on each side, filters at the end."""
   rows, columns = height - outputs.shape[2], width - outputs.shape[3]
   last = filters - outputs.shape[1]
   sides = columns // 2, columns - columns // 2, rows // 2, rows - rows // 2

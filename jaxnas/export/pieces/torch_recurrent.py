@@ -8,17 +8,17 @@ from torch import nn
 
 
 class Cell(nn.LSTMCell):
-  """Stands for the cell of the file."""
+  """Stands in for the file's own cell."""
 
   features = 1
 
 
 class Recurrent(nn.Module):
-  """Runs a `Cell` over time, as `nn.LSTM(..., batch_first=True)` does its own.
+  """Runs a `Cell` over time, like `nn.LSTM(..., batch_first=True)`.
 
   Args:
-    inputs: number of inputs.
-    features: number of hidden units.
+    inputs: the number of features of the inputs.
+    features: the number of hidden units.
   """
 
   def __init__(self, inputs, features):
@@ -26,14 +26,14 @@ class Recurrent(nn.Module):
     self.cell = Cell(inputs, features)
 
   def forward(self, inputs, state=None):
-    """Runs all steps.
+    """Runs the cell over all time steps.
 
     Args:
-      inputs: `[batch, time, inputs]`.
-      state: `(h, c)`, each `[batch, features]`; zeros by default.
+      inputs: the inputs, `[batch, time, inputs]`.
+      state: the initial `(h, c)`, each `[batch, features]`; zeros by default.
 
     Returns:
-      The hidden states, `[batch, time, features]`, and the last `(h, c)`.
+      The hidden states, `[batch, time, features]`, and the final `(h, c)`.
     """
     if state is None:
       zeros = inputs.new_zeros(len(inputs), self.cell.features)
