@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from typing import Any
 
 from experiments import launch, settings
@@ -74,7 +75,7 @@ def run(config: Config) -> None:
   )
   line = f'Wrote {" and ".join(map(str, written))}'
   if out.suffix == '.py':
-    line += f'; python {out} checks the code'
+    line += f'; python {shlex.quote(str(out))} checks the code'
   print(f'{line}.')
 
 

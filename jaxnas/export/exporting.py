@@ -200,7 +200,7 @@ def _write(
     arrays = out.with_suffix('.npz')
     if (
       weights is not None
-      and arrays.absolute() == pathlib.Path(weights).absolute()
+      and arrays.resolve() == pathlib.Path(weights).resolve()
     ):
       raise ValueError(
         f'{arrays} would overwrite the weights that it is made from; name '

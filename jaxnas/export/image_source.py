@@ -25,6 +25,8 @@ from jaxnas.spaces import conv_net as space
 from jaxnas.training import augmentation
 
 _CHECKED_BATCH = 4
+# The largest image of a check, 4,096 x 4,096; larger ones would take gigabytes.
+_MAX_PIXELS = 2**24
 
 
 def make_listing(
@@ -105,7 +107,7 @@ def make_listing(
 
 
 def _check_counts(path, trained: image_weights.ImageWeights) -> None:
-  """Checks the numbers that are written into the source."""
+  """Checks the numbers in the source, and how much a check would take."""
   height, width, channels = trained.image_shape
   with weights_file.reading(path):
     listing.check_counts(
@@ -114,6 +116,11 @@ def _check_counts(path, trained: image_weights.ImageWeights) -> None:
       channels=channels,
       num_classes=trained.num_classes,
     )
+    if height * width > _MAX_PIXELS:
+      raise ValueError(
+        f'its images have {height} x {width} pixels, of which at most '
+        f'{_MAX_PIXELS:,} are allowed'
+      )
 
 
 def _groups(
@@ -142,11 +149,12 @@ def _statistics(trained: image_weights.ImageWeights) -> dict[str, np.ndarray]:
   recipe = trained.recipe
   if recipe.augmentation == 'upsample_crop':
     # The view is linear in rows and in columns, with weights that add up to 1.
-    # So the view of a single row of ones is a column of the rows' weights.
+    # So the view of a single row of ones is a column of the rows' weights,
+    # however wide the image is.
     height, width, _ = trained.image_shape
     for name, ones in (
-      ('rows', np.eye(height)[:, :, None].repeat(width, 2)),
-      ('columns', np.eye(width)[:, None].repeat(height, 1)),
+      ('rows', np.eye(height)[:, :, None]),
+      ('columns', np.eye(width)[:, None]),
     ):
       view = augmentation.centre(
         jnp.asarray(ones[..., None], jnp.float32),

@@ -154,6 +154,8 @@ def _parse(variables: dict[str, Any], about: Mapping[str, Any]) -> ImageWeights:
     ('deviation', (channels,)),
     ('center', (num_values,)),
     ('whitening', (num_values, num_values)),
+    ('low', ()),
+    ('high', ()),
   ):
     if name in statistics and statistics[name].shape != shape:
       raise ValueError(
@@ -173,6 +175,6 @@ def _parse(variables: dict[str, Any], about: Mapping[str, Any]) -> ImageWeights:
     image_shape=image_shape,
     num_classes=num_classes,
     statistics=image_preprocessing.Statistics(**statistics),
-    recipe=long_images.Recipe(**about['recipe']),
+    recipe=weights_file.read_recipe(long_images.Recipe, about['recipe']),
     facts=about['facts'],
   )

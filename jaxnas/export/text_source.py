@@ -116,7 +116,7 @@ def _model(
 ) -> tuple[long_text.Recipe, language_model.LanguageModel]:
   """Returns a model's recipe and the model, once its arrays fit them."""
   with weights_file.reading(path):
-    recipe = long_text.Recipe(**trained.facts['recipe'])
+    recipe = weights_file.read_recipe(long_text.Recipe, trained.facts['recipe'])
     # These are written into the source.
     listing.check_counts(features=recipe.features, num_layers=recipe.num_layers)
     if recipe.num_layers > len(jax.tree.leaves(trained.params)):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import json
 import os
+import reprlib
 from typing import Any, TypeVar
 
 from flax import traverse_util
@@ -38,6 +39,7 @@ _KINDS = {
 }
 
 Contents = TypeVar('Contents')
+Recipe = TypeVar('Recipe')
 
 
 def write(
@@ -164,6 +166,34 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
     ValueError,
   ) as error:
     raise _damaged(path, ' '.join(str(error).split()).rstrip('.')) from None
+
+
+def read_recipe(
+  recipe_class: Callable[..., Recipe], entries: Mapping[str, Any]
+) -> Recipe:
+  """Returns the recipe of a training, each entry of its default's type.
+
+  Args:
+    recipe_class: the recipe's dataclass, whose fields all have defaults.
+    entries: the fields, as a file has them; those left out are the defaults.
+
+  Raises:
+    ValueError: an entry is of another type, or out of range.
+    TypeError: there is no such entry.
+    OverflowError: a number is too large.
+  """
+  values = dict(entries)
+  for name in values:
+    default = getattr(recipe_class, name, None)
+    kind = type(default)
+    if kind is float and type(values[name]) is int:
+      values[name] = float(values[name])
+    if default is not None and type(values[name]) is not kind:
+      raise ValueError(
+        f'{name} of its recipe must be of the type {kind.__name__}, got '
+        f'{reprlib.repr(values[name])}'
+      )
+  return recipe_class(**values)
 
 
 def check_shapes(variables: Any, init: Callable[[], Any]) -> None:

@@ -62,7 +62,7 @@ def load_language_model(path: str | os.PathLike[str]) -> TrainedText:
   """
   params, vocabulary, architecture, facts = weights.load_weights(path)
   with weights_file.reading(path):
-    recipe = long_text.Recipe(**facts['recipe'])
+    recipe = weights_file.read_recipe(long_text.Recipe, facts['recipe'])
     if recipe.num_layers > len(jax.tree.leaves(params)):
       raise ValueError(f'{recipe.num_layers} layers have no parameters')
     model = long_text.make_model(recipe, len(vocabulary), architecture)

@@ -18,6 +18,7 @@ import dataclasses
 import math
 import pathlib
 import re
+import shlex
 from typing import Any
 
 import jax
@@ -246,8 +247,8 @@ def _show(
   weights = path / 'trainings' / _name(best.architecture) / 'weights.npz'
   print(
     f'Wrote {file}; its model is {weights}. To train with these settings:\n\n'
-    f'python -m experiments.{tuning.experiment} --settings={file} '
-    '--workdir=...'
+    f'python -m experiments.{tuning.experiment} '
+    f'--settings={shlex.quote(str(file))} --workdir=...'
   )
 
 

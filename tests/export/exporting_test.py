@@ -315,6 +315,11 @@ def test_weights_are_not_written_over(tmp_path):
     exporting.export_architecture(
       CELL, tmp_path / 'weights.py', weights=weights
     )
+  (tmp_path / 'a').mkdir()
+  with pytest.raises(ValueError, match='overwrite the weights'):
+    exporting.export_architecture(
+      CELL, tmp_path / 'a' / '..' / 'weights.py', weights=weights
+    )
   assert weights.read_bytes() == before
   exported_files.edit(weights, lambda about, _: about.update(format='x\ny'))
   with pytest.raises(

@@ -90,7 +90,24 @@ def _set(**changes):
     (_set(image_shape=['"""', 5, 3]), 'damaged'),
     (_set(image_shape=[6, 5, 10**9]), r'has \[3\]'),
     (_set(image_shape=[6.0, 5, 3]), 'height must be a positive integer'),
+    (_set(image_shape=[2**20, 5000, 3]), r'1048576 x 5000 pixels, of which at'),
     (_set(image_shape=[6, 5]), 'not enough values to unpack'),
+    (
+      lambda about, _: about['recipe'].update(batch_norm_epsilon='1'),
+      "batch_norm_epsilon of its recipe must be of the type float, got '1'",
+    ),
+    (
+      lambda about, _: about['recipe'].update(batch_norm_epsilon=10**400),
+      'int too large to convert to float',
+    ),
+    (
+      lambda about, _: about['recipe'].update(margin=2.5),
+      'margin of its recipe must be of the type int, got 2.5',
+    ),
+    (
+      lambda _, arrays: arrays.update({'statistics/low': np.zeros(3)}),
+      r'statistics/low must be \[\], but the file has \[3\]',
+    ),
     (
       lambda about, _: about['architecture'].update(merge='"""'),
       'Unknown merge',
