@@ -15,7 +15,7 @@ from jaxnas.spaces import conv_net as conv_nets
 from jaxnas.spaces import recurrent_cell as cells
 from jaxnas.visualize import conv_net, markup, recurrent_cell
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 900_000
 """The pictures of a page are at most as large together."""
 
 _MAX_DIALS = 60
@@ -65,13 +65,15 @@ class Gallery:
     """
     drawn = _draw(architecture)
     if drawn is not None:
-      if len(drawn.encode()) > self._left:
-        return markup.paragraphs(['Too large to be drawn here.'], 'note')
-      self._left -= len(drawn.encode())
-      return f'<div class="paper">{drawn}</div>'
-    if tokens is not None and self._fits(tokens):
-      return self._dials(tokens)
-    return markup.facts(architecture)
+      shown = f'<div class="paper">{drawn}</div>'
+    elif tokens is not None and self._fits(tokens):
+      shown = self._dials(tokens)
+    else:
+      shown = markup.facts(architecture)
+    if len(shown.encode()) > self._left:
+      return markup.paragraphs(['Too large to be drawn here.'], 'note')
+    self._left -= len(shown.encode())
+    return shown
 
   def _fits(self, tokens: Sequence[int]) -> bool:
     expected = sum(each.num_tokens for each in self._decisions)

@@ -11,12 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 import html
+import itertools
 import json
+import re
 from typing import Any, NamedTuple
 
 from jaxnas.records import workdir
 
 _MAX_TEXT = 500
+_MAX_NAME = 80
+_MAX_FACTS = 200
+# A page may not contain control characters, nor halves of characters, as the
+# names of files have that are no UTF-8.
+_FORBIDDEN = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]')
 
 
 class Cell(NamedTuple):
@@ -36,7 +43,7 @@ Row = Sequence[Cell | str]
 
 def escape(text: Any) -> str:
   """Returns a text as HTML, also for use within a quoted attribute."""
-  return html.escape(str(text), quote=True)
+  return html.escape(_FORBIDDEN.sub('\ufffd', str(text)), quote=True)
 
 
 def embed_json(value: Any) -> str:
@@ -103,16 +110,23 @@ def facts(entries: Mapping[str, Any]) -> str:
     entries: the values by name; those that are no text are spelled as JSON.
   """
   items = ''.join(
-    f'<div><dt>{escape(name)}</dt><dd>{escape(spell(value))}</dd></div>'
-    for name, value in entries.items()
+    f'<div><dt>{escape(shorten(name))}</dt><dd>{escape(spell(value))}</dd></div>'
+    for name, value in itertools.islice(entries.items(), _MAX_FACTS)
   )
-  return f'<dl class="facts">{items}</dl>'
+  left = len(entries) - _MAX_FACTS
+  note = paragraphs([f'{left:,} more.'], 'note') if left > 0 else ''
+  return f'<dl class="facts">{items}</dl>{note}'
 
 
 def spell(value: Any) -> str:
   """Returns a value from a JSON file as text, which ends where it gets long."""
   text = _spell(value)
   return text if len(text) <= _MAX_TEXT else f'{text[:_MAX_TEXT]} …'
+
+
+def shorten(name: str) -> str:
+  """Returns a name, which ends where it gets long."""
+  return name if len(name) <= _MAX_NAME else f'{name[:_MAX_NAME]}…'
 
 
 def _spell(value: Any) -> str:

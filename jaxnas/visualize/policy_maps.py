@@ -96,6 +96,7 @@ def draw(
   decisions: Sequence[summary_lib.Options],
   searches: Sequence[Sequence[trial_log.Trial]],
   num_shown: int = 24,
+  max_bytes: int = 1 << 20,
 ) -> str:
   """Returns a heat map for each decision, as HTML.
 
@@ -103,22 +104,27 @@ def draw(
     decisions: the decisions of the space, in order.
     searches: the trials of each search of one arm; at least one trial.
     num_shown: how many maps are seen at once; others open by a click.
+    max_bytes: the maps are at most as large together.
   """
-  panels, start = [], 0
+  panels: list[str] = []
+  start, is_cut = 0, False
   for options in decisions:
     # The anchor point of the first layer has nothing to decide.
     if len(options.labels) > (options.kind != 'anchors'):
-      panels.append(_draw_panel(options, frequencies(options, searches, start)))
+      panel = _draw_panel(options, frequencies(options, searches, start))
+      max_bytes -= len(panel.encode())
+      is_cut = max_bytes < 0 or len(panels) == MAX_MAPS
+      if is_cut:
+        break
+      panels.append(panel)
     start += options.num_tokens
-    if len(panels) == MAX_MAPS:
-      break
   shown = f'<div class="maps">{"".join(panels[:num_shown])}</div>'
   if len(panels) > num_shown:
     rest = f'<div class="maps">{"".join(panels[num_shown:])}</div>'
     title = f'{len(panels) - num_shown} more decisions'
-    if len(panels) == MAX_MAPS:
-      title += '; those after them are left out'
     shown += markup.unfold(title, rest)
+  if is_cut:
+    shown += markup.paragraphs(['Later decisions are left out.'], 'note')
   return shown
 
 

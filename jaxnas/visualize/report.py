@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnas import files, statistics
+from jaxnas import files
 from jaxnas.records import folder as folder_lib
 from jaxnas.records import summary as summary_lib
 from jaxnas.visualize import (
@@ -32,6 +32,7 @@ from jaxnas.visualize import (
   policy_maps,
   progress,
   report_curves,
+  report_summary,
   report_tables,
 )
 
@@ -48,6 +49,8 @@ _TITLES = {
 }
 _NUM_BEST = 10
 _MAX_DECISIONS = 300
+# The heat maps of all strategies are at most as large together.
+_MAX_MAP_BYTES = 450_000
 _NO_SUMMARY = (
   'The folder has no summary, as those of older versions: what was compared, '
   'and by whom, is not known.'
@@ -81,7 +84,7 @@ def render(run: folder_lib.Run) -> str:
   Args:
     run: the run.
   """
-  summary = run.summary or _guess_summary(run)
+  summary = report_summary.of_run(run)
   page = _Page(run, summary)
   title = next(
     (
@@ -134,32 +137,6 @@ def _lead(run: folder_lib.Run, summary: summary_lib.Summary) -> str:
       f'started {started}' if started else '',
     )
     if part
-  )
-
-
-def _guess_summary(run: folder_lib.Run) -> summary_lib.Summary:
-  """Returns what the logs of an older version tell of a run."""
-  roles = {'random': 'baseline', 'known': 'known'}
-  arms = dict.fromkeys((each.arm, each.repeat) for each in run.searched)
-  return summary_lib.Summary(
-    space='an unnamed space',
-    space_size='',
-    decisions=(),
-    arms=tuple(
-      summary_lib.Arm(
-        name,
-        repeat,
-        name,
-        roles.get(name, 'searched'),
-        sum((t.arm, t.repeat) == (name, repeat) for t in run.searched),
-        1,
-      )
-      for name, repeat in arms
-    ),
-    known=(),
-    measure=statistics.REWARD,
-    search_metric='',
-    own_reward=True,
   )
 
 
@@ -390,7 +367,11 @@ class _Page:
     ]
     names = report_curves.labels(self._summary)
     for number, (name, trials) in enumerate(shown.items()):
-      maps = policy_maps.draw(self._summary.decisions, trials)
+      maps = policy_maps.draw(
+        self._summary.decisions,
+        trials,
+        max_bytes=_MAX_MAP_BYTES // len(shown),
+      )
       count = max(map(len, trials))
       first, last = policy_maps.windows(count, len(trials))[0]
       title = f'{names[name]}: windows of about {last - first} proposals'
@@ -434,4 +415,4 @@ def _spell_labels(options: summary_lib.Options) -> str:
   if options.kind == 'anchors':
     return 'any of them' if labels else 'there is none'
   shown = ', '.join(labels[:20])
-  return f'{shown}, …' if len(labels) > 20 else shown
+  return markup.spell(f'{shown}, …' if len(labels) > 20 else shown)

@@ -49,6 +49,11 @@ def test_pictures_end_where_the_page_is_full(monkeypatch):
   drawn = [mine.picture(CELL, None) for _ in range(9)]
   assert '<svg' in drawn[0]
   assert 'Too large to be drawn here.' in drawn[-1]
+  # So do lists.
+  mine = gallery.Gallery(())
+  lists = [mine.picture({'a': 'b' * 400}, None) for _ in range(40)]
+  assert 'bbb' in lists[0]
+  assert 'Too large to be drawn here.' in lists[-1]
 
 
 def test_choices_of_other_spaces_are_shown_among_their_values():

@@ -61,3 +61,17 @@ def test_values_of_files_are_spelled(value, text):
 
 def test_long_texts_end():
   assert len(markup.spell('a' * 10_000)) < 600
+
+
+def test_characters_that_no_page_may_have_are_replaced():
+  assert markup.escape('a\x00\x1b\ud800\tb\n\u00a0é') == (
+    'a\ufffd\ufffd\ufffd\tb\n\u00a0é'
+  )
+
+
+def test_long_names_and_lists_end():
+  assert markup.shorten('ab') == 'ab'
+  assert markup.shorten('a' * 99) == 'a' * 80 + '…'
+  made = markup.facts({f'{n}{"x" * 99}': n for n in range(250)})
+  assert made.count('<dt>') == 200
+  assert '<p class="note">50 more.</p>' in made

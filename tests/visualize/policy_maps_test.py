@@ -3,6 +3,7 @@
 
 """Tests of how a policy is shown to change."""
 
+import functools
 import re
 
 import numpy as np
@@ -97,4 +98,16 @@ def test_many_decisions_open_by_a_click_and_end():
     [choice()] * count, [trials([0] * count)], num_shown=3
   )
   assert drawn.count('class="map"') == policy_maps.MAX_MAPS
-  assert 'more decisions; those after them are left out' in drawn
+  assert 'more decisions' in drawn
+  assert 'Later decisions are left out.' in drawn
+
+
+def test_maps_are_as_large_as_they_may_be():
+  draw = functools.partial(
+    policy_maps.draw, [choice()] * 9, [trials([0] * 9)], 3
+  )
+  assert 'left out' not in draw()
+  drawn = draw(max_bytes=len(draw()) // 3)
+  assert len(drawn) < len(draw()) // 2
+  assert 0 < drawn.count('class="map"') < 4
+  assert 'Later decisions are left out.' in drawn

@@ -255,6 +255,21 @@ def test_names_of_strangers_are_text(tmp_path):
   assert page.count('<script') == 2
 
 
+def test_long_names_and_values_make_no_huge_page(tmp_path):
+  values = tuple(f'{number}{"x" * 2000}' for number in range(12))
+  space = hyperparameters.make_space(
+    {f'{number}{"y" * 500}': Choice(values) for number in range(60)}
+  )
+  folder = report_runs.make_run(
+    tmp_path / 'run',
+    space,
+    name='z' * 10**5,
+    arms=[(each, each * 9999, 'searched') for each in 'abc'],
+    reason='r' * 10**5,
+  )
+  assert len(render(folder).encode()) < report.MAX_BYTES
+
+
 def test_a_huge_space_makes_no_huge_page(tmp_path):
   decisions = tuple(
     each
