@@ -1,14 +1,15 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-r"""Classifies images by a trained network.
+r"""Classifies images with a trained network.
 
     python -m experiments.classify_images --data_dir=images.npz \
         --weights=runs/train_conv/weights.npz --out=labels.csv
 
 The weights are those of `experiments.train_conv_net`. The table has a line for
 each image: its number, the most probable class, the probability of every class
-and, if the file has labels, what is true. The accuracy is then told beside.
+and, if the file has labels, the true class. With labels, the accuracy is also
+printed, to standard error.
 """
 
 from __future__ import annotations
@@ -42,32 +43,32 @@ class Config(settings.Bounded):
   )
   out: str | None = settings.data(
     None,
-    'Path of the table; none: it is printed.',
+    'Path of the table to write; none prints it.',
     is_common=True,
   )
   images: str | None = settings.data(
-    None, 'Name of the array of images; none: x, images or x_test.'
+    None, 'Name of the array of images; none looks for x, images or x_test.'
   )
   labels: str | None = settings.data(
-    None, 'Name of the array of labels; none: y, labels or y_test, if there.'
+    None, 'Name of the array of labels; none looks for y, labels or y_test.'
   )
   rescale: bool = settings.data(
     False,
-    'Whether images of another scale than those trained on are brought to it, '
-    'instead of being refused.',
+    'Whether images of another scale than the training images are rescaled '
+    'instead of refused.',
     is_common=True,
   )
 
 
 def run(config: Config) -> None:
-  """Writes the table, and tells the accuracy.
+  """Writes the table, and prints the accuracy if there are labels.
 
   Args:
     config: the settings.
 
   Raises:
-    ValueError: the weights are damaged or none of a classifier, or the images
-      are not such as it was trained on.
+    ValueError: the weights are damaged or not a classifier's, or the images are
+      unlike those that it was trained on.
     OSError: a file cannot be read or written.
   """
   weights = image_weights.load_weights(prepared.expand(config.weights or ''))
@@ -76,14 +77,14 @@ def run(config: Config) -> None:
   if labels is not None and labels.max() >= weights.num_classes:
     raise ValueError(
       f'{file.labels_name} has the class {labels.max()}, but the classifier '
-      f'knows {weights.num_classes} classes, which count from 0.'
+      f'knows {weights.num_classes} classes, counted from 0.'
     )
   if config.rescale:
     images, factor = image_preprocessing.rescale(images, weights.statistics)
     if factor != 1:
       _tell(
         f'The images have values up to {file.images.max():g}; they are '
-        f'multiplied by {factor:g}, for the scale of those trained on.'
+        f'multiplied by {factor:g}, to the scale of the training images.'
       )
   else:
     _check_scale(file, weights)
@@ -101,15 +102,17 @@ def _check_scale(
       file.images_name, file.images, weights.statistics
     )
   except ValueError as error:
-    raise ValueError(f'{error} --rescale does so for values from 0.') from None
+    raise ValueError(
+      f'{error} --rescale does this for values that start at 0.'
+    ) from None
 
 
 def _probabilities(logits: np.ndarray) -> np.ndarray:
   """Returns the softmax, `[n, K]`, as `float64`."""
   if not np.isfinite(logits).all():
     raise ValueError(
-      'The network gives logits that are not finite, so its training has '
-      'failed; train it again with a smaller learning rate.'
+      'The network returns logits that are not finite, so its training failed; '
+      'train it again with a smaller learning rate.'
     )
   exponentials = np.exp(
     logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
@@ -145,7 +148,7 @@ def _write(
 
 
 def _accuracy(is_right: np.ndarray, images_name: str) -> str:
-  """Returns a sentence about the share of images that are right."""
+  """Returns a sentence on the share of images that are classified rightly."""
   interval = statistics.share_interval(is_right)
   low, high = (
     statistics.ACCURACY.text(end) for end in (interval.low, interval.high)
@@ -157,7 +160,7 @@ def _accuracy(is_right: np.ndarray, images_name: str) -> str:
 
 
 def _tell(line: str) -> None:
-  """Says something beside the table, which may be on its way to a program."""
+  """Prints a line beside the table, which may be piped to another program."""
   print(line, file=sys.stderr)
 
 

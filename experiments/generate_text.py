@@ -6,8 +6,8 @@ r"""Lets a trained language model continue a text.
     python -m experiments.generate_text --weights=runs/train/weights.npz \
         --prompt='the value of' --num_tokens=50
 
-The weights are those of `experiments.train_recurrent_cell`. The prompt is cut
-into words or characters as the text that the model was trained on.
+The weights are those of `experiments.train_recurrent_cell`. The prompt is split
+into words or characters like the text that the model was trained on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jaxnas.runs import trained_models
 
 @dataclasses.dataclass(frozen=True)
 class Config(settings.Bounded):
-  """Settings of a text."""
+  """Settings of generated texts."""
 
   weights: str | None = settings.data(
     None,
@@ -31,7 +31,7 @@ class Config(settings.Bounded):
   )
   prompt: str = settings.data(
     '',
-    'Text to continue; empty: the start of a line.',
+    'Text to continue; if empty, the start of a line.',
     is_common=True,
   )
   num_tokens: int = settings.measurement(
@@ -43,18 +43,18 @@ class Config(settings.Bounded):
   )
   temperature: float = settings.measurement(
     1.0,
-    'How daring the model is; 0: it always takes the most probable token.',
+    'Sampling temperature; 0 always takes the most probable token.',
     is_common=True,
     low=0.0,
   )
   num_samples: int = settings.measurement(
-    1, 'Number of texts.', low=1, high=settings.MAX_ITEMS
+    1, 'Number of texts to generate.', low=1, high=settings.MAX_ITEMS
   )
   allow_unknown: bool = settings.measurement(
-    False, 'Whether the model may say <unk>, which stands for rare words.'
+    False, 'Whether the texts may contain <unk>, which stands for rare words.'
   )
   seed: int = settings.machine(
-    0, 'Decides every draw.', is_common=True, low=0, high=settings.MAX_SEED
+    0, 'Random seed.', is_common=True, low=0, high=settings.MAX_SEED
   )
 
 
@@ -65,9 +65,9 @@ def run(config: Config) -> None:
     config: the settings.
 
   Raises:
-    ValueError: the weights are damaged or none of a language model, or the
-      prompt has what the model cannot read.
-    OSError: there is no such file.
+    ValueError: the weights are damaged or not a language model's, or the prompt
+      has tokens that the model cannot read.
+    OSError: the file cannot be read.
   """
   trained = trained_models.load_language_model(
     prepared.expand(config.weights or '')

@@ -24,9 +24,9 @@ def write(
   """Writes settings that `read` understands.
 
   Args:
-    path: the file; an older one is replaced as a whole.
+    path: the file; an existing one is replaced atomically.
     settings: the settings by name.
-    **facts: what else the file says, such as what the settings achieved.
+    **facts: further entries of the file, such as the result of the settings.
   """
   workdir.write_json(path, {'format': _FORMAT, 'settings': settings, **facts})
 
@@ -38,12 +38,12 @@ def read(
 
   Args:
     path: the file, as `write` makes it.
-    base: the config that settings which are not in the file are taken from.
-    flag_values: the flags of the config, by which values are parsed.
+    base: the config that gives the settings that the file does not have.
+    flag_values: the config's flags, which parse the values.
 
   Raises:
-    ValueError: the file is damaged or another kind of file, or a setting is
-      unknown or has a value that its flag would not take.
+    ValueError: the file is damaged or of another kind, or a setting is unknown
+      or has a value that its flag would not accept.
     OSError: the file cannot be read.
   """
   content = workdir.read_json(path, is_edited=True)
@@ -68,9 +68,9 @@ def read(
 
 
 def _parse(flag: flags.Flag, value: Any) -> Any:
-  """Returns a value as the flag reads it from a command line."""
+  """Returns a value as the flag would read it from the command line."""
   if isinstance(value, dict):
-    raise ValueError(f'expected a value of a flag, got {value}.')
+    raise ValueError(f'expected a value for a flag, got {value}.')
   if isinstance(value, list):
     value = ','.join(map(str, value))
   text = 'none' if value is None else str(value)

@@ -1,24 +1,25 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-r"""Tunes the long training of a found architecture before it is tested.
+r"""Tunes the long training of a found architecture before its test.
 
     python -m experiments.tune_found --workdir=runs/tune \
         --architecture=runs/recurrent_cell/best.json
 
-The grid search of "Neural Architecture Search with Reinforcement Learning",
-Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578), after a search: for a cell
-the learning rate, the scale of the initial weights, the dropout rate and the
-epoch at which the learning rate starts to decay (section 4.2); for a
-convolutional network the learning rate, the weight decay, the epsilon of batch
-norm and when the learning rate starts to decay (section 4.1). Points of the
-grid are trained in random order, the settings of `train_recurrent_cell` or
-`train_conv_net` first. The best by the validation split is written to
-`best_settings.json`, which their flag `--settings` takes; the test split is not
-looked at.
+This is the grid search that follows a search in "Neural Architecture Search
+with Reinforcement Learning", Zoph and Le, 2017
+(https://arxiv.org/abs/1611.01578). For a cell, it is over the learning rate,
+the scale of the initial weights, the dropout rate and the epoch at which the
+learning rate starts to decay (section 4.2); for a convolutional network, over
+the learning rate, the weight decay, the epsilon of batch norm and the time at
+which the learning rate starts to decay (section 4.1). The points of the grid
+are trained in random order, after the settings of `train_recurrent_cell` or
+`train_conv_net`. The best point by the validation split is written to
+`best_settings.json`, for the flag `--settings` of these two; the test split is
+not looked at.
 
-The architecture decides which flags there are: name a network beside --help to
-see those of networks.
+The flags depend on the architecture: to see those for networks, name a network
+beside --help.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Config(train_recurrent_cell.Config):
   )
   num_trials: int = settings.search(
     16,
-    'Number of points of the grid to train; it may be raised later.',
+    'Number of points of the grid to train; may be raised later.',
     is_common=True,
     low=1,
     high=settings.MAX_ITEMS,
@@ -117,7 +118,7 @@ class NetConfig(train_conv_net.Config):
   num_trials: int = settings.changed(Config, 'num_trials', 16)
 
 
-# The setting of the long training that each list of values is of.
+# The settings of the long training, and the list of values for each.
 _TEXT_GRID = {
   'learning_rate': 'learning_rates',
   'init_scale': 'init_scales',
@@ -144,7 +145,7 @@ def run(config: Config | NetConfig, workdir: str) -> None:
     workdir: the run's folder.
 
   Raises:
-    ValueError: a setting is out of range, the data is, or the folder holds
+    ValueError: a setting or the data is out of range, or the folder holds
       another run.
     OSError: a file is missing.
   """
@@ -152,10 +153,13 @@ def run(config: Config | NetConfig, workdir: str) -> None:
 
 
 def make_tuning(config: Config | NetConfig) -> tuning.Tuning:
-  """Makes everything of a tuning that its settings decide.
+  """Makes a tuning from its settings.
+
+  Args:
+    config: the settings.
 
   Raises:
-    ValueError: a setting is out of range, or the data is.
+    ValueError: a setting or the data is out of range.
     OSError: a file is missing.
   """
   is_net = isinstance(config, NetConfig)
@@ -165,7 +169,7 @@ def make_tuning(config: Config | NetConfig) -> tuning.Tuning:
   if config.evaluate_test:
     raise ValueError(
       'evaluate_test is not for a tuning, which must not see the test split; '
-      f'give it to {name_of_experiment} with the settings that are found.'
+      f'give it to {name_of_experiment}, with the settings found.'
     )
   names = [field.name for field in dataclasses.fields(experiment.Config)]
   base = experiment.Config(**{name: getattr(config, name) for name in names})
@@ -203,8 +207,8 @@ def is_of_net(argv: Sequence[str]) -> bool:
   """Returns whether a command line names a convolutional network.
 
   Args:
-    argv: what follows the program's name. Whatever is wrong with it is left to
-      those who read it as flags.
+    argv: the arguments after the program's name. Errors in them are left to the
+      parsing of flags.
   """
   name = ''
   for flag, following in itertools.pairwise([*argv, '']):

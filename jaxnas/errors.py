@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What errors say: the names of settings, and whose function failed."""
+"""The words of errors: the names of settings, and whose function failed."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _PACKAGE = os.path.dirname(__file__)
 
 
 class UnknownNameError(KeyError, ValueError):
-  """A name that a mapping does not have; the message says which it has."""
+  """A name that a mapping does not have; the message lists those it has."""
 
   def __init__(self, kind: str, name: object, names: Iterable[object]):
     """Makes the error.
 
     Args:
-      kind: what the names are of, such as `'metric'`.
+      kind: the kind of thing that has the names, such as `'metric'`.
       name: the unknown name.
-      names: the names that there are.
+      names: the known names.
     """
     known = ', '.join(sorted(map(str, names))) or 'none'
     super().__init__(f'There is no {kind} {name!r}; there are {known}.')
@@ -41,13 +41,13 @@ class UnknownNameError(KeyError, ValueError):
 
 
 class Named(dict[str, Any]):
-  """A dict that says what it has where it is asked for something else."""
+  """A dict whose error for a missing name lists the names it has."""
 
   def __init__(self, kind: str, values: Mapping[str, Any]):
     """Copies a mapping.
 
     Args:
-      kind: what the names are of, such as `'metric'`.
+      kind: the kind of thing that has the names, such as `'metric'`.
       values: the values by name.
     """
     super().__init__(values)
@@ -62,9 +62,9 @@ _names_flags = contextvars.ContextVar('_names_flags', default=False)
 
 @contextlib.contextmanager
 def naming_flags() -> Iterator[None]:
-  """Makes errors name settings as flags: the user has a command line.
+  """Makes errors name settings as flags, for users of a command line.
 
-  Everywhere else they are the arguments of a user's own program.
+  Everywhere else, settings are the arguments of a user's own program.
   """
   token = _names_flags.set(True)
   try:
@@ -74,30 +74,30 @@ def naming_flags() -> Iterator[None]:
 
 
 def choose(flag: str, argument: str) -> str:
-  """Returns what to call a setting.
+  """Returns the name of a setting that suits the user.
 
   Args:
-    flag: the words for a command line, such as `'--redo_failed'`.
-    argument: the words for a program, such as `'redo_failed=True'`.
+    flag: the name on a command line, such as `'--redo_failed'`.
+    argument: the name in a program, such as `'redo_failed=True'`.
   """
   return flag if _names_flags.get() else argument
 
 
 def another_folder() -> str:
-  """Returns what to call the folder of another run."""
+  """Returns the words for the folder of another run."""
   return choose('another --workdir', 'another folder')
 
 
 @contextlib.contextmanager
 def calling(what: str) -> Iterator[None]:
-  """Says whose function failed, in one line; the cause is chained.
+  """Turns any exception into one line that names the function that failed.
 
   Args:
-    what: the function, as in `"The metric 'accuracy'"`.
+    what: the function in words, such as `"The metric 'accuracy'"`.
 
   Raises:
-    ValueError: anything was raised. What this package says of a function inside
-      of the function stays as it is.
+    ValueError: an exception was raised, which is the cause. An error that this
+      package itself raised passes unchanged.
   """
   try:
     yield
@@ -108,7 +108,7 @@ def calling(what: str) -> Iterator[None]:
 
 
 def _is_told(error: BaseException) -> bool:
-  """Returns whether an error is a line of this package's own."""
+  """Returns whether an error is already a line from this package."""
   if not isinstance(error, ValueError) or isinstance(error, UnknownNameError):
     return False
   frames = traceback.extract_tb(error.__traceback__)
@@ -132,8 +132,8 @@ def kind_of(reason: str) -> str:
   """Returns the part of a reason that repeated failures have in common.
 
   Args:
-    reason: the result of `describe`, whose message may quote particular values
-      and is left out; any other line is returned whole.
+    reason: the result of `describe`, whose message is left out because it may
+      quote particular values; any other line is returned whole.
   """
   kind, _, _ = reason.partition(': ')
   return kind if ' at ' in kind else reason
@@ -173,10 +173,10 @@ def _place(error: BaseException) -> str:
 
 
 def _is_installed(path: str) -> bool:
-  # Such as '<frozen importlib._bootstrap>', or code that is in no file.
+  # Such as '<frozen importlib._bootstrap>', or code without a file.
   if path.startswith('<'):
     return True
-  # Wherever an environment has them.
+  # Environments differ in where they put these folders.
   if {'site-packages', 'dist-packages'} & {*pathlib.Path(path).parts}:
     return True
   paths = sysconfig.get_paths()

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Text drawn from a language model, token after token, in one program."""
+"""Draws text from a language model, token by token, in one program."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def sample(
 ) -> tuple[jax.Array, jax.Array]:
   """Draws continuations of a prompt.
 
-  Each token follows from its sample's key and its place alone, so that a longer
-  sample begins as a shorter one does.
+  The draw of a token depends only on its sample's key and its position, so a
+  longer sample begins like a shorter one.
 
   `V` is the size of the vocabulary, `S` the number of samples.
 
@@ -40,13 +40,15 @@ def sample(
     keys: the random key of each sample, `key[S]`.
     prompt: the tokens to continue, at least one, `int32[T]`.
     num_tokens: the number of tokens to draw.
-    temperature: what the logits are divided by, at least 0. At 0, the most
-      probable token is taken; at 1, tokens are as probable as the model says.
-    is_allowed: whether a token may be drawn, `bool[V]`, at least one.
+    temperature: the divisor of the logits, at least 0. At 0, the most probable
+      token is taken; at 1, tokens are drawn with the model's probabilities.
+    is_allowed: whether each token may be drawn, `bool[V]`; true for at least
+      one.
 
   Returns:
     The tokens drawn, `int32[S, num_tokens]`, and whether all logits of each
-    sample were finite, `bool[S]`; the tokens of other samples mean nothing.
+    sample were finite, `bool[S]`; the tokens of a sample for which they were
+    not are meaningless.
   """
   chex.assert_rank([keys, prompt, is_allowed], 1)
   chex.assert_shape(is_allowed, (model.vocab_size,))
@@ -63,7 +65,7 @@ def sample(
     is_finite &= jnp.isfinite(logits).all(axis=-1)
     logits = jnp.where(is_allowed[None], logits, -jnp.inf)
     best = jnp.argmax(logits, axis=-1)
-    # However small the temperature, the greatest logit stays 0 and finite.
+    # The largest logit is 0, so it stays finite at any temperature.
     relative = logits - logits.max(axis=-1, keepdims=True)
     divisor = jnp.where(temperature > 0, temperature, 1)
     drawn = jax.vmap(jax.random.categorical)(

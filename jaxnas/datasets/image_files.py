@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images to be classified, from an `.npz` file, with labels if it has them."""
+"""Reads images to classify from an `.npz` file, and their labels if any."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from jaxnas import npz
 from jaxnas.datasets import image_sources, prepared
 
 PAIRS = (('x', 'y'), ('images', 'labels'), ('x_test', 'y_test'))
-"""Names that arrays of images and of their labels usually have."""
+"""The usual names of arrays of images and of their labels."""
 
 
 class ImageFile(NamedTuple):
-  """Images of a file.
+  """The images of a file.
 
   Attributes:
     images: the images, `uint8` or `float32[n, H, W, C]`.
-    labels: the class of each, `int32[n]`; `None` if the file has none.
+    labels: the class of each image, `int32[n]`; `None` if the file has none.
     images_name: the name of the array of images.
     labels_name: the name of the array of labels; empty if there is none.
   """
@@ -42,13 +42,13 @@ def read(
   """Reads images, and labels if there are any.
 
   Args:
-    path: the file. Its images are `uint8` or floats, `[n, H, W, C]` or, for `C
-      = 1`, `[n, H, W]`; its labels integers from 0, `[n]`. Python objects are
-      not read.
+    path: the file. Its images are `uint8` or floats, `[n, H, W, C]` or, for one
+      channel, `[n, H, W]`; its labels are integers from 0, `[n]`. Python
+      objects are not read.
     images: the name of the array of images; by default the first name in
       `PAIRS` that the file has.
-    labels: the name of the array of labels; by default that beside the images
-      in `PAIRS`, if the file has it.
+    labels: the name of the array of labels; by default the one beside the
+      images in `PAIRS`, if the file has it.
 
   Raises:
     ValueError: the file is not an `.npz` file or is damaged, or an array is
@@ -59,7 +59,7 @@ def read(
   where = f'File {str(file)!r}'
   if not file.is_file():
     raise FileNotFoundError(
-      f'{where} is missing or no file; give an .npz file with images.'
+      f'{where} is missing or not a file; give an .npz file with images.'
     )
   try:
     names = npz.read_names(file)
@@ -84,14 +84,14 @@ def read(
 def _choose(
   where: str, names: Sequence[str], images: str | None, labels: str | None
 ) -> tuple[str, str]:
-  """Returns the names of the arrays to read; of labels, it may be empty."""
+  """Returns the names of the arrays to read; that of labels may be empty."""
   usual = dict(PAIRS)
   if images is None:
     images = next((name for name in usual if name in names), None)
     if images is None:
       raise ValueError(
-        f'{where} has no {" or ".join(usual)}; it holds {npz.listing(names)}, '
-        'one of which is to be named by images.'
+        f'{where} has no {" or ".join(usual)}; it holds {npz.listing(names)}; '
+        'name the array to read with images.'
       )
   beside = usual.get(images, '')
   if labels is None:

@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Scalars of a run for other programs: TensorBoard, Weights & Biases, CSV.
+"""The scalars of a run for other programs: TensorBoard, Weights & Biases, CSV.
 
-The records of a run are the truth, and what is written here is made from them.
-A sink that fails is dropped with a warning, and the run goes on; the next start
+The records of a run are the authority, and sinks are only written from them. A
+sink that fails is dropped with a warning, and the run goes on; the next start
 writes what was missed.
 """
 
@@ -73,12 +73,12 @@ def check(names: Sequence[str]) -> None:
       is_installed = hasattr(importlib.import_module(package), attribute)
     except ModuleNotFoundError as error:
       is_installed = error.name != package
-    except Exception:  # What is broken about it is told when it is used.
+    except Exception:  # A broken package is reported when it is used.
       is_installed = True
     if not is_installed:
       raise ValueError(
         f'log_to={name} needs {package}, which is not installed; run pip '
-        f'install {package}, or leave {name} out.'
+        f'install {package}, or omit {name}.'
       )
 
 
@@ -98,9 +98,9 @@ class Sinks:
 
     Args:
       folder: the folder of the run, which the sinks write to.
-      names: the names of the sinks, checked.
-      take: returns the points that are new; its first call, those of earlier
-        starts. Not called if there are no sinks.
+      names: the names of the sinks, which `check` has accepted.
+      take: the source of new points; its first call returns the points of
+        earlier starts. Without sinks it is never called.
     """
     self._take = take
     self._sinks: dict[str, _Sink] = {}
@@ -114,7 +114,7 @@ class Sinks:
         _warn(name, error)
 
   def update(self) -> None:
-    """Writes the points that are new."""
+    """Writes the new points."""
     if not self._sinks:
       return
     points = self._take()
@@ -149,8 +149,8 @@ def _close(name: str, sink: _Sink, is_told: bool = True) -> None:
 def _warn(name: str, error: Exception) -> None:
   reason = ' '.join(str(error).split()).rstrip('.') or type(error).__name__
   logging.warning(
-    'log_to=%s failed and is dropped (%s); the records of the run are whole, '
-    'and the next start writes what is missing.',
+    'log_to=%s failed and is dropped (%s); the records of the run are '
+    'complete, and the next start writes what is missing.',
     name,
     reason,
   )
@@ -164,7 +164,7 @@ class _Csv:
     header = ('axis', 'step', 'name', 'value')
     with files.replacing(path) as file:
       file.write(_to_csv([header, *_rows(points)]))
-    # Unbuffered, so that a failed write is not tried again at the end.
+    # Unbuffered, so that closing does not repeat a failed write.
     self._file = open(path, 'ab', buffering=0)  # noqa: SIM115
 
   def write(self, points: Sequence[Point]) -> None:
@@ -193,9 +193,9 @@ def _to_csv(rows: Sequence[tuple[Any, ...]]) -> bytes:
 class _TensorBoard:
   """Event files in the folder `tensorboard`.
 
-  Every start replaces those of earlier starts. `SummaryWriter` writes in a
-  thread of its own; if that fails, as on a full disk, whoever adds the next
-  scalars waits for ever. Hence its parts are used, which write at once.
+  Every start replaces the files of earlier starts. `SummaryWriter` writes in a
+  thread of its own; if that fails, as on a full disk, adding the next scalars
+  blocks forever. Its parts are therefore used instead, which write at once.
   """
 
   _SUFFIX = '.jaxnas'
@@ -235,9 +235,9 @@ class _TensorBoard:
 class _Wandb:
   """A run of Weights & Biases, whose id is kept in `wandb.json`.
 
-  Its history can only be added to. `wandb.json` has the number of points of
-  each axis that were sent; if the records have fewer, they were begun anew, and
-  so is the history, as another run.
+  Its history is append-only. `wandb.json` has the number of points that were
+  sent of each axis. If the records have fewer, they were started anew, and so
+  is the history, as another run.
   """
 
   def __init__(self, folder: pathlib.Path, points: Sequence[Point]):
@@ -266,7 +266,7 @@ class _Wandb:
       config=dict(workdir.read_config(folder)) if config.exists() else None,
       allow_val_change=True,
       resume='allow',
-      # Another run of this process, as a user's own, stays apart.
+      # Any other run of this process, such as the user's own, stays separate.
       reinit='create_new',
       settings={'console': 'off'},
     )

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The source of modules that are not installed, by the names it binds."""
+"""Reads the source of modules that are not installed, by the names it binds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """A module that is not installed, as statements by the names they bind."""
+  """A module that is not installed, as statements by the names they bind.
+
+  Attributes:
+    name: the name of the module.
+    package: the name of its package; empty if it has none.
+    bindings: the statements at its top level that bind each name.
+  """
 
   name: str
   package: str
@@ -31,7 +37,17 @@ class Source:
 def resolve(
   source: Source, name: str, attribute: str | None
 ) -> tuple[Source, str] | None:
-  """Returns where a used name is bound, unless in an installed module."""
+  """Finds the module and the name there that bind a name that is used.
+
+  Args:
+    source: the module that uses the name.
+    name: the name.
+    attribute: the attribute accessed on it, if any.
+
+  Returns:
+    The module and the name in it; `None` if it is an installed module, or if
+    the name is not bound.
+  """
   for node in source.bindings.get(name, ()):
     if not isinstance(node, ast.Import | ast.ImportFrom):
       return source, name
@@ -90,7 +106,7 @@ def _is_installed(name: str, file: str) -> bool:
 
 
 def _bound(statement: ast.stmt) -> Iterator[str]:
-  """Yields the names that a statement at the top of a module binds."""
+  """Yields the names that a statement at the top level of a module binds."""
   if isinstance(statement, FUNCTIONS):
     yield statement.name
   elif isinstance(statement, ast.Import | ast.ImportFrom):
@@ -111,7 +127,7 @@ def _is_main(statement: ast.stmt) -> bool:
 
 
 def used(node: ast.AST) -> Iterator[tuple[str, str | None]]:
-  """Yields the names used, each with the attribute accessed on it, if any."""
+  """Yields the names in a tree, each with the attribute accessed on it."""
   for each in ast.walk(node):
     if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name):
       yield each.value.id, each.attr
@@ -120,7 +136,7 @@ def used(node: ast.AST) -> Iterator[tuple[str, str | None]]:
 
 
 def normal(node: ast.AST) -> Iterator[Any]:
-  """Yields a syntax tree in a form that all versions of Python share."""
+  """Yields the parts of a syntax tree in a form common to all Pythons."""
   yield type(node).__name__
   for name, value in ast.iter_fields(node):
     if name == 'body' and isinstance(node, FUNCTIONS) and _is_doc(value[0]):

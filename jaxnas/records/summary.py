@@ -1,11 +1,11 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The summary of a run: whatever its logs do not contain.
+"""The summary of a run: everything to show that its logs do not contain.
 
-`summary.json` describes the search space, the arms and the measure that
-architectures are compared by. It is written when a run starts and again, with
-the results, when it ends, so that a run can be shown from its folder alone.
+`summary.json` describes the search space, the arms and the measure by which
+architectures are compared. It is written when a run starts and again, with the
+results, when it ends, so that a run can be shown from its folder alone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Options:
 
   @property
   def num_tokens(self) -> int:
-    """The number of tokens the decision takes."""
+    """The number of tokens that the decision takes."""
     return len(self.labels) if self.kind == 'anchors' else 1
 
   @classmethod
@@ -73,7 +73,7 @@ class Arm:
     label: the arm's name in tables.
     role: the value of the arm's role.
     num_trials: the budget, in proposals.
-    batch_size: the number of proposals of a round.
+    batch_size: the number of proposals in a round.
   """
 
   name: str
@@ -96,7 +96,7 @@ class Row:
     label: the label of its trainings in the log.
     is_found: whether the search found it; known architectures are not found.
     architecture: the architecture as a JSON-compatible dict.
-    num_contestants: the number of architectures it was chosen from.
+    num_contestants: the number of architectures that it was chosen from.
     num_params: the number of parameters, if known.
     num_multiply_adds: the number of multiply-adds, if known.
     learning_rate: the learning rate, if the run chose one.
@@ -169,14 +169,15 @@ class Summary:
 def spell_size(size: int) -> str:
   """Returns a number of architectures as text.
 
-  JSON readers of other languages round large integers, so it is no number.
+  It is not written as a number, because JSON readers of other languages round
+  large integers.
 
   Args:
     size: the number.
 
   Returns:
-    Decimal digits or, of thousands of them, the power of ten below, such as
-    `'10^5990'`.
+    The decimal digits or, if there are thousands of them, the largest power of
+    ten that is not larger, such as `'10^5990'`.
   """
   if size.bit_length() <= _MAX_BITS:
     return str(size)

@@ -25,7 +25,7 @@ def write(
   best: retraining.Result | None,
   has_report: bool = True,
 ) -> str:
-  """Returns the verdict on the best of what a search found.
+  """Returns the verdict on the best architecture that a search found.
 
   The verdict agrees with `comparison.lines`: it rests on the same tests, with
   the same correction for their number.
@@ -33,7 +33,7 @@ def write(
   Args:
     measure: the quantity that is compared.
     compared: all sides of the comparisons.
-    best: the best of what the search found; `None` if it found nothing.
+    best: the best architecture that the search found; `None` if it found none.
     has_report: whether the values were measured on report data rather than on
       validation data.
   """
@@ -66,7 +66,7 @@ def write(
 def _measured(
   measure: statistics.Measure, side: comparison.Side, split: str
 ) -> str:
-  """Returns how good the best found is, without a full stop."""
+  """Returns how good the best architecture is, without a full stop."""
   count, mean = len(side.values), float(np.mean(side.values))
   of = f'{count} searches' if side.unit == 'search' else f'{count} trainings'
   if not math.isfinite(mean):
@@ -93,7 +93,7 @@ def _relations(
   compared: Sequence[comparison.Side],
   best: comparison.Side,
 ) -> dict[str, list[comparison.Side]]:
-  """Returns the sides that one is compared with, by how it relates to them."""
+  """Returns the sides that `best` is compared with, by its relation to them."""
   pairs = comparison.pairs(compared)
   tested = statistics.compare(
     measure, [(side.values, other.values) for side, other in pairs]

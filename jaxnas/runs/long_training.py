@@ -24,11 +24,11 @@ class Training:
   Attributes:
     label: a line that says what is trained.
     terms: the words and units that the training is described in.
-    settings: the settings, and what was derived from them, that a resumption
-      must share.
-    free: the names of settings that may change.
+    settings: the settings, and values derived from them, that a resumption must
+      share.
+    free: the names of the settings that may change.
     num_epochs: the length of the training, in epochs.
-    epoch_steps: the number of steps of an epoch.
+    epoch_steps: the number of steps in an epoch.
     architecture: the child's architecture.
     task: how the child is made, trained and measured, on the splits
       `'validation'` and `'report'`.
@@ -39,16 +39,16 @@ class Training:
     with_model: `(state, model) -> state`, the state with another model.
     train_value: `metrics of the training -> value`, the training's own metric
       over the epoch that has just ended.
-    load_test: `() -> (split, size)`, which loads the test split and counts what
-      it is made of.
-    write_weights: `(path, model, **facts)`, which writes a model.
+    load_test: `() -> (split, size)`, a function that loads the test split and
+      counts its elements, such as tokens or images.
+    write_weights: `(path, model, **facts)`, a function that writes a model.
     load: `path -> trained model`, a public function that loads the weights.
     evaluate_test: whether the test split is measured at the end.
     checkpoint_seconds: the longest time between two checkpoints, approximately.
-    facts: what else the manifest records; with a `seen_hash`, a run that was
+    facts: further entries of the manifest; with a `seen_hash`, a run that was
       started without a test split continues with one.
-    defaults: the values of settings that an older version did not have.
-    log_to: the names of the sinks that scalars go to, see `records.sinks`.
+    defaults: the values of settings that older versions did not have.
+    log_to: the names of the sinks that scalars go to; see `records.sinks`.
   """
 
   label: str

@@ -1,11 +1,12 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What can be wrong with a search of one's own, found before its first trial.
+"""Finds errors in a search of your own before its first trial.
 
-A search takes hours, and what comes after it asks for more: a split to report
-on, a learning rate for every winner, a metric to compare by. Here all of it is
-tried on a few architectures without training any.
+A search takes hours, and the retraining after it needs more than the search
+does: a split to report on, a learning rate for every winner, a metric to
+compare by. Here all of it is tried on a few architectures, none of which is
+trained.
 """
 
 from __future__ import annotations
@@ -65,13 +66,14 @@ _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def check_kinds(arguments: Mapping[str, Any]) -> None:
-  """Checks that arguments are what they should be.
+  """Checks the types of arguments.
 
   Args:
-    arguments: some arguments of `own_search.run` by name.
+    arguments: arguments of `own_search.run`, by name.
 
   Raises:
-    ValueError: one is something else; the message says what it should be.
+    ValueError: an argument has the wrong type; the message says which one it
+      should have.
   """
   for name, value in arguments.items():
     is_right, wanted = _KINDS[name]
@@ -86,10 +88,10 @@ def as_arms(arms: Any) -> tuple[arms_lib.Arm, ...]:
   """Returns the arms of a search.
 
   Args:
-    arms: one, or several.
+    arms: an arm or a sequence of them.
 
   Raises:
-    ValueError: one is none, or its strategy is none.
+    ValueError: something is not an arm, or its strategy is not a strategy.
   """
   arms = (arms,) if isinstance(arms, arms_lib.Arm) else arms
   if not isinstance(arms, Sequence) or not all(
@@ -115,10 +117,10 @@ def check_counts(counts: Mapping[str, int]) -> None:
   """Checks that counts are whole numbers of at least 1.
 
   Args:
-    counts: the counts by the names of their arguments.
+    counts: the counts by argument name.
 
   Raises:
-    ValueError: one is not.
+    ValueError: a count is something else.
   """
   for name, value in counts.items():
     if not _is_whole(value):
@@ -130,10 +132,11 @@ def check_counts(counts: Mapping[str, int]) -> None:
 def grid_of(
   learning_rates: float | Sequence[float] | Callable[[Any], float] | None,
 ) -> tuple[float, ...]:
-  """Returns the grid of learning rates; empty where there is none.
+  """Returns the grid of learning rates; empty if there is none.
 
   Args:
-    learning_rates: one, several, a function of an architecture, or `None`.
+    learning_rates: a rate, a sequence of them, a function of an architecture,
+      or `None`.
 
   Raises:
     ValueError: there are no rates, or one is not a positive number.
@@ -146,7 +149,7 @@ def grid_of(
     each.item() if isinstance(each, np.generic) else each for each in rates
   )
   if not grid:
-    raise ValueError('learning_rates must be at least one, or a function.')
+    raise ValueError('learning_rates must be at least one rate, or a function.')
   for each in grid:
     evaluators.check_rate(each)
   return grid
@@ -162,7 +165,7 @@ def check(
   costs: Mapping[str, Cost],
   num_params: Callable[[Any], int] | None,
 ) -> None:
-  """Checks that a search and all that follows it have what they need.
+  """Checks that a search and its retraining have what they need.
 
   Args:
     space: the search space.
@@ -171,12 +174,12 @@ def check(
     measure: the measure.
     learning_rates: the grid, a function of an architecture, or `None`.
     known: the known architectures.
-    costs: the costs of an architecture, by name.
-    num_params: the number of parameters of an architecture, for tables.
+    costs: the functions that give an architecture's costs, by name.
+    num_params: the function that counts an architecture's parameters, if any.
 
   Raises:
-    ValueError: something is missing, or a function of the user failed; the
-      message says which and, of names, which there are.
+    ValueError: something is missing, or a function of the user's failed; the
+      message says which, and lists the known names where a name is unknown.
   """
   tried = [*known, *_corners(space)]
   if not tried:
@@ -201,26 +204,26 @@ def check(
     raise ValueError(evaluators.NEEDS_RATE)
   if measure.name not in found.measured:
     raise ValueError(
-      f'The measure compares by {measure.name!r}, which children do not have; '
-      f'they have {", ".join(found.measured) or "none"}.'
+      f'The measure compares by {measure.name!r}, which children do not '
+      f'measure; they measure {", ".join(found.measured) or "nothing"}.'
     )
   _check_reward(reward, tried[0], found.names('validation'), values)
 
 
 def _check_reward(reward, architecture, names, costs) -> None:
-  """Checks that the reward asks for metrics that there are."""
+  """Checks that the reward asks only for metrics that exist."""
   metrics = {name: np.full(1, 0.5) for name in names} | costs
   try:
     with np.errstate(all='ignore'):
       evaluators.call_reward(reward, [architecture], metrics)
   except ValueError as error:
-    # Metrics that nobody measured may be more than a reward can stand.
+    # A reward may fail only because these metrics are made up.
     if isinstance(error.__cause__, errors.UnknownNameError | None):
       raise
 
 
 def _corners(space: SearchSpace) -> Iterator[Any]:
-  """Yields architectures that have every choice of every decision once."""
+  """Yields architectures that together have every choice of every decision."""
   tokens = np.zeros(space.num_tokens, np.int32)
   place = 0
   for decision in space.decisions:
@@ -230,7 +233,7 @@ def _corners(space: SearchSpace) -> Iterator[Any]:
         changed[place] = token
         try:
           yield space.decode(changed)
-        # A space of a user's own may not have all combinations.
+        # A user's own space may not allow every combination.
         except ValueError:
           continue
       place += 1

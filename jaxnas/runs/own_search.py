@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""A whole run of a search of one's own: what the experiments do, by one call.
+"""A whole run of your own search: what the experiments do, in one call.
 
     own_search.run(
       'runs/mine', space, arms, trainer, reward, measure,
@@ -9,10 +9,10 @@
       num_steps=200, known={'usual': usual}, data=(inputs, targets),
     )
 
-searches, trains the best of each search anew with fresh seeds beside what was
-known before, prints the tables and the comparisons, and writes `best.json`,
-`curve.png` and the records of the run. The same program with the same folder
-resumes.
+runs the search, retrains the best of each arm with fresh seeds beside known
+architectures, prints tables and comparisons, and writes `best.json`,
+`curve.png` and the records of the run. Running the same program with the same
+folder resumes it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from jaxnas.spaces import hyperparameters
 from jaxnas.types import Cost, Reward, SearchSpace, Trainer
 
 LearningRates = float | Sequence[float] | Callable[[Any], float]
-"""One, a grid, or `architecture -> learning rate` where that is part of it."""
+"""A learning rate, a grid of them, or a function `architecture -> learning
+rate` where the rate is part of the architecture."""
 
 
 def run(
@@ -63,41 +64,43 @@ def run(
   same_task: bool = False,
   log_to: str | Sequence[str] = (),
 ) -> None:
-  """Runs, resumes or shows a search and what is trained anew after it.
+  """Runs, resumes or shows a search and the retraining that follows it.
 
   Args:
-    folder: the run's folder, which is made where it is missing.
-    space: what is searched.
-    arms: who proposes, one or several. An arm of the role `BASELINE` is what
-      the others are compared with.
-    trainer: trains architectures of the space, and measures what `measure`
-      names on the splits `'validation'` and `'report'`.
-    reward: what a training is worth. It is what strategies learn from, and what
-      winners are chosen by.
-    measure: what architectures are compared by in the tables.
-    learning_rates: the grid at which each architecture is trained anew; the
-      search trains at its first. None where they are no business of the
-      trainer, as with a Python function.
-    num_steps: how long a child of the search trains.
-    retrain_steps: how long the others train; twice as long by default.
-    known: architectures that people would have taken, by what they are called.
-    data: all arrays that children see, a pytree: a run goes on with the same
-      ones only.
-    seed: everything random follows from it.
-    num_winners: how many of the best of each search are trained anew.
-    num_selection_seeds: how often, to choose one of them and its learning rate.
-    num_seeds: how often the one that was chosen is trained with fresh seeds.
-    num_params: `architecture -> parameters`, for the table.
-    redo_failed: whether trials and trainings that failed are run again.
-    max_failures: the number of first trials that, if they all fail for the same
-      reason, stop the search; 0 never stops it.
-    costs: of an architecture, by name; they stand among the metrics, for the
-      reward to see.
-    same_task: whether the trainer and the reward give the same results as when
-      the run was started, though they have changed.
-    log_to: the programs that scalars are written for as they come, besides the
-      records: some of `'tensorboard'`, `'wandb'` and `'csv'`, each in the run's
-      folder. It may change when the run is resumed.
+    folder: the run's folder, which is made if it is missing.
+    space: the search space.
+    arms: the strategies that propose architectures, one arm or several. The
+      others are compared with an arm whose role is `BASELINE`.
+    trainer: the trainer of the space's architectures. It must measure the
+      metric that `measure` names on the splits `'validation'` and `'report'`.
+    reward: the worth of a training, from which strategies learn and by which
+      winners are chosen.
+    measure: the quantity by which tables compare architectures.
+    learning_rates: the learning rates. Each architecture is retrained at all
+      rates of a grid, and the search trains at the first. `None` if the trainer
+      does not use them, as with a Python function.
+    num_steps: the number of steps of each training in the search.
+    retrain_steps: the number of steps of each retraining; twice `num_steps` by
+      default.
+    known: the architectures that people would use without a search, by name.
+    data: all arrays that children see, as a pytree; a run can be resumed only
+      with the same ones.
+    seed: the seed of everything random.
+    num_winners: the number of the best of each search that are retrained.
+    num_selection_seeds: the number of retrainings of each winner at each
+      learning rate, by which one winner and its rate are chosen.
+    num_seeds: the number of trainings, with fresh seeds, of what was chosen.
+    num_params: `architecture -> number of parameters`, for the table.
+    redo_failed: whether failed trials and trainings are run again.
+    max_failures: the number of first trials that stop the search if all of them
+      fail for the same reason; 0 never stops it.
+    costs: the functions that give an architecture's costs, by name; their
+      values stand among the metrics, so that a reward can weigh them.
+    same_task: whether to trust that the trainer and the reward, though changed,
+      give the same results as when the run was started.
+    log_to: the programs for which scalars are written during the run, besides
+      the records: any of `'tensorboard'`, `'wandb'` and `'csv'`, all in the
+      run's folder. It may change when the run is resumed.
 
   Raises:
     ValueError: the folder holds another run, an argument is out of range, or a
@@ -138,7 +141,7 @@ def run(
   )
   contestants = _Contestants(search, rate_of, num_winners, known, num_params)
 
-  # What is wrong with any of it is said before the search, not after.
+  # Errors in any of this are found before the search, not after it.
   labels = contestants.known
   own_checks.check(
     *(space, trainer, reward, measure, rate_of or grid or None),
@@ -171,7 +174,7 @@ def run(
       measure=measure,
       search_metric=f'validation_{measure.name}',
       describe=search_report.describe_values,
-      # The usual Python function trains as long as it likes.
+      # A Python function usually decides itself how long it trains.
       unit='steps' if num_steps > 1 else '',
       has_learning_rates=learning_rates is not None,
       own_reward=True,
@@ -184,11 +187,11 @@ def run(
 def _make_retraining(
   search, trainer, reward, measure, grid, counts, costs
 ) -> retraining_lib.Retraining:
-  """Makes the retraining that follows the search, still without contestants."""
+  """Makes the retraining after the search, as yet without contestants."""
   return retraining_lib.Retraining(
     contestants=(),
     trainers={_TRAINER: trainer},
-    # Contestants with rates of their own do not look at it.
+    # Contestants with their own rates ignore these.
     learning_rates=grid or (1.0,),
     num_selection_seeds=counts['num_selection_seeds'],
     num_seeds=counts['num_seeds'],
@@ -202,10 +205,10 @@ def _make_retraining(
 
 
 def hash_arrays(arrays: Any) -> str:
-  """Returns a SHA-256 of arrays, in hexadecimal: equal for equal ones.
+  """Returns a SHA-256 hash of arrays, in hexadecimal; equal for equal arrays.
 
   Args:
-    arrays: a pytree.
+    arrays: the arrays, as a pytree.
   """
   content = hashlib.sha256()
   for leaf in jax.tree.leaves(arrays):
@@ -216,15 +219,15 @@ def hash_arrays(arrays: Any) -> str:
 
 
 _TRAINER = 'own'
-# No trial depends on the measure: rewards choose, and it only compares.
+# No trial depends on the measure: it compares, while rewards choose.
 _FREE = ('num_trials', 'num_winners', 'num_seeds', 'redo_failed', 'measure')
 
 
 class _Contestants:
-  """Who is trained anew.
+  """The architectures that are retrained.
 
   Attributes:
-    known: architectures that people would have taken, by their labels.
+    known: the known architectures, by label.
   """
 
   def __init__(self, search, rate_of, num_winners, known, num_params):
@@ -238,7 +241,7 @@ class _Contestants:
     for label in known:
       if label in taken:
         raise ValueError(
-          f'A known architecture is called {label!r}, as an arm is; give it '
+          f'A known architecture has the name of an arm, {label!r}; give it '
           'another name.'
         )
     self.known = {
@@ -248,18 +251,18 @@ class _Contestants:
 
   @property
   def num_entries(self) -> int:
-    """Of how many there is one row in the table: searches, and known ones."""
+    """The number of rows in the table: searches and known architectures."""
     return len(self.known) + len(self._searched)
 
   @property
   def max_count(self) -> int:
-    """How many are trained anew, at most."""
+    """The largest number of architectures that are retrained."""
     return len(self.known) + len(self._searched) * self._num_winners
 
   def of(
     self, trials: Sequence[trial_log.Trial]
   ) -> Iterator[contestants_lib.Contestant]:
-    """Yields the known ones, and the best of each search."""
+    """Yields the known architectures and the best of each search."""
     for label, architecture in self.known.items():
       yield self._make(architecture, label=label, group=label)
     space = self._search.space
@@ -287,7 +290,7 @@ class _Contestants:
 
 
 def _checked(space: SearchSpace, label: str, architecture: Any) -> Any:
-  """Returns an architecture of the space as it was given, not the nearest."""
+  """Returns an architecture unchanged if it is exactly one of the space."""
   try:
     space.encode(architecture)
   except ValueError as error:
@@ -298,7 +301,7 @@ def _checked(space: SearchSpace, label: str, architecture: Any) -> Any:
 
 
 def _search_settings(search, known) -> dict[str, Any]:
-  """Returns what of a search may not change when it is resumed."""
+  """Returns the parts of a search that must be the same when it is resumed."""
   return {
     'space': search.space.name,
     'decisions': [repr(decision) for decision in search.space.decisions],

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a run is about and what it found, as its folder's summary holds it."""
+"""A run's subject and results, as the summary in its folder holds them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if typing.TYPE_CHECKING:
 
 
 def describe(experiment: search_run.Experiment) -> summary_lib.Summary:
-  """Returns what a run is about, without results.
+  """Returns the summary of a run, as yet without results.
 
   Args:
     experiment: the experiment.
@@ -54,13 +54,13 @@ def find_results(
   retraining: retraining_lib.Retraining,
   best: retraining_lib.Result | None,
 ) -> summary_lib.Results:
-  """Returns what a finished run found.
+  """Returns the results of a finished run.
 
   Args:
     experiment: the experiment.
     log: the trial log with all trials and trainings.
     retraining: the settings of the retraining.
-    best: the best of what the search found; `None` if it found nothing.
+    best: the best architecture that the search found; `None` if it found none.
   """
   measure, arms = experiment.measure, experiment.search.arms
   results = retraining_lib.results(retraining, log)

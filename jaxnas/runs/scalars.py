@@ -20,9 +20,9 @@ class OfSearch:
   """The scalars of a search, its strategies and its retrainings.
 
   A trial gives `<arm>/reward`, `<arm>/best_reward` (the highest so far) and
-  `<arm>/<metric>`; what a strategy says of a round, `<arm>/tell/<metric>`; a
-  retraining, `retrain/<label>/<metric>`. Values that are not finite are left
-  out.
+  `<arm>/<metric>`; a strategy's report on a round gives `<arm>/tell/<metric>`;
+  a retraining gives `retrain/<label>/<metric>`. Values that are not finite are
+  left out.
   """
 
   def __init__(
@@ -31,8 +31,8 @@ class OfSearch:
     """Starts before the first line of the records.
 
     Args:
-      log: the trials, retrainings included; it may grow.
-      rounds: what the strategies say; it may grow.
+      log: the log of trials and retrainings; it may grow.
+      rounds: the log of the strategies' reports, if any; it may grow.
     """
     self._log, self._rounds = log, rounds
     self._num_trials = self._num_rounds = 0
@@ -103,7 +103,7 @@ class OfSuccession:
   """The scalars of a succession: means over lineages, and retrainings.
 
   A generation gives `<branch>/<field>` for its rewards, areas and late means; a
-  retraining, `retrain/<split>`, by its number.
+  retraining gives `retrain/<split>`, with its number as the step.
   """
 
   def __init__(
@@ -158,7 +158,7 @@ def _name(arm: str, repeat: int) -> str:
 
 
 def _finite(prefix: str, values: Mapping[str, Any]) -> dict[str, float]:
-  """Returns the finite numbers, each under its name with the prefix."""
+  """Returns the values that are finite numbers, by prefixed name."""
   return {
     f'{prefix}/{name}' if prefix else name: float(value)
     for name, value in values.items()

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Loads the results of a long training, and uses them."""
+"""Loads and uses the model of a long training."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from jaxnas.spaces import recurrent_cell
 from jaxnas.training import long_text
 
 UNKNOWN = '<unk>'
-"""The token that stands for all that are not in a vocabulary."""
+"""The token that stands for all tokens outside a vocabulary."""
 
-# A prompt of no tokens is read as what comes before the first one.
+# An empty prompt is read as the token that comes before the start of a text.
 _STARTS = {'word': ('<eos>', '.'), 'char': ('\n', ' ')}
 _MAX_NAMED = 5
 
@@ -58,7 +58,7 @@ def load_language_model(path: str | os.PathLike[str]) -> TrainedText:
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: the file is damaged, or another kind of file.
+    ValueError: the file is damaged or of another kind.
   """
   params, vocabulary, architecture, facts = weights.load_weights(path)
   with weights_file.reading(path):
@@ -86,25 +86,25 @@ def generate_text(
   num_samples: int = 1,
   allow_unknown: bool = False,
 ) -> list[str]:
-  """Returns texts that continue a prompt, the prompt included.
+  """Returns texts that continue a prompt, including the prompt.
 
-  The same arguments give the same texts. A warning names what of the prompt is
-  not in the vocabulary, for which `<unk>` is read.
+  The same arguments give the same texts. Tokens of the prompt that are not in
+  the vocabulary are read as `<unk>`, and a warning names them.
 
   Args:
     trained: a model from `load_language_model`.
-    prompt: the text to continue, cut into tokens as that trained on; an empty
-      one is the start of a line.
+    prompt: the text to continue, which is split into tokens like the training
+      text; an empty prompt is the start of a line.
     num_tokens: the number of tokens to draw, words or characters.
-    temperature: how daring: 0 takes the most probable token every time, 1 draws
-      tokens as often as the model says.
-    seed: the seed of the draws.
+    temperature: the sampling temperature: 0 always takes the most probable
+      token, and 1 draws tokens with the model's probabilities.
+    seed: the random seed.
     num_samples: the number of texts.
     allow_unknown: whether `<unk>` may be drawn.
 
   Raises:
-    ValueError: an argument is out of range, the prompt has unknown tokens and
-      the vocabulary no `<unk>`, or the model's logits are not finite.
+    ValueError: an argument is out of range, the prompt has unknown tokens but
+      the vocabulary has no `<unk>`, or the model's logits are not finite.
   """
   for name, value in (('num_tokens', num_tokens), ('num_samples', num_samples)):
     if value < 1:
@@ -120,7 +120,9 @@ def generate_text(
     [allow_unknown or token != UNKNOWN for token in trained.vocabulary]
   )
   if not is_allowed.any():
-    raise ValueError(f'The vocabulary has only {UNKNOWN}; allow it.')
+    raise ValueError(
+      f'The vocabulary has no token but {UNKNOWN}; set allow_unknown.'
+    )
   key = jax.random.key(seed)
   drawn, is_finite = sampling.sample(
     trained.model,
@@ -133,7 +135,7 @@ def generate_text(
   )
   if not is_finite.all():
     raise ValueError(
-      'The model gives logits that are not finite, so its training has failed; '
+      'The model returns logits that are not finite, so its training failed; '
       'train it again with a smaller learning rate.'
     )
   return [
@@ -143,7 +145,7 @@ def generate_text(
 
 
 def _encode(vocabulary: Sequence[str], tokens: Sequence[str]) -> list[int]:
-  """Returns tokens as integers, and warns of those that are not known."""
+  """Returns tokens as integers, and warns of unknown ones."""
   index = {token: number for number, token in enumerate(vocabulary)}
   unknown = [each for each in dict.fromkeys(tokens) if each not in index]
   if unknown:
@@ -157,11 +159,11 @@ def _encode(vocabulary: Sequence[str], tokens: Sequence[str]) -> list[int]:
       named += f' and {len(unknown) - _MAX_NAMED} more'
     if UNKNOWN not in index:
       raise ValueError(
-        f'The model does not know {named} of the prompt, and its vocabulary '
-        f'has no {UNKNOWN}; leave it out.'
+        f'The model does not know {named} in the prompt, and its vocabulary '
+        f'has no {UNKNOWN}; use other words.'
       )
     logging.warning(
-      'The model does not know %s of the prompt; it reads %s instead%s.',
+      'The model does not know %s in the prompt; it reads %s instead%s.',
       named,
       UNKNOWN,
       f' (it knows {", ".join(map(repr, near))})' if near else '',
@@ -175,7 +177,7 @@ def _start(vocabulary: Sequence[str], level: str) -> int:
     if token in vocabulary:
       return vocabulary.index(token)
   raise ValueError(
-    'The prompt is empty, and the vocabulary has no line end to start from; '
+    'The prompt is empty, and the vocabulary has no end of line to start from; '
     'give a prompt.'
   )
 
@@ -189,11 +191,11 @@ def load_classifier(
     path: the path of the file.
 
   Returns:
-    `images -> logits`, from images before any preprocessing; see
+    `images -> logits`, a function of unprocessed images; see
     `image_weights.make_classifier`.
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: the file is damaged, or another kind of file.
+    ValueError: the file is damaged or of another kind.
   """
   return image_weights.make_classifier(image_weights.load_weights(path))

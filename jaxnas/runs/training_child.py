@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The one child of a long training, trained a few steps at a time."""
+"""The single child of a long training, trained a few steps at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Child:
   """A child and the trainer that trains it, on one device.
 
   Attributes:
-    metrics: what training reported at the end of the last steps.
+    metrics: the metrics that training reported after the latest steps.
   """
 
   def __init__(
@@ -33,7 +33,7 @@ class Child:
     learning_rate: float,
     num_steps: int,
   ):
-    """Compiles nothing yet.
+    """Makes the description of the child; the child itself is made later.
 
     Args:
       task: how the child is made, trained and measured; its program is `None`.
@@ -59,7 +59,7 @@ class Child:
 
   @property
   def state(self) -> Any:
-    """The state in the host's memory; abstract until the child is made."""
+    """The state, in the host's memory; abstract until the child is made."""
     return self._kept.states[0] if self._kept.states else self._blank
 
   @property
@@ -70,13 +70,18 @@ class Child:
     )
 
   def restore(self, num_trained: int, state: Any) -> None:
-    """Continues from the state that the child had after some steps."""
+    """Restores the state that the child had after `num_trained` steps."""
     self._kept = self._kept._replace(num_trained=num_trained, states=[state])
 
   def train(self, num_steps: int) -> bool:
-    """Trains for some steps; returns whether the child is alive afterwards.
+    """Trains the child further.
 
-    With 0 steps, the child is made and its programs are compiled.
+    Args:
+      num_steps: the number of steps to take; 0 only makes the child and
+        compiles its programs.
+
+    Returns:
+      Whether the child is alive afterwards.
 
     Raises:
       NotEnoughMemoryError: the training does not fit into memory.
@@ -90,6 +95,10 @@ class Child:
 
   def measure(self, state: Any, split: str) -> dict[str, float]:
     """Returns the metrics of a state of the child on a split.
+
+    Args:
+      state: the state.
+      split: the name of the split.
 
     Raises:
       NotEnoughMemoryError: the training does not fit into memory.
@@ -117,7 +126,7 @@ class Child:
       )
     if trained.status[0] == Status.OUT_OF_MEMORY:
       raise memory.NotEnoughMemoryError(
-        f'The training does not fit into memory ({trained.reasons[0]}); take '
-        'a smaller --batch_size or a smaller network.'
+        f'The training does not fit into memory ({trained.reasons[0]}); use a '
+        'smaller --batch_size or a smaller network.'
       )
     return trained

@@ -3,9 +3,9 @@
 
 """Runs a long training from its start or resumption to its tables and files.
 
-Files beside those of every run: `epochs.jsonl` (a line for each epoch, added
-to only), `weights.npz` (the model of the best epoch), `result.json` and,
-once the test split was looked at, `test.json`.
+The files beside those of every run: `epochs.jsonl` (append-only, one line per
+epoch), `weights.npz` (the model of the best epoch), `result.json` and, once the
+test split has been looked at, `test.json`.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def run(
 def _known_settings(
   training: long_training.Training, path: pathlib.Path
 ) -> Mapping[str, Any]:
-  """Returns the settings, with the hash of the data by which a run knows it."""
+  """Returns the settings, with the hash by which the run knows its data."""
   config, seen_hash = path / 'config.json', training.facts.get('seen_hash')
   if seen_hash is None or not config.exists():
     return training.settings
@@ -112,26 +112,26 @@ def _check_num_epochs(num_epochs: int, path: pathlib.Path) -> None:
   num_done = len(trial_log.read_json_lines(epochs)) if epochs.exists() else 0
   if num_done > num_epochs:
     raise ValueError(
-      f'num_epochs is {num_epochs}, but {path} has trained {num_done} '
-      f'already; give --num_epochs={num_done} or more, or another --workdir.'
+      f'num_epochs is {num_epochs}, but {path} has already trained {num_done}; '
+      f'give --num_epochs={num_done} or more, or another --workdir.'
     )
   if test.exists():
     tested = workdir.read_json(test).get('num_epochs')
     if tested != num_epochs:
       raise ValueError(
-        f'num_epochs is {num_epochs}, but {path} was measured on the '
-        f'test split after {tested} and is final; start with another '
-        '--workdir.'
+        f'num_epochs is {num_epochs}, but {path} was measured on the test '
+        f'split after {tested} and is final; start with another --workdir.'
       )
 
 
 class _Best(NamedTuple):
-  """The best model so far by the validation split.
+  """The best model so far, by the validation split.
 
   Attributes:
     model: the model.
     value: its measure on the validation split.
-    epoch: the number of epochs it was trained for; 0 if none is finished.
+    epoch: the number of epochs that it was trained for; 0 before the first one
+      is finished.
   """
 
   model: Any
@@ -176,10 +176,10 @@ class _Run:
     self._best = self._restore()
 
   def run(self, on_epoch: Callable[[], None]) -> Mapping[str, Any]:
-    """Trains and tests what is left, and returns the result.
+    """Trains and tests as far as that is left to do; returns the result.
 
     Args:
-      on_epoch: called after each epoch that is recorded.
+      on_epoch: a function to call after each recorded epoch.
     """
     training, path = self._training, self._path
     must_train = self._num_done < training.num_epochs
@@ -208,7 +208,7 @@ class _Run:
     return self._num_trained // self._training.epoch_steps
 
   def _restore(self) -> _Best:
-    """Restores the child, if there is one, and returns the best model."""
+    """Restores the child from its newest checkpoint; returns the best model."""
     best = _Best(
       jax.eval_shape(self._training.model, self._child.state),
       jnp.array(self._terms.measure.worst, jnp.float32),
@@ -229,8 +229,8 @@ class _Run:
       or (epoch and not _is_close(lines[epoch - 1][name], float(best.value)))
     ):
       raise ValueError(
-        f'{self._epochs.path} does not hold the {num_done} epochs that the '
-        'checkpoint has; restore it from a copy or use another --workdir.'
+        f'{self._epochs.path} does not hold the {num_done} epochs of the '
+        'checkpoint; restore it from a copy or use another --workdir.'
       )
     return best
 
@@ -239,7 +239,7 @@ class _Run:
     total = self._training.num_epochs * epoch_steps
     self._child.train(0)
     if not int(self._best.epoch):
-      # There is a model to keep before an epoch is finished.
+      # Until an epoch is finished, the untrained model is the best one.
       model = self._training.model(self._child.state)
       self._best = self._best._replace(model=model)
     with progress.Progress(total, unit='step') as bar:
@@ -298,15 +298,15 @@ class _Run:
     return terms.epoch_line(line, is_best)
 
   def _record(self, line):
-    """Writes the line of an epoch, or finds that it stands there."""
+    """Writes the line of an epoch, or checks the one that is there."""
     number, lines = line['epoch'], self._epochs.lines
     if len(lines) < number:
       self._epochs.append([line])
     elif lines[number - 1] != line:
       raise ValueError(
-        f'{self._epochs.path}: epoch {number}, trained again, came out '
-        'unlike its line: the machine or a version has changed. Cut the file '
-        f'before line {number} to go on as it is now.'
+        f'{self._epochs.path}: epoch {number}, trained again, does not match '
+        'its line: the machine or a version has changed. Cut the file before '
+        f'line {number} to continue as things are now.'
       )
 
   def _save(self):
@@ -317,7 +317,7 @@ class _Run:
   def _diverged(self, reason: str) -> DivergedError:
     num_lines = len(self._epochs.lines)
     way_out = (
-      f', or with --num_epochs={num_lines} and this one to keep what there is'
+      f', or with this one and --num_epochs={num_lines} to keep what there is'
       if num_lines and 'num_epochs' in self._training.free
       else ''
     )
@@ -328,7 +328,7 @@ class _Run:
     )
 
   def _finish(self) -> Mapping[str, Any]:
-    """Writes the best parameters, unless that is done; returns the result."""
+    """Writes the best model, unless that is done; returns the result."""
     training, path = self._training, self._path
     weights = path / 'weights.npz'
     if (path / 'result.json').exists() and weights.exists():
@@ -349,7 +349,7 @@ class _Run:
     return result
 
   def _check_result(self, path, result) -> None:
-    """Checks what is shown against the lines of the epochs."""
+    """Checks the result that is shown against the lines of the epochs."""
     fields = {self._terms.field(split): float for split in _SHOWN}
     trial_log.check_fields(path, [result], epoch=int, **fields)
     name = self._terms.field('validation')
@@ -415,8 +415,8 @@ class _Run:
         or len(hashes) > 1
       ):
         raise ValueError(
-          f'{path / "test.json"} is of another model than {path}; restore it '
-          'from a copy, or remove it and pass --evaluate_test.'
+          f'{path / "test.json"} belongs to another model than {path}; restore '
+          'it from a copy, or remove it and pass --evaluate_test.'
         )
       print(terms.test_line(test))
     weights = str(path / 'weights.npz')
@@ -427,7 +427,7 @@ class _Run:
 
 
 def _is_close(one: float, other: float) -> bool:
-  """Returns whether two values of a measure are one, in single precision."""
+  """Returns whether two values of a measure agree in single precision."""
   return math.isclose(one, other, rel_tol=1e-6)
 
 

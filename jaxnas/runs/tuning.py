@@ -4,11 +4,11 @@
 """Tunes the long training of a found architecture on a grid of settings.
 
 Zoph and Le, 2017 (https://arxiv.org/abs/1611.01578, sections 4.1 and 4.2), tune
-the training of the best architecture by a small grid search before they look at
-the test data. Here the points of the grid are trained in random order, the
-usual settings first, each in a folder of its own under `trainings/`; so a run
-that is stopped early is a random search, and one that is killed loses no more
-than a long training does.
+the training of the best architecture with a small grid search before they look
+at the test data. Here the points of the grid are trained in random order, the
+usual settings first, each in its own folder under `trainings/`. A run that is
+stopped early is thus a random search, and one that is killed loses no more than
+a long training does.
 """
 
 from __future__ import annotations
@@ -49,16 +49,17 @@ class Tuning:
 
   Attributes:
     grid: the values of each tuned setting, by name.
-    usual: the usual value of each of them; tried first if it is on the grid.
+    usual: the usual value of each tuned setting, by name; the point that they
+      make is tried first if it is on the grid.
     num_trials: the number of points to train; the whole grid if it has fewer.
     seed: the number that decides the order.
     settings: the settings that a resumption must share.
-    free: the names of those that may change.
-    make_training: `{name: value} -> training` of a point of the grid.
-    reward: the reward of the validation measure.
-    write_settings: `(path, point, **facts)`, which writes all settings of a
-      point for a long training to read.
-    experiment: the name of the experiment that reads them.
+    free: the names of the settings that may change.
+    make_training: `point -> training`, where a point is `{name: value}`.
+    reward: the reward for the validation measure.
+    write_settings: `(path, point, **facts)`, a function that writes all
+      settings of a point for a long training to read.
+    experiment: the name of the experiment that reads these settings.
   """
 
   grid: Mapping[str, Sequence[Any]]
@@ -87,7 +88,7 @@ def run(tuning: Tuning, folder: str) -> None:
   """
   space = make_space(tuning.grid)
   points = order(space, tuning.usual, tuning.seed)[: tuning.num_trials]
-  # What is wrong with a setting is said before the first training.
+  # Errors in the settings are found before the first training.
   training = tuning.make_training(_values(space, points[0]))
   sinks.check(training.log_to)
   with workdir.lock(folder) as path:
@@ -98,9 +99,9 @@ def run(tuning: Tuning, folder: str) -> None:
     ):
       if len(log.trials) > len(points):
         raise ValueError(
-          f'num_trials is {len(points)}, but {path} has trained '
-          f'{len(log.trials)} already; give --num_trials={len(log.trials)} or '
-          'more, or another --workdir.'
+          f'num_trials is {len(points)}, but {path} has already trained '
+          f'{len(log.trials)}; give --num_trials={len(log.trials)} or more, or '
+          'another --workdir.'
         )
       if len(log.trials) < len(points):
         workdir.write_manifest(path, **training.facts)
@@ -130,12 +131,12 @@ def make_space(grid: Mapping[str, Sequence[Any]]) -> SearchSpace:
   """
   for name, values in grid.items():
     if not values:
-      raise ValueError(f'There must be at least one value of {name}.')
+      raise ValueError(f'Give at least one value of {name}.')
   size = math.prod(len(values) for values in grid.values())
   if size > _MAX_POINTS:
     raise ValueError(
-      f'The grid has {size:,} points, of which at most {_MAX_POINTS:,} are '
-      'allowed; give fewer values.'
+      f'The grid has {size:,} points, but at most {_MAX_POINTS:,} are allowed; '
+      'give fewer values.'
     )
   return hyperparameters.make_space(
     {
@@ -150,11 +151,9 @@ def order(
 ) -> np.ndarray:
   """Returns the points of a grid in random order, `int32[M, T]`.
 
-  The first points are the same however many are taken.
-
   Args:
-    space: a space of `make_space`.
-    usual: the values that come first, if they are on the grid.
+    space: a space from `make_space`.
+    usual: the values of the first point, if it is on the grid.
     seed: the number that decides the order.
   """
   sizes = [decision.num_choices for decision in space.decisions]
@@ -182,7 +181,7 @@ class _Trainings:
 
   def evaluate(self, keys: jax.Array, tokens: np.ndarray) -> Evaluation:
     """Trains one point; see `types.Evaluator`."""
-    del keys  # All trainings have the seed of the settings.
+    del keys  # Every training uses the seed in the settings.
     (row,) = tokens
     point = _values(self._space, row)
     self._num_done += 1
@@ -221,7 +220,7 @@ def _show(
   done = [trial for trial in trials if trial.status == 'ok']
   if not done:
     raise ValueError(
-      f'All {len(trials)} trainings failed, the first because: '
+      f'All {len(trials)} trainings failed, the first for this reason: '
       f'{trials[0].reason}'
     )
   done.sort(

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Dry runs: traces a child's functions before its training.
+"""Dry runs: the tracing of a child's functions before any training.
 
 Nothing is computed, so a mistake in a loss, or in the module of a rare choice,
 is found within a second rather than after a search.
@@ -20,10 +20,10 @@ from jaxnas.types import Span, Task
 
 
 class DryRun(NamedTuple):
-  """The results that a training would have.
+  """The names of the results that a training would have.
 
   Attributes:
-    metrics: the names of a trained child's metrics, except those of a split.
+    metrics: the names of a trained child's metrics, except those of splits.
     measured: the names of the metrics measured on each split.
     uses_learning_rate: whether anything depends on the learning rate.
   """
@@ -33,7 +33,7 @@ class DryRun(NamedTuple):
   uses_learning_rate: bool
 
   def names(self, split: str) -> tuple[str, ...]:
-    """Returns the names of a child's metrics when measured on one split."""
+    """Returns the names of the metrics of a child measured on one split."""
     return (*self.metrics, *(f'{split}_{name}' for name in self.measured))
 
 

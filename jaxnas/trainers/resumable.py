@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The common part of trainers for which new and kept children are one task."""
+"""The common part of trainers that treat new and kept children alike."""
 
 from __future__ import annotations
 

@@ -58,13 +58,13 @@ def check(
     *scores.items(),
   ):
     if not callable(function):
-      such = ' from a learning rate to one of optax, such as optax.adam'
+      such = ' from a learning rate to an optax optimizer, such as optax.adam'
       raise ValueError(
         f'{name} must be a function{such if name == "optimizer" else ""}, got '
         f'{errors.shorten(repr(function))}.'
       )
   if 'loss' in metrics:
-    raise ValueError("The metric 'loss' exists already; use another name.")
+    raise ValueError("The metric 'loss' already exists; use another name.")
   if not isinstance(data, Mapping):
     raise ValueError(
       'data must be a mapping from names of splits to (inputs, targets), such '
@@ -130,6 +130,6 @@ def _check_alike(data: Mapping[str, Any], name: str) -> None:
     shown, wanted = (jax.tree.map(example, x) for x in (given, expected))
     if shown != wanted:
       raise ValueError(
-        f'An example of the {part} of {name!r} is {shown}, and one of '
-        f"'train' {wanted}; make them alike."
+        f'An example of the {part} of {name!r} is {shown}, but one of '
+        f"'train' is {wanted}; make them alike."
       )

@@ -260,7 +260,7 @@ class _Child:
     return {name: total / count for name, total in totals.items()}
 
   def _calling_module(self, inputs):
-    """Says of an exception that the module raised it, and for what inputs."""
+    """Names the module and the inputs for which it raised an exception."""
     shapes = jax.tree.map(lambda x: tuple(x.shape), inputs)
     return errors.calling(
       f'{type(self.module).__name__} on inputs of shape {shapes}'
@@ -309,15 +309,15 @@ def _split(variables):
 def _each(
   name: str, score: Score, outputs: Any, targets: Any, shape: tuple[int, ...]
 ) -> Any:
-  """Returns the score of each example, of the shape `[B]`."""
+  """Returns the score of each example, `[B]`."""
   what = 'The loss' if name == 'loss' else f'The metric {name!r}'
   with errors.calling(what):
     values = score(outputs, targets)
   # A mean would include the examples that pad the last batch.
   if jnp.shape(values) != shape:
     raise ValueError(
-      f'{what} must return one number per example, with the shape {shape}, '
-      f'not their mean; got the shape {jnp.shape(values)}.'
+      f'{what} must return one number per example, with shape {shape}, not '
+      f'their mean; got shape {jnp.shape(values)}.'
     )
   return values
 

@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The task of a long training of one classifier of images.
+"""The task of a long training of one image classifier.
 
-It is `image_task` without evaluations on the way: whoever trains measures
-between two spans. Training tells the mean loss of each epoch instead.
+It is `image_task` without evaluations during training: the caller measures
+between two spans. Training reports the loss of each epoch instead.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NEVER = 2**31 - 1
 
 @dataclasses.dataclass(frozen=True)
 class Recipe(image_task.Recipe):
-  """How to build and train a network for many epochs.
+  """The recipe for building a network and training it for many epochs.
 
   Attributes:
     batch_norm_epsilon: the number that batch norm adds to variances.
@@ -46,7 +46,7 @@ class Recipe(image_task.Recipe):
 def make_schedule(
   recipe: image_task.Recipe, learning_rate: float, num_steps: int
 ) -> Callable[[int], float]:
-  """Makes the learning-rate schedule, from steps taken to a rate.
+  """Makes the learning-rate schedule, a function of the steps taken.
 
   Args:
     recipe: the recipe, whose `schedule` is used.
@@ -56,7 +56,7 @@ def make_schedule(
   schedule = image_task.make_schedule(recipe)
 
   def rate(step):
-    # In the precision of the training, where a drop falls on an exact step.
+    # The precision of the training, so that a drop falls on the same step.
     done = jnp.int32(step) / jnp.int32(num_steps)
     return float(learning_rate * schedule(done))
 
@@ -72,7 +72,7 @@ def make_task(
   """Makes the task of training one network for many epochs.
 
   Args:
-    recipe: the recipe; its evaluations during training are left out.
+    recipe: the recipe, without its evaluations during training.
     network: the network.
     train_data: the images to train on.
     splits: the images to measure on, by name.
@@ -83,8 +83,8 @@ def make_task(
     `num_trained` and `is_alive`.
 
   Raises:
-    ValueError: there are fewer images to train on than a batch has, or none in
-      a split.
+    ValueError: there are fewer training images than a batch has, or a split is
+      empty.
   """
   silent = dataclasses.replace(recipe, evaluate_every=_NEVER, num_evaluations=1)
   task = image_task.make_task(silent, lambda _: network, train_data, splits)

@@ -1,12 +1,12 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""A long training of one language model, epoch after epoch.
+"""The task of a long training of one language model, for many epochs.
 
-Where `text_task` judges many children in a short while, this trains one to
-its end: with dropout, a falling learning rate and an architecture that is
-compiled in. A step depends on the state and the key alone, so a training ends
-in the same bits however it is divided into calls.
+While `text_task` judges many children in a short time, this trains one to the
+end, with dropout, a falling learning rate and a compiled architecture. A step
+depends only on the state and the key, so a training is bitwise the same however
+it is divided into calls.
 """
 
 from __future__ import annotations
@@ -35,35 +35,39 @@ SCHEDULES = ('epoch', 'step', 'cosine')
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """How a language model is built and trained from scratch.
+  """The recipe for building a language model and training it from scratch.
 
   The defaults are the medium LSTM of section 4.1 of "Recurrent Neural Network
   Regularization", Zaremba et al., 2014 (https://arxiv.org/abs/1409.2329), which
   reads the Penn Treebank in batches of 20 and segments of 35. `decay` is that
   of TensorFlow's PTB tutorial; the paper divides by 1.2. The other dropouts are
-  of "A Theoretically Grounded Application of Dropout in Recurrent Neural
+  those of "A Theoretically Grounded Application of Dropout in Recurrent Neural
   Networks", Gal and Ghahramani, 2016 (https://arxiv.org/abs/1512.05287).
 
   Attributes:
-    features: width `D` of the embedding and of every layer.
-    num_layers: how many recurrent layers there are.
-    tie_embeddings: whether the softmax shares the embedding.
+    features: the width `D` of the embedding and of every layer.
+    num_layers: the number of recurrent layers.
+    tie_embeddings: whether the softmax shares the weights of the embedding.
     use_bias: whether a cell of the grammar has biases; an LSTM always has.
-    init_scale: all weights start uniform in +- this; biases have their own.
-    dropout_rate: of the inputs and outputs of every layer.
-    variational: whether its masks stay the same over a segment.
-    recurrent_dropout_rate: of the hidden state on its way to the next step.
-    embedding_dropout_rate: of whole rows of the embedding.
+    init_scale: the bound of the uniform distribution, symmetric around 0, of
+      all initial weights; biases have their own initial values.
+    dropout_rate: the rate of dropout on the inputs and outputs of every layer.
+    variational: whether the masks of that dropout stay the same over a segment.
+    recurrent_dropout_rate: the rate of dropout on the hidden state between
+      steps.
+    embedding_dropout_rate: the rate of dropout of whole rows of the embedding.
     optimizer: `'sgd'` or `'adam'`.
-    learning_rate: of the first epochs.
-    schedule: how it falls after them: by `decay` at the start of every
-      `'epoch'`, by as much in equal parts with every `'step'`, or along half a
-      `'cosine'` to zero at the end.
-    constant_epochs: how long it does not fall; `'epoch'` takes 0 as 1.
-    decay: the factor of an epoch; `'cosine'` takes none.
-    max_grad_norm: the gradient of the sum over a segment's steps, averaged over
-      its columns, is clipped to this norm.
-    num_epochs: how long the training is; only `'cosine'` depends on it.
+    learning_rate: the learning rate of the first epochs.
+    schedule: the way in which the learning rate then falls: by the factor
+      `decay` at the start of every `'epoch'`, by as much in equal parts at
+      every `'step'`, or along half a `'cosine'` to zero at the end.
+    constant_epochs: the number of epochs before the learning rate falls;
+      `'epoch'` takes 0 as 1.
+    decay: the factor of the learning rate per epoch; unused by `'cosine'`.
+    max_grad_norm: the norm to which the gradient is clipped, that of the loss
+      summed over a segment's steps and averaged over its columns.
+    num_epochs: the length of the training, in epochs; only `'cosine'` depends
+      on it.
   """
 
   features: int = 650
@@ -114,14 +118,14 @@ class TrainState(NamedTuple):
   """A language model in training.
 
   Attributes:
-    params: its parameters.
-    opt_state: the optimiser's state.
-    carry: what the last segment left of the recurrent state.
-    nats: sum over the segments of this epoch, so far, of the mean
-      cross-entropy of a token under dropout. A scalar.
-    num_trained: steps taken, `int32[]`.
-    is_alive: false from the first loss or gradient on that is not finite; all
-      else stays as it was then. `bool[]`.
+    params: the model's parameters.
+    opt_state: the state of the optimizer.
+    carry: the recurrent state after the last segment.
+    nats: the mean cross-entropy of a token under dropout, summed over the
+      segments of this epoch so far, `float32[]`.
+    num_trained: the number of steps taken, `int32[]`.
+    is_alive: whether the model is alive, `bool[]`; false from the first loss or
+      gradient that is not finite, when everything else is frozen.
   """
 
   params: Any
@@ -140,10 +144,10 @@ def make_model(
   """Makes the language model that a recipe describes.
 
   Args:
-    recipe: sizes, dropout and initialisation.
-    vocab_size: `V`.
-    architecture: a cell of the grammar, or `'lstm'`: the LSTM with biases, the
-      forget gate's starting at 1, which is not in the grammar.
+    recipe: the recipe, whose sizes, dropout and initialization are used.
+    vocab_size: the size of the vocabulary, `V`.
+    architecture: a cell of the grammar, or `'lstm'` for the LSTM with biases,
+      that of the forget gate starting at 1, which is not in the grammar.
 
   Raises:
     ValueError: the architecture is neither.
@@ -187,7 +191,7 @@ def make_schedule(
   num_segments: int,
   learning_rate: jax.typing.ArrayLike | None = None,
 ) -> optax.Schedule:
-  """Makes the learning-rate schedule, from steps taken to a rate.
+  """Makes the learning-rate schedule, a function of the steps taken.
 
   Args:
     recipe: the recipe, whose schedule is used.
@@ -228,10 +232,10 @@ def make_optimizer(
   num_segments: int,
   learning_rate: jax.typing.ArrayLike | None = None,
 ) -> optax.GradientTransformation:
-  """Makes the optimiser: clipping, then SGD or Adam on the schedule.
+  """Makes the optimizer: clipping, then SGD or Adam with the schedule.
 
   Args:
-    recipe: the recipe, whose clipping, optimiser and schedule are used.
+    recipe: the recipe, whose clipping, optimizer and schedule are used.
     num_segments: the number of steps of an epoch.
     learning_rate: as in `make_schedule`.
   """
@@ -251,9 +255,9 @@ def init(
   """Returns an untrained model.
 
   Args:
-    model: the network.
-    optimizer: what will train it.
-    key: decides the parameters.
+    model: the language model.
+    optimizer: the optimizer of the training.
+    key: the random key of the parameters.
     batch_size: the number of columns, `B`.
   """
   carry = model.initialize_carry(batch_size)
@@ -277,23 +281,23 @@ def step(
   targets: jax.Array,
   key: jax.Array,
 ) -> TrainState:
-  """Trains on one segment.
+  """Trains a model on one segment.
 
   Args:
-    model: the network.
-    optimizer: what trains it.
-    state: the model so far.
-    inputs: tokens, `int32[T, B]`.
-    targets: the tokens that follow, `int32[T, B]`.
-    key: key of the whole training; with the number of steps taken, it decides
-      the step's dropout.
+    model: the language model.
+    optimizer: the optimizer of the training.
+    state: the state before the step.
+    inputs: the tokens, `int32[T, B]`.
+    targets: the token after each of them, `int32[T, B]`.
+    key: the random key of the whole training; with the number of steps taken,
+      it decides the step's dropout.
   """
   chex.assert_equal_shape([inputs, targets])
   num_steps, batch_size = inputs.shape
 
   def loss_function(params):
-    # Summed over time, as in Zaremba et al.: the learning rate and the clipping
-    # of SGD mean nothing without it.
+    # Summed over time, as in Zaremba et al., whose learning rate and clipping
+    # depend on it.
     return model.apply(
       params,
       state.carry,
@@ -328,16 +332,16 @@ def train(
   key: jax.Array,
   num_steps: jax.Array,
 ) -> TrainState:
-  """Trains for some steps; an epoch starts with a carry of zeros.
+  """Trains a model further; every epoch starts with a carry of zeros.
 
   Args:
-    model: the network.
-    optimizer: what trains it.
-    state: the model so far.
-    segments: the text; weights are not used, so there must be no padding.
-    key: of the whole training.
-    num_steps: how many segments to train on, from where the state stands; may
-      be traced.
+    model: the language model.
+    optimizer: the optimizer of the training.
+    state: the state before these steps.
+    segments: the text, without padding, since its weights are not used.
+    key: the random key of the whole training.
+    num_steps: the number of segments to train on, starting after those that the
+      state has been trained on; may be traced.
   """
   num_segments = segments.inputs.shape[0]
 
@@ -366,16 +370,16 @@ def make_task(
   """Makes the task of training one language model for many epochs.
 
   Args:
-    recipe: the recipe; a child's learning rate takes the place of its own.
-    vocab_size: the number of tokens of the vocabulary, `V`.
+    recipe: the recipe, whose learning rate a child's own replaces.
+    vocab_size: the size of the vocabulary, `V`.
     architecture: the cell, as in `make_model`.
     train_segments: the text to train on, without padding.
     splits: the texts to measure on, by name.
 
   Returns:
     A task that measures the `perplexity`, and whose training reports
-    `epoch_nats`, the sum over the epoch's steps so far of the mean
-    cross-entropy of a token under dropout, `num_trained` and `is_alive`.
+    `epoch_nats`, the mean cross-entropy of a token under dropout, summed over
+    the epoch's steps so far, `num_trained` and `is_alive`.
 
   Raises:
     ValueError: the architecture is neither a cell nor `'lstm'`.
@@ -383,7 +387,7 @@ def make_task(
   model = make_model(recipe, vocab_size, architecture)
   num_segments, _, batch_size = train_segments.inputs.shape
 
-  # The key is split alike in both, so that a state holds none.
+  # Both functions split the key in the same way, so that states hold no key.
   def init_child(program, key, learning_rate):
     del program
     optimizer = make_optimizer(recipe, num_segments, learning_rate)

@@ -50,7 +50,7 @@ def test_other_names_are_asked_for(save):
     (
       {'x_train': PIXELS, 'y_train': LABELS},
       {},
-      'has no x or images or x_test; it holds x_train, y_train, one of',
+      'has no x or images or x_test; it holds x_train, y_train; name ',
     ),
     ({'x': PIXELS}, {'images': 'z'}, 'has no z; it holds x'),
     ({'x': PIXELS}, {'labels': 'y'}, 'has no y; it holds x'),
@@ -72,9 +72,9 @@ def test_what_is_wrong_is_said_in_a_line(save, arrays, names, message):
 
 
 def test_a_file_that_is_none_is_named(tmp_path):
-  with pytest.raises(FileNotFoundError, match='missing or no file'):
+  with pytest.raises(FileNotFoundError, match='missing or not a file'):
     image_files.read(tmp_path / 'images.npz')
-  with pytest.raises(FileNotFoundError, match='missing or no file'):
+  with pytest.raises(FileNotFoundError, match='missing or not a file'):
     image_files.read(tmp_path)
   (tmp_path / 'images.npz').write_text('no archive')
   with pytest.raises(ValueError, match=r'expected an .npz file with images'):

@@ -95,7 +95,7 @@ def test_another_scale_is_refused_or_brought_to_that_of_training(
   assert capsys.readouterr().out == ''
   classify_images.run(dataclasses.replace(config, rescale=True))
   printed = capsys.readouterr()
-  assert 'are multiplied by 255, for the scale of those trai' in printed.err
+  assert 'are multiplied by 255, to the scale of the trainin' in printed.err
   one, other = (
     np.array([*csv.reader(text.splitlines()[1:])], float)
     for text in (printed.out, expected)
@@ -136,7 +136,7 @@ def test_weights_that_do_not_fit_are_told(config, tmp_path):
   with pytest.raises(ValueError, match=r'weights.npz is damaged'):
     classify_images.run(config)
   weights.write_weights(path, {'params': {'w': np.zeros(2)}}, ('a',), 'lstm')
-  with pytest.raises(ValueError, match='holds a language model, not a classif'):
+  with pytest.raises(ValueError, match='holds a language model, not an image'):
     classify_images.run(config)
 
 

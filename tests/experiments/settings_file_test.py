@@ -52,7 +52,7 @@ def test_what_is_not_in_the_file_is_as_it_was(tmp_path):
     ({'rat': 1.0}, "unknown setting 'rat'; did you mean rate"),
     ({'zzz': 1.0}, "unknown setting 'zzz'"),
     ({'rate': 'fast'}, "setting 'rate'"),
-    ({'rate': {}}, "setting 'rate': expected a value of a flag"),
+    ({'rate': {}}, "setting 'rate': expected a value for a flag"),
     ({'count': 1.5}, "setting 'count'"),
     ({'is_on': 'perhaps'}, "setting 'is_on'"),
     ({'kind': 'z'}, "setting 'kind'"),

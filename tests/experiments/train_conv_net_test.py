@@ -258,12 +258,12 @@ def other(config, tmp_path_factory):
     ('weights.npz', r'weights\.npz is not what this training wrote; remove it'),
     (
       'test.json',
-      r'test\.json is of another model than .*pass --evaluate_test',
+      r'test\.json belongs to another model than .*pass --evaluate_test',
     ),
     ('result.json', r'result\.json does not agree with .*epochs\.jsonl'),
     ('epochs.jsonl', r'epochs\.jsonl does not begin as this run began it'),
     ('timings.jsonl', r'timings\.jsonl does not begin as this run began it'),
-    ('checkpoints', r'epochs\.jsonl does not hold the 4 epochs that the check'),
+    ('checkpoints', r'epochs\.jsonl does not hold the 4 epochs of the check'),
   ],
 )
 def test_a_file_of_another_run_is_refused(copy, other, config, name, message):
@@ -294,7 +294,7 @@ def test_a_test_of_weights_that_are_as_good_is_refused(copy, config, capsys):
       run(config, copy)
       assert 'Test accuracy' in capsys.readouterr().out
     else:
-      with pytest.raises(ValueError, match='is of another model than'):
+      with pytest.raises(ValueError, match='belongs to another model than'):
         run(config, copy)
 
 

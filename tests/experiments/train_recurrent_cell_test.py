@@ -380,7 +380,7 @@ def test_a_diverged_training_stops_and_keeps_what_was_good(
   assert error.count('\n') == 1
   assert 'diverged: the validation perplexity is not finite' in error
   assert f'after {NUM_SEGMENTS} steps stays' in error
-  assert '--num_epochs=1 and this one' in error
+  assert 'this one and --num_epochs=1' in error
   assert len(lines_of(tmp_path)) == 1
   assert not (tmp_path / 'weights.npz').exists()
   run(config, tmp_path, num_epochs=1)
@@ -411,7 +411,7 @@ def test_a_changed_config_is_refused(copy, config, data_dir, tmp_path):
   ):
     with pytest.raises(ValueError, match=f'Config field {name!r}'):
       run(config, copy, **changes)
-  with pytest.raises(ValueError, match='has trained 3 already; give'):
+  with pytest.raises(ValueError, match='has already trained 3; give'):
     run(config, copy, num_epochs=2)
   other = shutil.copytree(data_dir, tmp_path / 'data')
   with (other / 'test.txt').open('a') as file:
@@ -463,7 +463,7 @@ def test_an_epoch_that_comes_out_another_way_is_told(copy, config):
   with trial_log.JsonLines(path) as written:
     written.append(lines)
   shutil.rmtree(copy / 'checkpoints' / str(3 * NUM_SEGMENTS))
-  with pytest.raises(ValueError, match='epoch 3, trained again, came out'):
+  with pytest.raises(ValueError, match='epoch 3, trained again, does n'):
     run(config, copy)
 
 

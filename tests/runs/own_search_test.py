@@ -125,7 +125,9 @@ def test_an_arm_without_trials_is_a_row(tmp_path, trainer, capsys):
 def test_another_measure_compares_the_same_run_anew(tmp_path, trainer, capsys):
   run(tmp_path, trainer)
   distance = statistics.Measure('distance', True, False)
-  with pytest.raises(ValueError, match=r"'distance', which .* they have loss"):
+  with pytest.raises(
+    ValueError, match=r"'distance', which .* they measure loss"
+  ):
     run(tmp_path, trainer, measure=distance)
   # The measure is no part of what was recorded.
   percent = dataclasses.replace(LOSS, scale=100, unit='%')
@@ -395,7 +397,7 @@ def test_a_space_of_ones_own_needs_nothing_of_this_package(tmp_path, trainer):
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
-    ({'known': {'mine': {'x': 0.5, 'y': 1}}}, "'mine', as an arm is"),
+    ({'known': {'mine': {'x': 0.5, 'y': 1}}}, "name of an arm, 'mine'"),
     (
       {'known': {'usual': {'x': 0.5}}},
       "'usual': Expected a mapping with",
@@ -419,7 +421,7 @@ def test_a_space_of_ones_own_needs_nothing_of_this_package(tmp_path, trainer):
     ({'learning_rates': None}, r'none is given.*learning_rates=\(0.001'),
     (
       {'measure': statistics.Measure('lose', True, True)},
-      "'lose', .*have loss",
+      "'lose', .*measure loss",
     ),
     (
       {'reward': Reward(lambda _, metrics: metrics['validation_lose'])},

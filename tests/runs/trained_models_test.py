@@ -117,7 +117,7 @@ def test_an_unknown_word_is_said_and_read_as_one(path, monkeypatch):
   ]
   assert texts[0] == texts[1]
   assert said == [
-    "The model does not know 'caat', 'dog' of the prompt; it reads <unk> "
+    "The model does not know 'caat', 'dog' in the prompt; it reads <unk> "
     "instead (it knows 'cat')."
   ]
 
@@ -128,7 +128,9 @@ def test_a_vocabulary_without_unknown_takes_no_unknown_words(path):
   (text,) = trained_models.generate_text(trained, '\r\nab', 30)
   assert text[:3] == '\nab'
   assert len(text) == 33
-  with pytest.raises(ValueError, match=r"not know 'c' of the prompt, .*leave"):
+  with pytest.raises(
+    ValueError, match=r"not know 'c' in the prompt, .*use oth"
+  ):
     trained_models.generate_text(trained, 'abc')
 
 
@@ -171,7 +173,7 @@ def test_a_model_that_diverged_is_told(path):
 def test_a_vocabulary_of_unknown_alone_says_nothing(path):
   write(path, ('<unk>',))
   trained = trained_models.load_language_model(path)
-  with pytest.raises(ValueError, match='has only <unk>; allow it'):
+  with pytest.raises(ValueError, match='has no token but <unk>; set allow'):
     trained_models.generate_text(trained, '<unk>')
 
 

@@ -134,7 +134,7 @@ def test_a_longer_run_ends_as_if_it_had_not_been_cut(tmp_path, capsys):
   training_run.run(make(), str(whole))
   for name in ('epochs.jsonl', 'weights.npz', 'result.json'):
     assert (cut / name).read_bytes() == (whole / name).read_bytes()
-  message = 'num_epochs is 2, but .* has trained 3 already; give'
+  message = 'num_epochs is 2, but .* has already trained 3; give'
   with pytest.raises(ValueError, match=message):
     training_run.run(make(num_epochs=2), str(cut))
 
@@ -165,7 +165,7 @@ def test_a_training_that_diverges_says_what_to_do(tmp_path):
   message = (
     r'The training diverged: .* not finite between steps \d+ and \d+\. Start '
     r'with another --workdir and a smaller --learning_rate, or with '
-    r'--num_epochs=1 .* The checkpoint after 4 steps stays'
+    r'this one and --num_epochs=1 .* The checkpoint after 4 steps stays'
   )
   with pytest.raises(ValueError, match=message):
     training_run.run(training, str(tmp_path))

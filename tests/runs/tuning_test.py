@@ -42,7 +42,7 @@ def test_usual_values_that_are_not_on_the_grid_come_not_at_all():
 
 def test_a_grid_is_as_large_as_it_may_be():
   assert tuning.make_space({'a': range(316), 'b': range(316)}).size == 316**2
-  with pytest.raises(ValueError, match=r'has 100,489 points, of which at most'):
+  with pytest.raises(ValueError, match=r'has 100,489 points, but at most'):
     tuning.make_space({'a': range(317), 'b': range(317)})
   with pytest.raises(ValueError, match='at least one value of b'):
     tuning.make_space({'a': (1, 2), 'b': ()})

@@ -48,18 +48,18 @@ def test_examples_of_each_split_are_counted():
     ),
     (
       {'data': DATA | {'test': (X[:, :2], Y)}},
-      r"inputs of 'test' is float32\[2\], and one of 'train' float32\[3\]",
+      r"inputs of 'test' is float32\[2\], but one of 'train' is float32\[3\]",
     ),
     (
       {'data': DATA | {'test': (X, Y.astype(np.float32))}},
-      r"targets of 'test' is float32\[\], and one of 'train' int32\[\]",
+      r"targets of 'test' is float32\[\], but one of 'train' is int32\[\]",
     ),
     ({'loss': 'cross_entropy'}, "loss must be a function, got 'cross_entropy'"),
     ({'optimizer': optax.adam(1)}, 'optimizer must be .* such as optax.adam,'),
     ({'batch_size': '4'}, "batch_size must be a whole number, got '4'"),
     ({'metrics': optax.squared_error}, 'metrics must be a mapping from names'),
     ({'metrics': {'error': 3}}, "metric 'error' must be a function, got 3"),
-    ({'metrics': {'loss': print}}, "'loss' exists already"),
+    ({'metrics': {'loss': print}}, "'loss' already exists"),
     ({'batch_size': 41}, 'batch_size must be from 1 to 40'),
   ],
 )

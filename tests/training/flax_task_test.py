@@ -163,7 +163,7 @@ def test_any_optimizer_may_keep_the_learning_rate_in_its_state():
     ),
     ({'batch_size': 201}, 'batch_size must be from 1 to 200'),
     ({'batch_size': 0}, 'batch_size must be from 1 to 200'),
-    ({'metrics': {'loss': accuracy}}, "The metric 'loss' exists already"),
+    ({'metrics': {'loss': accuracy}}, "The metric 'loss' already exists"),
   ],
 )
 def test_bad_arguments_are_refused(changes, message):
@@ -178,5 +178,5 @@ def test_a_mean_is_no_metric():
     }
   )
   trainer = blocks.BlockTrainer(task, 2, 2)
-  with pytest.raises(ValueError, match=r'per example, with the shape \(20,\)'):
+  with pytest.raises(ValueError, match=r'per example, with shape \(20,\)'):
     trainer.run([None], KEYS[:1], [0.1], 1)
