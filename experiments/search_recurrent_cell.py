@@ -32,7 +32,7 @@ from jaxnas.children import recurrent_interpreter
 from jaxnas.controllers import recurrent as controllers
 from jaxnas.runs import search_run
 from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.trainers import blocks
+from jaxnas.trainers import blocks, waiting
 from jaxnas.training import dataset_tasks, text_task
 from jaxnas.types import SearchSpace
 from jaxnas.visualize import recurrent_cell as pictures
@@ -82,7 +82,7 @@ class Config(
     1,
     'Number of recurrent layers of a child.',
     low=1,
-    high=settings.MAX_LAYERS,
+    high=settings.MAX_RECURRENT_LAYERS,
   )
   tie_embeddings: bool = settings.children(
     False, 'Whether embedding and softmax share their weights.'
@@ -321,9 +321,10 @@ class _Field:
 
   def _add_baseline(self, name, make_cell, num_jobs):
     """Adds a separate trainer for a cell outside the search space."""
-    features = contestants_lib.equal_features(
-      functools.partial(self._count, make_cell), self._num_params
-    )
+    with waiting.told('counting parameters'):
+      features = contestants_lib.equal_features(
+        functools.partial(self._count, make_cell), self._num_params
+      )
     num_devices = self.trainers['space'].num_devices
     recipe = dataclasses.replace(self._recipe, features=features)
     self.trainers[name] = blocks.BlockTrainer(

@@ -60,7 +60,9 @@ MAX_ITEMS = 100_000
 MAX_BLOCK = 4096
 MAX_FEATURES = 16_384
 MAX_LAYERS = conv_net.MAX_LAYERS
-MAX_DEVICES = 256
+# A recurrent network is traced layer by layer, again and again.
+MAX_RECURRENT_LAYERS = 16
+MAX_DEVICES = 64
 MAX_MARGIN = 1024
 
 _Filled = TypeVar('_Filled')

@@ -48,7 +48,7 @@ class ControllerSettings(settings.Bounded):
     'Number of layers of the controller.',
     source=settings.PAPER_IMAGES,
     low=1,
-    high=settings.MAX_LAYERS,
+    high=settings.MAX_RECURRENT_LAYERS,
   )
   baseline_decay: float = settings.strategy(
     0.9,

@@ -73,7 +73,7 @@ class Config(
     'Number of recurrent layers.',
     source=settings.ZAREMBA,
     low=1,
-    high=settings.MAX_LAYERS,
+    high=settings.MAX_RECURRENT_LAYERS,
   )
   tie_embeddings: bool = settings.children(
     False, 'Whether embedding and softmax share their weights.', source=_GAL

@@ -37,7 +37,15 @@ _WEIGHTS_HASH = 'weights_sha256'
 
 
 class DivergedError(ValueError):
-  """A training whose loss, gradient or validation measure was not finite."""
+  """A training whose loss, gradient or validation measure was not finite.
+
+  Attributes:
+    what: the message without what a user of this training can do.
+  """
+
+  def __init__(self, what: str, advice: str):
+    super().__init__(f'{what} {advice}')
+    self.what = what
 
 
 def run(
@@ -322,9 +330,10 @@ class _Run:
       else ''
     )
     return DivergedError(
-      f'The training diverged: {reason}. Start with another --workdir and a '
-      f'smaller {self._terms.remedy}{way_out}. The checkpoint '
-      f'after {self._num_saved:,} steps stays as it is.'
+      f'The training diverged: {reason}.',
+      f'Start with another --workdir and a smaller '
+      f'{self._terms.remedy}{way_out}. The checkpoint '
+      f'after {self._num_saved:,} steps stays as it is.',
     )
 
   def _finish(self) -> Mapping[str, Any]:

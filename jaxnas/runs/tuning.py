@@ -201,7 +201,7 @@ class _Trainings:
       }
       rewards = np.asarray(reward.function([point], metrics), np.float32)
     except training_run.DivergedError as error:
-      status, reason = Status.DIVERGED, str(error)
+      status, reason = Status.DIVERGED, error.what
     except memory.NotEnoughMemoryError as error:
       status, reason = Status.OUT_OF_MEMORY, str(error)
     if reason:
@@ -220,8 +220,8 @@ def _show(
   done = [trial for trial in trials if trial.status == 'ok']
   if not done:
     raise ValueError(
-      f'All {len(trials)} trainings failed, the first for this reason: '
-      f'{trials[0].reason}'
+      f'All {len(trials)} trainings failed; try other values, above all '
+      f'smaller --learning_rates. The first one: {trials[0].reason}'
     )
   done.sort(
     key=lambda trial: trial.metrics[field],

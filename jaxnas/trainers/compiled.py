@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnas.trainers import mapping, memory, outcomes, resumable
+from jaxnas.trainers import mapping, memory, outcomes, resumable, waiting
 from jaxnas.types import Kept, Span, Task, Trained
 
 # The number of programs kept, since architectures may recur.
@@ -306,7 +306,8 @@ def _copy(leaf: Any) -> Any:
 
 
 def _compile(traced: jax.stages.Traced, device: jax.Device) -> Any:
-  return traced.lower().compile(compiler_options(device.platform))
+  with waiting.told('compiling a program'):
+    return traced.lower().compile(compiler_options(device.platform))
 
 
 def _raise_any(futures: Sequence[concurrent.futures.Future[Any]]) -> None:

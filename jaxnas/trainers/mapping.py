@@ -17,6 +17,8 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
+from jaxnas.trainers import waiting
+
 _ROWS = 'rows'
 
 
@@ -138,8 +140,9 @@ class BlockMapping:
     key = program, *shapes_of(arguments[0])
     if key not in self._compiled:
       started = time.perf_counter()
-      lowered = program.lower(*arguments)
-      compiled = lowered.compile(dict(compiler_options or {}))
+      with waiting.told('compiling a program'):
+        lowered = program.lower(*arguments)
+        compiled = lowered.compile(dict(compiler_options or {}))
       if check is not None:
         check(compiled)
       self._compiled[key] = compiled
