@@ -71,6 +71,7 @@ def run(config: Config) -> None:
       unlike those that it was trained on.
     OSError: a file cannot be read or written.
   """
+  _check_out(config)
   weights = image_weights.load_weights(prepared.expand(config.weights or ''))
   file = image_files.read(config.data_dir or '', config.images, config.labels)
   images, labels = file.images, file.labels
@@ -92,6 +93,20 @@ def run(config: Config) -> None:
   _write(config.out, _probabilities(logits), labels)
   if labels is not None:
     _tell(_accuracy(logits.argmax(axis=1) == labels, file.images_name))
+
+
+def _check_out(config: Config) -> None:
+  """Refuses a table in place of a file that it is made from."""
+  for source in (config.weights, config.data_dir):
+    if config.out and source:
+      out, file = (
+        prepared.expand(name).resolve() for name in (config.out, source)
+      )
+      if out == file:
+        raise ValueError(
+          f'The table would overwrite {source}, from which it is made; name '
+          'another --out.'
+        )
 
 
 def _check_scale(

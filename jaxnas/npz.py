@@ -207,7 +207,7 @@ def _check_sizes(
       f'its {packed:,} bytes claim to be {unpacked:,} when unpacked, which no '
       'real arrays are'
     )
-  limit = _free_memory() if max_bytes is None else max_bytes
+  limit = free_memory() if max_bytes is None else max_bytes
   if limit is not None and unpacked > limit:
     raise ValueError(
       f'its arrays take {unpacked:,} bytes, and {limit:,} may be taken'
@@ -254,7 +254,7 @@ def _read_array(
   return array.reshape(shape, order='F' if is_fortran else 'C')
 
 
-def _free_memory() -> int | None:
+def free_memory() -> int | None:
   """Returns the free memory in bytes, or `None` if the system does not say."""
   try:
     with open('/proc/meminfo', encoding='ascii') as lines:

@@ -110,7 +110,7 @@ def export_architecture(
   listing.check_framework(framework)
   known = (*exporters, *EXPORTERS)
   if isinstance(architecture, str | os.PathLike):
-    architecture = _load(pathlib.Path(architecture), known)
+    architecture = _load(pathlib.Path(architecture), out, known)
   if isinstance(architecture, hyperparameters.Hyperparameters):
     return [_write_settings(out, architecture, weights)]
   exporter = _find(architecture, weights, known)
@@ -128,7 +128,9 @@ def export_architecture(
   return _write(out, made, weights)
 
 
-def _load(path: pathlib.Path, known: Sequence[Exporter]) -> Architecture:
+def _load(
+  path: pathlib.Path, out: pathlib.Path, known: Sequence[Exporter]
+) -> Architecture:
   """Returns the architecture in a file, or the one that a run found."""
   if path.is_dir():
     if not (path / 'best.json').exists():
@@ -137,6 +139,11 @@ def _load(path: pathlib.Path, known: Sequence[Exporter]) -> Architecture:
         'finish, or give the file of an architecture.'
       )
     path = path / 'best.json'
+  if out.resolve() == path.resolve():
+    raise ValueError(
+      f'{out} would overwrite the architecture that it is made from; name '
+      'another file.'
+    )
   classes = [exporter.architecture_class for exporter in known]
   return architecture_file.load_architecture(
     path, classes=[*classes, hyperparameters.Hyperparameters]

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
+import math
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from jaxnas import npz
 from jaxnas.export.pieces import drawing
 
 _MAX_SEEDS = 32
 _LEAST_OUTPUT = 1e-3
+# A parameter, what it is drawn from and a copy, in double precision.
+_PARAM_BYTES = 24
 # Outputs are written in rows, each of which must fit on a line.
 _MAX_COLUMNS = 4
 
@@ -68,6 +72,7 @@ def record(check: Drawn) -> tuple[int, np.ndarray]:
   Raises:
     ValueError: the outputs are not finite for any seed.
   """
+  _check_memory(check)
   found = None
   for seed in range(_MAX_SEEDS):
     random = np.random.RandomState(seed)
@@ -96,3 +101,15 @@ def record(check: Drawn) -> tuple[int, np.ndarray]:
     count for count in range(1, _MAX_COLUMNS + 1) if not values.size % count
   )
   return seed, values.reshape(-1, columns)
+
+
+def _check_memory(check: Drawn) -> None:
+  """Raises `ValueError` if the parameters would not fit into memory."""
+  num_params = sum(map(math.prod, check.shapes.values()))
+  num_bytes, num_free = _PARAM_BYTES * num_params, npz.free_memory()
+  if num_free is not None and num_bytes > num_free:
+    raise ValueError(
+      'The model is too large for its file to check itself: its '
+      f'{num_params:,} parameters take {num_bytes:,} bytes of memory, and '
+      f'{num_free:,} are free; export it with trained weights.'
+    )

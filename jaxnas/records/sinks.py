@@ -273,15 +273,18 @@ class _Wandb:
     self.write(new)
 
   def write(self, points: Sequence[Point]) -> None:
-    for point in points:
-      for name in {point.axis, *point.scalars} - self._defined:
-        step = {} if name == point.axis else {'step_metric': point.axis}
-        self._run.define_metric(name, **step)
-        self._defined.add(name)
-      self._run.log({point.axis: point.step, **point.scalars})
-      self._sent[point.axis] = self._sent.get(point.axis, 0) + 1
-    if points:
-      self._save()
+    try:
+      for point in points:
+        for name in {point.axis, *point.scalars} - self._defined:
+          step = {} if name == point.axis else {'step_metric': point.axis}
+          self._run.define_metric(name, **step)
+          self._defined.add(name)
+        self._run.log({point.axis: point.step, **point.scalars})
+        self._sent[point.axis] = self._sent.get(point.axis, 0) + 1
+    finally:
+      # What was sent before a failure is not sent again.
+      if points:
+        self._save()
 
   def close(self) -> None:
     self._run.finish()

@@ -128,6 +128,15 @@ def test_what_is_wrong_is_said_in_a_line(
   assert capsys.readouterr().out == ''
 
 
+@pytest.mark.parametrize('name', ['weights.npz', 'images.npz'])
+def test_the_table_takes_the_place_of_no_source(config, name, tmp_path):
+  save(config, x=PIXELS)
+  before = (tmp_path / name).read_bytes()
+  with pytest.raises(ValueError, match=rf'overwrite .*{name}, from which it'):
+    classify_images.run(dataclasses.replace(config, out=str(tmp_path / name)))
+  assert (tmp_path / name).read_bytes() == before
+
+
 def test_weights_that_do_not_fit_are_told(config, tmp_path):
   save(config, x=PIXELS)
   path = tmp_path / 'weights.npz'

@@ -3,6 +3,8 @@
 
 """The Flax cells in this process; both frameworks' are in exporting_test."""
 
+import warnings
+
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
@@ -129,3 +131,20 @@ def test_a_large_cell_is_written_in_no_time():
   source = listing.to_source(made)
   assert max(map(len, source.splitlines())) <= 80
   assert 'new_h = torch.sin(torch.maximum(node_508, node_509))' in source
+
+
+def test_a_traced_cell_takes_batches_of_any_size():
+  torch = pytest.importorskip('torch')
+  made = cell_source.make_listing(space.KNOWN_CELLS['gru'], 'torch')
+  names = {'__name__': 'gru'}
+  exec(listing.to_source(made), names)
+  recurrent = names['Recurrent'](INPUTS, D)
+  one, more = torch.ones(1, T, INPUTS), torch.ones(3, T, INPUTS)
+  with warnings.catch_warnings():
+    # What a trace would take for a constant.
+    warnings.simplefilter('error', torch.jit.TracerWarning)
+    traced = torch.jit.trace(recurrent, (one,))
+  outputs, state = traced(more)
+  expected, _ = recurrent(more)
+  assert torch.allclose(outputs, expected, atol=1e-6)
+  assert state[0].shape == (3, D)

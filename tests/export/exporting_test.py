@@ -224,6 +224,10 @@ def test_hyperparameters_are_settings_alone(tmp_path):
   out = tmp_path / 'settings.json'
   assert exporting.export_architecture(best, out) == [out]
   assert json.loads(out.read_text()) == values | {'sizes': [1, 2]}
+  before = best.read_bytes()
+  with pytest.raises(ValueError, match='would overwrite the architecture'):
+    exporting.export_architecture(tmp_path, best)
+  assert best.read_bytes() == before
   for name, weights in (('my.py', None), ('my.json', 'w.npz')):
     with pytest.raises(ValueError, match='a network, so there is no code to w'):
       exporting.export_architecture(best, tmp_path / name, weights=weights)

@@ -63,3 +63,9 @@ def test_outputs_that_are_zero_are_taken_if_there_are_no_others():
 def test_outputs_that_are_never_finite_are_told():
   with pytest.raises(ValueError, match='not finite for any drawn'):
     recording.record(make(lambda *_: [np.array([np.nan])]))
+
+
+def test_parameters_beyond_the_memory_are_refused_before_they_are_drawn():
+  check = make(None)._replace(shapes={'a': (2**20, 2**20), 'b': (3,)})
+  with pytest.raises(ValueError, match=r'its 1,099,511,627,779 parameters ta'):
+    recording.record(check)

@@ -208,6 +208,28 @@ def test_a_resumed_run_of_wandb_gets_what_it_lacks(tmp_path, wandb):
   assert second.is_finished
 
 
+def test_wandb_gets_each_point_once_though_it_fails_amid_some(tmp_path, wandb):
+  records = Records()
+  with records.open(tmp_path, 'wandb') as opened:
+    (run,) = wandb.runs
+    log = run.log
+
+    def fail(values):
+      if len(run.logged) == 2:
+        raise OSError('The network is down.')
+      log(values)
+
+    run.log = fail
+    records.points += POINTS
+    opened.update()
+  assert len(run.logged) == 2
+  with records.open(tmp_path, 'wandb'):
+    pass
+  assert [*run.logged, *wandb.runs[1].logged] == [
+    {point.axis: point.step, **point.scalars} for point in POINTS
+  ]
+
+
 def test_records_begun_anew_are_another_run_of_wandb(tmp_path, wandb):
   write_in_two_starts(tmp_path, 'wandb')
   records = Records()

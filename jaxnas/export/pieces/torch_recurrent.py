@@ -36,7 +36,7 @@ class Recurrent(nn.Module):
       The hidden states, `[batch, time, features]`, and the final `(h, c)`.
     """
     if state is None:
-      zeros = inputs.new_zeros(len(inputs), self.cell.features)
+      zeros = inputs.new_zeros(inputs.shape[0], self.cell.features)
       state = zeros, zeros
     outputs = []
     for step_inputs in inputs.unbind(1):
