@@ -88,7 +88,7 @@ class Config(
     False, 'Whether embedding and softmax share their weights.'
   )
   optimizer: str = settings.children(
-    'adam', 'Optimiser of a child.', choices=('adam', 'sgd')
+    'adam', 'Optimizer of a child.', choices=('adam', 'sgd')
   )
   learning_rate: float = settings.children(
     0.01, 'Learning rate of a child in the search.', above=0.0

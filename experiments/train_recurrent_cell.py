@@ -115,7 +115,7 @@ class Config(
   )
   optimizer: str = settings.children(
     Recipe.optimizer,
-    'Optimiser; for adam, take a learning rate of about 0.001.',
+    'Optimizer; for adam, take a learning rate of about 0.001.',
     source=settings.ZAREMBA,
     choices=long_text.OPTIMIZERS,
   )

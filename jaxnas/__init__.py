@@ -21,7 +21,7 @@ What is searched
 Who proposes
   make_reinforce       policy gradients, with a controller
   make_ppo             clipped policy gradients, with a controller
-  make_evolution       regularised evolution
+  make_evolution       regularized evolution
   make_random_search   the baseline
   make_controller      a recurrent network that samples architectures
   Strategy             a strategy of your own: ask and tell

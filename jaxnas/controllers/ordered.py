@@ -4,7 +4,7 @@
 """How a controller chooses among the ordered levels of a `Range`.
 
 With a softmax of free logits, what is learnt about one level says nothing about
-its neighbours. Here the logits are a smooth function of the level, a sum of a
+its neighbors. Here the logits are a smooth function of the level, a sum of a
 few waves with learnt amplitudes `a_m`,
 
     logit(x) = sum_m a_m b_m(x),   b_m(x) = scale m^-decay sqrt(2) cos(pi m x),
@@ -14,7 +14,7 @@ probabilities; nothing is clipped at the ends, where the waves are flat, and
 there may be several peaks. Long waves are the loudest, so that a policy
 gradient first finds a region and then sharpens it. The embedding of a level is
 also a sum of waves, so that the network reads a level it has never seen as
-something between its neighbours.
+something between its neighbors.
 
 Shape letters here: `M` waves, `K` levels or choices, `C` decisions of one
 token, `D` features.

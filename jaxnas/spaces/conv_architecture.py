@@ -281,7 +281,7 @@ class ConvNet:
     for number, layer in enumerate(layers):
       _check_sizes(number, layer)
     net = cls(tuple(layers), fields['merge'], tuple(fields['pool_after']))
-    # The data is unknown here, so count for the least demanding: grey images of
+    # The data is unknown here, so count for the least demanding: gray images of
     # two classes.
     if (num_params := net.num_params(1, 2)) > MAX_PARAMS:
       raise ValueError(

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Regularised evolution: tournaments, single mutations, death by age.
+"""Regularized evolution: tournaments, single mutations, death by age.
 
 Algorithm 1 of "Regularized Evolution for Image Classifier Architecture Search",
 Real et al., 2019 (https://arxiv.org/abs/1802.01548). The population consists of

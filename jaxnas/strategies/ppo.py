@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Proximal policy optimisation: several cautious steps on each batch.
+"""Proximal policy optimization: several cautious steps on each batch.
 
 Section 3 of "Proximal Policy Optimization Algorithms", Schulman et al., 2017
 (https://arxiv.org/abs/1707.06347). An architecture that was drawn with

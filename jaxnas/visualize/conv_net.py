@@ -131,14 +131,14 @@ def _reads(sources: Sequence[int]) -> str:
 
 def _legend(net: conv_net.ConvNet) -> list[str]:
   legend = [
-    'read from below; a line has the colour of the box that it leaves',
+    'read from below; a line has the color of the box that it leaves',
     'filter height × width, number of filters',
   ]
   if any(len(sources) > 1 for sources in _sources(net)):
     joined = 'concatenated' if net.merge == 'concat' else 'added'
     legend[1] += f'; inputs of a box are {joined}'
   if net.pool_after:
-    legend.append('all that passes a grey band is max pooled')
+    legend.append('all that passes a gray band is max pooled')
   return legend
 
 

@@ -34,7 +34,7 @@ class Curve:
 
   Attributes:
     name: the curve's name in the legend.
-    color: the number of the curve's colour and dashes.
+    color: the number of the curve's color and dashes.
     x: where its points are, ascending, `[P]`.
     y: the values, `[P]`; NaN where there is none.
     low: the lower ends of the intervals, `[P]`; NaN where there is none.

@@ -149,7 +149,7 @@ def _merge(
 ) -> tuple[list[str], np.ndarray]:
   """Returns few enough rows to be told apart.
 
-  Neighbours on a scale share a row. The values of a choice have no neighbours:
+  Neighbors on a scale share a row. The values of a choice have no neighbors:
   those that were proposed most often stay, and the others share one.
   """
   labels = list(options.labels)

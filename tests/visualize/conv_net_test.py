@@ -259,7 +259,7 @@ def test_the_legend_says_how_inputs_are_joined():
   for net, expected in (
     (known.make_dense(3), 'inputs of a box are concatenated'),
     (known.make_resnet(4), 'inputs of a box are added'),
-    (POOLED, 'all that passes a grey band is max pooled'),
+    (POOLED, 'all that passes a gray band is max pooled'),
   ):
     assert expected in pictures.draw_net(net)
   assert 'inputs of a box' not in pictures.draw_net(known.make_chain(3))
