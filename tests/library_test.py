@@ -229,7 +229,7 @@ def test_importing_the_package_costs_nothing():
   )
   assert not result.returncode, result.stderr
   # What `help` shows, and what an interactive session completes.
-  assert 'make_reinforce      policy gradients' in result.stdout
+  assert 'make_reinforce       policy gradients' in result.stdout
   assert "'make_reinforce'" in result.stdout
 
 

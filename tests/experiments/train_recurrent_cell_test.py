@@ -260,7 +260,7 @@ def test_a_killed_process_is_continued(config, tmp_path):
   flags = [
     f'--{name}={value}'
     for name, value in dataclasses.asdict(long).items()
-    if value is not None and not isinstance(value, bool)
+    if value not in (None, ()) and not isinstance(value, bool)
   ]
   process = subprocess.Popen(
     [
