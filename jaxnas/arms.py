@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 import enum
+from typing import Any
 
-from jaxnas.types import Strategy
+import jax
+import numpy as np
+
+from jaxnas import errors
+from jaxnas.records import checkpoints
+from jaxnas.types import Proposals, Strategy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,3 +130,101 @@ class Arm:
     if self.num_active is None:
       return {}
     return {'num_active': self.num_active(num_trials)}
+
+  def ask(
+    self, state: Any, key: jax.Array, num_done: int, num_tokens: int
+  ) -> Proposals:
+    """Returns the batch that the strategy proposes.
+
+    Args:
+      state: the strategy's state.
+      key: the random key of the round.
+      num_done: the number of the arm's trials completed.
+      num_tokens: the length `T` of an architecture's tokens.
+
+    Raises:
+      ValueError: the strategy returns anything but `batch_size` architectures
+        of `num_tokens` integers.
+    """
+    proposals = self.strategy.ask(
+      state, key, self.batch_size, **self.settings(num_done)
+    )
+    ask = f'The ask of arm {self.name!r}'
+    if not hasattr(proposals, 'tokens'):
+      raise ValueError(
+        f'{ask} must return jaxnas.Proposals(tokens, log_prob), got '
+        f'{_shown(proposals)}.'
+      )
+    wanted = f'integer tokens of the shape [{self.batch_size}, {num_tokens}]'
+    try:
+      tokens = np.asarray(proposals.tokens)
+    except (TypeError, ValueError) as error:
+      raise ValueError(
+        f'{ask} must return {wanted}, got {_shown(proposals.tokens)}.'
+      ) from error
+    if tokens.ndim == 2 and len(tokens) != self.batch_size:
+      raise ValueError(
+        f'{ask} was asked for {self.batch_size} proposals and returned '
+        f'{len(tokens)}; return exactly num_trials of them.'
+      )
+    shape = self.batch_size, num_tokens
+    if tokens.dtype.kind not in 'iu' or tokens.shape != shape:
+      raise ValueError(
+        f'{ask} must return {wanted}, got {tokens.dtype}{[*tokens.shape]}.'
+      )
+    return proposals
+
+  def tell(
+    self, state: Any, proposals: Proposals, rewards: np.ndarray
+  ) -> tuple[Any, dict[str, float]]:
+    """Returns the strategy's state after a batch, and its metrics.
+
+    Args:
+      state: the state before the batch.
+      proposals: the batch, as `ask` returned it.
+      rewards: the rewards of the batch, `[N]`.
+
+    Raises:
+      ValueError: the strategy returns anything but a state of the same
+        structure, shapes and dtypes, and a mapping of scalars.
+    """
+    before = checkpoints.types_of(state)
+    told = self.strategy.tell(state, proposals, rewards)
+    tell = f'The tell of arm {self.name!r}'
+    if (
+      not isinstance(told, tuple)
+      or len(told) != 2
+      or not isinstance(told[1], Mapping)
+    ):
+      raise ValueError(
+        f'{tell} must return (state, metrics), where metrics is a mapping of '
+        f'scalars such as {{}}; got {_shown(told)}.'
+      )
+    state, metrics = told
+    after = checkpoints.types_of(state)
+    for name in (*before, *after):
+      if before.get(name) != after.get(name):
+        raise ValueError(
+          f'{tell} changed {name} from {before.get(name, "nothing")} to '
+          f'{after.get(name, "nothing")}; a state must keep the structure, '
+          'shapes and dtypes that init gave it.'
+        )
+    return state, {
+      name: _scalar(f'{tell} must return scalars as metrics', name, value)
+      for name, value in metrics.items()
+    }
+
+
+def _scalar(rule: str, name: str, value: Any) -> float:
+  """Returns a metric as a number; `rule` begins the error if it is none."""
+  try:
+    if np.shape(value) == ():
+      return float(value)
+  except (TypeError, ValueError):
+    pass
+  raise ValueError(f'{rule}, got {_shown(value)} as {name!r}.')
+
+
+def _shown(value: Any) -> str:
+  """Returns a value of the user's in one line."""
+  return errors.shorten(' '.join(repr(value).split()))

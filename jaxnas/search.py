@@ -15,7 +15,7 @@ an arm's whole search as one compiled program.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 from typing import Any, NamedTuple
 import zlib
@@ -136,8 +136,9 @@ def step(
     The state after the round.
 
   Raises:
-    ValueError: the history has other architectures than those proposed, or the
-      first trials all failed for one reason.
+    ValueError: the history has other architectures than those proposed, the
+      first trials all failed for one reason, or a strategy does not return what
+      `Strategy` says.
   """
   round_index = int(state.round)
   batches: dict[int, Proposals] = {}
@@ -146,15 +147,14 @@ def step(
     num_done = round_index * arm.batch_size
     if num_done >= arm.num_trials:
       continue
-    settings = arm.settings(num_done)
-    batches[index] = arm.strategy.ask(
+    batches[index] = arm.ask(
       state.strategies[index],
       pure_search.round_key(arm_key(search, arm), round_index),
-      arm.batch_size,
-      **settings,
+      num_done,
+      search.space.num_tokens,
     )
     proposed.extend(
-      _Proposal(arm, tokens, settings)
+      _Proposal(arm, tokens, arm.settings(num_done))
       for tokens in np.asarray(batches[index].tokens)
     )
   start = int(state.num_trials)
@@ -171,14 +171,16 @@ def step(
   said = []
   for index, batch in batches.items():
     mine, trials = trials[: len(batch.tokens)], trials[len(batch.tokens) :]
-    strategies[index], metrics = search.arms[index].strategy.tell(
+    strategies[index], metrics = search.arms[index].tell(
       strategies[index],
       batch,
       np.array([trial.reward for trial in mine], np.float32),
     )
-    said.append((search.arms[index], metrics))
+    said.append(
+      round_log.Round(round_index, *search.arms[index].identity, metrics)
+    )
   if rounds is not None:
-    rounds.append([_to_round(round_index, *each) for each in said])
+    rounds.append(said)
   return SearchState(
     round=state.round + np.int32(1),
     num_trials=state.num_trials + np.int32(len(proposed)),
@@ -280,13 +282,6 @@ class _Proposal(NamedTuple):
   arm: Arm
   tokens: np.ndarray
   settings: dict[str, int]
-
-
-def _to_round(
-  index: int, arm: Arm, metrics: Mapping[str, jax.Array]
-) -> round_log.Round:
-  scalars = {name: float(value) for name, value in metrics.items()}
-  return round_log.Round(index, *arm.identity, scalars)
 
 
 def _has_rounds(search, rounds, num_rounds: int) -> bool:

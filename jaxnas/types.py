@@ -146,12 +146,13 @@ class Strategy(NamedTuple):
   """A search method behind ask and tell.
 
   `ask` and `tell` alternate; `tell` gets the proposals of the last `ask`
-  unchanged.
+  unchanged. A search raises `ValueError` where they return anything else.
 
   Attributes:
-    init: `key -> state`, a pytree of arrays.
-    ask: `(state, key, num_trials, num_active) -> Proposals`, with `num_trials`
-      of them. `num_trials` is static; `num_active` is that of a `Controller`.
+    init: `key -> state`, a pytree of arrays whose structure, shapes and dtypes
+      stay fixed: what grows needs room from the start.
+    ask: `(state, key, num_trials, num_active) -> Proposals`, exactly
+      `num_trials` of them. That is static; `num_active` is a `Controller`'s.
     tell: `(state, proposals, rewards[N]) -> (state, metrics)`, where metrics is
       a dict of scalars. Raises `ValueError` for a reward that is not finite,
       unless it is traced.

@@ -1,10 +1,15 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import dataclasses
+
+import jax
+import numpy as np
 import pytest
 
 from jaxnas import arms
 from jaxnas.strategies import fixed
+from jaxnas.types import Proposals, Strategy
 
 STRATEGY = fixed.make_fixed([[0, 1]])
 
@@ -65,3 +70,68 @@ def test_counts_are_whole_numbers(name):
   counts = {'num_trials': 8, 'batch_size': 4} | {name: '4'}
   with pytest.raises(ValueError, match=f"{name} of arm 'a' must be a whole"):
     arms.Arm('a', None, **counts)
+
+
+ARM = arms.Arm(
+  'mine',
+  Strategy(
+    lambda key: {'best': np.float32(0)},
+    lambda state, key, num_trials: Proposals(
+      np.zeros((num_trials, 2), np.int32), np.zeros(num_trials)
+    ),
+    lambda state, proposals, rewards: (state, {'best': state['best']}),
+  ),
+  8,
+  4,
+)
+
+
+def play(**functions):
+  """Plays a round of a strategy with other functions."""
+  arm = dataclasses.replace(ARM, strategy=ARM.strategy._replace(**functions))
+  state = arm.strategy.init(jax.random.key(0))
+  proposals = arm.ask(state, jax.random.key(1), 0, 2)
+  return arm.tell(state, proposals, np.zeros(4, np.float32))
+
+
+def test_a_round_returns_the_state_and_numbers():
+  assert play() == ({'best': 0}, {'best': 0.0})
+
+
+@pytest.mark.parametrize(
+  ('returned', 'message'),
+  [
+    (Proposals(np.zeros((7, 2), int), None), 'for 4 proposals and returned 7'),
+    (Proposals(np.zeros((3, 2), int), None), 'for 4 proposals and returned 3'),
+    (
+      np.zeros((4, 2), int),
+      r'return jaxnas\.Proposals\(tokens, log_prob\), got',
+    ),
+    (Proposals(np.zeros((4, 3), int), None), r'\[4, 2\], got int64\[4, 3\]'),
+    (Proposals(np.zeros(4, int), None), r'\[4, 2\], got int64\[4\]'),
+    (Proposals(np.zeros((4, 2)), None), r'\[4, 2\], got float64\[4, 2\]'),
+    (Proposals([[0, 1], [0]] * 2, None), r'\[4, 2\], got \[\[0, 1\], \[0\]'),
+  ],
+)
+def test_a_batch_is_what_was_asked_for(returned, message):
+  with pytest.raises(ValueError, match=f"^The ask of arm 'mine' .*{message}"):
+    play(ask=lambda *_: returned)
+
+
+@pytest.mark.parametrize(
+  ('returned', 'message'),
+  [
+    (None, r'must return \(state, metrics\).*got None'),
+    (({}, None), r'must return \(state, metrics\)'),
+    (({'best': np.float32(1)}, {}, 3), r'must return \(state, metrics\)'),
+    (({'best': np.float32(1)}, {'a': np.zeros(3)}), "scalars.* as 'a'"),
+    (({'best': np.float32(1)}, {'a': 'high'}), "scalars.* 'high' as 'a'"),
+    (({'best': np.zeros(2, 'f')}, {}), r"'best'\] from float32\[\] to .*\[2\]"),
+    (({'best': np.int32(1)}, {}), r"'best'\] from float32\[\] to int32\[\]"),
+    (({}, {}), r"'best'\] from float32\[\] to nothing; a state must keep the"),
+    (({'best': np.float32(1), 'b': 1}, {}), r"'b'\] from nothing to int"),
+  ],
+)
+def test_a_state_stays_alike_and_metrics_are_numbers(returned, message):
+  with pytest.raises(ValueError, match=f"^The tell of arm 'mine' .*{message}"):
+    play(tell=lambda *_: returned)

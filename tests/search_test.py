@@ -475,3 +475,20 @@ def test_a_log_is_continued_by_the_task_that_it_was_written_with(tmp_path):
   run(1.0, 8)
   run(2.0, 12, same_task=True)
   run(2.0, 16)
+
+
+def test_a_strategy_does_not_spend_more_than_the_budget(tmp_path):
+  greedy = STRATEGIES['random']._replace(
+    ask=lambda state, key, num_trials: STRATEGIES['random'].ask(state, key, 7)
+  )
+  counting = CountingEvaluator()
+  search = make_search(counting.evaluator)
+  search = dataclasses.replace(
+    search, arms=(*search.arms, search_lib.Arm('greedy', greedy, 8, 4))
+  )
+  with (
+    trial_log.TrialLog(tmp_path / 'trials.jsonl') as log,
+    pytest.raises(ValueError, match=r"arm 'greedy' was asked for 4 .* 7;"),
+  ):
+    search_lib.run(search, log)
+  assert not counting.num_evaluated

@@ -297,6 +297,17 @@ def _alias(
   return alias
 
 
+def types_of(state: Any) -> dict[str, str]:
+  """Returns the type of each leaf of a state by its name.
+
+  States with equal types can be saved and restored in each other's place.
+
+  Args:
+    state: a pytree of arrays.
+  """
+  return {name: _type(leaf) for name, leaf in _named_leaves(state)}
+
+
 def _named_leaves(state: Any) -> list[tuple[str, Any]]:
   """Returns each leaf with its name, such as `state.params['w']`."""
   leaves, _ = jax.tree_util.tree_flatten_with_path(state)
