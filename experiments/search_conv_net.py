@@ -220,6 +220,8 @@ def make_experiment(
     config.merge,
     config.pool_after,
   )
+  # What is wrong with them is said before routes are measured.
+  arms = _make_arms(config, space, list(known.values()))
   makers = _make_routes(config, dataset, recipe)
   route, timing = conv_routes.choose(
     makers,
@@ -241,7 +243,7 @@ def make_experiment(
     **search_settings.of_run(config),
     search=search_lib.Search(
       space=space,
-      arms=_make_arms(config, space, list(known.values())),
+      arms=arms,
       evaluator=evaluators.make_evaluator(
         space,
         makers.make(route),

@@ -459,6 +459,21 @@ def test_a_pooling_that_leaves_no_pixel_names_the_layer(data_file):
     search_conv_net.make_experiment(config)
 
 
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'strategies': ('rnadom',)}, "Unknown strategy 'rnadom'"),
+    ({'num_trials': 7}, 'num_trials must be a multiple of'),
+  ],
+)
+def test_what_is_wrong_with_strategies_is_told_before_routes_are_measured(
+  data_file, monkeypatch, changes, message
+):
+  monkeypatch.setattr(search_conv_net.conv_routes, 'choose', None)
+  with pytest.raises(ValueError, match=message):
+    search_conv_net.make_experiment(small(data_file, route='auto', **changes))
+
+
 @pytest.mark.parametrize('pool_after', [(0,), (1,), (2,), (0, 2), (1, 2)])
 @pytest.mark.parametrize('strides', [(1,), (1, 2, 3), (3, 1), (2,)])
 def test_no_network_of_an_accepted_space_lacks_pixels(strides, pool_after):
