@@ -11,7 +11,7 @@ that recurs exactly takes its result from the old log, unless it failed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -20,7 +20,7 @@ import numpy as np
 from jaxnas import errors
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import fingerprint, round_log, trial_log, workdir
-from jaxnas.types import Evaluator, SearchSpace, Status
+from jaxnas.types import Evaluator, SearchSpace, Status, Strategy
 
 RETRAIN = trial_log.RETRAIN
 
@@ -195,6 +195,39 @@ def check_task(
     same_task or not (log.trials or log.earlier),
     redo_failed,
     is_finished,
+  )
+
+
+def check_strategies(
+  strategies: Mapping[str, Strategy],
+  log: trial_log.TrialLog,
+  same_task: bool = False,
+  is_finished: bool = False,
+) -> None:
+  """Checks that strategies are those that the log was written with.
+
+  A run resumed with another one has no seed and settings that repeat it. Their
+  fingerprints are recorded in a file beside the log, `trials.strategies.json`;
+  a log from before there were any is trusted.
+
+  Args:
+    strategies: those of the search, by the names of their arms.
+    log: the run's trial log.
+    same_task: whether to trust strategies that differ; see `search.run`.
+    is_finished: whether no trial is left to run. A warning then says that the
+      results are not those of these strategies.
+
+  Raises:
+    ValueError: a strategy differs.
+  """
+  fingerprint.check(
+    log.path.with_suffix('.strategies.json'),
+    strategies,
+    same_task or not (log.trials or log.earlier),
+    is_finished=is_finished,
+    what='What proposes trials',
+    # Strategies of a user's own may be the methods of one object.
+    with_attributes=True,
   )
 
 

@@ -28,7 +28,7 @@ from jaxnas import errors, pure_search
 from jaxnas import history as history_lib
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import round_log, trial_log
-from jaxnas.types import Evaluator, Proposals, SearchSpace, Status
+from jaxnas.types import Evaluator, Proposals, SearchSpace, Status, Strategy
 
 Arm = arms_lib.Arm
 Role = arms_lib.Role
@@ -77,6 +77,14 @@ class Search:
   def num_trials(self) -> int:
     """The number of trials of all arms together."""
     return sum(arm.num_trials for arm in self.arms)
+
+  @property
+  def strategies(self) -> dict[str, Strategy]:
+    """The arms' strategies by the names of their arms."""
+    return {
+      f'{arm.name} {arm.repeat}' if arm.repeat else arm.name: arm.strategy
+      for arm in self.arms
+    }
 
 
 RETRAIN = history_lib.RETRAIN
@@ -212,16 +220,18 @@ def run(
       the function that they call; see `history.redo_failed`. An evaluator that
       has changed is then told and not refused.
     same_task: whether to trust that the evaluator gives the same results as the
-      one that the log was written with, although its code or data differ.
+      one that the log was written with, although its code or data differ, and
+      the strategies the same proposals.
 
   Returns:
     The state after the last round.
 
   Raises:
-    ValueError: the log belongs to another search, the evaluator has changed, or
-      the first trials all failed for one reason.
+    ValueError: the log belongs to another search, the evaluator or a strategy
+      has changed, or the first trials all failed for one reason.
   """
   history_lib.check_task(search.evaluator, log, same_task, redo_failed)
+  history_lib.check_strategies(search.strategies, log, same_task)
   if redo_failed:
     history_lib.redo_failed(log, checkpoints, rounds)
   history = History(search.space, log)

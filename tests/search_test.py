@@ -18,7 +18,7 @@ from jaxnas.datasets import reward_table as tables
 from jaxnas.records import checkpoints, round_log, trial_log
 from jaxnas.spaces import conv_net, hyperparameters, recurrent_cell
 from jaxnas.strategies import fixed, random_search, reinforce
-from jaxnas.types import Evaluation, Evaluator, Status
+from jaxnas.types import Evaluation, Evaluator, Status, Strategy
 
 SPACE = recurrent_cell.make_space(2)
 CONTROLLER = recurrent.make_controller(SPACE.decisions, features=4)
@@ -492,3 +492,68 @@ def test_a_strategy_does_not_spend_more_than_the_budget(tmp_path):
   ):
     search_lib.run(search, log)
   assert not counting.num_evaluated
+
+
+class Method:
+  """A strategy of a user's own, as the methods of one object."""
+
+  def __init__(self, step):
+    self.step = step
+    self.asked = []
+
+  def ask(self, state, key, num_trials):
+    self.asked.append(num_trials)
+    return STRATEGIES['random'].ask(state, key, num_trials)
+
+  def tell(self, state, proposals, rewards):
+    return STRATEGIES['random'].tell(state, proposals, rewards * self.step)
+
+  def make(self):
+    return Strategy(STRATEGIES['random'].init, self.ask, self.tell)
+
+
+def reinforce_at(learning_rate):
+  return reinforce.make_reinforce(CONTROLLER, learning_rate)
+
+
+@pytest.mark.parametrize(
+  ('make', 'setting'),
+  [
+    (reinforce_at, 'step_size'),
+    (lambda value: Method(value).make(), 'step of the Method'),
+  ],
+)
+def test_a_log_is_continued_by_the_strategies_that_it_was_written_with(
+  tmp_path, make, setting
+):
+  evaluator = CountingEvaluator().evaluator
+
+  def run(strategy, num_trials, **settings):
+    search = search_lib.Search(
+      SPACE,
+      (
+        search_lib.Arm('mine', strategy, num_trials, 4),
+        search_lib.Arm('random', STRATEGIES['random'], 8, 4),
+      ),
+      evaluator,
+      jax.random.key(0),
+    )
+    with (
+      trial_log.TrialLog(tmp_path / 'trials.jsonl') as log,
+      checkpoints.Checkpoints(tmp_path / 'checkpoints') as saved,
+    ):
+      search_lib.run(search, log, saved, **settings)
+
+  run(make(0.5), 8)
+  before = content(tmp_path)
+  message = f'proposes trials has changed since .*{setting}.*same_task'
+  with pytest.raises(ValueError, match=message):
+    run(make(0.01), 12)
+  assert content(tmp_path) == before
+  # That of a version which knew no such record.
+  record = tmp_path / 'trials.strategies.json'
+  record.unlink()
+  run(make(0.5), 12)
+  assert record.exists()
+  run(make(0.01), 16, same_task=True)
+  run(make(0.01), 20)

@@ -35,6 +35,7 @@ _ROOT = 'task'
 _MAX_DEPTH = 20
 _MAX_TOLD = 3
 _PLAIN = bool | int | float | complex | str | bytes | np.dtype | enum.Enum
+_MUTABLE = list | set | dict | bytearray
 
 
 class Parts(tuple):
@@ -66,6 +67,8 @@ def check(
   same_task: bool,
   redo_failed: bool = False,
   is_finished: bool = False,
+  what: str = 'What trials are judged by',
+  with_attributes: bool = False,
 ) -> None:
   """Records the task of a log, or compares it with the one recorded.
 
@@ -78,19 +81,21 @@ def check(
       then only a warning, and the record is updated.
     is_finished: whether no trial is left to run: a change is then only a
       warning, and the record is kept.
+    what: the words for the task that begin a message.
+    with_attributes: whether attributes of objects count too, unless they are
+      lists, sets or dicts, or the object's class is installed.
 
   Raises:
     ValueError: the task has changed, or the record is damaged.
   """
   path = pathlib.Path(path)
-  walk = _walk(task)
+  walk = _walk(task, with_attributes)
   before = workdir.read_json(path) if path.exists() else None
   if before == walk.parts or (before is None and is_finished):
     return
   if before is not None and not same_task:
     change = (
-      f'What trials are judged by has changed since {path} was written: '
-      f'{_tell(before, walk)}.'
+      f'{what} has changed since {path} was written: {_tell(before, walk)}.'
     )
     if is_finished:
       logging.warning(
@@ -164,8 +169,8 @@ class _Place(NamedTuple):
     return self._replace(path=path)
 
 
-def _walk(task: Any) -> _Walk:
-  walk = _Walk()
+def _walk(task: Any, with_attributes: bool = False) -> _Walk:
+  walk = _Walk(with_attributes)
   walk.value(_ROOT, task, _Place())
   return walk
 
@@ -176,7 +181,8 @@ class _Walk:
   Names are stored in records of older runs, so they must not change; words may.
   """
 
-  def __init__(self) -> None:
+  def __init__(self, with_attributes: bool) -> None:
+    self._with_attributes = with_attributes
     self.parts: dict[str, str] = {}
     self.words: dict[str, str] = {}
     self._seen: set[int] = set()
@@ -227,7 +233,7 @@ class _Walk:
     elif dataclasses.is_dataclass(value):
       self._dataclass(name, value, place, depth)
     else:
-      self._type(name, type(value), place)
+      self._object(name, value, place, depth)
 
   def _add(self, name: str, digest: str, words: _Place | str) -> None:
     self.parts[name] = digest
@@ -244,6 +250,21 @@ class _Walk:
     self._add(name, _digest(f'{cls.__module__}.{cls.__qualname__}'), place)
     for base in cls.__mro__:
       self._source(base.__module__, base.__qualname__)
+
+  def _object(self, name: str, value: Any, place: _Place, depth: int) -> None:
+    cls = type(value)
+    self._type(name, cls, place)
+    is_own = cls.__module__ == '__main__' or sources.read_module(cls.__module__)
+    if not (self._with_attributes and is_own and self._is_new(value)):
+      return
+    for attribute, content in sorted(getattr(value, '__dict__', {}).items()):
+      # What is cached depends on what was called before.
+      is_cache = isinstance(
+        getattr(cls, attribute, None), functools.cached_property
+      )
+      if not is_cache and not isinstance(content, _MUTABLE):
+        at = place.attribute(attribute)
+        self.value(f'{name}.{attribute}', content, at, depth + 1)
 
   def _dataclass(
     self, name: str, value: Any, place: _Place, depth: int
@@ -287,7 +308,7 @@ class _Walk:
         content = cell.cell_contents
       except ValueError:  # Not bound yet.
         continue
-      if not isinstance(content, list | set | dict | bytearray):
+      if not isinstance(content, _MUTABLE):
         at = place.attribute(variable)
         self.value(f'{name}.{variable}', content, at, depth + 1)
 

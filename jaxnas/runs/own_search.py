@@ -96,8 +96,8 @@ def run(
       fail for the same reason; 0 never stops it.
     costs: the functions that give an architecture's costs, by name; their
       values stand among the metrics, so that a reward can weigh them.
-    same_task: whether to trust that the trainer and the reward, though changed,
-      give the same results as when the run was started.
+    same_task: whether to trust that trainer, reward and strategies, though
+      changed, give the same results as when the run was started.
     log_to: the programs for which scalars are written during the run, besides
       the records: any of `'tensorboard'`, `'wandb'` and `'csv'`, all in the
       run's folder. It may change when the run is resumed.

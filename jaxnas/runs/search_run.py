@@ -208,6 +208,9 @@ def _run(experiment, path, checkpoints, log, timings, rounds, publish):
   history.check_task(
     search.evaluator, log, experiment.same_task, redo_failed, is_finished
   )
+  history.check_strategies(
+    search.strategies, log, experiment.same_task, is_finished
+  )
   if is_finished:
     print(f'Found the finished run in {path}; nothing is left to train.')
   else:

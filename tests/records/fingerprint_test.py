@@ -264,3 +264,33 @@ def test_it_is_the_same_in_another_process():
   assert 'jaxnas.children.language_model.LanguageModel' in json.loads(
     printed[0]
   )
+
+
+class Settings:
+  """An object of a user's own."""
+
+  def __init__(self, rate):
+    self.rate = rate
+    self.calls = [rate]
+
+  @functools.cached_property
+  def double(self):
+    return 2 * self.rate
+
+
+def test_attributes_of_ones_own_objects_count_where_they_are_asked_for(
+  tmp_path,
+):
+  def check(rate, name, is_used=False, **settings):
+    made = Settings(rate)
+    if is_used:
+      made.calls.append(made.double)
+    fingerprint.check(tmp_path / name, made, False, **settings)
+
+  check(1, 'without.json')
+  check(2, 'without.json')
+  wanted = {'with_attributes': True, 'what': 'What they do'}
+  check(1, 'with.json', **wanted)
+  check(1, 'with.json', is_used=True, **wanted)
+  with pytest.raises(ValueError, match=r'^What they do has .*: rate of the'):
+    check(2, 'with.json', **wanted)

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from jaxnas import records, search, statistics
+from jaxnas.controllers import recurrent
 from jaxnas.records import trial_log, workdir
 from jaxnas.runs import own_search, search_run
 from jaxnas.spaces import hyperparameters
-from jaxnas.strategies import random_search
+from jaxnas.strategies import random_search, reinforce
 from jaxnas.trainers import blocks, functions
 from jaxnas.types import Reward, Task
 
@@ -318,6 +319,21 @@ def test_a_changed_task_is_told_at_the_end_and_after_a_repair(
     run(tmp_path, trainer, reward=other)
     assert not told()
   assert capsys.readouterr().out.count('Found the finished run') == 4
+
+
+def test_another_strategy_needs_another_folder(tmp_path, trainer, caplog):
+  def mine(learning_rate, num_trials):
+    controller = recurrent.make_controller(SPACE.decisions, features=4)
+    strategy = reinforce.make_reinforce(controller, learning_rate)
+    return [search.Arm('mine', strategy, num_trials, 4), arms()[1]]
+
+  run(tmp_path, trainer, arms=mine(0.01, 8))
+  with pytest.raises(ValueError, match=r'proposes trials has .*step_size'):
+    run(tmp_path, trainer, arms=mine(0.5, 12))
+  with caplog.at_level('WARNING', logger='absl'):
+    run(tmp_path, trainer, arms=mine(0.5, 8))
+  assert 'What is shown are the results of the old one' in caplog.text
+  run(tmp_path, trainer, arms=mine(0.01, 12))
 
 
 def test_no_more_trials_are_shown_than_there_are(tmp_path, trainer, capsys):
