@@ -123,12 +123,37 @@ def test_the_child_resumes(own_child, tmp_path):
     ('docs/your_own_function.md', 'svm'),
     ('docs/your_own_space.md', 'stacks'),
     ('docs/your_own_reward.md', 'small'),
+    ('docs/your_own_strategy.md', 'climbing'),
   ],
 )
 def test_a_program_of_a_page_runs(name, run_folder, tmp_path):
   run(name, tmp_path)
   best = json.loads((tmp_path / 'runs' / run_folder / 'best.json').read_text())
   assert best['architecture']
+
+
+def test_an_experiment_of_a_page_is_launched(tmp_path):
+  path = tmp_path / 'search_wine.py'
+  path.write_text(program(page('docs/your_own_experiment.md')))
+
+  def start(*flags):
+    return subprocess.run(
+      [sys.executable, str(path), '--workdir=run', *flags],
+      cwd=tmp_path,
+      env=os.environ | {'PYTHONPATH': str(ROOT)},
+      capture_output=True,
+      text=True,
+      check=False,
+      timeout=300,
+    )
+
+  quick = '--widths=4', '--num_steps=4', '--num_winners=1', '--num_seeds=2'
+  done = start(*quick, '--num_trials=8', '--trials_per_update=4')
+  assert not done.returncode, done.stdout + done.stderr
+  assert (tmp_path / 'run' / 'report.html').exists()
+  wrong = start('--widths=0')
+  assert wrong.returncode == 1
+  assert wrong.stderr.startswith('error: --widths must be from 1 to')
 
 
 def execute(name):
@@ -281,6 +306,8 @@ def test_the_readme_is_short():
 def test_commands_are_there(path):
   text = path.read_text()
   for name, arguments in COMMAND.findall(text):
+    if name == 'search_wine':  # That of `your_own_experiment.md`.
+      continue
     module = importlib.import_module(f'experiments.{name}')
     known = {field.name for field in dataclasses.fields(module.Config)}
     for flag in re.findall(r'--(\w+)', arguments):
