@@ -11,7 +11,7 @@ The shortest way to one is a Python function `(value, seed) -> reward`:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import contextlib
 import math
 from typing import Any
@@ -217,18 +217,54 @@ def add_costs(
     costs: the costs of an architecture, by name.
 
   Raises:
-    ValueError: a cost and a metric have the same name.
+    ValueError: a cost failed, or is not a number, or has a metric's name.
   """
   if not costs:
     return trained
-  twice = sorted(set(costs) & set(trained.metrics))
-  if twice:
-    raise ValueError(f'A cost and a metric are both called {twice[0]!r}.')
+  check_cost_names(costs, trained.metrics)
   values = {
-    name: np.array([cost(each) for each in architectures])
+    name: np.array([cost_of(name, cost, each) for each in architectures])
     for name, cost in costs.items()
   }
   return trained._replace(metrics={**trained.metrics, **values})
+
+
+def check_cost_names(costs: Iterable[str], metrics: Iterable[str]) -> None:
+  """Checks that no cost has the name of a metric.
+
+  Args:
+    costs: the names of the costs.
+    metrics: the names of the metrics.
+
+  Raises:
+    ValueError: one has.
+  """
+  twice = sorted(set(costs) & set(metrics))
+  if twice:
+    raise ValueError(
+      f'A cost and a metric are both called {twice[0]!r}; give the cost '
+      'another name.'
+    )
+
+
+def cost_of(name: str, cost: Cost, architecture: Any) -> np.ndarray:
+  """Returns a cost of an architecture, an array without axes.
+
+  Args:
+    name: the cost's name.
+    cost: the cost.
+    architecture: the architecture.
+
+  Raises:
+    ValueError: the cost failed, or is not a number.
+  """
+  with errors.calling(f'The cost {name!r}'):
+    given = cost(architecture)
+    value = np.asarray(given)
+  if value.dtype.kind not in 'biuf' or value.ndim:
+    shown = errors.shorten(' '.join(repr(given).split()))
+    raise ValueError(f'The cost {name!r} must be a number; got {shown}.')
+  return value
 
 
 def judge(

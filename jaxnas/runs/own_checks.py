@@ -22,6 +22,8 @@ from jaxnas import errors, evaluators, statistics
 from jaxnas.types import Cost, Reward, SearchSpace, Trainer
 
 SPLITS = ('validation', 'report')
+# What a reward may raise because of the values of metrics alone.
+_OF_VALUES = ValueError | ArithmeticError | AssertionError
 
 
 def _is_whole(value: Any) -> bool:
@@ -187,15 +189,14 @@ def check(
   if callable(learning_rates):
     for each in tried:
       evaluators.rate_of(learning_rates, each)
-  values = {}
-  for name, cost in costs.items():
-    with errors.calling(f'The cost {name!r}'):
-      values[name] = np.array([cost(tried[0])])
-    if values[name].dtype.kind not in 'biuf' or values[name].ndim != 1:
-      raise _wrong(f'The cost {name!r}', 'a number', values[name].tolist()[0])
+  values = {
+    name: [evaluators.cost_of(name, cost, each) for each in tried]
+    for name, cost in costs.items()
+  }
   if num_params is not None:
     with errors.calling('num_params'):
-      num_params(tried[0])
+      for each in tried:
+        num_params(each)
   dry_run = getattr(trainer, 'dry_run', None)
   found = dry_run(tried, SPLITS) if dry_run is not None else None
   if found is None:
@@ -207,19 +208,30 @@ def check(
       f'The measure compares by {measure.name!r}, which children do not '
       f'measure; they measure {", ".join(found.measured) or "nothing"}.'
     )
-  _check_reward(reward, tried[0], found.names('validation'), values)
+  metrics = found.names('validation')
+  evaluators.check_cost_names(costs, metrics)
+  firsts = {name: np.array(of_all[:1]) for name, of_all in values.items()}
+  _check_reward(reward, tried[0], metrics, firsts)
 
 
 def _check_reward(reward, architecture, names, costs) -> None:
-  """Checks that the reward asks only for metrics that exist."""
-  metrics = {name: np.full(1, 0.5) for name in names} | costs
-  try:
-    with np.errstate(all='ignore'):
-      evaluators.call_reward(reward, [architecture], metrics)
-  except ValueError as error:
-    # A reward may fail only because these metrics are made up.
-    if isinstance(error.__cause__, errors.UnknownNameError | None):
-      raise
+  """Checks that the reward can be called with what there is."""
+  failures = []
+  # Made up, and of both kinds: a metric may be a count that indexes something.
+  for value in (0.5, 1):
+    metrics = {name: np.full(1, value) for name in names} | costs
+    try:
+      with np.errstate(all='ignore'):
+        evaluators.call_reward(reward, [architecture], metrics)
+      return
+    except ValueError as error:
+      if isinstance(error.__cause__, errors.UnknownNameError | None):
+        raise
+      # A reward may fail only because these metrics are made up.
+      if isinstance(error.__cause__, _OF_VALUES):
+        return
+      failures.append(error)
+  raise failures[0]
 
 
 def _corners(space: SearchSpace) -> Iterator[Any]:

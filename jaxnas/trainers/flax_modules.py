@@ -89,6 +89,7 @@ class FlaxTrainer(groups.GroupTrainer):
         raise ValueError(f'{name} must be a function, got {_spell(function)}.')
     devices = mapping.choose_devices(num_devices)
     self._make_module, self._program_of = make_module, program_of
+    self._num_params: dict[Hashable, int] = {}
     self._inputs = jax.tree.map(lambda x: x[:1], data['train'][0])
     block_size = block_size or blocks.default_block_size(len(devices))
 
@@ -124,11 +125,14 @@ class FlaxTrainer(groups.GroupTrainer):
 
   def num_params(self, architecture: Any) -> int:
     """Returns the number of parameters of a child."""
-    return flax_task.num_params(
-      self._module(self._shape_of(architecture)),
-      self._inputs,
-      None if self._program_of is None else self._program(architecture),
-    )
+    shape = self._shape_of(architecture)
+    if shape not in self._num_params:
+      self._num_params[shape] = flax_task.num_params(
+        self._module(shape),
+        self._inputs,
+        None if self._program_of is None else self._program(architecture),
+      )
+    return self._num_params[shape]
 
   def _module(self, shape: Any) -> nn.Module:
     """Returns the module of a shape, which takes what it will be given."""

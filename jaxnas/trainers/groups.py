@@ -94,8 +94,10 @@ class GroupTrainer(resumable.ResumableTrainer):
     """
     firsts: dict[Hashable, Any] = {}
     for each in architectures:
+      # It may fail for an architecture whose shape is not looked at.
+      shape = self._shape_of(each)
       if len(firsts) < _MAX_DRY_RUNS:
-        firsts.setdefault(self._shape_of(each), each)
+        firsts.setdefault(shape, each)
     found = []
     for shape, each in firsts.items():
       trainer: Any = self._trainer(shape)

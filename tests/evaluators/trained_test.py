@@ -88,6 +88,17 @@ def test_where_no_child_was_trained_no_measure_is_asked_for():
   assert evaluation.reasons == ('too large', 'too large')
 
 
+def test_a_cost_that_fails_is_a_line():
+  def add(cost):
+    trained = Trained({}, np.zeros(1, np.int32))
+    evaluators.add_costs(trained, ['b'], {'latency': cost})
+
+  with pytest.raises(ValueError, match=r"^The cost 'latency' failed: KeyErr"):
+    add(lambda each: {'a': 1}[each])
+  with pytest.raises(ValueError, match=r"'latency' must be a number; got 'b'"):
+    add(lambda each: each)
+
+
 def test_a_reward_sees_architectures_and_costs():
   trained = evaluators.add_costs(
     Trained({'value': np.array([1.0, 1.0])}, np.zeros(2, np.int32)),

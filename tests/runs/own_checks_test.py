@@ -60,7 +60,15 @@ def test_a_rate_of_any_choice_is_checked():
 def test_a_cost_sees_a_known_architecture_first():
   seen = []
   check(known=['mine'], costs={'size': lambda each: seen.append(each) or 1})
-  assert seen == ['mine']
+  assert seen == ['mine', *own_checks._corners(SPACE)]
+
+
+def test_costs_and_sizes_are_tried_on_every_choice():
+  latency = {'a': 1.0}
+  with pytest.raises(ValueError, match=r"^The cost 'latency' failed: KeyError"):
+    check(costs={'latency': lambda each: latency[each['kind']]})
+  with pytest.raises(ValueError, match=r'^num_params failed: KeyError'):
+    check(num_params=lambda each: latency[each['kind']])
 
 
 def test_a_trainer_without_a_dry_run_is_trusted():

@@ -444,6 +444,14 @@ def test_a_space_of_ones_own_needs_nothing_of_this_package(tmp_path, trainer):
       "no metric 'validation_lose'; there are validation_loss",
     ),
     ({'costs': {'size': lambda value: value['z']}}, "The cost 'size' failed"),
+    (
+      {'costs': {'validation_loss': lambda _: 1}},
+      "A cost and a metric are both called 'validation_loss'; give",
+    ),
+    (
+      {'reward': Reward(lambda value, _: [value['x']])},
+      r'^The reward failed: TypeError at .*own_search_test\.py:\d+: list ind',
+    ),
     ({'num_params': lambda value: value['z']}, 'num_params failed'),
     ({'log_to': 'tb'}, "log_to names 'tb'; expected some of tensorboard"),
     ({'known': 'usual'}, 'known must be a mapping from names'),

@@ -190,3 +190,12 @@ def test_bad_values_are_refused():
     groups.GroupTrainer(Trainers(), hash, 0)
   with pytest.raises(ValueError, match='at least one child'):
     make_trainer(Trainers()).run([], KEYS[:0], [], 1)
+
+
+def test_a_dry_run_asks_for_the_shape_of_every_architecture():
+  asked = []
+  trainer = groups.GroupTrainer(
+    lambda shape: object(), lambda each: asked.append(each) or each, 1
+  )
+  assert trainer.dry_run(range(20), ()) is None
+  assert asked == list(range(20))
