@@ -299,7 +299,7 @@ def test_log_of_a_space_with_other_values_is_refused(tmp_path):
 
   assert search_in(0.1, 0.2) == 4
   assert search_in(0.1, 0.2) == 4
-  with pytest.raises(ValueError, match='not the one'):
+  with pytest.raises(ValueError, match='What proposes trials has changed'):
     search_in(0.1, 0.3)
 
 

@@ -87,7 +87,9 @@ def run(tuning: Tuning, folder: str) -> None:
     OSError: a file cannot be read or written.
   """
   space = make_space(tuning.grid)
-  points = order(space, tuning.usual, tuning.seed)[: tuning.num_trials]
+  # The strategy has the whole grid, so that more of it may be tried later.
+  ordered = order(space, tuning.usual, tuning.seed)
+  points = ordered[: tuning.num_trials]
   # Errors in the settings are found before the first training.
   training = tuning.make_training(_values(space, points[0]))
   sinks.check(training.log_to)
@@ -110,7 +112,7 @@ def run(tuning: Tuning, folder: str) -> None:
       trainings = _Trainings(tuning, space, path, len(points), len(log.trials))
       search = search_lib.Search(
         space,
-        (search_lib.Arm(_ARM, fixed.make_fixed(points), len(points), 1),),
+        (search_lib.Arm(_ARM, fixed.make_fixed(ordered), len(points), 1),),
         Evaluator(trainings.evaluate, 1, tuning.reward.floor, _ARM),
         jax.random.key(tuning.seed),
       )

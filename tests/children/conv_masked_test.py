@@ -238,9 +238,9 @@ def make_net(layer=None, merge='concat', num_layers=2, **settings):
   [
     (
       make_net({'stride_height': 2}),
-      r'layer 1 are \(2, 1\); take the compiled',
+      r'layer 1 are \(2, 1\); use the compiled',
     ),
-    (make_net(pool_after=(1,)), 'no pooling, got one after layer 1; take'),
+    (make_net(pool_after=(1,)), 'no pooling, got one after layer 1; use'),
     (make_net(merge='add'), "is for merge 'concat', got a network with 'add'"),
     (make_net(num_layers=4), 'has 3 layers, got a network of 4'),
     (make_net({'height': 7}), 'height of layer 1 is 7; .* knows 1, 3, 5'),
