@@ -87,7 +87,7 @@ class Child:
       NotEnoughMemoryError: the training does not fit into memory.
     """
     stop = self.num_trained + num_steps
-    trained = self._call(self._kept, (), stop)
+    trained = self._call(self._kept, (), stop, keep=True)
     self.metrics = {name: each[0] for name, each in trained.metrics.items()}
     if trained.kept is not None:
       self._kept = trained.kept
@@ -104,16 +104,19 @@ class Child:
       NotEnoughMemoryError: the training does not fit into memory.
     """
     kept = self._kept._replace(states=[state])
-    metrics = self._call(kept, (split,), kept.num_trained).metrics
+    # The state is not fetched again, for it stays as it is.
+    measured = self._call(kept, (split,), kept.num_trained, keep=False)
     return {
       name.removeprefix(f'{split}_'): float(each[0])
-      for name, each in metrics.items()
+      for name, each in measured.metrics.items()
       if name.startswith(f'{split}_')
     }
 
-  def _call(self, kept: Kept, splits: Sequence[str], stop: int) -> Trained:
+  def _call(
+    self, kept: Kept, splits: Sequence[str], stop: int, keep: bool
+  ) -> Trained:
     if kept.states:
-      trained = self._trainer.resume(kept, splits=splits, stop=stop, keep=True)
+      trained = self._trainer.resume(kept, splits=splits, stop=stop, keep=keep)
     else:
       trained = self._trainer.run(
         kept.architectures,
@@ -122,7 +125,7 @@ class Child:
         kept.num_steps,
         splits=splits,
         stop=stop,
-        keep=True,
+        keep=keep,
       )
     if trained.status[0] == Status.OUT_OF_MEMORY:
       raise memory.NotEnoughMemoryError(

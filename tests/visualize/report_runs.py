@@ -190,7 +190,7 @@ def make_run(
     folder / 'manifest.json',
     {
       'time_started': '2026-01-02T03:04:05.678+00:00',
-      'command': '/opt/python -m experiments.search_a --workdir=/tmp/a --x=1',
+      'command': '/bin/python -m experiments.search_a --workdir=/tmp/a --x=1',
       'versions': {'jax': '0.10', 'jaxnas': '0.1.0'},
       'git': {'commit': 'abc', 'dirty': False},
       'device': {'kind': 'cpu', 'count': 2},
