@@ -435,15 +435,16 @@ class Evaluator(NamedTuple):
 
   Attributes:
     evaluate: `(keys[N], tokens int32[N, T]) -> Evaluation`.
-    block_size: the number of children that share one call of the program; a
-      caller that records results as they arrive evaluates this many at a time.
+    block_size: the number of children that a caller should evaluate at a time.
     floor_reward: the reward of a trial that failed.
     task: whatever decides a trial's result, such as the function that is
       called. A resumed search compares its fingerprint; see
       `records.fingerprint`. `evaluate` itself by default.
+    open_queue: `() -> queues.EvaluationQueue`, if several blocks run at a time.
   """
 
   evaluate: Callable[[jax.Array, np.ndarray], Evaluation]
   block_size: int
   floor_reward: float
   task: Any = None
+  open_queue: Callable[[], Any] | None = None
