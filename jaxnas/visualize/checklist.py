@@ -12,7 +12,7 @@ for Neural Architecture Search", Li and Talwalkar, 2019
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 import enum
 import math
 from typing import Any, NamedTuple
@@ -60,7 +60,7 @@ def check(run: folder_lib.Run, summary: summary_lib.Summary) -> list[Point]:
   ]
 
 
-def draw(points: list[Point]) -> str:
+def draw(points: Sequence[Point]) -> str:
   """Returns the list as HTML."""
   items = ''.join(
     f'<li class="{each.answer.name.lower()}"><span class="sign" '
@@ -195,32 +195,58 @@ def _of_retraining(run, summary) -> Iterator[Point]:
   )
 
 
-def _of_records(run, summary) -> Iterator[Point]:
-  manifest = run.manifest
+def of_code(manifest: Mapping[str, Any]) -> list[Point]:
+  """Returns the points on code, seeds, versions and hardware.
+
+  Args:
+    manifest: the run's manifest; empty if it has none.
+  """
   versions, git = (_part(manifest, name) for name in ('versions', 'git'))
   is_clean = bool(git.get('commit')) and git.get('dirty') is False
-  yield Point(
-    'The code of the search and of the training',
-    Answer.YES if is_clean else Answer.PARTLY if versions else Answer.NO,
-    f'jaxnas {versions.get("jaxnas", "of an unknown version")}, '
-    + (
-      f'commit {str(git["commit"])[:12]}, unchanged.'
-      if is_clean
-      else f'commit {str(git["commit"])[:12]}, changed by hand.'
-      if git.get('commit')
-      else 'no commit recorded.'
-    ),
-  )
   device = _part(manifest, 'device')
   has_all = bool(versions and device) and 'seed' in manifest
-  yield Point(
-    'Exact seeds, versions and hardware',
-    Answer.YES if has_all else Answer.NO,
-    f'Seed {manifest.get("seed")}, jax {versions.get("jax")}, '
-    f'{device.get("count")} × {device.get("kind")}.'
-    if has_all
-    else 'The run has no manifest.',
+  return [
+    Point(
+      'The code of the search and of the training',
+      Answer.YES if is_clean else Answer.PARTLY if versions else Answer.NO,
+      f'jaxnas {versions.get("jaxnas", "of an unknown version")}, '
+      + (
+        f'commit {str(git["commit"])[:12]}, unchanged.'
+        if is_clean
+        else f'commit {str(git["commit"])[:12]}, changed by hand.'
+        if git.get('commit')
+        else 'no commit recorded.'
+      ),
+    ),
+    Point(
+      'Exact seeds, versions and hardware',
+      Answer.YES if has_all else Answer.NO,
+      f'Seed {manifest.get("seed")}, jax {versions.get("jax")}, '
+      f'{device.get("count")} × {device.get("kind")}.'
+      if has_all
+      else 'The run has no manifest.',
+    ),
+  ]
+
+
+def of_cost(timings: Sequence[Mapping[str, Any]]) -> Point:
+  """Returns the point on the cost of a run.
+
+  Args:
+    timings: the lines of `timings.jsonl`.
+  """
+  wall = math.fsum(line['wall_seconds'] for line in timings)
+  return Point(
+    'The whole cost, with compiling, failures and retraining',
+    Answer.YES if wall else Answer.UNKNOWN,
+    f'{wall:,.0f} s in all, see above; trials that failed are part of it.'
+    if wall
+    else 'The run has no timings.',
   )
+
+
+def _of_records(run, summary) -> Iterator[Point]:
+  yield from of_code(run.manifest)
   yield Point(
     'The size of the search space',
     Answer.YES if summary.space_size else Answer.UNKNOWN,
@@ -228,14 +254,7 @@ def _of_records(run, summary) -> Iterator[Point]:
     if summary.space_size
     else 'The folder is of an older version.',
   )
-  wall = math.fsum(line['wall_seconds'] for line in run.timings)
-  yield Point(
-    'The whole cost, with compiling, failures and retraining',
-    Answer.YES if wall else Answer.UNKNOWN,
-    f'{wall:,.0f} s in all, see above; trials that failed are part of it.'
-    if wall
-    else 'The run has no timings.',
-  )
+  yield of_cost(run.timings)
   yield Point(
     'With shared weights: their rank correlation with separate trainings',
     Answer.NOT_APPLICABLE,

@@ -3,44 +3,31 @@
 
 """A run as one web page that stands alone: `report.html`.
 
-The page loads nothing, depends on nothing but the run's folder, and is the same
-byte for byte whenever it is made again. It can be read without its script,
-which only sorts tables and shows the values of curves.
+The page depends on nothing but the run's folder, and is the same byte for byte
+whenever it is made again; see `web_page`.
 """
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
-import importlib.resources
 import os
-import re
-import string
-from typing import Any
 
 import numpy as np
 
-from jaxnas import files
 from jaxnas.records import folder as folder_lib
 from jaxnas.records import summary as summary_lib
 from jaxnas.visualize import (
   checklist,
   gallery,
-  line_chart,
   markup,
   policy_maps,
   progress,
   report_curves,
   report_summary,
   report_tables,
+  web_page,
 )
 
-FILE = 'report.html'
-"""The page's name in the folder of its run."""
-
-MAX_BYTES = 2_000_000
-"""A page is smaller than this."""
+FILE, MAX_BYTES = web_page.FILE, web_page.MAX_BYTES
 
 _TITLES = {
   'recurrent_cell': 'Search for a recurrent cell',
@@ -57,11 +44,6 @@ _NO_SUMMARY = (
 )
 
 
-class _Template(string.Template):
-  # Scripts and style sheets have other uses for a dollar.
-  delimiter = '@@'
-
-
 def write(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:
   """Writes the page of a run.
 
@@ -73,9 +55,7 @@ def write(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:
     ValueError: there is no run, or a file of it is damaged.
     OSError: the file cannot be written.
   """
-  page = render(folder_lib.read(folder))
-  with files.replacing(path) as file:
-    file.write(page.encode())
+  web_page.write(path, render(folder_lib.read(folder)))
 
 
 def render(run: folder_lib.Run) -> str:
@@ -92,33 +72,14 @@ def render(run: folder_lib.Run) -> str:
     ),
     f'Search of {summary.space}',
   )
-  template, script_hash = _load_template()
-  sections = page.sections()
-  return template.substitute(
-    script_hash=script_hash,
-    title=markup.escape(title),
-    lead=markup.escape(_lead(run, summary)),
-    verdict=markup.escape(page.verdict()),
-    verdict_kind='done' if summary.results else 'open',
-    links=''.join(
-      f'<a href="#{identity}">{markup.escape(name)}</a>'
-      for identity, name in re.findall(
-        r'<section id="([\w-]+)"><h2>([^<]*)</h2>', ''.join(sections)
-      )
-    ),
-    sections='\n'.join(sections),
-    data=markup.embed_json({'charts': page.charts}),
+  return web_page.render(
+    title,
+    _lead(run, summary),
+    page.verdict(),
+    summary.results is not None,
+    page.sections(),
+    page.charts,
   )
-
-
-@functools.cache
-def _load_template() -> tuple[_Template, str]:
-  """Returns the template, and the hash by which browsers know its script."""
-  files_of_package = importlib.resources.files('jaxnas.visualize')
-  text = files_of_package.joinpath('report.html').read_text(encoding='utf-8')
-  (script,) = re.findall(r'<script>(.*?)</script>', text, re.DOTALL)
-  digest = hashlib.sha256(script.encode()).digest()
-  return _Template(text), f'sha256-{base64.b64encode(digest).decode()}'
 
 
 def _lead(run: folder_lib.Run, summary: summary_lib.Summary) -> str:
@@ -144,14 +105,14 @@ class _Page:
   """The sections of a page.
 
   Attributes:
-    charts: the data of the page's charts, which a script shows.
+    charts: the page's charts.
   """
 
   def __init__(self, run: folder_lib.Run, summary: summary_lib.Summary):
     self._run, self._summary = run, summary
     self._searches = report_curves.split(run, summary)
     self._gallery = gallery.Gallery(summary.decisions)
-    self.charts: list[dict[str, Any]] = []
+    self.charts = web_page.Charts()
 
   def sections(self) -> list[str]:
     """Returns the sections as HTML, in order."""
@@ -167,7 +128,7 @@ class _Page:
         'failures', 'Failures', report_tables.draw_failures(run.trials)
       ),
       markup.section('duplicates', 'Duplicates', self._duplicates()),
-      markup.section('cost', 'Cost', report_tables.draw_cost(run)),
+      markup.section('cost', 'Cost', report_tables.draw_cost(run.timings)),
       markup.section(
         'settings', 'Settings', report_tables.draw_settings(run.config)
       ),
@@ -195,10 +156,6 @@ class _Page:
       f'proposals and {len(self._run.retrained):,} retrainings are done.'
     )
 
-  def _chart(self, chart: line_chart.Chart) -> str:
-    self.charts.append(line_chart.to_json(chart))
-    return line_chart.draw(chart, len(self.charts) - 1)
-
   def _searched(self) -> str:
     run, summary = self._run, self._summary
     distinct = sum(each.duplicate_of is None for each in run.searched)
@@ -220,7 +177,7 @@ class _Page:
       metric = summary.search_metric.replace('_', ' ')
       told.append(f'The reward of a trial follows from its {metric}.')
     return (
-      _draw_tiles(tiles)
+      web_page.draw_tiles(tiles)
       + markup.paragraphs([' '.join(told)])
       + report_tables.draw_searches(run, summary)
       + self._draw_decisions()
@@ -255,8 +212,10 @@ class _Page:
       return markup.paragraphs(['There is no trial of a search.'])
     return (
       '<div class="charts">'
-      + self._chart(report_curves.best_so_far(self._searches, self._summary))
-      + self._chart(report_curves.rewards(self._searches, self._summary))
+      + self.charts.draw(
+        report_curves.best_so_far(self._searches, self._summary)
+      )
+      + self.charts.draw(report_curves.rewards(self._searches, self._summary))
       + '</div>'
     )
 
@@ -341,7 +300,7 @@ class _Page:
 
   def _policy(self) -> str:
     parts = [
-      self._chart(report_curves.entropy(self._run, self._summary))
+      self.charts.draw(report_curves.entropy(self._run, self._summary))
       if any('entropy' in each.metrics for each in self._run.rounds)
       else markup.paragraphs(['No strategy of the run reports an entropy.'])
     ]
@@ -394,14 +353,6 @@ class _Page:
         'again. The first table of this page counts them for each search.'
       ]
     )
-
-
-def _draw_tiles(tiles: dict[str, str]) -> str:
-  items = ''.join(
-    f'<div><dt>{markup.escape(name)}</dt><dd>{markup.escape(value)}</dd></div>'
-    for name, value in tiles.items()
-  )
-  return f'<dl class="tiles">{items}</dl>'
 
 
 def _unbroken(text: str) -> str:

@@ -18,7 +18,7 @@ from jaxnas import statistics
 from jaxnas.records import folder as folder_lib
 from jaxnas.records import summary as summary_lib
 from jaxnas.records import trial_log
-from jaxnas.visualize import markup, progress
+from jaxnas.visualize import dot_rows, markup, progress
 
 Cell = markup.Cell
 
@@ -49,7 +49,13 @@ def draw_retraining(summary: summary_lib.Summary) -> str:
   )
   return (
     markup.paragraphs([text])
-    + _draw_intervals(measure, results.rows, split)
+    + dot_rows.draw(
+      measure,
+      [
+        dot_rows.Row(row.name, _finite(getattr(row, split)), row.is_found)
+        for row in results.rows
+      ],
+    )
     + markup.table(list(rows[0]), [list(row.values()) for row in rows], text)
     if rows
     else markup.paragraphs(['Nothing was retrained.'])
@@ -105,66 +111,9 @@ def _interval(
   finite = _finite(values)
   if len(finite) < max(2, len(values)):
     return Cell(_NONE)
-  _, low, high = _mean_interval(measure, finite)
+  _, low, high = dot_rows.mean_interval(measure, finite)
   first = measure.text(low).removesuffix(f' {measure.unit}')
   return Cell(f'{first} to {measure.text(high)}', high - low)
-
-
-def _mean_interval(
-  measure: statistics.Measure, values: np.ndarray
-) -> statistics.Interval:
-  """Returns the mean with its interval, of ratios on the logarithmic scale.
-
-  That is the scale on which they are compared, and no end is below 0.
-  """
-  if not measure.is_ratio or values.min() <= 0:
-    return statistics.mean_interval(values)
-  logs = statistics.mean_interval(np.log(values))
-  return statistics.Interval(*map(np.exp, logs))
-
-
-def _draw_intervals(
-  measure: statistics.Measure, rows: Sequence[summary_lib.Row], split: str
-) -> str:
-  """Returns a line for each row with its trainings, mean and interval."""
-  values = [_finite(getattr(row, split)) for row in rows]
-  everything = np.concatenate([*values, np.array([])])
-  if not len(everything):
-    return ''
-  low, high = float(everything.min()), float(everything.max())
-  room = 0.35 * (high - low) or 0.05 * abs(high) or 1.0
-  low, high = low - room, high + room
-
-  def place(value: float) -> float:
-    return min(100.0, max(0.0, 100 * (value - low) / (high - low)))
-
-  lines = []
-  for row, mine in zip(rows, values, strict=True):
-    marks = ''
-    if len(mine) > 1:
-      mean, left, right = _mean_interval(measure, mine)
-      width = place(right) - place(left)
-      marks += f'<s style="left:{place(left):.1f}%;width:{width:.1f}%"></s>'
-      marks += f'<u style="left:{place(mean):.1f}%"></u>'
-    marks += ''.join(
-      f'<b style="left:{place(each):.1f}%"></b>' for each in mine
-    )
-    kind = ' class="found"' if row.is_found else ''
-    lines.append(
-      f'<li{kind}><span>{markup.escape(row.name)}</span><i>{marks}</i></li>'
-    )
-  better = 'right' if measure.is_higher_better else 'left'
-  return (
-    f'<ul class="intervals" aria-hidden="true">{"".join(lines)}</ul>'
-    + markup.paragraphs(
-      [
-        'Dots: trainings. Tick and bar: their mean and its 95 % interval, cut '
-        f'at the edge. Better is to the {better}; the axis goes from '
-        f'{measure.text(low)} to {measure.text(high)}.'
-      ],
-      'note',
-    )
-  )
 
 
 def draw_progress(retrained: Sequence[trial_log.Trial]) -> str:
@@ -298,16 +247,16 @@ def _proposer(trial: trial_log.Trial) -> str:
   return 'retraining' if trial.arm == trial_log.RETRAIN else trial.arm
 
 
-def draw_cost(run: folder_lib.Run) -> str:
+def draw_cost(timings: Sequence[Mapping[str, Any]]) -> str:
   """Returns where the time went: a bar and a table by phase.
 
   Args:
-    run: the run.
+    timings: the lines of `timings.jsonl`.
   """
-  if not run.timings:
+  if not timings:
     return markup.paragraphs(['The run has no timings.'])
   phases: dict[str, list[float]] = {}
-  for line in run.timings:
+  for line in timings:
     spent = phases.setdefault(str(line.get('phase', _NONE)), [0.0, 0.0, 0.0])
     for place, name in enumerate(('wall', 'compile', 'train')):
       spent[place] += line[f'{name}_seconds']
