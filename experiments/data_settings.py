@@ -66,7 +66,7 @@ class AugmentedImages(ImageData):
   )
   margin: int = settings.data(
     4,
-    'Largest distance of a crop from the centre, in pixels.',
+    'Largest distance of a crop from the center, in pixels.',
     source=settings.DENSENET,
     low=0,
     high=settings.MAX_MARGIN,

@@ -94,7 +94,7 @@ def run(config: Config, folders: Sequence[str] = ()) -> None:
 
 
 def show(run: folder_lib.Run, num_best: int) -> None:
-  """Prints what was proposed, learnt, found and retrained.
+  """Prints what was proposed, learned, found and retrained.
 
   Args:
     run: the run to show.

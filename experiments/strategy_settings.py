@@ -15,7 +15,7 @@ from jaxnas.types import Controller, Decision, Strategy
 NAMES = {
   'reinforce': 'REINFORCE',
   'ppo': 'PPO',
-  'evolution': 'regularised evolution',
+  'evolution': 'regularized evolution',
   'random': 'random search',
 }
 """The strategies' names in tables and sentences."""

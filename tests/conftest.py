@@ -24,7 +24,7 @@ def _is_known(flag: str) -> bool:
 
 
 # Two devices, so that what is sharded over devices is sharded in the tests; and
-# next to no optimisation, since tests compile much and compute little.
+# next to no optimization, since tests compile much and compute little.
 if 'XLA_FLAGS' not in os.environ:
   _FLAGS = [
     '--xla_force_host_platform_device_count=2',

@@ -72,7 +72,7 @@ def test_what_is_left_follows_from_what_is_done(generations):
 
 
 def test_a_lineage_depends_on_its_cell_alone(generations):
-  """Cells are data: a neighbour with another one changes nothing."""
+  """Cells are data: a neighbor with another one changes nothing."""
   control, _, first, *_ = generations
   other = SPACE.encode(spaces.KNOWN_CELLS['paper_example'])
   changed = dataclasses.replace(

@@ -361,7 +361,7 @@ class Benchmark:
     )
     return Row(
       'controller',
-      f'cells of base {base} proposed and learnt from, by {how}',
+      f'cells of base {base} proposed and learned from, by {how}',
       'a second',
       bursts[0]['num_architectures'] / seconds,
       note=f'REINFORCE in batches of {_CONTROLLER_TRIALS} with a reward that '

@@ -11,7 +11,7 @@ decides whether that layer is an input. A mechanism gives the coin's logit:
 - attention (the paper's): from `h_j` and `h_i`, with the same few parameters
   for all pairs of layers, whatever their number;
 - feed forward: from `h_i`, by a classifier of the layer's own;
-- multinomial: a learnt number for each pair, optionally plus a term in `h_i`.
+- multinomial: a learned number for each pair, optionally plus a term in `h_i`.
 
 Coins are tossed by the Gumbel trick: heads if `logit + noise` exceeds `noise`,
 with independent Gumbel noise on either side. The tokens follow the distribution

@@ -3,9 +3,9 @@
 
 """How a controller chooses among the ordered levels of a `Range`.
 
-With a softmax of free logits, what is learnt about one level says nothing about
-its neighbors. Here the logits are a smooth function of the level, a sum of a
-few waves with learnt amplitudes `a_m`,
+With a softmax of free logits, what is learned about one level says nothing
+about its neighbors. Here the logits are a smooth function of the level, a sum
+of a few waves with learned amplitudes `a_m`,
 
     logit(x) = sum_m a_m b_m(x),   b_m(x) = scale m^-decay sqrt(2) cos(pi m x),
 
@@ -57,7 +57,7 @@ def make_cosine(
     num_waves: the largest number of waves of a range; a range of `K` levels has
       at most `K - 1`.
     scale: the amplitude of the logits' waves, which sets how fast they are
-      learnt.
+      learned.
     decay: the exponent by which shorter waves of the logits are quieter; 0
       makes all equally loud.
 
@@ -73,7 +73,7 @@ def make_cosine(
 
   def waves(num_levels: int, scale: float, decay: float) -> np.ndarray:
     numbers = np.arange(1.0, min(num_waves, num_levels - 1) + 1)[:, None]
-    # At the centres of K equal parts, cosines are orthogonal to each other and
+    # At the centers of K equal parts, cosines are orthogonal to each other and
     # to a constant.
     places = (np.arange(num_levels) + 0.5)[None] / num_levels
     cosines = np.sqrt(2) * np.cos(np.pi * numbers * places)

@@ -117,7 +117,7 @@ def check_text(
 
 def _read_images(
   name: str, data_dir: str | os.PathLike[str] | None
-) -> image_sources.LabelledImages:
+) -> image_sources.LabeledImages:
   if name == 'digits':
     return image_sources.read_digits_test()
   if name == 'npz':

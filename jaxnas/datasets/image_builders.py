@@ -30,7 +30,7 @@ from jaxnas.datasets import (
   prepared,
 )
 from jaxnas.datasets.image_archives import ARCHIVED
-from jaxnas.datasets.image_sources import ImageSource, LabelledImages
+from jaxnas.datasets.image_sources import ImageSource, LabeledImages
 
 VERSION = '1.0.0'
 """Part of a prepared folder's name; increased when the storage changes."""
@@ -64,7 +64,7 @@ def read_archived(
 
 def read_archived_test(
   name: str, data_dir: str | os.PathLike[str] | None = None
-) -> LabelledImages:
+) -> LabeledImages:
   """Returns the test split of a dataset in `ARCHIVED`; see `read_archived`."""
   return _read_prepared(name, data_dir, _read_test)
 
@@ -150,11 +150,11 @@ def _read_source(folder: pathlib.Path) -> ImageSource:
   return ImageSource(images, metadata['content_hash'], metadata['tenth'])
 
 
-def _read_test(folder: pathlib.Path) -> LabelledImages:
+def _read_test(folder: pathlib.Path) -> LabeledImages:
   return _read_split(folder, 'test')[0]
 
 
-def _read_split(folder: pathlib.Path, split: str) -> tuple[LabelledImages, Any]:
+def _read_split(folder: pathlib.Path, split: str) -> tuple[LabeledImages, Any]:
   """Returns the images of a split, and the dataset's metadata."""
   with prepared.quiet_tfds() as tfds:
     builder = tfds.builder_from_directory(folder)
@@ -166,7 +166,7 @@ def _read_split(folder: pathlib.Path, split: str) -> tuple[LabelledImages, Any]:
     )
     metadata = builder.info.metadata
     prepared.check_checksums(metadata, **{split: (images, labels)})
-    return LabelledImages(images, labels), metadata
+    return LabeledImages(images, labels), metadata
 
 
 @functools.cache

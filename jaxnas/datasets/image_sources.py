@@ -24,7 +24,7 @@ _TEST_SEED = 0
 _TENTH = 10
 
 
-class LabelledImages(NamedTuple):
+class LabeledImages(NamedTuple):
   """Images and the class of each.
 
   Attributes:
@@ -48,7 +48,7 @@ class ImageSource(NamedTuple):
       `train`, or of all images if the source has no test split.
   """
 
-  train: LabelledImages
+  train: LabeledImages
   content_hash: str
   tenth: int
   seen_hash: str = ''
@@ -63,7 +63,7 @@ class BothSides(NamedTuple):
   """
 
   source: ImageSource
-  test: LabelledImages | None
+  test: LabeledImages | None
 
 
 def read_digits() -> ImageSource:
@@ -77,7 +77,7 @@ def read_digits() -> ImageSource:
   return _divide_digits().source
 
 
-def read_digits_test() -> LabelledImages:
+def read_digits_test() -> LabeledImages:
   """Returns the test split of scikit-learn's digits; see `read_digits`."""
   return _require(_divide_digits().test)
 
@@ -91,7 +91,7 @@ def _divide_digits() -> BothSides:
       "pip install scikit-learn, or use dataset 'npz' with a file of your own."
     ) from error
   return divide(
-    LabelledImages(
+    LabeledImages(
       digits.images.astype(np.uint8)[..., None], digits.target.astype(np.int32)
     )
   )
@@ -117,7 +117,7 @@ def read_npz(path: str | os.PathLike[str] | None) -> ImageSource:
   return _read_npz(path).source
 
 
-def read_npz_test(path: str | os.PathLike[str] | None) -> LabelledImages:
+def read_npz_test(path: str | os.PathLike[str] | None) -> LabeledImages:
   """Returns the test split in a file that `read_npz` reads.
 
   Args:
@@ -192,7 +192,7 @@ def check(where: str, arrays: Mapping[str, np.ndarray]) -> BothSides:
   )
 
 
-def divide(everything: LabelledImages) -> BothSides:
+def divide(everything: LabeledImages) -> BothSides:
   """Sets aside a tenth of a dataset without a test split as one.
 
   The tenth is always the same, whatever the seed of the other splits, so that
@@ -208,7 +208,7 @@ def divide(everything: LabelledImages) -> BothSides:
   tenth = len(everything.labels) // _TENTH
   order = spread_classes(everything.labels, _TEST_SEED)
   test, train = (
-    LabelledImages(everything.images[part], everything.labels[part])
+    LabeledImages(everything.images[part], everything.labels[part])
     for part in (order[:tenth], order[tenth:])
   )
   return BothSides(ImageSource(train, content_hash(train, test), tenth), test)
@@ -239,7 +239,7 @@ def spread_classes(labels: np.ndarray, seed: int) -> np.ndarray:
   return order[np.argsort(place, kind='stable')]
 
 
-def content_hash(train: LabelledImages, test: LabelledImages | None) -> str:
+def content_hash(train: LabeledImages, test: LabeledImages | None) -> str:
   """Returns the SHA-256 of train images, train labels, test images and labels.
 
   Args:
@@ -265,24 +265,22 @@ def first_line(error: Exception) -> str:
   return text.splitlines()[0].rstrip(':.')
 
 
-def _require(test: LabelledImages | None) -> LabelledImages:
+def _require(test: LabeledImages | None) -> LabeledImages:
   assert test is not None
   return test
 
 
 def _check_part(
   where: str, arrays: Mapping[str, np.ndarray], part: str
-) -> LabelledImages:
+) -> LabeledImages:
   images = check_images(where, f'x_{part}', np.asarray(arrays[f'x_{part}']))
   labels = np.asarray(arrays[f'y_{part}'])
-  return LabelledImages(
+  return LabeledImages(
     images, check_labels(where, f'y_{part}', labels, len(images))
   )
 
 
-def _check_alike(
-  where: str, train: LabelledImages, test: LabelledImages
-) -> None:
+def _check_alike(where: str, train: LabeledImages, test: LabeledImages) -> None:
   """Checks that a classifier trained on one can be measured on the other."""
   for what, one, two in (
     ('images of shape', train.images.shape[1:], test.images.shape[1:]),

@@ -16,7 +16,7 @@ from jaxnas.datasets import image_sources, prepared
 from jaxnas.datasets.image_sources import (
   BothSides,
   ImageSource,
-  LabelledImages,
+  LabeledImages,
 )
 
 
@@ -46,7 +46,7 @@ def read_stock(
 
 def read_stock_test(
   name: str, data_dir: str | os.PathLike[str] | None = None
-) -> LabelledImages:
+) -> LabeledImages:
   """Returns the test split of a dataset; see `read_stock`."""
   test = _read_both(name, data_dir, 'the known names').test
   assert test is not None

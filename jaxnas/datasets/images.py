@@ -102,7 +102,7 @@ def load(
   num_report: int | None = None,
   preprocessing: str = 'standardize',
 ) -> ImageDataset:
-  """Returns the train, validation and report splits of labelled images.
+  """Returns the train, validation and report splits of labeled images.
 
   Args:
     name: the name of the dataset, one of `NAMES` or a name of

@@ -111,7 +111,7 @@ def load(
 
   Returns:
     The dataset. A warning is logged if `<unk>` occurs in validation or report
-    but not in train, since it then cannot be learnt.
+    but not in train, since it then cannot be learned.
 
   Raises:
     ValueError: an argument is unknown or out of range, a file is empty or not

@@ -156,7 +156,7 @@ def _statistics(trained: image_weights.ImageWeights) -> dict[str, np.ndarray]:
       ('rows', np.eye(height)[:, :, None]),
       ('columns', np.eye(width)[:, None]),
     ):
-      view = augmentation.centre(
+      view = augmentation.center(
         jnp.asarray(ones[..., None], jnp.float32),
         recipe.augmentation,
         recipe.margin,

@@ -119,7 +119,7 @@ def make_classifier(
 
   @jax.jit
   def predict(params, batch_stats, images):
-    views = augmentation.centre(images, recipe.augmentation, recipe.margin)
+    views = augmentation.center(images, recipe.augmentation, recipe.margin)
     return network.predict(params, batch_stats, views)
 
   def classify(images):

@@ -79,7 +79,7 @@ def make_space(
   Returns:
     A space of `layer_decisions(strides)` decisions per layer. Its `size` counts
     networks of the largest depth. Its `canonical` is the identity: it does not
-    recognise that layers which do not read each other could change places.
+    recognize that layers which do not read each other could change places.
 
   Raises:
     ValueError: a number is out of range, or a name is unknown.

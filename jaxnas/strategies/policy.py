@@ -66,7 +66,7 @@ def make_policy_gradient(
   What is averaged is what the parameters climb, the return
   `R + entropy_weight * H`.
 
-  `tell` recognises decisions that were not made by their tokens, -1. Its
+  `tell` recognizes decisions that were not made by their tokens, -1. Its
   metrics are scalars: `baseline` (the one the batch was compared with),
   `mean_reward`, and, of the policy that proposed the batch, `entropy` (the mean
   `H`, in nats) and `grad_norm` (before clipping). A reward that is not finite
@@ -160,8 +160,8 @@ def make_policy_gradient(
       'grad_norm': grad_norm,
     }
     num_updates = state.num_updates + 1
-    learnt = PolicyState(params, opt_state, baseline, num_updates)
-    return told.keep_where_finite(rewards, learnt, state), metrics
+    learned = PolicyState(params, opt_state, baseline, num_updates)
+    return told.keep_where_finite(rewards, learned, state), metrics
 
   def tell(state, proposals, rewards):
     told.check(rewards)

@@ -38,7 +38,7 @@ def make_random_search(decisions: tuple[Decision, ...]) -> Strategy:
   """Makes the strategy that draws every token uniformly.
 
   An anchor point's tokens are fair coins, so each subset of the earlier layers
-  is equally likely. Nothing is learnt. The metrics are `mean_reward` and the
+  is equally likely. Nothing is learned. The metrics are `mean_reward` and the
   `entropy`, in nats, of the uniform distribution over the decisions made.
 
   Args:

@@ -51,7 +51,7 @@ def keep_where_finite(rewards: jax.Array, after, before):
 
   Args:
     rewards: the rewards of the batch, `[N]`; may be traced.
-    after: the state that has learnt from the batch, a pytree of arrays.
+    after: the state that has learned from the batch, a pytree of arrays.
     before: the state that has not, with the same structure.
   """
   is_finite = jnp.isfinite(rewards).all()

@@ -40,7 +40,7 @@ def augment(
   return images
 
 
-def centre(images: jax.Array, kind: str, margin: int) -> jax.Array:
+def center(images: jax.Array, kind: str, margin: int) -> jax.Array:
   """Returns the view of every image that children are evaluated on.
 
   These are the images themselves except for `'upsample_crop'`, where they are

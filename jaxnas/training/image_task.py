@@ -420,7 +420,7 @@ def view(recipe: Recipe, examples: Examples, size: int = 0) -> Examples:
     size: the least number of examples to pad to.
   """
   examples = jax.tree.map(jnp.asarray, examples)
-  images = augmentation.centre(
+  images = augmentation.center(
     examples.images, recipe.augmentation, recipe.margin
   )
   return image_evaluation.pad(

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What an honest report of a search contains, and what of it a run fulfils.
+"""What an honest report of a search contains, and what of it a run fulfills.
 
 The points are those of "Best Practices for Scientific Research on Neural
 Architecture Search", Lindauer and Hutter, 2020
@@ -23,7 +23,7 @@ from jaxnas.visualize import markup
 
 
 class Answer(enum.Enum):
-  """Whether a run fulfils a point: the sign and the words of the answer."""
+  """Whether a run fulfills a point: the sign and the words of the answer."""
 
   YES = ('✓', 'yes')
   PARTLY = ('◐', 'partly')
@@ -71,7 +71,7 @@ def draw(points: Sequence[Point]) -> str:
   )
   num_yes = sum(each.answer is Answer.YES for each in points)
   num_asked = sum(each.answer is not Answer.NOT_APPLICABLE for each in points)
-  told = f'This run fulfils {num_yes} of {num_asked} points that apply to it.'
+  told = f'This run fulfills {num_yes} of {num_asked} points that apply to it.'
   return f'{markup.paragraphs([told])}<ul class="checklist">{items}</ul>'
 
 

@@ -209,6 +209,6 @@ def entropy(
 
 
 def _color(summary: summary_lib.Summary, name: str) -> int:
-  """Returns the number of an arm's colour, the same in all charts."""
+  """Returns the number of an arm's color, the same in all charts."""
   names = dict.fromkeys(a.name for a in summary.arms if a.role != 'known')
   return list(names).index(name) if name in names else len(names)

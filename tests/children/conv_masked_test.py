@@ -21,7 +21,7 @@ MERGES = ('concat', 'add')
 
 @pytest.fixture(autouse=True, scope='module')
 def quick_compilation():
-  # XLA's optimisations do not change what is tested here, and they are most of
+  # XLA's optimizations do not change what is tested here, and they are most of
   # the time that it takes.
   jax.config.update('jax_disable_most_optimizations', True)
   yield
@@ -78,7 +78,7 @@ def assert_close(first, second, atol):
 
 
 def make_batch(seed=0, size=B):
-  """Returns images of which each class has another colour."""
+  """Returns images of which each class has another color."""
   rng = np.random.default_rng(seed)
   labels = rng.integers(0, K, size, dtype=np.int32)
   images = rng.normal(size=(size, *IMAGE_SHAPE))

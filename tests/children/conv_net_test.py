@@ -207,7 +207,7 @@ def test_a_longer_draw_starts_with_the_shorter():
     )
 
 
-def test_outputs_are_joined_about_their_centres():
+def test_outputs_are_joined_about_their_centers():
   small, large = jnp.ones((1, 1, 2, 2)), jnp.full((1, 4, 2, 1), 2.0)
   concat = conv_net.join([small, large], 'concat')
   assert concat.shape == (1, 4, 2, 3)

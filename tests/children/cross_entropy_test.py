@@ -17,7 +17,7 @@ MANY_CHUNKS = 2 * module._MAX_CHUNK_ROWS + 1
 
 @pytest.fixture
 def float64():
-  # Optimisations do not change what is tested in float64, and take most of the
+  # Optimizations do not change what is tested in float64, and take most of the
   # time.
   jax.config.update('jax_disable_most_optimizations', True)
   with jax.enable_x64(True):

@@ -29,7 +29,7 @@ def nascell(features):
 
 @pytest.fixture(autouse=True, scope='module')
 def quick_compilation():
-  # XLA's optimisations do not change what is tested here, and they are most of
+  # XLA's optimizations do not change what is tested here, and they are most of
   # the time that it takes.
   jax.config.update('jax_disable_most_optimizations', True)
   yield

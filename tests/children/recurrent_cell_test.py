@@ -23,7 +23,7 @@ T, B, INPUTS, D = 4, 2, 3, 4
 
 @pytest.fixture(autouse=True, scope='module')
 def quick_compilation():
-  # XLA's optimisations do not change what is tested here, and they are most of
+  # XLA's optimizations do not change what is tested here, and they are most of
   # the time that it takes.
   jax.config.update('jax_disable_most_optimizations', True)
   yield
@@ -406,7 +406,7 @@ def test_golden_parameter_counts(cell, expected):
   assert {leaf.dtype.name for leaf in jax.tree.leaves(params)} == {'float32'}
 
 
-def test_initialisers_see_one_block():
+def test_initializers_see_one_block():
   cell = cells.GrammarCell(
     architecture=spaces.KNOWN_CELLS['paper_example'],
     features=D,

@@ -21,7 +21,7 @@ OPERATIONS = {
 
 @pytest.fixture(autouse=True, scope='module')
 def quick_compilation():
-  # XLA's optimisations do not change what is tested here, and they are most of
+  # XLA's optimizations do not change what is tested here, and they are most of
   # the time that it takes.
   jax.config.update('jax_disable_most_optimizations', True)
   yield
@@ -267,7 +267,7 @@ def test_every_two_choices_of_a_decision_differ(base, operations, num_settings):
       assert difference > 1e-3, (decision.name, first, second)
 
 
-def test_a_child_that_is_not_finite_leaves_its_neighbours_alone():
+def test_a_child_that_is_not_finite_leaves_its_neighbors_alone():
   architectures = random_cells(5, 2, 'paper')
   children = stack([random_arguments(seed, 2, np.float32) for seed in range(N)])
   run = interpret_batch('paper')

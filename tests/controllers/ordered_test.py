@@ -74,7 +74,7 @@ def test_waves_by_hand():
   np.testing.assert_allclose(head.embeddings(4), expected, atol=1e-6)
 
 
-def test_waves_are_independent_of_each_other_and_of_the_normalisation():
+def test_waves_are_independent_of_each_other_and_of_the_normalization():
   for num_levels in (2, 5, 17, 256):
     basis = ordered.make_cosine(num_waves=16, scale=1.0, decay=0.0).logits(
       num_levels
@@ -95,7 +95,7 @@ def test_all_levels_are_equally_likely_at_first():
 
 
 @pytest.mark.parametrize('head', [ordered.make_cosine(), None])
-def test_neighbours_learn_from_each_other_unless_levels_are_choices(head):
+def test_neighbors_learn_from_each_other_unless_levels_are_choices(head):
   controller = make_controller(ranges(1), head)
   params = jax.jit(controller.init)(jax.random.key(3))
   tokens = np.arange(256, dtype=np.int32)[:, None]

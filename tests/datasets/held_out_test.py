@@ -72,7 +72,7 @@ def reachable(value):
 
 
 def holds_marked_images(value, mark):
-  """Whether an image of one colour, `mark`, can be reached."""
+  """Whether an image of one color, `mark`, can be reached."""
   for each in reachable(value):
     if isinstance(each, (np.ndarray, jax.Array)) and each.ndim == 4:
       pixels = np.asarray(each)

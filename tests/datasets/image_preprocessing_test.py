@@ -16,7 +16,7 @@ def _images(num_images=300, shape=(3, 4, 2), seed=0):
   return np.clip(common + own + [90, 150], 0, 255).astype(np.uint8)
 
 
-def test_channels_are_standardised_by_hand_worked_numbers():
+def test_channels_are_standardized_by_hand_worked_numbers():
   images = np.array([[[[0, 5]], [[4, 5]]]], np.uint8)
   statistics = image_preprocessing.measure(images, 'standardize')
   np.testing.assert_array_equal(statistics.mean, [2, 5])
@@ -28,7 +28,7 @@ def test_channels_are_standardised_by_hand_worked_numbers():
   np.testing.assert_array_equal(preprocessed, [[[[-1, 0]], [[1, 0]]]])
 
 
-def test_other_images_are_standardised_by_the_statistics_given():
+def test_other_images_are_standardized_by_the_statistics_given():
   train, other = _images(), _images(20, seed=1)
   statistics = image_preprocessing.measure(train, 'standardize')
   expected = (other - train.mean((0, 1, 2))) / train.std((0, 1, 2))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnas.datasets import image_sources
-from jaxnas.datasets.image_sources import LabelledImages
+from jaxnas.datasets.image_sources import LabeledImages
 
 
 def _arrays(num_train=20, num_test=6, shape=(4, 5, 2), dtype=np.uint8):
@@ -43,7 +43,7 @@ def test_floats_become_float32(dtype):
   np.testing.assert_array_equal(source.train.images, _arrays()['x_train'])
 
 
-def test_grey_images_need_no_channels():
+def test_gray_images_need_no_channels():
   arrays = _arrays(shape=(4, 5))
   source, test = image_sources.check('Here', arrays)
   assert source.train.images.shape == (20, 4, 5, 1)
@@ -226,7 +226,7 @@ def test_digits_without_scikit_learn_are_refused(monkeypatch):
 def test_division_loses_no_image():
   labels = (np.arange(57) % 4).astype(np.int32)
   images = np.arange(57, dtype=np.uint8).reshape(57, 1, 1, 1)
-  source, test = image_sources.divide(LabelledImages(images, labels))
+  source, test = image_sources.divide(LabeledImages(images, labels))
   assert (len(test.labels), source.tenth) == (5, 5)
   seen = np.concatenate([part.images.ravel() for part in (source.train, test)])
   np.testing.assert_array_equal(np.sort(seen), np.arange(57))
@@ -254,15 +254,15 @@ def test_order_is_drawn_by_the_seed():
   )
   np.testing.assert_array_equal(one, two)
   assert set(one[:20]) != set(other[:20])
-  # The classes of neighbours are no fixed sequence.
+  # The classes of neighbors are no fixed sequence.
   assert len({tuple(labels[one[i : i + 5]]) for i in range(0, 200, 5)}) > 10
 
 
 def test_content_hash_is_what_the_docstring_says():
-  train = LabelledImages(
+  train = LabeledImages(
     np.array([[[[1]]], [[[2]]]], np.uint8), np.array([0, 1], np.int32)
   )
-  test = LabelledImages(
+  test = LabeledImages(
     np.array([[[[0.5]]]], np.float32), np.array([1], np.int32)
   )
   content = (
@@ -284,11 +284,11 @@ def test_content_hash_sees_values_types_and_borders_but_not_layout():
   assert hash_of(fortran) in hashes
   changed = {name: array.copy() for name, array in arrays.items()}
   changed['x_test'][-1, -1, -1, -1] ^= 1
-  relabelled = {name: array.copy() for name, array in arrays.items()}
-  relabelled['y_train'][:2] = [1, 0]
+  relabeled = {name: array.copy() for name, array in arrays.items()}
+  relabeled['y_train'][:2] = [1, 0]
   for other in (
     changed,
-    relabelled,
+    relabeled,
     _arrays(dtype=np.float32),
     {
       k: v.reshape(-1, 5, 4, 2) if k[0] == 'x' else v for k, v in arrays.items()

@@ -71,7 +71,7 @@ def test_dataset_without_a_test_split_is_divided(use_tfds):
   assert (len(source.train.labels), len(test.labels)) == (27, 3)
   assert source.tenth == 3
   expected = image_sources.divide(
-    image_sources.LabelledImages(
+    image_sources.LabeledImages(
       _part(30)['image'], _part(30)['label'].astype(np.int32)
     )
   )

@@ -34,7 +34,7 @@ def _save(path, num_train=40, num_test=8):
 
 
 def _numbers(preprocessed, statistics):
-  """Returns the numbers of standardised images."""
+  """Returns the numbers of standardized images."""
   mean, deviation = statistics
   pixels = np.asarray(preprocessed)[:, 0, 0, 0]
   return np.rint(pixels * deviation + mean).astype(int)
@@ -45,7 +45,7 @@ def _statistics(path, **arguments):
   dataset = images.load('npz', path, **arguments)
   labels = np.asarray(dataset.train_labels)
   pixels = np.asarray(dataset.train_images)[:, 0, 0, 0]
-  # Two neighbouring numbers are apart by one deviation of train.
+  # Two neighboring numbers are apart by one deviation of train.
   step = np.diff(np.sort(pixels)).min()
   lowest = int(labels[pixels.argmin()])
   return -pixels.min() / step + lowest, 1 / step

@@ -129,7 +129,7 @@ def test_a_killed_run_continues_with_the_next_strategy(
   compare.run(config, tmp_path)
   printed = capsys.readouterr().out
   assert f'Resuming the run in {tmp_path}: random is there.' in printed
-  assert 'Compiling regularised evolution ...' in printed
+  assert 'Compiling regularized evolution ...' in printed
   assert first.stat().st_mtime_ns == written
   some, whole = (
     drop_corrected(read_results(each)['strategies'])
@@ -148,7 +148,7 @@ def test_the_finished_run_is_shown_again(finished, table, capsys):
   for name in strategy_settings.NAMES.values():
     assert f'\n{name} ' in printed
   verdicts = re.findall(r'^(.+) against random search, .*: ', printed, re.M)
-  assert verdicts == ['REINFORCE', 'PPO', 'regularised evolution']
+  assert verdicts == ['REINFORCE', 'PPO', 'regularized evolution']
   assert 'and corrected for the 3 comparisons (Holm).' in printed
   assert '60 entries of 3 decisions' in printed
   assert read_results(finished) == before
@@ -255,7 +255,7 @@ def test_one_seed_of_many_is_neither_none_nor_all(table, tmp_path, capsys):
   compare.run(config, tmp_path)
   printed = capsys.readouterr().out
   assert re.search(r'^random search .* 0\.2%', printed, re.MULTILINE)
-  assert re.search(r'^regularised evolution .* 99\.8%', printed, re.MULTILINE)
+  assert re.search(r'^regularized evolution .* 99\.8%', printed, re.MULTILINE)
   assert 'lower on 99.6% of the seeds, equal on 0.4%' in printed
 
 

@@ -407,7 +407,7 @@ def test_the_papers_split_of_cifar10(monkeypatch, preset):
     0, 256, (50_000, 1, 1, 3), np.uint8
   )
   source = image_sources.ImageSource(
-    image_sources.LabelledImages(pixels, np.arange(50_000) % 10), 'hash', 5000
+    image_sources.LabeledImages(pixels, np.arange(50_000) % 10), 'hash', 5000
   )
   monkeypatch.setattr(
     image_builders, 'read_archived', lambda name, data_dir: source

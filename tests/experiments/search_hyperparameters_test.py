@@ -130,7 +130,7 @@ def test_a_log_that_was_cut_is_continued_to_the_same_bytes(
 ):
   folder = tmp_path / 'run'
   shutil.copytree(finished, folder)
-  # In the middle of a round: the rest of it has other neighbours.
+  # In the middle of a round: the rest of it has other neighbors.
   lines = (finished / 'trials.jsonl').read_bytes().splitlines(keepends=True)
   (folder / 'trials.jsonl').write_bytes(b''.join(lines[:11]) + lines[11][:20])
   (folder / 'best.json').unlink()

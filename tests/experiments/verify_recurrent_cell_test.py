@@ -18,7 +18,7 @@ VECTORS = pathlib.Path(__file__).parents[1] / 'data' / 'cell_vectors.json'
 
 @pytest.fixture(autouse=True, scope='module')
 def quick_compilation():
-  # XLA's optimisations do not change what is tested here, and they are most of
+  # XLA's optimizations do not change what is tested here, and they are most of
   # the time that it takes.
   jax.config.update('jax_disable_most_optimizations', True)
   yield

@@ -67,7 +67,7 @@ def test_a_classifier_preprocesses_and_sees_the_view_it_was_trained_for():
 
   @jax.jit
   def predict(images):
-    views = augmentation.centre(images, 'upsample_crop', 1)
+    views = augmentation.center(images, 'upsample_crop', 1)
     return network.predict(made.params, made.batch_stats, views)
 
   expected = predict(image_preprocessing.apply(made.statistics, pixels))
@@ -97,19 +97,19 @@ def test_a_classifier_has_the_epsilon_it_was_trained_with(tmp_path):
   assert np.abs(logits - usual).max() > 0.01
 
 
-def test_grey_images_need_no_channels():
+def test_gray_images_need_no_channels():
   made, pixels = make('standardize')
   net = known_conv_nets.make_chain(1, 2)
   network = conv_net.make_network(net, (4, 5, 1), 3)
   params, batch_stats = network.init(jax.random.key(0))
-  grey = made._replace(
+  gray = made._replace(
     params=params,
     batch_stats=batch_stats,
     architecture=net,
     image_shape=(4, 5, 1),
     statistics=image_preprocessing.measure(pixels[..., :1], 'standardize'),
   )
-  classify = image_weights.make_classifier(grey)
+  classify = image_weights.make_classifier(gray)
   np.testing.assert_array_equal(
     classify(pixels[..., 0]), classify(pixels[..., :1])
   )

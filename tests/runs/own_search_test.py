@@ -136,13 +136,13 @@ def test_another_measure_compares_the_same_run_anew(tmp_path, trainer, capsys):
   assert 'nothing is left to train' in capsys.readouterr().out
 
 
-def test_a_misspelt_measure_does_not_keep_the_folder(tmp_path):
+def test_a_misspelled_measure_does_not_keep_the_folder(tmp_path):
   reward = Reward(lambda _, metrics: metrics['validation_reward'], -9.0)
   settings = {'arms': arms(4), 'reward': reward, 'learning_rates': None}
   with functions.FunctionTrainer(return_a_number) as trainer:
-    misspelt = statistics.Measure('rewrad', True, False)
+    misspelled = statistics.Measure('rewrad', True, False)
     with pytest.raises(ValueError, match="'validation_rewrad', which"):
-      run(tmp_path, trainer, measure=misspelt, **settings)
+      run(tmp_path, trainer, measure=misspelled, **settings)
     measure = statistics.Measure('reward', True, False)
     run(tmp_path, trainer, measure=measure, **settings)
 

@@ -136,7 +136,7 @@ def test_log_prob_is_the_share_of_proposals(parents_active, num_active):
   strategy = make(3, 2)
   tokens = random_tokens(3, seed=3)
   tokens[2, 0] = (tokens[0, 0] + 1) % 3
-  # Neighbours, so that a child may be either's.
+  # Neighbors, so that a child may be either's.
   tokens[2, 1:] = tokens[0, 1:]
   tokens[:, parents_active <= DECISION_OF_TOKEN] = -1
   state = told(strategy, tokens, [0.2, 0.1, 0.3])

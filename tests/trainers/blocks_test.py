@@ -155,7 +155,7 @@ def test_order_and_company_do_not_matter(evaluator, evaluation):
     assert_equal(result, jax.tree.map(lambda x: x[rows], evaluation))  # noqa: B023
 
 
-def test_a_diverging_child_leaves_its_neighbours_alone(trainer):
+def test_a_diverging_child_leaves_its_neighbors_alone(trainer):
   learning_rates = np.full(N, LEARNING_RATE)
   expected = run(trainer, learning_rates)
   learning_rates[1] = 3e38

@@ -82,10 +82,10 @@ def test_enlarged_images_are_cropped_within_themselves():
     np.testing.assert_allclose(view, crop, atol=1e-5)
 
 
-def test_a_trained_child_sees_the_centre_as_large_as_in_training():
+def test_a_trained_child_sees_the_center_as_large_as_in_training():
   for kind in ('none', 'pad_crop'):
-    assert augmentation.centre(IMAGES, kind, MARGIN) is IMAGES
+    assert augmentation.center(IMAGES, kind, MARGIN) is IMAGES
   images = IMAGES[:7]
-  views = augmentation.centre(images, 'upsample_crop', 3)
+  views = augmentation.center(images, 'upsample_crop', 3)
   large = enlarge(images, 3)
   np.testing.assert_allclose(views, large[:, 3:-3, 3:-3], atol=1e-5)

@@ -92,7 +92,7 @@ def test_a_module_with_batch_norm_and_dropout_learns(trainer):
       )
 
 
-def test_spans_and_neighbours_do_not_matter(trainer):
+def test_spans_and_neighbors_do_not_matter(trainer):
   rates = [0.01, 3e38, 0.05]
   whole = trainer.run([None] * 3, KEYS, rates, 25)
   assert whole.status.tolist() == [Status.OK, Status.DIVERGED, Status.OK]

@@ -18,7 +18,7 @@ def test_a_loss_or_a_gradient_that_is_not_finite_is_seen(bad):
   assert not guard.is_finite(jnp.float32(1), grads)
 
 
-def test_a_dead_child_stays_and_its_neighbour_is_left_alone():
+def test_a_dead_child_stays_and_its_neighbor_is_left_alone():
   old = {'x': jnp.arange(6.0).reshape(2, 3), 'n': jnp.array([4, 5])}
   new = {'x': jnp.full((2, 3), jnp.nan).at[0].set(9), 'n': jnp.array([6, 7])}
   kept = jax.vmap(guard.keep)(jnp.array([True, False]), new, old)

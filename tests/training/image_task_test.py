@@ -323,7 +323,7 @@ def test_children_train_where_jax_has_64_bits():
 
 def test_the_best_of_the_last_evaluations_counts():
   data = make_data(40, 30)
-  # What cannot be learnt goes up and down.
+  # What cannot be learned goes up and down.
   labels = np.random.default_rng(0).integers(0, K, 30, dtype=np.int32)
   data = data._replace(validation_labels=labels)
   recipe = dataclasses.replace(PLAIN, evaluate_every=1, num_evaluations=3)
@@ -350,13 +350,13 @@ def test_the_best_of_the_last_evaluations_counts():
   assert any(best < max(ends[: i + 1]) for i, best in enumerate(last_three))
 
 
-def test_a_child_that_diverges_leaves_its_neighbours_alone():
+def test_a_child_that_diverges_leaves_its_neighbors_alone():
   _, _, ((result, metrics), (children, broken), _) = run_task()
   assert broken['is_alive'].tolist() == [True, False, True]
   assert broken['num_trained'][1] < 5
   assert np.isfinite(broken['train_loss']).all()
-  neighbours = np.array([0, 2])
-  pick = functools.partial(jax.tree.map, lambda x: np.asarray(x)[neighbours])
+  neighbors = np.array([0, 2])
+  pick = functools.partial(jax.tree.map, lambda x: np.asarray(x)[neighbors])
   assert_equal(pick((children, broken)), pick((result, metrics)))
 
 

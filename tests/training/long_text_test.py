@@ -277,7 +277,7 @@ def test_a_training_that_diverges_stays_where_it_was(segments, value):
     )
 
 
-def test_a_text_is_learnt(segments):
+def test_a_text_is_learned(segments):
   model, state, train = build(ADAM, 'lstm')
   perplexity = jax.jit(functools.partial(text_task.perplexity, model))
   before = perplexity(state.params, segments)

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tests of which points of an honest report a run fulfils."""
+"""Tests of which points of an honest report a run fulfills."""
 
 import dataclasses
 

@@ -132,7 +132,7 @@ def test_every_layer_is_described(net):
   assert set(groups(root, 'data-pool')) == set(map(str, net.pool_after))
 
 
-def test_every_connection_is_a_line_of_its_sources_colour(net):
+def test_every_connection_is_a_line_of_its_sources_color(net):
   root = ElementTree.fromstring(pictures.draw_net(net))
   expected = set()
   for number, layer in enumerate(net.layers):

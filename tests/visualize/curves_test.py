@@ -26,7 +26,7 @@ def test_plot_has_a_panel_for_each_cost(tmp_path):
     colors = {tuple(np.round(255 * color)) for color in half.reshape(-1, 4)}
     assert (0, 114, 178, 255) in colors
     assert (213, 94, 0, 255) in colors
-    # The repeat has its arm's colour, not the third one.
+    # The repeat has its arm's color, not the third one.
     assert (0, 158, 115, 255) not in colors
 
 
@@ -37,7 +37,7 @@ def test_an_arm_of_one_trial_is_seen(tmp_path):
   counts = []
   for arms in ([many], [many, one]):
     curves.plot_search(path, arms)
-    # The panels alone: the legend below has the arm's colour in any case.
+    # The panels alone: the legend below has the arm's color in any case.
     pixels = np.round(255 * image.imread(path)[:380, :, :3])
     counts.append(np.all(pixels == (213, 94, 0), axis=-1).sum())
   assert counts[0] == 0

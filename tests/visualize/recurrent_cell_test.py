@@ -153,9 +153,9 @@ def test_the_memory_leaves_between_combiner_and_activation():
     )
     (read,) = (group for group in groups if group.get('data-read'))
     (box,), (dot,) = node.iter(f'{SVG}rect'), read.iter(f'{SVG}circle')
-    for start, length, centre in (('x', 'width', 'cx'), ('y', 'height', 'cy')):
+    for start, length, center in (('x', 'width', 'cx'), ('y', 'height', 'cy')):
       middle = float(box.attrib[start]) + float(box.attrib[length]) / 2
-      assert float(dot.attrib[centre]) == pytest.approx(middle, abs=0.01)
+      assert float(dot.attrib[center]) == pytest.approx(middle, abs=0.01)
 
 
 def test_the_legend_names_both_nodes():

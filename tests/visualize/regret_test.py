@@ -17,14 +17,14 @@ def make_curve(name, mean, width=0.0):
 
 def count(path, color):
   pixels = np.round(255 * image.imread(path)[..., :3])
-  # Blended colours are rounded in more than one way.
+  # Blended colors are rounded in more than one way.
   return int(np.all(np.abs(pixels - color) <= 2, axis=-1).sum())
 
 
 BLUE, ORANGE, GREEN = (0, 114, 178), (213, 94, 0), (0, 158, 115)
 
 
-def test_every_curve_is_drawn_in_its_colour(tmp_path):
+def test_every_curve_is_drawn_in_its_color(tmp_path):
   path = tmp_path / 'regret.png'
   curves = [
     make_curve('one', [0.5, 0.2, 0.1], 0.05),

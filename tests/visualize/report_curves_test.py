@@ -64,7 +64,7 @@ def test_rewards_are_means_of_windows(run):
   assert curve.low[0] < curve.y[0] < curve.high[0]
 
 
-def test_colours_are_of_arms_whatever_is_left_out(run):
+def test_colors_are_of_arms_whatever_is_left_out(run):
   only = run._replace(rounds=[r for r in run.rounds if r.arm == 'random'])
   (curve,) = report_curves.entropy(only, run.summary).curves
   assert curve.color == 1
