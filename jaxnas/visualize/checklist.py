@@ -134,14 +134,14 @@ def _of_comparison(run, summary) -> Iterator[Point]:
   yield Point(
     'Ablations of the method',
     Answer.PARTLY if len(others) > 1 else Answer.NO,
-    'Several strategies are compared, but no part of one is left out.'
+    'Several strategies are compared, but none is run without one of its parts.'
     if len(others) > 1
     else 'A run has one setting of each strategy; compare it with others.',
   )
   yield Point(
     "How the method's own settings were chosen",
     Answer.UNKNOWN,
-    'A run does not know what was tried before it; tell it beside the results.',
+    'A run does not know what was tried before it; say it beside the results.',
   )
 
 

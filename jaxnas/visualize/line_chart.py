@@ -103,7 +103,10 @@ def draw(chart: Chart, number: int) -> str:
     return markup.paragraphs([f'{chart.title}: nothing was measured.'], 'note')
   left = min(float(each.x[0]) for each in curves)
   right = max(float(each.x[-1]) for each in curves)
-  frame = _Frame(left, right if right > left else left + 1, *_limits(curves))
+  if left == right:
+    # A single point stands in the middle; only its own place has a number.
+    left, right = left - 0.5, right + 0.5
+  frame = _Frame(left, right, *_limits(curves))
   parts = []
   for value in ticks(frame.bottom, frame.top):
     y = frame.y(value)

@@ -131,11 +131,11 @@ def draw(
 def _draw_panel(options: summary_lib.Options, shares: np.ndarray) -> str:
   labels, shares = _merge(options, shares)
   names = ''.join(f'<li>{markup.escape(label)}</li>' for label in labels)
-  last = ''.join(f'<li>{_percent(row[-1])}</li>' for row in shares)
+  percents = _percents(shares[:, -1], adds_up=options.kind != 'anchors')
+  last = ''.join(f'<li>{each}</li>' for each in percents)
   title = markup.escape(options.name)
   now = ', '.join(
-    f'{label} {_percent(row[-1])}'
-    for label, row in zip(labels, shares, strict=True)
+    f'{label} {each}' for label, each in zip(labels, percents, strict=True)
   )
   return (
     f'<div class="map"><h4>{title}</h4><div class="rows">'
@@ -176,8 +176,23 @@ def _merge(
   )
 
 
-def _percent(share: float) -> str:
-  return f'{100 * share:.0f} %' if np.isfinite(share) else '–'
+def _percents(shares: np.ndarray, adds_up: bool) -> list[str]:
+  """Returns shares as whole percentages.
+
+  Args:
+    shares: the shares; NaN where there is none.
+    adds_up: whether they are parts of one whole. Their percentages then add up
+      to 100: those that lose most by being cut are rounded up.
+  """
+  if not np.isfinite(shares).all():
+    return ['–'] * len(shares)
+  exact = 100 * shares
+  if not adds_up:
+    return [f'{each:.0f} %' for each in exact]
+  whole = np.floor(exact + 1e-9).astype(int)
+  order = np.argsort(whole - exact, kind='stable')
+  whole[order[: 100 - whole.sum()]] += 1
+  return [f'{each} %' for each in whole]
 
 
 def _draw_map(shares: np.ndarray, name: str) -> str:

@@ -48,17 +48,15 @@ _IN, _IN_FILL, _OUT = '#c04f00', '#fff0e3', '#0067a8'
 def to_formula(cell: recurrent_cell.RecurrentCell) -> str:
   """Returns the cell as plain text, one equation per line.
 
-  `x` is the input, and `h` and `c` are the two states of the previous step; `*`
-  is the elementwise product, `a3'` the output of node 3 after the injection,
-  and `z3` its value before the activation, given only for the node that is
-  read.
+  They are those in the docstring of exported code: `x` is the input, `h` and
+  `c` are the two states of the previous step, `new_h` and `new_c` those of this
+  one; `*` is the elementwise product, and `injected` the output of the node
+  where `c` enters.
 
   Args:
     cell: the cell.
   """
-  lines = [line for node in _equations(cell) for line in node]
-  root = _output(cell, 2 * cell.base - 2)
-  return '\n'.join([*lines, f'h_t = {root}', f'c_t = z{cell.read_index}'])
+  return '\n'.join(line for node in _equations(cell) for line in node)
 
 
 def write_cell(
@@ -110,26 +108,34 @@ def draw_cell(cell: recurrent_cell.RecurrentCell, title: str = '') -> str:
 
 def _equations(cell: recurrent_cell.RecurrentCell) -> Iterator[list[str]]:
   """Yields the equations of every node, including the injection."""
-  for node in range(2 * cell.base - 1):
+  outputs: list[str] = []
+  root = 2 * cell.base - 2
+  for node in range(root + 1):
     if node < cell.base:
-      inputs = [f'W{node} x', f'U{node} h']
+      inputs = [f'W_{node} x', f'U_{node} h']
     else:
       first = 2 * (node - cell.base)
-      inputs = [_output(cell, child) for child in (first, first + 1)]
+      inputs = [outputs[first], outputs[first + 1]]
     value = _combine(cell.combiners[node], *inputs)
+    name = f'{"leaf" if node < cell.base else "node"}_{node}'
+    is_injected = node == cell.inject_index
+    if node == root and not is_injected:
+      name = 'new_h'
     lines = []
     if node == cell.read_index:
-      lines.append(f'z{node} = {value}')
-      value = f'z{node}'
-    lines.append(f'a{node} = {_activate(cell.activations[node], value)}')
-    if node == cell.inject_index:
-      value = _combine(cell.inject_combiner, f'a{node}', 'c')
-      lines.append(f"a{node}' = {_activate(cell.inject_activation, value)}")
+      lines.append(f'new_c = {value}')
+      value = 'new_c'
+    activated = _activate(cell.activations[node], value)
+    if activated == 'new_c' and name != 'new_h':
+      name = 'new_c'
+    else:
+      lines.append(f'{name} = {activated}')
+    if is_injected:
+      value = _combine(cell.inject_combiner, name, 'c')
+      name = 'new_h' if node == root else 'injected'
+      lines.append(f'{name} = {_activate(cell.inject_activation, value)}')
+    outputs.append(name)
     yield lines
-
-
-def _output(cell: recurrent_cell.RecurrentCell, node: int) -> str:
-  return f'a{node}' + ("'" if node == cell.inject_index else '')
 
 
 def _combine(combiner: str, left: str, right: str) -> str:

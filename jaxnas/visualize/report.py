@@ -22,6 +22,7 @@ from jaxnas.visualize import (
   policy_maps,
   progress,
   report_curves,
+  report_failures,
   report_summary,
   report_tables,
   web_page,
@@ -39,8 +40,8 @@ _MAX_DECISIONS = 300
 # The heat maps of all strategies are at most as large together.
 _MAX_MAP_BYTES = 450_000
 _NO_SUMMARY = (
-  'The folder has no summary, as those of older versions: what was compared, '
-  'and by whom, is not known.'
+  'The folder has no summary, like those of older versions, so it is not known '
+  'what was compared.'
 )
 
 
@@ -124,9 +125,7 @@ class _Page:
       markup.section('best', 'The best architecture', self._best()),
       markup.section('ten', 'The ten best of the search', self._ten_best()),
       markup.section('policy', 'How the policies changed', self._policy()),
-      markup.section(
-        'failures', 'Failures', report_tables.draw_failures(run.trials)
-      ),
+      markup.section('failures', 'Failures', report_failures.draw(run.trials)),
       markup.section('duplicates', 'Duplicates', self._duplicates()),
       markup.section('cost', 'Cost', report_tables.draw_cost(run.timings)),
       markup.section(
@@ -176,6 +175,11 @@ class _Page:
     if summary.search_metric and not summary.own_reward:
       metric = summary.search_metric.replace('_', ' ')
       told.append(f'The reward of a trial follows from its {metric}.')
+    if summary.known:
+      told.append(
+        'Known architectures were tried in the same training: '
+        f'{", ".join(summary.known)}.'
+      )
     return (
       web_page.draw_tiles(tiles)
       + markup.paragraphs([' '.join(told)])
@@ -209,7 +213,7 @@ class _Page:
 
   def _curves(self) -> str:
     if not self._searches:
-      return markup.paragraphs(['There is no trial of a search.'])
+      return markup.paragraphs(['The search has no trials yet.'])
     return (
       '<div class="charts">'
       + self.charts.draw(
@@ -225,7 +229,7 @@ class _Page:
       if not self._run.retrained:
         return markup.paragraphs(['Nothing has been retrained.'])
       return markup.paragraphs(
-        ['The retraining is not finished; these trainings are done.']
+        ['Retraining is not finished; these trainings are done.']
       ) + report_tables.draw_progress(self._run.retrained)
     return (
       report_tables.draw_retraining(self._summary)
@@ -343,7 +347,7 @@ class _Page:
     searched = self._run.searched
     repeated = sum(each.duplicate_of is not None for each in searched)
     if not searched:
-      return markup.paragraphs(['There is no trial of a search.'])
+      return markup.paragraphs(['The search has no trials yet.'])
     return markup.paragraphs(
       [
         f'{repeated:,} of {len(searched):,} proposals '

@@ -200,7 +200,7 @@ def entropy(
   return line_chart.Chart(
     'Entropy of the policies',
     'rounds',
-    'nats; less is surer',
+    'nats; lower is more certain',
     curves,
     'The entropy of a whole architecture, summed over its decisions. Random '
     'search keeps the entropy of the uniform distribution.'

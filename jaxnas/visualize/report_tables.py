@@ -1,14 +1,14 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The tables of a report: retraining, failures, duplicates, cost, settings."""
+"""The tables of a report: retraining, searches, cost, settings."""
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Iterable, Mapping, Sequence
 import itertools
 import math
+import pathlib
 import shlex
 from typing import Any
 
@@ -199,54 +199,6 @@ def _share(count: int, total: int) -> Cell:
   return Cell(f'{count:,} ({count / total:.1%})', count)
 
 
-def draw_failures(trials: Sequence[trial_log.Trial]) -> str:
-  """Returns what failed, by kind, and why.
-
-  Args:
-    trials: all trials of the run, retrainings included.
-  """
-  failed = [trial for trial in trials if trial.status != 'ok']
-  # A duplicate repeats the failure of the trial that it repeats.
-  failed = [trial for trial in failed if trial.duplicate_of is None]
-  trained = sum(trial.duplicate_of is None for trial in trials)
-  if not failed:
-    return markup.paragraphs([f'None of {trained:,} trainings failed.'])
-  groups: dict[tuple[str, str], list[trial_log.Trial]] = {}
-  for trial in failed:
-    groups.setdefault((trial.status, trial.reason), []).append(trial)
-  rows: list[markup.Row] = [
-    [
-      _words(status),
-      Cell(f'{len(mine):,}', len(mine)),
-      ', '.join(dict.fromkeys(_proposer(trial) for trial in mine)),
-      ', '.join(f'#{trial.number}' for trial in mine[:5])
-      + (' …' if len(mine) > 5 else ''),
-      (reason or 'not recorded')[:300],
-    ]
-    for (status, reason), mine in sorted(
-      groups.items(), key=lambda item: -len(item[1])
-    )
-  ]
-  left_out = rows[_MAX_FAILURES:]
-  kinds = collections.Counter(trial.status for trial in failed)
-  spelled = ', '.join(
-    f'{n:,} {_words(kind)}' for kind, n in kinds.most_common()
-  )
-  lines = [f'{len(failed):,} of {trained:,} trainings failed: {spelled}.']
-  if left_out:
-    lines.append(f'{len(left_out):,} rarer reasons are left out.')
-  columns = ['kind', 'trainings', 'proposed by', 'trials', 'reason']
-  shown = rows[:_MAX_FAILURES]
-  return markup.paragraphs(lines) + markup.table(columns, shown, 'Failures')
-
-
-_MAX_FAILURES = 40
-
-
-def _proposer(trial: trial_log.Trial) -> str:
-  return 'retraining' if trial.arm == trial_log.RETRAIN else trial.arm
-
-
 def draw_cost(timings: Sequence[Mapping[str, Any]]) -> str:
   """Returns where the time went: a bar and a table by phase.
 
@@ -285,7 +237,7 @@ def draw_cost(timings: Sequence[Mapping[str, Any]]) -> str:
   )
   note = f'{_duration(wall)} in all.'
   if compiling + training > wall:
-    note += ' Work went on side by side, so its parts add up to more.'
+    note += ' Work ran side by side, so the parts add up to more.'
   return (
     markup.paragraphs([note])
     + f'<div class="bar" aria-hidden="true">{bars}</div>'
@@ -332,7 +284,7 @@ def draw_versions(manifest: Mapping[str, Any]) -> str:
   facts: dict[str, Any] = {}
   details: dict[str, Any] = {}
   for name, value in manifest.items():
-    if name in ('command', 'resumed'):
+    if name in ('command', 'resumed', 'known'):
       continue
     if name == 'jax_settings' and isinstance(value, Mapping):
       details |= value
@@ -365,6 +317,8 @@ def draw_versions(manifest: Mapping[str, Any]) -> str:
 def spell_command(command: Any) -> str:
   """Returns the command of a run without the paths of one machine.
 
+  A folder that only that machine has becomes one of the same name in `runs/`.
+
   Args:
     command: the command line in the manifest; that of a program of one's own,
       which is a path, is left out.
@@ -378,8 +332,20 @@ def spell_command(command: Any) -> str:
   kept: list[str] = []
   words = words[words.index('-m') :]
   for before, word in itertools.pairwise(('', *words)):
-    if not word.startswith('--workdir') and before != '--workdir':
+    flag, equals, value = word.partition('=')
+    if before == '--workdir':
+      kept[-1] += f'={_spell_folder(word)}'
+    elif flag == '--workdir' and equals:
+      kept.append(f'{flag}={_spell_folder(value)}')
+    else:
       kept.append(word)
   # The module stands on the first line, and each flag on one of its own.
   lines = [shlex.join(['python', *kept[:2]]), *map(shlex.quote, kept[2:])]
   return ' \\\n  '.join(lines)
+
+
+def _spell_folder(path: str) -> str:
+  folder = pathlib.PurePath(path)
+  if folder.is_absolute() or path.startswith(('~', '..')):
+    return f'runs/{folder.name or "mine"}'
+  return path

@@ -71,7 +71,7 @@ def test_choices_of_other_spaces_are_shown_among_their_values():
 
 def test_formulas_are_of_cells_and_layers_of_networks():
   assert gallery.formulas(CELL)[0] == 'Formulas'
-  assert 'h_t = ' in gallery.formulas(CELL)[1]
+  assert 'new_h = ' in gallery.formulas(CELL)[1]
   assert gallery.formulas(NET)[0] == 'Layers'
   for other in (
     {},

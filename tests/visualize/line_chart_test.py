@@ -47,6 +47,15 @@ def test_points_are_where_their_values_are():
   assert y2 == pytest.approx((y0 + y1) / 2, abs=0.2)
 
 
+def test_a_single_point_stands_in_the_middle_of_its_own_number():
+  one = line_chart.Curve('a', 0, *(np.array([each]) for each in (8.0, 1, 1, 1)))
+  drawn = line_chart.draw(chart(one), 0)
+  assert {x for x, _ in points(drawn)} == {500}
+  assert (
+    '<div class="x-ticks"><span style="left:50.00%">8</span></div>' in drawn
+  )
+
+
 def test_steps_hold_until_the_next_point():
   drawn = points(
     line_chart.draw(chart(curve([1.0, 1.0, 3.0], is_stepped=True)), 0)

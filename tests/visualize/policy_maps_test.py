@@ -7,6 +7,7 @@ import functools
 import re
 
 import numpy as np
+import pytest
 
 from jaxnas.records import summary, trial_log
 from jaxnas.visualize import policy_maps
@@ -84,6 +85,16 @@ def test_many_values_share_rows():
   shown = labels(policy_maps.draw([ordered], [mine]))
   assert shown[:8] == [f'≥ {5 * row}' for row in range(8)]
   assert shown[8:] == ['0 %', '38 %', *['0 %'] * 5, '62 %']
+
+
+@pytest.mark.parametrize('counts', [[1, 1, 1], [5, 5, 1, 1], [1, 2, 5], [3]])
+def test_percentages_of_one_whole_add_up(counts):
+  values = [value for value, count in enumerate(counts) for _ in range(count)]
+  drawn = policy_maps.draw(
+    [choice(max(2, len(counts)))], [trials(*([each] for each in values))]
+  )
+  percents = [each for each in labels(drawn) if each.endswith('%')]
+  assert sum(int(each.split()[0]) for each in percents) == 100
 
 
 def test_nothing_to_decide_has_no_map():

@@ -4,11 +4,13 @@
 """Tests of the picture and the formulas of a cell."""
 
 import itertools
+import re
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from jaxnas.export import exporting
 from jaxnas.spaces import recurrent_cell
 from jaxnas.visualize import recurrent_cell as pictures
 
@@ -115,13 +117,11 @@ def test_boxes_do_not_overlap_and_lie_inside(cell):
 
 def test_formulas_of_the_papers_example():
   assert pictures.to_formula(EXAMPLE).splitlines() == [
-    'a0 = tanh(W0 x + U0 h)',
-    "a0' = relu(a0 + c)",
-    'z1 = (W1 x) * (U1 h)',
-    'a1 = relu(z1)',
-    "a2 = sigmoid(a0' * a1)",
-    'h_t = a2',
-    'c_t = z1',
+    'leaf_0 = tanh(W_0 x + U_0 h)',
+    'injected = relu(leaf_0 + c)',
+    'new_c = (W_1 x) * (U_1 h)',
+    'leaf_1 = relu(new_c)',
+    'new_h = sigmoid(injected * leaf_1)',
   ]
 
 
@@ -129,9 +129,19 @@ def test_formulas_of_nascell():
   lines = pictures.to_formula(
     recurrent_cell.KNOWN_CELLS['nascell']
   ).splitlines()
-  assert "a8' = tanh(a8 + c)" in lines
-  assert "z12 = a8' * a9" in lines
-  assert lines[-2:] == ['h_t = a14', 'c_t = z12']
+  assert 'injected = tanh(node_8 + c)' in lines
+  assert 'new_c = injected * node_9' in lines
+  assert lines[-1].startswith('new_h = ')
+
+
+def test_formulas_are_those_of_exported_code(tmp_path):
+  for seed in range(12):
+    cell = random_cell(2, seed)
+    exporting.export_architecture(cell, tmp_path / 'cell.py')
+    code = (tmp_path / 'cell.py').read_text()
+    docstring = code.split('"""')[1]
+    told = re.findall(r'(?m)^    (\w+ = .*)$', docstring)
+    assert pictures.to_formula(cell).splitlines() == told[:-1]
 
 
 def test_titles_are_escaped(tmp_path):
@@ -139,7 +149,7 @@ def test_titles_are_escaped(tmp_path):
   pictures.write_cell(path, EXAMPLE, 'a < b & c')
   root = ElementTree.parse(path).getroot()
   assert root.findtext(f'{SVG}title') == 'a < b & c'
-  assert 'a0 = tanh' in text_of(root.find(f'{SVG}desc'))
+  assert 'leaf_0 = tanh' in text_of(root.find(f'{SVG}desc'))
 
 
 def test_the_memory_leaves_between_combiner_and_activation():

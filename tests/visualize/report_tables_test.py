@@ -10,7 +10,6 @@ import pytest
 
 from jaxnas import statistics
 from jaxnas.records import folder as folder_lib
-from jaxnas.records import trial_log
 from jaxnas.visualize import report_tables
 from tests.visualize import report_runs
 
@@ -53,31 +52,6 @@ def test_without_report_data_there_is_no_such_column(run):
   assert 'There is no report data' in drawn
 
 
-def failure(number, status, reason, duplicate_of=None):
-  return trial_log.Trial(
-    number, 'ppo', 0, (0,), {}, 0.0, {}, status, duplicate_of, {}, reason
-  )
-
-
-def test_failures_are_counted_by_kind_and_reason():
-  trials = [
-    failure(0, 'ok', ''),
-    failure(1, 'timed_out', 'after 5 s'),
-    failure(2, 'timed_out', 'after 5 s'),
-    failure(3, 'crashed', ''),
-    failure(4, 'crashed', '', duplicate_of=3),
-  ]
-  drawn = report_tables.draw_failures(trials)
-  assert '3 of 4 trainings failed: 2 timed out, 1 crashed.' in drawn
-  assert cells(drawn) == [
-    ['timed out', '2', 'ppo', '#1, #2', 'after 5 s'],
-    ['crashed', '1', 'ppo', '#3', 'not recorded'],
-  ]
-  assert report_tables.draw_failures(trials[:1]).endswith(
-    'None of 1 trainings failed.</p>'
-  )
-
-
 def test_time_is_told_by_phase(run):
   found = cells(report_tables.draw_cost(run.timings))
   assert found == [
@@ -92,8 +66,16 @@ def test_time_is_told_by_phase(run):
 @pytest.mark.parametrize(
   ('command', 'told'),
   [
-    ('/x/python -m a.b --workdir=/x --c=1', 'python -m a.b \\\n  --c=1'),
-    ('python -m a.b --workdir /x --c=1', 'python -m a.b \\\n  --c=1'),
+    (
+      '/x/python -m a.b --workdir=/x --c=1',
+      'python -m a.b \\\n  --workdir=runs/x \\\n  --c=1',
+    ),
+    (
+      'python -m a.b --workdir /x --c=1',
+      'python -m a.b \\\n  --workdir=runs/x \\\n  --c=1',
+    ),
+    ('python -m a.b --workdir=a/x', 'python -m a.b \\\n  --workdir=a/x'),
+    ('python -m a.b --workdir=../x', 'python -m a.b \\\n  --workdir=runs/x'),
     ("python -m a.b --c='1 2'", "python -m a.b \\\n  '--c=1 2'"),
     ('python /x/mine.py', ''),
     ("python -m 'a", ''),

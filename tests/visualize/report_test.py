@@ -3,6 +3,7 @@
 
 """Tests of the report of a run as a web page."""
 
+import dataclasses
 import html.parser
 import json
 import re
@@ -137,7 +138,7 @@ def test_every_kind_of_architecture_is_shown(name, tmp_path):
   texts = read(page).texts
   assert tuple(texts) == SECTIONS
   assert len(page.encode()) < report.MAX_BYTES
-  words = {'cells': 'h_t = ', 'nets': 'classifier: ', 'settings': 'kind'}
+  words = {'cells': 'new_h = ', 'nets': 'classifier: ', 'settings': 'kind'}
   assert words[name] in texts['best']
   # Eleven drawings, or lists: the best, and the ten best of the search.
   drawn = 'class="dials"' if name == 'settings' else 'class="paper"'
@@ -161,7 +162,10 @@ def test_numbers_are_those_of_the_log(folder, page):
   assert '1 of 3 failed' in texts['retrained']
   assert '20 s in all' in texts['cost']
   assert 'num_trials24' in texts['settings']
-  assert 'python -m experiments.search_a \\\n  --x=1' in texts['versions']
+  assert (
+    'python -m experiments.search_a \\\n  --workdir=runs/a \\\n  --x=1'
+    in texts['versions']
+  )
   assert 'seed3' in texts['versions']
   best = max(t.reward for t in run.searched if t.status == 'ok')
   assert f'reward {best:.4g}' in texts['ten']
@@ -180,6 +184,13 @@ def test_curves_are_there_without_and_for_the_script(page):
   assert entropy['curves'][0]['y'] == ['9', '8', '7', '6']
   assert rewards['curves'][0]['x'][-1] == 24
   assert page.count('class="line c0"') == 3
+
+
+def test_known_architectures_of_the_search_are_named(folder):
+  run = folder_lib.read(folder)
+  known = dataclasses.replace(run.summary, known=('nascell', 'lstm'))
+  searched = read(report.render(run._replace(summary=known))).texts['searched']
+  assert 'tried in the same training: nascell, lstm.' in searched
 
 
 def test_one_search_has_no_interval_over_searches(tmp_path):
