@@ -51,7 +51,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy jaxnas experiments
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-# Both commands of the README at toy size, and all tests but those of the
+# Two of the README's three commands at toy size, and all tests but those of the
 # experiments, which are half of the time.
 test-fast: $(VENV)/.installed-dev
 	rm -rf runs/toy

@@ -77,7 +77,8 @@ class Settings(
     'Whether an architecture that is proposed again is trained again.',
   )
   redo_failed: bool = settings.search(
-    False, 'Whether a resumed run starts with its failed trials, run again.'
+    False,
+    'Whether a run that is resumed first repeats its trials that failed.',
   )
   num_winners: int = settings.retraining(
     3,

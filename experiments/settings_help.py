@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import contextlib
 import dataclasses
 import itertools
 import shutil
@@ -16,6 +17,7 @@ from typing import Any
 from absl import flags
 
 from experiments import settings
+from jaxnas.runs import streams
 
 _LAUNCHED: Mapping[str, str] = {
   'workdir': 'machine',
@@ -47,8 +49,11 @@ class HelpFlag(flags.BooleanFlag):
     if not super()._parse(arg):
       return
     about = (sys.modules['__main__'].__doc__ or '').strip()
-    print(f'{about}\n')
-    print(describe(self._config_cls, self._flag_values))
+    # A pager or `head` may stop reading before the end.
+    with contextlib.suppress(BrokenPipeError):
+      print(f'{about}\n')
+      print(describe(self._config_cls, self._flag_values))
+    streams.flush()
     sys.exit(0)
 
 

@@ -136,15 +136,16 @@ def check_scale(what: str, images: np.ndarray, statistics: Statistics) -> None:
   if is_too_small or high > _MAX_RATIO * max(trained, 1):
     known = 'about ' if statistics.high is None else ''
     raise ValueError(
-      f'{what} have values up to {high:g}, but those trained on up to '
-      f'{known}{trained:g}; bring them to the same scale.'
+      f'{what}: values go up to {high:g}, but those of the training images '
+      f'go up to {known}{trained:g}; bring them to the same scale.'
     )
   if statistics.low is not None and statistics.low >= 0:
     low = float(images.min())
     if -low > _MAX_OVERSHOOT * trained:
       raise ValueError(
-        f'{what} have values from {low:g}, but those trained on from '
-        f'{float(statistics.low):g}; bring them to the same scale.'
+        f'{what}: values start at {low:g}, but those of the training images '
+        f'start at {float(statistics.low):g}; bring them to the same '
+        'scale.'
       )
 
 
@@ -163,7 +164,7 @@ def rescale(
     full scale to the other, as 255 from the values 0 to 1 to those of bytes.
   """
   try:
-    check_scale('images', images, statistics)
+    check_scale('Images', images, statistics)
   except ValueError:
     factor = _full_scale(_trained_high(statistics)) / _full_scale(
       float(images.max())

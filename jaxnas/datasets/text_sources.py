@@ -355,9 +355,10 @@ def _folder(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
     )
   folder = prepared.expand(data_dir)
   if not folder.is_dir():
+    what = 'is a file' if folder.exists() else 'does not exist'
     raise FileNotFoundError(
-      f'data_dir {str(folder)!r} is not a folder; dataset {name!r} needs one '
-      f'that holds {wanted}.'
+      f'data_dir {str(folder)!r} {what}; dataset {name!r} needs a folder that '
+      f'holds {wanted}.'
     )
   return folder
 

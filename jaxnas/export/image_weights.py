@@ -132,7 +132,7 @@ def make_classifier(
         f'{", ".join(map(str, weights.image_shape))}], got '
         f'{list(images.shape)}.'
       )
-    image_preprocessing.check_scale('images', images, weights.statistics)
+    image_preprocessing.check_scale('Images', images, weights.statistics)
     logits = [np.zeros((0, weights.num_classes), np.float32)]
     for start in range(0, len(images), recipe.evaluation_batch_size):
       chunk = images[start : start + recipe.evaluation_batch_size]

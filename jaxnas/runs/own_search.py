@@ -88,7 +88,7 @@ def run(
     seed: the seed of everything random.
     num_winners: the number of the best of each search that are retrained.
     num_selection_seeds: the number of retrainings of each winner at each
-      learning rate, by which one winner and its rate are chosen.
+      learning rate. Their mean reward chooses one winner and its rate.
     num_seeds: the number of trainings, with fresh seeds, of what was chosen.
     num_params: `architecture -> number of parameters`, for the table.
     redo_failed: whether failed trials and trainings are run again.
@@ -96,8 +96,9 @@ def run(
       fail for the same reason; 0 never stops it.
     costs: the functions that give an architecture's costs, by name; their
       values stand among the metrics, so that a reward can weigh them.
-    same_task: whether to trust that trainer, reward and strategies, though
-      changed, give the same results as when the run was started.
+    same_task: whether to resume a run although the code of its trainer, reward
+      or strategies has changed. Pass true only if you know that the change does
+      not affect results.
     log_to: the programs for which scalars are written during the run, besides
       the records: any of `'tensorboard'`, `'wandb'` and `'csv'`, all in the
       run's folder. It may change when the run is resumed.

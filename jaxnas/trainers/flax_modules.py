@@ -56,8 +56,11 @@ class FlaxTrainer(groups.GroupTrainer):
     """Makes a trainer without compiling anything yet.
 
     Args:
-      make_module: `shape -> module`; see `flax_task.make_task` for how it is
-        called.
+      make_module: `shape -> module`. The module is called with a batch of
+        inputs, and with `train=True` or `False` (or `training`), if its
+        `__call__` has an argument of that name. In training it has the random
+        stream `'dropout'`, and its collections other than `'params'`, such as
+        `'batch_stats'`, are kept.
       data: the inputs and targets of each split, by name: `'train'`,
         `'validation'` and, for retraining, `'report'`.
       loss: the loss to minimize, `(outputs, targets) -> [B]`.

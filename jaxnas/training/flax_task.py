@@ -82,9 +82,9 @@ def make_task(
   """Makes the task of training a Flax module by gradient descent.
 
   The module is called with a batch of inputs, with `train=True` or `False` if
-  its `__call__` has an argument of that name, and with `program=...` if there
-  are programs. During training it has the random stream `'dropout'` and may
-  update its other collections, such as `'batch_stats'`.
+  its `__call__` has an argument `train` or `training`, and with `program=...`
+  if there are programs. During training it has the random stream `'dropout'`
+  and may update its other collections, such as `'batch_stats'`.
 
   Args:
     module: the child.
@@ -268,12 +268,15 @@ class _Child:
 
   def _settings(self, program, is_training):
     """Returns the arguments that the module takes in addition to its inputs."""
-    named = {'train': is_training} if _takes_train(self.module) else {}
+    named = _mode(self.module, is_training)
     return {**named, 'program': program} if self.has_program else named
 
 
-def _takes_train(module: nn.Module) -> bool:
-  return 'train' in inspect.signature(type(module).__call__).parameters
+def _mode(module: nn.Module, is_training: bool) -> dict[str, Any]:
+  """Returns the argument by which a module knows that it is in training."""
+  parameters = inspect.signature(type(module).__call__).parameters
+  names = [name for name in ('train', 'training') if name in parameters]
+  return dict.fromkeys(names[:1], is_training)
 
 
 def num_params(module: nn.Module, inputs: Any, program: Any = None) -> int:
@@ -284,7 +287,7 @@ def num_params(module: nn.Module, inputs: Any, program: Any = None) -> int:
     inputs: a batch of the child's inputs.
     program: the program of the child, if it has one.
   """
-  named: dict[str, Any] = {'train': False} if _takes_train(module) else {}
+  named = _mode(module, False)
   if program is not None:
     named['program'] = program
   keys = {'params': jax.random.key(0), 'dropout': jax.random.key(0)}

@@ -109,7 +109,7 @@ def test_a_test_split_need_not_be_there(tmp_path):
         'x_train': np.full((20, 4, 5, 2), 200.0),
         'x_test': np.full((6, 4, 5, 2), 0.5),
       },
-      'x_test have values up to 0.5, but those trained on up to 200; bring',
+      'x_test: values go up to 0.5, but those of .* up to 200; bring',
     ),
     (
       {'y_train': np.zeros(19, int)},

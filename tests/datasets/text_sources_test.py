@@ -266,8 +266,11 @@ def test_missing_folder_argument_is_named():
 
 
 def test_missing_folder_is_named(tmp_path):
-  with pytest.raises(FileNotFoundError, match=r"nowhere' is not a folder"):
+  with pytest.raises(FileNotFoundError, match=r"nowhere' does not exist;"):
     text_sources.read_files('text', tmp_path / 'nowhere')
+  (tmp_path / 'file').touch()
+  with pytest.raises(FileNotFoundError, match=r"file' is a file; .* a folder"):
+    text_sources.read_files('ptb', tmp_path / 'file')
 
 
 def test_missing_file_is_named(tmp_path):

@@ -90,7 +90,7 @@ def test_another_scale_is_refused_or_brought_to_that_of_training(
   classify_images.run(config)
   expected = capsys.readouterr().out
   save(config, x=np.float32(PIXELS / 255))
-  with pytest.raises(ValueError, match=r'x have values up to 1, .* --rescale'):
+  with pytest.raises(ValueError, match=r'x: values go up to 1, .* --rescale'):
     classify_images.run(config)
   assert capsys.readouterr().out == ''
   classify_images.run(dataclasses.replace(config, rescale=True))
@@ -115,7 +115,7 @@ def test_another_scale_is_refused_or_brought_to_that_of_training(
     ({'x': PIXELS}, {'images': 'z'}, 'has no z; it holds x'),
     ({'x': PIXELS[:, :3]}, {}, r'must have the shape \[n, 4, 5, 1\]'),
     ({'x': PIXELS, 'y': np.full(9, 3)}, {}, 'y has the class 3, .* 3 classes'),
-    ({'x': PIXELS / 127.5 - 1}, {'rescale': True}, 'have values from -'),
+    ({'x': PIXELS / 127.5 - 1}, {'rescale': True}, 'start at -'),
   ],
 )
 def test_what_is_wrong_is_said_in_a_line(

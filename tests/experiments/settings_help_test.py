@@ -5,6 +5,7 @@
 
 import dataclasses
 import importlib
+import os
 import pathlib
 import subprocess
 import sys
@@ -138,6 +139,24 @@ def test_the_command_shows_it():
   assert done.stdout.startswith('Trains ')
   assert 'Most used: --workdir, --preset, ' in done.stdout
   assert 'must be given' in done.stdout
+
+
+def test_a_reader_that_goes_away_is_no_error():
+  reader, writer = os.pipe()
+  os.close(reader)
+  try:
+    done = subprocess.run(
+      [sys.executable, '-m', 'experiments.generate_text', '--help'],
+      cwd=FOLDER.parent,
+      stdout=writer,
+      stderr=subprocess.PIPE,
+      text=True,
+      timeout=60,
+      check=False,
+    )
+  finally:
+    os.close(writer)
+  assert (done.returncode, done.stderr) == (0, '')
 
 
 def test_an_empty_default_is_said():

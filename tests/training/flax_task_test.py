@@ -105,6 +105,31 @@ def test_spans_and_neighbors_do_not_matter(trainer):
     np.testing.assert_array_equal(values[0], whole.metrics[name][2])
 
 
+class Moody(nn.Module):
+  """A module that is off by ten in training."""
+
+  @nn.compact
+  def __call__(self, inputs, training):
+    level = self.param('level', nn.initializers.zeros_init(), ())
+    return jnp.where(training, 10.0, level) + 0 * inputs[:, 0]
+
+
+def test_the_argument_of_the_mode_may_be_named_training():
+  split = np.ones((4, 1), np.float32), np.zeros(4, np.float32)
+  task = make_task(
+    Moody(),
+    data={'train': split, 'validation': split},
+    loss=optax.squared_error,
+    metrics={},
+    optimizer=optax.sgd,
+    batch_size=4,
+  )
+  trained = blocks.BlockTrainer(task, 1, 1).run([None], KEYS[:1], [0.0], 1)
+  assert trained.metrics['train_loss'][0] == 100
+  assert trained.metrics['validation_loss'][0] == 0
+  assert flax_task.num_params(Moody(), split[0]) == 1
+
+
 class Scaled(nn.Module):
   """A linear function of a program."""
 
