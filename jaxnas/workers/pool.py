@@ -11,14 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import concurrent.futures
-import contextlib
+import functools
 import math
-import multiprocessing
 from multiprocessing import connection
-import os
 import pickle
 import queue
-import signal
 import threading
 import time
 from typing import Any, NamedTuple
@@ -28,8 +25,8 @@ import numpy as np
 
 from jaxnas import errors
 from jaxnas.types import Status
-from jaxnas.workers import process as worker_lib
-from jaxnas.workers import process_tree
+from jaxnas.workers import child as child_lib
+from jaxnas.workers import function_servant, process_tree
 
 
 class Outcome(NamedTuple):
@@ -156,122 +153,69 @@ class _Worker:
   """A process that runs a function, one call at a time."""
 
   def __init__(self, function, name, lookout, is_stopped):
-    self._lookout = lookout
-    self._children: set[process_tree.Process] = set()
     self._number = 0
-    # A fork would copy JAX's threads in an unusable state.
-    spawn = multiprocessing.get_context('spawn')
-    self._pipe, theirs = spawn.Pipe()
-    # Not a daemon, since daemons may not start processes.
-    self._process = spawn.Process(
-      target=worker_lib.serve, args=(theirs, function)
-    )
-    self._process.start()
-    theirs.close()
-    answer = self._receive(math.inf, is_stopped)
-    if isinstance(answer, Status):
+    factory = functools.partial(function_servant.FunctionServant, function)
+    self._child = child_lib.Child(pickle.dumps(factory), lookout=lookout)
+    ready = self._receive(math.inf, is_stopped)
+    if isinstance(ready, child_lib.Ended) or ready is None:
+      how = 'interrupted' if ready is None else ready.reason
       raise ValueError(
-        f'A worker process ended while starting ({self._exit()}): either the '
+        f'A worker process ended while starting ({how}): either the '
         f'import of {name} ends it, or the main script starts workers outside '
         "of `if __name__ == '__main__':`; start them there."
       )
-    if answer.error:
+    if ready.reason:
       self.kill()
       raise ValueError(
-        f'A worker process cannot import {name} ({answer.error}); put it into '
+        f'A worker process cannot import {name} ({ready.reason}); put it into '
         'a file of its own that a fresh Python can import.'
       )
 
   def call(self, call, timeout, is_stopped) -> Outcome:
     """Returns how a call ended; ends the process if the call did not finish."""
     self._number += 1
-    with contextlib.suppress(OSError):  # A dead process is detected below.
-      self._pipe.send(worker_lib.Call(self._number, pickle.dumps(call)))
+    self._child.send(self._number, pickle.dumps(call))
     answer = self._receive(timeout, is_stopped)
-    if answer is Status.TIMED_OUT:
-      return _failure(answer, f'it took longer than {timeout:g} s')
-    if isinstance(answer, Status):
-      return _failure(answer, f'its process ended with {self._exit()}')
-    if answer.error:
-      return _failure(Status.FAILED, answer.error)
-    reward = answer.values['reward']
+    if answer is None:
+      return _failure(Status.TIMED_OUT, f'it took longer than {timeout:g} s')
+    if isinstance(answer, child_lib.Ended):
+      return _failure(Status.CRASHED, f'its process ended with {answer.reason}')
+    if answer.reason:
+      return _failure(Status.FAILED, answer.reason)
+    values = pickle.loads(answer.answer)
+    reward = values['reward']
     if not is_finite(reward):
       return _failure(
         Status.NOT_FINITE,
         f'the reward is {reward}, which is not finite as a float32',
       )
-    return Outcome(Status.OK, answer.values, '')
+    return Outcome(Status.OK, values, '')
 
   @property
   def is_alive(self) -> bool:
     """Whether the process can take a call."""
-    return self._process.is_alive()
+    self._child.receive()
+    return not self._child.has_ended
 
   def kill(self) -> None:
     """Ends the process and those that it started."""
-    pid = self._process.pid
-    # The id of a process that has ended may belong to another by now.
-    is_there = self._process.exitcode is None
-    if pid is not None and is_there and hasattr(signal, 'SIGSTOP'):
-      # A stopped process starts nothing while its descendants are searched for.
-      with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGSTOP)
-    process_tree.end(pid if is_there else None, self._children)
-    if pid is not None and hasattr(os, 'killpg'):
-      with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-    self._process.kill()
-    self._process.join()
-    self._pipe.close()
+    self._child.kill()
 
-  def _receive(
-    self, timeout: float, is_stopped: threading.Event
-  ) -> worker_lib.Answer | Status:
-    """Returns an answer; otherwise ends the process and returns the reason."""
+  def _receive(self, timeout: float, is_stopped: threading.Event) -> Any:
+    """Returns a message; ends the process and returns `None` if none comes."""
     deadline = time.monotonic() + timeout
-    status = Status.CRASHED
     while not is_stopped.is_set():
+      for message in self._child.receive():
+        return message
+      self._child.look()
       left = deadline - time.monotonic()
-      ready = connection.wait(
-        [self._pipe, self._process.sentinel],
-        max(0.0, min(left, _POLL_SECONDS)),
-      )
-      if self._pipe in ready:
-        try:
-          answer = self._pipe.recv()
-        except Exception:
-          # The pipe has ended, perhaps in the middle of an answer.
-          self._process.join(_POLL_SECONDS)
-          break
-        if (
-          isinstance(answer, worker_lib.Answer)
-          and answer.number == self._number
-        ):
-          return answer
-        continue
-      self._look()
-      # Descendants can hold the sentinel open after the process has ended.
-      if ready or self._process.exitcode is not None:
-        break
       if left <= 0:
-        status = Status.TIMED_OUT
         break
-    self.kill()
-    return status
-
-  def _look(self) -> None:
-    """Records the process's descendants, unknown once it has ended."""
-    pid = self._process.pid
-    if pid is not None and self._process.is_alive():
-      self._children = self._lookout.descendants(pid, self._children)
-
-  def _exit(self) -> str:
-    """Returns a description of how the process ended."""
-    code = self._process.exitcode
-    if code is not None and code < 0:
-      with contextlib.suppress(ValueError):
-        return f'signal {signal.Signals(-code).name}'
-    return f'exit code {code}'
+      connection.wait(
+        self._child.waitables, min(left, child_lib.Child.POLL_SECONDS)
+      )
+    self._child.kill()
+    return None
 
 
 def is_finite(value: float) -> bool:

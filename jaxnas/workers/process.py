@@ -1,17 +1,16 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The main loop of a worker process; see `pool`.
+"""The main loop of a worker's process; `child` is the other end.
 
-This module does not import JAX, so a worker starts in a fraction of a second
-and holds no device unless its function asks for one.
+This module does not import JAX, so a process starts in a fraction of a second
+and holds no device unless its servant asks for one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 import contextlib
-import math
 import multiprocessing
 from multiprocessing import connection
 import os
@@ -19,50 +18,55 @@ import pickle
 import signal
 import sys
 import threading
+import time
 from typing import Any, NamedTuple, NoReturn
 
 from jaxnas import errors
-from jaxnas.workers import process_tree
+from jaxnas.workers import engine, process_tree
 
 
-class Call(NamedTuple):
-  """A call for a worker to make.
+class Ready(NamedTuple):
+  """A process's first message.
 
   Attributes:
-    number: the call's number, which identifies it within a worker.
-    arguments: the pickled arguments, `(value, seed, named arguments)`.
+    card: the servant's card.
+    reason: one line on why there is no servant; empty if there is one.
   """
 
-  number: int
-  arguments: bytes
+  card: Mapping[str, str]
+  reason: str = ''
 
 
 class Answer(NamedTuple):
-  """The result of a call.
+  """What became of a request.
 
   Attributes:
-    number: the number of the call.
-    error: one line on why there are no values; empty if there are.
-    values: the numbers that the function returned, by name; a single number is
-      the `'reward'`.
+    number: the number of the request.
+    answer: the pickled answer.
+    reason: one line on why there is no answer; empty if there is one.
+    seconds: how long the servant worked on it.
   """
 
   number: int
-  error: str
-  values: Mapping[str, float] = {}
+  answer: bytes
+  reason: str = ''
+  seconds: float = 0.0
 
 
-def serve(pipe: connection.Connection, function: bytes) -> None:
-  """Answers calls until the other end of the pipe is closed.
+def serve(
+  requests: connection.Connection,
+  answers: connection.Connection,
+  factory: bytes,
+) -> None:
+  """Answers requests until the other end of the connection is closed.
 
-  An initial `Answer` with number 0 tells whether the function could be loaded.
-  A process forked by the function or the main script also gets here if it does
-  not exit by itself; it is ended without answering.
+  A `Ready` comes first. A process forked by the servant or the main script also
+  gets here if it does not exit by itself; it is ended without answering.
 
   Args:
-    pipe: the connection that delivers calls and takes an `Answer` for each.
-    function: the pickled function, `(value, seed) -> reward`, which returns a
-      number or a mapping.
+    requests: delivers a pickled `(number, pickled request)` at a time.
+    answers: takes an `Answer` for each, in pieces.
+    factory: a pickled function without arguments that makes the servant.
   """
   parent = multiprocessing.parent_process()
   if parent is not None and parent.pid != os.getppid():
@@ -70,65 +74,91 @@ def serve(pipe: connection.Connection, function: bytes) -> None:
   asked = os.getpid()
   _leave_with_parent()
   process_tree.adopt_orphans()
+  # Whatever a user's code raises, even by `sys.exit()`, is reported rather than
+  # propagated.
   try:
     error: BaseException | None = None
-    loaded = pickle.loads(function)
+    servant = pickle.loads(factory)()
+    card = {str(name): str(each) for name, each in servant.card().items()}
   except BaseException as raised:
     error = raised
   if os.getpid() != asked:
-    _leave_fork("the function's module", error)
+    _leave_fork("a worker's module", error)
   if error is not None:
-    pipe.send(Answer(0, errors.describe(error)))
+    send_in_pieces(answers, Ready({}, errors.describe(error)))
     return
-  pipe.send(Answer(0, ''))
+  send_in_pieces(answers, Ready(card))
   while True:
     try:
-      call = pipe.recv()
+      number, request = pickle.loads(requests.recv_bytes())
     except (EOFError, OSError):
       return
-    answer, error = _answer(loaded, call)
+    answer, error = _answer(servant, number, request)
     if os.getpid() != asked:
-      _leave_fork('the function', error)
-    pipe.send(answer)
+      _leave_fork('a worker', error)
+    send_in_pieces(answers, answer)
 
 
 def _answer(
-  function: Callable[..., Any], call: Call
+  servant: engine.Servant, number: int, request: bytes
 ) -> tuple[Answer, BaseException | None]:
-  # Whatever the function raises, even by `sys.exit()`, is reported rather than
-  # propagated; and of its result only numbers leave the process.
+  started = time.perf_counter()
   try:
-    value, seed, settings = pickle.loads(call.arguments)
-    result = function(value, seed, **settings)
-  except BaseException as error:
-    return Answer(call.number, errors.describe(error)), error
-  try:
-    named = dict(result) if isinstance(result, Mapping) else {'reward': result}
-    if 'reward' not in named:
-      names = ', '.join(map(str, named)) or 'nothing'
-      return Answer(
-        call.number,
-        errors.shorten(f"the mapping needs a 'reward', got {names}"),
-      ), None
-    values = {str(name): _number(name, each) for name, each in named.items()}
-    return Answer(call.number, '', values), None
-  except TypeError as error:
-    return Answer(call.number, errors.shorten(str(error))), None
-  except BaseException as error:
-    return Answer(call.number, errors.describe(error)), None
+    answer, error = pickle.dumps(servant(pickle.loads(request))), None
+    reason = ''
+  except BaseException as raised:
+    answer, error = b'', raised
+    is_told = isinstance(raised, RefusalError)
+    reason = str(raised) if is_told else errors.describe(raised)
+  seconds = time.perf_counter() - started
+  return Answer(number, answer, reason, seconds), error
 
 
-def _number(name: object, value: object) -> float:
-  """Returns a function's result, or a part of it, as a number."""
-  try:
-    if isinstance(value, str | bytes | bytearray):
-      raise TypeError
-    return float(value)  # type: ignore[arg-type]  # Any failure is caught.
-  except OverflowError:
-    return math.inf
-  except BaseException:
-    what = 'a number' if name == 'reward' else f'a number as {name!r}'
-    raise TypeError(f'expected {what}, got a {type(value).__name__}') from None
+class RefusalError(Exception):
+  """A servant's own line on why it has no answer."""
+
+
+_MORE, _LAST = b'+', b'.'
+# What a pipe takes as a whole or not at all, less a connection's own header.
+_PIECE_BYTES = 4000
+
+
+def send_in_pieces(pipe: connection.Connection, message: Any) -> None:
+  """Sends a message such that the reader never has to wait for a part of it.
+
+  A process may be stopped at any time; no reader should hang with it. Hence a
+  message is cut into pieces that a pipe takes as a whole.
+
+  Args:
+    pipe: the connection to send by.
+    message: the message, which can be pickled.
+  """
+  data = memoryview(pickle.dumps(message))
+  for start in range(0, len(data), _PIECE_BYTES):
+    piece = data[start : start + _PIECE_BYTES]
+    is_last = start + _PIECE_BYTES >= len(data)
+    pipe.send_bytes((_LAST if is_last else _MORE) + piece)
+
+
+def make_reader() -> Callable[[bytes], Any]:
+  """Returns a function that joins pieces, from `send_in_pieces`.
+
+  It takes one piece and returns the message that the piece is the last of, else
+  `None`. What was sent by somebody else is passed over.
+  """
+  pieces: list[bytes] = []
+
+  def read(piece: bytes) -> Any:
+    if piece[:1] not in (_MORE, _LAST):
+      return None
+    pieces.append(piece[1:])
+    if piece[:1] == _MORE:
+      return None
+    data = b''.join(pieces)
+    pieces.clear()
+    return pickle.loads(data)
+
+  return read
 
 
 def _leave_fork(who: str, error: BaseException | None = None) -> NoReturn:

@@ -16,95 +16,126 @@ sys.path.append(str(pathlib.Path(__file__).parent))
 import worker_functions  # The process finds it there too.
 
 
+class Serving:
+  """A process that serves, and this end of its pipes."""
+
+  def __init__(self, factory):
+    spawn = multiprocessing.get_context('spawn')
+    theirs, self.requests = spawn.Pipe(duplex=False)
+    self.answers, their_answers = spawn.Pipe(duplex=False)
+    self.process = spawn.Process(
+      target=process.serve, args=(theirs, their_answers, factory)
+    )
+    self.process.start()
+    theirs.close()
+    their_answers.close()
+    self._read = process.make_reader()
+
+  def receive(self):
+    message = None
+    while message is None:
+      assert self.answers.poll(20)
+      message = self._read(self.answers.recv_bytes())
+    return message
+
+  def ask(self, number, request):
+    self.requests.send_bytes(pickle.dumps((number, request)))
+    return self.receive()
+
+
 @contextlib.contextmanager
-def serving(function):
-  """Yields a process that serves a function, and the pipe to it."""
-  spawn = multiprocessing.get_context('spawn')
-  ours, theirs = spawn.Pipe()
-  server = spawn.Process(target=process.serve, args=(theirs, function))
-  server.start()
-  theirs.close()
+def serving(factory):
+  server = Serving(factory)
   try:
-    yield server, ours
+    yield server
   finally:
-    ours.close()
-    server.join(20)
-    server.kill()
+    server.requests.close()
+    server.process.join(20)
+    server.process.kill()
 
 
 @pytest.fixture(scope='module')
-def pipe():
-  with serving(pickle.dumps(worker_functions.act)) as (_, pipe):
-    assert pipe.poll(20)
-    assert pipe.recv() == process.Answer(0, '')
-    yield pipe
+def server():
+  with serving(pickle.dumps(worker_functions.Actor)) as server:
+    assert server.receive() == process.Ready({'kind': 'actor'})
+    yield server
 
 
-def ask(pipe, number, arguments):
-  pipe.send(process.Call(number, arguments))
-  assert pipe.poll(20)
-  return pipe.recv()
+def ask(server, number, *request):
+  return server.ask(number, pickle.dumps(request))
 
 
-@pytest.mark.parametrize(
-  ('result', 'values'),
-  [
-    (3, {'reward': 3.0}),
-    (True, {'reward': 1.0}),
-    ({'reward': -2, 'size': 7}, {'reward': -2.0, 'size': 7.0}),
-    ({'reward': 0, 5: 10**400}, {'reward': 0.0, '5': float('inf')}),
-  ],
-)
-def test_an_answer_has_numbers_by_name(pipe, result, values):
-  arguments = pickle.dumps((('return', result), 0, {}))
-  assert ask(pipe, 7, arguments) == process.Answer(7, '', values)
+def test_an_answer_has_the_number_of_its_request(server):
+  answer = ask(server, 7, 'return', {'a': [1, 2]})
+  assert answer.number == 7
+  assert answer.reason == ''
+  assert pickle.loads(answer.answer) == {'a': [1, 2]}
+  assert 0 <= answer.seconds < 5
 
 
-@pytest.mark.parametrize(
-  ('result', 'error'),
-  [
-    (None, 'expected a number, got a NoneType'),
-    ('0.5', 'expected a number, got a str'),
-    (
-      {'reward': 1, 'size': [2]},
-      "expected a number as 'size', got a list",
-    ),
-    ({}, "the mapping needs a 'reward', got nothing"),
-    ({'a': 1, 'b': 2}, "the mapping needs a 'reward', got a, b"),
-  ],
-)
-def test_what_is_no_reward_is_told(pipe, result, error):
-  arguments = pickle.dumps((('return', result), 0, {}))
-  assert ask(pipe, 8, arguments) == process.Answer(8, error)
+def test_a_large_answer_comes_as_it_was(server):
+  data = bytes(range(256)) * 4000
+  assert pickle.loads(ask(server, 8, 'return', data).answer) == data
 
 
-def test_whatever_a_call_raises_is_told_and_the_next_is_served(pipe):
-  answer = ask(pipe, 1, pickle.dumps((('leave',), 3, {})))
-  assert answer.number == 1
-  assert answer.error.startswith('SystemExit at ')
-  assert 'worker_functions.py' in answer.error
-  answer = ask(pipe, 2, b'not a pickle')
+def test_the_time_of_a_request_is_told(server):
+  assert ask(server, 1, 'sleep', 0.2).seconds >= 0.2
+
+
+def test_whatever_a_servant_raises_is_told_and_the_next_is_served(server):
+  answer = ask(server, 1, 'leave', 3)
+  assert (answer.number, answer.answer) == (1, b'')
+  assert answer.reason.startswith('SystemExit at ')
+  assert 'worker_functions.py' in answer.reason
+  answer = server.ask(2, b'not a pickle')
   assert answer.number == 2
-  assert answer.error.startswith('UnpicklingError')
-  answer = ask(pipe, 3, pickle.dumps((('seed',), 6, {})))
-  assert answer == process.Answer(3, '', {'reward': 6.0})
+  assert answer.reason.startswith('UnpicklingError')
+  answer = ask(server, 3, 'refuse', 'no such thing')
+  assert (answer.number, answer.reason) == (3, 'no such thing')
+  answer = ask(server, 4, 'unpicklable')
+  assert answer.answer == b''
+  assert 'pickle' in answer.reason
+  assert pickle.loads(ask(server, 5, 'return', 6).answer) == 6
 
 
 def test_a_process_ends_when_nobody_can_ask_it_any_more():
-  with serving(pickle.dumps(worker_functions.act)) as (server, pipe):
-    assert pipe.poll(20)
-    pipe.recv()
-    pipe.close()
-    server.join(20)
-    assert server.exitcode == 0
+  with serving(pickle.dumps(worker_functions.Actor)) as server:
+    server.receive()
+    server.requests.close()
+    server.process.join(20)
+    assert server.process.exitcode == 0
 
 
-def test_a_function_that_can_not_be_loaded_is_told():
-  with serving(b'cno_such_module\nf\n.') as (server, pipe):
-    assert pipe.poll(20)
-    answer = pipe.recv()
-    server.join(20)
-    assert server.exitcode == 0
-  assert answer.number == 0
-  assert answer.error.startswith('ModuleNotFoundError')
-  assert "'no_such_module'" in answer.error
+@pytest.mark.parametrize(
+  ('factory', 'reason'),
+  [
+    (b'cno_such_module\nf\n.', "ModuleNotFoundError: .*'no_such_module'"),
+    (pickle.dumps(worker_functions.refuse_to_make), 'RuntimeError at .*: no'),
+    (pickle.dumps(worker_functions.leave), 'SystemExit at '),
+    (pickle.dumps(worker_functions.WithoutCard), 'AttributeError'),
+  ],
+)
+def test_a_servant_that_can_not_be_made_is_told(factory, reason):
+  with serving(factory) as server:
+    ready = server.receive()
+    server.process.join(20)
+    assert server.process.exitcode == 0
+  assert ready.card == {}
+  assert pytest.RaisesExc(Exception, match=reason).matches(
+    Exception(ready.reason)
+  )
+
+
+def test_pieces_of_others_are_passed_over():
+  read = process.make_reader()
+  pieces = []
+
+  class Pipe:
+    def send_bytes(self, piece):
+      pieces.append(bytes(piece))
+
+  process.send_in_pieces(Pipe(), ['x' * 9000])
+  assert len(pieces) == 3
+  assert read(pickle.dumps('nonsense')) is None
+  messages = [read(piece) for piece in pieces]
+  assert messages == [None, None, ['x' * 9000]]

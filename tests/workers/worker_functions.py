@@ -6,6 +6,8 @@
 import math
 import os
 import pathlib
+import signal
+import subprocess
 import sys
 import time
 
@@ -46,4 +48,68 @@ ACTIONS = {
   'return': lambda result, seed, settings: result,
   'seed': lambda seed, settings: seed,
   'settings': lambda seed, settings: settings,
+}
+
+
+class Actor:
+  """A servant that does what a request says."""
+
+  def card(self):
+    return {'kind': 'actor'}
+
+  def __call__(self, request):
+    return DEEDS[request[0]](*request[1:])
+
+
+class WithoutCard:
+  """A servant that is none."""
+
+  def __call__(self, request):
+    return request
+
+
+def refuse_to_make():
+  raise RuntimeError('no')
+
+
+def leave(code=3):
+  sys.exit(code)
+
+
+def refuse(reason):
+  from jaxnas.workers import process
+
+  raise process.RefusalError(reason)
+
+
+def start(folder):
+  """Starts a process in a session of its own and tells its number."""
+  other = subprocess.Popen(['sleep', '60'], start_new_session=True)
+  pathlib.Path(folder, 'pid').write_text(f'{other.pid} {os.getpid()}')
+
+
+def start_and_hang(folder):
+  start(folder)
+  time.sleep(60)
+
+
+def end(name):
+  os.kill(os.getpid(), getattr(signal, name))
+  time.sleep(60)
+
+
+DEEDS = {
+  'end': end,
+  'environment': os.environ.get,
+  'exit': os._exit,
+  'leave': leave,
+  'modules': lambda name: name in sys.modules,
+  'pid': os.getpid,
+  'raise': lambda line: [][line],
+  'refuse': refuse,
+  'return': lambda value: value,
+  'sleep': time.sleep,
+  'start': start,
+  'start_and_hang': start_and_hang,
+  'unpicklable': lambda: lambda: None,
 }
