@@ -136,17 +136,23 @@ class Proposals(NamedTuple):
     tokens: the architectures, `int32[N, T]`.
     log_prob: the log-probability of each under the policy that proposed it,
       `[N]`, nats.
+    policy: what a strategy must know of the policy that proposed, to learn from
+      proposals that are no longer its latest: a pytree of arrays `[G, ...]` for
+      `G` groups of `N / G` rows, one group for each `ask`. `None` if it needs
+      nothing, or if all proposals are of the state that is told of them.
   """
 
   tokens: jax.Array
   log_prob: jax.Array
+  policy: Any = None
 
 
 class Strategy(NamedTuple):
   """A search method behind ask and tell.
 
-  `ask` and `tell` alternate; `tell` gets the proposals of the last `ask`
-  unchanged. A search raises `ValueError` where they return anything else.
+  `ask` and `tell` alternate; `tell` gets the proposals of the last `ask`, or,
+  with replicas, of several earlier ones in a row, each of the same size. A
+  search raises `ValueError` where they return anything else.
 
   Attributes:
     init: `key -> state`, a pytree of arrays whose structure, shapes and dtypes
@@ -397,13 +403,7 @@ class Cost(Protocol):
   """The cost of an architecture: any pure function `architecture -> number`.
 
   Costs given to `jaxnas.run` by name stand among the metrics of each trial, so
-  that a reward can weigh them:
-
-      def size(architecture):
-        return architecture['width'] ** 2
-
-      jaxnas.run(..., costs={'size': size})
-
+  that a reward can weigh them: `costs={'size': lambda cell: cell['width']}`.
   The number of parameters is one: `FlaxTrainer.num_params`.
   """
 

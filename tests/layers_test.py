@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FLOORS = (
   ('decisions', 'errors', 'statistics', 'files'),
   ('types', 'npz'),
-  ('queues',),
+  ('queues', 'versions'),
   ('spaces', 'datasets', 'records', 'rewards'),
   ('children', 'workers'),
   ('training',),

@@ -23,11 +23,16 @@ from jaxnas import errors
 from jaxnas.strategies import told
 from jaxnas.types import Controller, Params, Proposals, Strategy
 
-PolicyLoss = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
+PolicyLoss = Callable[..., jax.Array]
 """`(log_prob, proposed_log_prob, advantage, entropy) -> scalar`, where each
 argument is `[N]`: an architecture's current log-probability, the one it was
 proposed with, its reward less the baseline, and the policy's current entropy at
-it. Log-probabilities and entropies are in nats."""
+it. Log-probabilities and entropies are in nats. Where proposals may be old and
+the correction is `'truncated'`, a fifth argument `is_current`, `bool[N]`, says
+which of them the current parameters proposed."""
+
+CORRECTIONS = ('none', 'stale', 'truncated')
+"""The ways to learn from proposals of earlier parameters."""
 
 
 class PolicyState(NamedTuple):
@@ -57,6 +62,7 @@ def make_policy_gradient(
   max_grad_norm: float | None,
   optimizer: optax.GradientTransformation | None,
   num_epochs: int = 1,
+  correction: str = 'none',
 ) -> Strategy:
   """Makes a strategy that trains a controller by the gradient of a loss.
 
@@ -72,6 +78,19 @@ def make_policy_gradient(
   `H`, in nats) and `grad_norm` (before clipping). A reward that is not finite
   raises `ValueError`, or, if it is traced, discards its batch; see `told`.
 
+  A batch may have been proposed by earlier parameters, group by group, as in a
+  search with replicas. The `correction` says what follows from that:
+
+  - `'none'`: nothing. The gradient is that at the current parameters, and the
+    loss may compare the log-probabilities.
+  - `'stale'`: the gradient of each group, and its entropy, are those at the
+    parameters that proposed it, which `Proposals.policy` carries.
+  - `'truncated'`: the gradient is that at the current parameters, and the loss
+    learns which groups they did not propose; `Proposals.policy` carries the
+    number of updates.
+
+  Without a `Proposals.policy` nothing is old, and all three are the same.
+
   Args:
     controller: the policy.
     loss: the loss to descend; it applies `entropy_weight` itself.
@@ -81,13 +100,15 @@ def make_policy_gradient(
     max_grad_norm: the bound on the gradient's global norm; `None` for no bound.
     optimizer: the optimizer to use in place of Adam.
     num_epochs: the number of steps per batch, each on the whole batch.
+    correction: one of `CORRECTIONS`.
 
   Returns:
     A strategy whose state is a `PolicyState`.
 
   Raises:
-    ValueError: a number is out of range. All of them but `num_epochs` may be
-      traced, as under `vmap` over settings, and are then not checked.
+    ValueError: a number is out of range, or the correction is not known. All
+      numbers but `num_epochs` may be traced, as under `vmap` over settings, and
+      are then not checked.
   """
   # Without isinstance: a user's own needs only the functions.
   if not hasattr(controller, 'sample_and_log_prob'):
@@ -99,11 +120,16 @@ def make_policy_gradient(
   _check_arguments(
     learning_rate, baseline_decay, entropy_weight, max_grad_norm, num_epochs
   )
+  if correction not in CORRECTIONS:
+    raise ValueError(
+      f'correction must be one of {", ".join(CORRECTIONS)}, got {correction!r}.'
+    )
   if optimizer is None:
     optimizer = optax.adam(learning_rate)
   if max_grad_norm is not None:
     optimizer = optax.chain(optax.clip_by_global_norm(max_grad_norm), optimizer)
-  improve = _make_improve(controller, loss, optimizer.update, num_epochs)
+  gradient = _make_gradient(controller, loss, correction)
+  improve = _make_improve(gradient, optimizer.update, num_epochs)
 
   @jax.jit
   def init(key: jax.Array) -> PolicyState:
@@ -116,12 +142,16 @@ def make_policy_gradient(
     )
 
   @functools.partial(jax.jit, static_argnames='num_trials')
-  def draw(params, key, num_active, num_trials) -> Proposals:
+  def draw(params, note, key, num_active, num_trials) -> Proposals:
     keys = jax.random.split(key, num_trials)
     tokens, log_prob = jax.vmap(
       controller.sample_and_log_prob, in_axes=(None, 0, None)
     )(params, keys, num_active)
-    return Proposals(tokens=tokens, log_prob=jnp.sum(log_prob, axis=-1))
+    return Proposals(
+      tokens=tokens,
+      log_prob=jnp.sum(log_prob, axis=-1),
+      policy=jax.tree.map(lambda leaf: leaf[None], note),
+    )
 
   def ask(
     state: PolicyState,
@@ -134,7 +164,8 @@ def make_policy_gradient(
     if num_active is None:
       num_active = jnp.iinfo(jnp.int32).max
     num_active = jnp.asarray(num_active, jnp.int32)
-    return draw(state.params, key, num_active, num_trials)
+    note = {'stale': state.params, 'truncated': state.num_updates}
+    return draw(state.params, note.get(correction), key, num_active, num_trials)
 
   @jax.jit
   def learn(
@@ -144,7 +175,7 @@ def make_policy_gradient(
     is_first = state.num_updates == 0
     before = state.params, state.opt_state
     after, entropy, grad_norm = improve(
-      *before, proposals, rewards - state.baseline
+      *before, state.num_updates, proposals, rewards - state.baseline
     )
     params, opt_state = jax.tree.map(
       lambda new, old: jnp.where(is_first, old, new), after, before
@@ -170,21 +201,47 @@ def make_policy_gradient(
   return Strategy(init, ask, tell)
 
 
-def _make_improve(controller, loss, update, num_epochs):
+def _make_gradient(controller, loss, correction):
+  """Makes the function that computes the gradient of one batch's loss.
+
+  It maps `(params, num_updates, proposals, advantage)` to `(grads, entropy)`.
+  """
+
+  @functools.partial(jax.grad, has_aux=True)
+  def gradient_at(params, tokens, proposed_log_prob, advantage, *is_current):
+    log_prob, entropy = controller.log_prob(params, tokens)
+    log_prob, entropy = (jnp.sum(x, axis=-1) for x in (log_prob, entropy))
+    value = loss(log_prob, proposed_log_prob, advantage, entropy, *is_current)
+    return value, jnp.mean(entropy)
+
+  def gradient(params, num_updates, proposals, advantage):
+    rows = proposals.tokens, proposals.log_prob, advantage
+    note = proposals.policy
+    if note is None:
+      return gradient_at(params, *rows)
+    num_groups = len(jax.tree.leaves(note)[0])
+    if correction == 'truncated':
+      size = len(advantage) // num_groups
+      return gradient_at(params, *rows, jnp.repeat(note == num_updates, size))
+    groups = jax.tree.map(
+      lambda leaf: leaf.reshape(num_groups, -1, *leaf.shape[1:]), rows
+    )
+    each = jax.vmap(gradient_at)(note, *groups)
+    # Groups are of one size, so the mean over rows is that over groups.
+    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), each)
+
+  return gradient
+
+
+def _make_improve(gradient, update, num_epochs):
   """Makes the function that takes the steps on one batch."""
 
-  def improve(params, opt_state, proposals, advantage):
+  def improve(params, opt_state, num_updates, proposals, advantage):
     """Returns `(params, opt_state)`, and entropy and grad_norm before them."""
-
-    def loss_of(params):
-      log_prob, entropy = controller.log_prob(params, proposals.tokens)
-      log_prob, entropy = (jnp.sum(x, axis=-1) for x in (log_prob, entropy))
-      value = loss(log_prob, proposals.log_prob, advantage, entropy)
-      return value, jnp.mean(entropy)
 
     def step(carry, _):
       params, opt_state = carry
-      grads, entropy = jax.grad(loss_of, has_aux=True)(params)
+      grads, entropy = gradient(params, num_updates, proposals, advantage)
       updates, opt_state = update(grads, opt_state, params)
       params = optax.apply_updates(params, updates)
       return (params, opt_state), (entropy, optax.tree.norm(grads))

@@ -29,6 +29,7 @@ def reinforce_loss(
   advantage: jax.Array,
   entropy: jax.Array,
   entropy_weight: float = 0.0,
+  importance: jax.Array | None = None,
 ) -> jax.Array:
   """Returns the loss whose gradient is the REINFORCE estimate.
 
@@ -50,6 +51,9 @@ def reinforce_loss(
       sum of the entropies of the distributions that its decisions were drawn
       from.
     entropy_weight: the reward per nat of entropy; 0 gives the paper's loss.
+    importance: how much each architecture counts, shape `[N]`, such as how much
+      more likely it is now than when it was drawn; 1 by default. No gradient
+      flows here.
 
   Returns:
     A scalar.
@@ -58,7 +62,11 @@ def reinforce_loss(
   chex.assert_equal_shape([log_prob, advantage, entropy])
   bonus = entropy_weight * entropy
   weight = jax.lax.stop_gradient(advantage + bonus)
-  return -jnp.mean(log_prob * weight + bonus)
+  gain = log_prob * weight + bonus
+  if importance is not None:
+    chex.assert_equal_shape([importance, gain])
+    gain = jax.lax.stop_gradient(importance) * gain
+  return -jnp.mean(gain)
 
 
 def make_reinforce(
@@ -68,6 +76,7 @@ def make_reinforce(
   entropy_weight: float = 0.0,
   max_grad_norm: float | None = None,
   optimizer: optax.GradientTransformation | None = None,
+  correction: str = 'none',
 ) -> Strategy:
   """Makes the strategy that trains a controller by REINFORCE.
 
@@ -75,6 +84,14 @@ def make_reinforce(
   an `entropy_weight` of 0, as in the paper, the return that the baseline
   averages is the reward. Keep the weight well below the reward divided by the
   entropy in nats, or the bonus drowns the reward.
+
+  With replicas a batch may be of earlier parameters. In the paper a replica
+  computes its gradient with the parameters that it was given and proposed with,
+  and the server adds it to newer ones: the correction `'stale'`. `'truncated'`
+  takes the gradient at the current parameters and weights each architecture by
+  `min(1, p / p_old)`, its probability now and when it was proposed, as "IMPALA"
+  does (Espeholt et al., 2018, https://arxiv.org/abs/1802.01561). `'none'` takes
+  it there without a weight. Without replicas the three are one to the bit.
 
   The defaults suit searches of about 500 trials, not the paper's 15,000; for
   measurements see `docs/results/strategies.md`.
@@ -86,18 +103,29 @@ def make_reinforce(
     entropy_weight: the reward per nat of entropy.
     max_grad_norm: the bound on the gradient's global norm; `None` for no bound.
     optimizer: the optimizer to use in place of Adam.
+    correction: how to learn from proposals of earlier parameters, one of
+      `policy.CORRECTIONS`.
 
   Returns:
     A strategy whose state is a `policy.PolicyState`.
 
   Raises:
-    ValueError: a number is out of range; one that is traced, as under `vmap`
-      over settings, is not checked.
+    ValueError: a number is out of range, or the correction is not known. A
+      number that is traced, as under `vmap` over settings, is not checked.
   """
 
-  def loss(log_prob, proposed_log_prob, advantage, entropy):
-    del proposed_log_prob
-    return reinforce_loss(log_prob, advantage, entropy, entropy_weight)
+  def loss(log_prob, proposed_log_prob, advantage, entropy, is_current=None):
+    importance = None
+    if is_current is not None:
+      # Bounded before exp, which overflows where what was rare is likely now.
+      importance = jnp.where(
+        is_current,
+        1.0,
+        jnp.exp(jnp.minimum(0.0, log_prob - proposed_log_prob)),
+      )
+    return reinforce_loss(
+      log_prob, advantage, entropy, entropy_weight, importance
+    )
 
   return policy.make_policy_gradient(
     controller,
@@ -107,4 +135,5 @@ def make_reinforce(
     entropy_weight=entropy_weight,
     max_grad_norm=max_grad_norm,
     optimizer=optimizer,
+    correction=correction,
   )

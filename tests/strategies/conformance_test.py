@@ -65,6 +65,18 @@ def _make_reinforce(decisions):
   )
 
 
+def _make_stale_reinforce(decisions):
+  return reinforce.make_reinforce(
+    _make_controller(decisions), learning_rate=0.03, correction='stale'
+  )
+
+
+def _make_truncated_reinforce(decisions):
+  return reinforce.make_reinforce(
+    _make_controller(decisions), learning_rate=0.03, correction='truncated'
+  )
+
+
 def _make_ppo(decisions):
   return ppo.make_ppo(
     _make_controller(decisions), learning_rate=0.03, num_epochs=3
@@ -85,6 +97,8 @@ def _make_fixed(decisions):
 CASES = {
   'random_search': Case(random_search.make_random_search, learns=False),
   'reinforce': Case(_make_reinforce, learns=True),
+  'stale_reinforce': Case(_make_stale_reinforce, learns=True),
+  'truncated_reinforce': Case(_make_truncated_reinforce, learns=True),
   'ppo': Case(_make_ppo, learns=True),
   'evolution': Case(_make_evolution, learns=True),
   'fixed': Case(_make_fixed, learns=False, draws=False),
@@ -202,6 +216,23 @@ def test_the_input_state_is_not_consumed(strategy):
   before = jax.tree.map(np.array, state)
   run_steps(strategy, state, [jax.random.key(7)])
   chex.assert_trees_all_equal(before, jax.tree.map(np.asarray, state))
+
+
+def test_what_replicas_proposed_is_told_together(strategy):
+  keys = iter(jax.random.split(jax.random.key(16), 9))
+  old = state = strategy.init(jax.random.key(0))
+  for _ in range(3):
+    # In the order of finishing, whatever proposed them.
+    proposals = jax.tree.map(
+      lambda *leaves: jnp.concatenate(leaves),
+      *(strategy.ask(each, next(keys), 3) for each in (state, old, state)),
+    )
+    rewards = reward_of(proposals.tokens)
+    told, metrics = strategy.tell(state, proposals, rewards)
+    before, after = (jax.tree.map(jnp.shape, each) for each in (state, told))
+    chex.assert_trees_all_equal(before, after)
+    chex.assert_tree_all_finite((told, metrics))
+    old, state = state, told
 
 
 # A floor of zero, as for perplexities; the largest; a user's own floor.

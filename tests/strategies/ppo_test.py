@@ -97,6 +97,30 @@ def test_loss_climbs_entropy_with_the_return():
   np.testing.assert_allclose(grads[1], -ratio * 0.5 / 2, rtol=1e-5)
 
 
+def test_ratios_are_to_the_probability_that_was_recorded(controller):
+  strategy = ppo.make_ppo(
+    controller, clip=0.5, num_epochs=1, optimizer=optax.sgd(1.0)
+  )
+  state, proposals, rewards = second_batch(strategy)
+  # As if earlier parameters had proposed each row with 0.8 of its probability.
+  old = proposals._replace(log_prob=proposals.log_prob + np.log(0.8))
+  changes = [
+    jax.tree.map(
+      lambda after, before: after - before,
+      strategy.tell(state, each, rewards)[0].params,
+      state.params,
+    )
+    for each in (proposals, old)
+  ]
+  assert float(optax.tree.norm(changes[0])) > 0.1
+  chex.assert_trees_all_close(
+    jax.tree.map(lambda leaf: leaf / 0.8, changes[0]),
+    changes[1],
+    rtol=1e-4,
+    atol=1e-6,
+  )
+
+
 def test_far_ratios_give_finite_gradients():
   log_prob = jnp.asarray([0.0, -200.0])
   loss, grads = jax.value_and_grad(ppo.ppo_loss)(

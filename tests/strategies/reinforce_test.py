@@ -14,7 +14,7 @@ import pytest
 
 from jaxnas.controllers import anchors, recurrent
 from jaxnas.spaces import recurrent_cell
-from jaxnas.strategies import reinforce
+from jaxnas.strategies import policy, reinforce
 from jaxnas.types import AnchorPoint, Choice, Proposals
 
 _BASE_2 = recurrent_cell.make_space(base=2).decisions
@@ -151,6 +151,171 @@ def test_every_anchor_mechanism_learns_to_wire_a_chain(
   assert np.mean(means[:, -10:]) > share
 
 
+def scaled_start(strategy, seed, factor=12):
+  """A state whose distribution is far from uniform, with a baseline."""
+  start = strategy.init(jax.random.key(seed))
+  params = jax.tree.map(lambda leaf: factor * leaf, start.params)
+  return start._replace(
+    params=params, baseline=jnp.float32(1.3), num_updates=jnp.int32(5)
+  )
+
+
+def change_of(after, before):
+  return jax.tree.map(jnp.subtract, after.params, before.params)
+
+
+def joined(*groups):
+  """The proposals of several groups, as a search tells them."""
+  return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *groups)
+
+
+@pytest.mark.parametrize('entropy_weight', [0.0, 0.7])
+def test_mean_stale_update_is_the_exact_gradient_where_it_was_proposed(
+  controller, entropy_weight
+):
+  with jax.enable_x64(True):
+    strategy = reinforce.make_reinforce(
+      controller,
+      entropy_weight=entropy_weight,
+      optimizer=optax.sgd(1.0),
+      correction='stale',
+    )
+    old, now = (
+      jax.tree.map(
+        lambda leaf: (
+          leaf.astype(jnp.float64) if leaf.dtype == jnp.float32 else leaf
+        ),
+        scaled_start(strategy, seed),
+      )
+      for seed in (0, 1)
+    )
+    exact, probability = exact_gradient(
+      controller, old.params, ALL_TOKENS, REWARDS, entropy_weight
+    )
+    note = jax.tree.map(lambda leaf: leaf[None], old.params)
+
+    def estimate(tokens, reward):
+      proposals = proposals_of(tokens[None])._replace(policy=note)
+      return change_of(strategy.tell(now, proposals, reward[None])[0], now)
+
+    estimates = jax.jit(jax.vmap(estimate))(ALL_TOKENS, REWARDS)
+    mean = jax.tree.map(
+      lambda leaf: np.tensordot(probability, leaf, axes=1), estimates
+    )
+    chex.assert_trees_all_close(mean, exact, rtol=1e-9, atol=1e-10)
+    elsewhere, _ = exact_gradient(
+      controller, now.params, ALL_TOKENS, REWARDS, entropy_weight
+    )
+    difference = jax.tree.map(jnp.subtract, exact, elsewhere)
+    assert optax.tree.norm(difference) > 0.1
+
+
+def test_a_stale_update_is_the_mean_of_the_gradients_of_its_groups(controller):
+  strategy = reinforce.make_reinforce(
+    controller, optimizer=optax.sgd(1.0), correction='stale'
+  )
+  states = [scaled_start(strategy, seed) for seed in range(3)]
+  groups = [
+    strategy.ask(state, key, 4)
+    for state, key in zip(
+      states, jax.random.split(jax.random.key(9), 3), strict=True
+    )
+  ]
+  rewards = jnp.asarray(np.sin(np.arange(12)) + 1.5, jnp.float32)
+  now = states[0]
+  after, metrics = strategy.tell(now, joined(*groups), rewards)
+  # A group of the current parameters is an update of one's own.
+  parts = [
+    change_of(strategy.tell(state, group, mine)[0], state)
+    for state, group, mine in zip(
+      states, groups, rewards.reshape(3, 4), strict=True
+    )
+  ]
+  mean = jax.tree.map(lambda *leaves: sum(leaves) / 3, *parts)
+  chex.assert_trees_all_close(change_of(after, now), mean, atol=1e-5)
+  assert float(metrics['grad_norm']) == pytest.approx(
+    float(optax.tree.norm(mean)), rel=1e-4
+  )
+  assert optax.tree.norm(mean) > 0.1
+
+
+@pytest.mark.parametrize('entropy_weight', [0.0, 0.7])
+def test_a_truncated_update_is_weighted_by_the_ratio_of_probabilities(
+  controller, entropy_weight
+):
+  strategy = reinforce.make_reinforce(
+    controller,
+    entropy_weight=entropy_weight,
+    optimizer=optax.sgd(1.0),
+    correction='truncated',
+  )
+  now = scaled_start(strategy, 0)
+  groups = [strategy.ask(now, jax.random.key(seed), 6) for seed in range(2)]
+  # The first is of an earlier version. What was recorded is taken, as it is,
+  # unless the current parameters proposed.
+  first = groups[0]._replace(
+    log_prob=groups[0].log_prob + np.linspace(-1, 1, 6, dtype=np.float32),
+    policy=groups[0].policy - 2,
+  )
+  second = groups[1]._replace(log_prob=groups[1].log_prob + 7)
+  proposals = joined(first, second)
+  rewards = jnp.asarray(np.sin(np.arange(12)) + 1.5, jnp.float32)
+  after, _ = strategy.tell(now, proposals, rewards)
+
+  @jax.grad
+  def objective(params):
+    log_prob, entropy = (
+      each.sum(axis=1) for each in controller.log_prob(params, proposals.tokens)
+    )
+    ratio = jnp.exp(log_prob - proposals.log_prob)
+    weight = jnp.where(np.arange(12) < 6, jnp.minimum(1, ratio), 1.0)
+    bonus = entropy_weight * entropy
+    gain = jax.lax.stop_gradient(rewards - 1.3 + bonus) * log_prob + bonus
+    return jnp.mean(jax.lax.stop_gradient(weight) * gain)
+
+  chex.assert_trees_all_close(
+    change_of(after, now), objective(now.params), rtol=1e-4, atol=1e-5
+  )
+
+
+@pytest.mark.parametrize('entropy_weight', [0.0, 0.3])
+def test_corrections_are_one_to_the_bit_where_nothing_is_old(
+  controller, entropy_weight
+):
+  states = {}
+  for correction in policy.CORRECTIONS:
+    strategy = reinforce.make_reinforce(
+      controller,
+      learning_rate=0.05,
+      entropy_weight=entropy_weight,
+      correction=correction,
+    )
+    state = strategy.init(jax.random.key(0))
+    for key in jax.random.split(jax.random.key(1), 12):
+      proposals = strategy.ask(state, key, 5)
+      assert (proposals.policy is None) == (correction == 'none')
+      # As a search without replicas does.
+      proposals = proposals._replace(policy=None)
+      rewards = jnp.sin(proposals.tokens.sum(axis=1).astype(jnp.float32))
+      state, metrics = strategy.tell(state, proposals, rewards)
+    states[correction] = state, metrics
+  for correction in ('stale', 'truncated'):
+    chex.assert_trees_all_equal(states[correction], states['none'])
+
+
+def test_an_architecture_that_became_impossible_does_no_harm(controller):
+  strategy = reinforce.make_reinforce(controller, correction='truncated')
+  state = scaled_start(strategy, 0)
+  proposals = strategy.ask(
+    state._replace(num_updates=jnp.int32(2)), jax.random.key(1), 4
+  )
+  for log_prob in (-1e30, 0.0):
+    told, metrics = strategy.tell(
+      state, proposals._replace(log_prob=jnp.full(4, log_prob)), jnp.ones(4)
+    )
+    chex.assert_tree_all_finite((told, metrics))
+
+
 def test_loss_is_the_equation_by_hand():
   log_prob = jnp.asarray([-1.0, -2.0])
   advantage = jnp.asarray([0.5, -0.25])
@@ -164,6 +329,14 @@ def test_loss_is_the_equation_by_hand():
   np.testing.assert_allclose(grads[0], [-1.0, -0.125])
   np.testing.assert_allclose(grads[1], [0.0, 0.0])
   np.testing.assert_allclose(grads[2], [-0.25, -0.25])
+  # Only half of the second: -(-1 * 2 + 1.5 + 0.5 * (-2 * 0.25 + 0.5)) / 2.
+  importance = jnp.asarray([1.0, 0.5])
+  assert float(loss(log_prob, advantage, entropy, 0.5, importance)) == 0.25
+  grads = jax.grad(loss, argnums=(0, 4))(
+    log_prob, advantage, entropy, 0.5, importance
+  )
+  np.testing.assert_allclose(grads[0], [-1.0, -0.0625])
+  np.testing.assert_allclose(grads[1], [0.0, 0.0])
 
 
 def test_baseline_is_used_on_a_batch_and_updated_once_after_it(controller):
@@ -265,6 +438,10 @@ def test_gradient_is_clipped_before_the_optimizer(controller):
       'entropy_weight must be at least 0, got -0.001',
     ),
     ({'max_grad_norm': 0.0}, 'max_grad_norm must be greater than 0 or None'),
+    (
+      {'correction': 'fresh'},
+      "correction must be one of none, stale, truncated, got 'fresh'",
+    ),
   ],
 )
 def test_bad_arguments_are_refused(controller, arguments, message):
