@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
+from typing import Any
 
 from experiments import settings
-from jaxnas.strategies import evolution, ppo, random_search, reinforce
+from jaxnas.strategies import evolution, policy, ppo, random_search, reinforce
 from jaxnas.types import Controller, Decision, Strategy
 
 NAMES = {
@@ -69,6 +70,14 @@ class StrategySettings(ControllerSettings):
     source='the paper, section 3.2, which has no such term',
     low=0.0,
   )
+  correction: str = settings.strategy(
+    'none',
+    'How REINFORCE learns from proposals of earlier parameters, of which there '
+    'are some in a search with replicas: by the gradient at those parameters '
+    '(stale, as in the paper), or at the current ones, either weighted by how '
+    'much less likely the proposal has become (truncated) or not (none).',
+    choices=policy.CORRECTIONS,
+  )
   ppo_clip: float = settings.strategy(
     0.1,
     'Largest relative change of a probability that PPO follows.',
@@ -120,7 +129,7 @@ def make_strategy(
   Raises:
     ValueError: the name is not known, or a setting is out of range.
   """
-  trained = {
+  trained: dict[str, Any] = {
     'learning_rate': config.controller_learning_rate,
     'baseline_decay': config.baseline_decay,
     'entropy_weight': config.entropy_weight,
@@ -142,7 +151,9 @@ def make_strategy(
       **trained,
     )
   if name == 'reinforce':
-    return reinforce.make_reinforce(make_controller(), **trained)
+    return reinforce.make_reinforce(
+      make_controller(), correction=config.correction, **trained
+    )
   raise ValueError(
     f'Unknown strategy {name!r}; expected some of {", ".join(STRATEGIES)}.'
   )

@@ -35,6 +35,7 @@ def test_only_what_trains_a_policy_asks_for_a_controller():
         'learning_rate': 'controller_learning_rate',
         'baseline_decay': 'baseline_decay',
         'entropy_weight': 'entropy_weight',
+        'correction': 'correction',
       },
     ),
     (
