@@ -36,7 +36,9 @@ class Kind(enum.Enum):
   Attributes:
     JOINED: the worker is ready for its first request, or for one after it was
       started again.
-    REFUSED: the worker's factory raised an error, so it cannot be started.
+    REFUSED: the worker cannot be started: its factory raised an error or ended
+      the process, or the machine has no room for it. It is tried again after a
+      while.
     ANSWERED: the servant returned an answer.
     RAISED: the servant raised an error; the worker is ready again.
     DIED: the worker's process ended by itself. If it had a request, that is to

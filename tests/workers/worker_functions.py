@@ -72,6 +72,20 @@ def refuse_to_make():
   raise RuntimeError('no')
 
 
+def exit_at_once():
+  os._exit(4)
+
+
+class RefusesOnce(Actor):
+  """A servant that cannot be made at first."""
+
+  def __init__(self):
+    mark = pathlib.Path(os.environ['REFUSES_ONCE'])
+    if not mark.exists():
+      mark.touch()
+      raise RuntimeError('not yet')
+
+
 def leave(code=3):
   sys.exit(code)
 
