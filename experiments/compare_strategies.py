@@ -17,16 +17,15 @@ policies the lowest regret after 500 trials: REINFORCE with 0.028, 0.025, 0.022
 and 0.025, PPO with 0.037, 0.029, 0.022 and 0.023. Evolution does nearly as well
 with any: 0.011 to 0.013.
 
-Prints one table and writes `results.json` and `regret.png`; the trials of every
-search are saved in `searches/`. The same command continues a run, strategy by
-strategy, or shows the finished one.
+Prints one table and writes `results.json`, `regret.png` and `report.html`; the
+trials of every search are saved in `searches/`. The same command continues a
+run, strategy by strategy, or shows the finished one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import dataclasses
-import time
 
 import jax
 import numpy as np
@@ -35,9 +34,9 @@ from experiments import launch, machine_settings, settings, strategy_settings
 from jaxnas.controllers import recurrent
 from jaxnas.datasets import named_tables
 from jaxnas.datasets import reward_table as table_evaluator
-from jaxnas.records import workdir
-from jaxnas.runs import many_searches, regret_report
-from jaxnas.visualize import progress
+from jaxnas.records import trial_log, workdir
+from jaxnas.runs import many_searches, regret_page, regret_report, stopwatch
+from jaxnas.visualize import pictures, progress, web_page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +124,7 @@ def run(config: Config, folder: str) -> None:
     )
     report.write(path)
     report.show()
+    pictures.draw(regret_page.write, path / web_page.FILE, path)
     report.draw(path)
 
 
@@ -185,21 +185,32 @@ def _find(config, path, searches, origins) -> dict[str, many_searches.Searches]:
     return found
   if found:
     print(f'Resuming the run in {path}: {", ".join(found)} is there.')
-  workdir.write_manifest(path, table=config.table)
-  started = time.perf_counter()
+  workdir.write_manifest(path, seed=config.seed, table=config.table)
+  running: dict[str, tuple[many_searches.ManySearches, np.ndarray]] = {}
+
+  def spent():
+    runners = [runner for runner, _ in running.values()]
+    return stopwatch.Spent(
+      sum(runner.compile_seconds for runner in runners),
+      sum(runner.run_seconds for runner in runners),
+    )
+
   keys = many_searches.seed_keys(config.seed, config.num_seeds)
-  running = _start(config, left, keys)
-  for name, (runner, first) in running.items():
-    print(f'{strategy_settings.NAMES[name]}:')
-    rest = _follow(runner.blocks(keys, first=1), config.num_seeds, len(first))
-    entries = np.concatenate([first, *rest])
-    found[name] = many_searches.Searches(entries, runner.run_seconds)
-    found[name].save(files[name], origins[name])
-  compiling = sum(runner.compile_seconds for runner, _ in running.values())
-  seconds = time.perf_counter() - started
+  with trial_log.JsonLines(path / 'timings.jsonl') as timings:
+    clock = stopwatch.Stopwatch(timings, spent)
+    running |= _start(config, left, keys)
+    clock.lap('first searches')
+    for name, (runner, first) in running.items():
+      label = strategy_settings.NAMES[name]
+      print(f'{label}:')
+      rest = _follow(runner.blocks(keys, first=1), config.num_seeds, len(first))
+      entries = np.concatenate([first, *rest])
+      found[name] = many_searches.Searches(entries, runner.run_seconds)
+      found[name].save(files[name], origins[name])
+      clock.lap(label)
   print(
-    f'Real cost: {progress.duration(seconds)}, of which compiling '
-    f'{progress.duration(compiling)}.'
+    f'Real cost: {progress.duration(clock.total)}, of which compiling '
+    f'{progress.duration(spent().compile)}.'
   )
   return {name: found[name] for name in searches}
 

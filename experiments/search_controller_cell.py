@@ -24,7 +24,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-from typing import Any
 
 import jax
 import numpy as np
@@ -41,11 +40,18 @@ from jaxnas.datasets import base2_bench, text
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import heads, sinks, trial_log
 from jaxnas.records import workdir as workdirs
-from jaxnas.runs import cell_judges, scalars, succession_report
+from jaxnas.runs import (
+  cell_judges,
+  scalars,
+  stopwatch,
+  succession_page,
+  succession_records,
+  succession_report,
+)
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.trainers import cell_trainer
 from jaxnas.training import dataset_tasks, text_task
-from jaxnas.visualize import pictures, progress
+from jaxnas.visualize import pictures, progress, web_page
 from jaxnas.visualize import recurrent_cell as cell_pictures
 from jaxnas.visualize import succession as curves
 
@@ -162,57 +168,40 @@ def run(config: Config, workdir: str) -> None:
         )
       )
     )
-    log, retrained = (
-      stack.enter_context(trial_log.JsonLines(path / f'{name}.jsonl'))
-      for name in ('generations', 'retrainings')
-    )
-    stack.enter_context(heads.guard(path, lambda: heads.of(log, retrained)))
-    read_retrainings(retrained)
-    generations = read_generations(log)
+    log, retrained, timings = logs = [
+      stack.enter_context(trial_log.JsonLines(path / name))
+      for name in (
+        succession_records.GENERATIONS,
+        succession_records.RETRAININGS,
+        succession_records.TIMINGS,
+      )
+    ]
+    stack.enter_context(heads.guard(path, lambda: heads.of(*logs)))
+    succession_records.check_retrainings(retrained.path, retrained.lines)
+    generations = succession_records.to_generations(log.path, log.lines)
     if len(generations) < 2 * succession.num_generations - 1:
       workdirs.write_manifest(
         path, seed=config.seed, data_hash=dataset.content_hash
       )
     take = scalars.OfSuccession(generations, retrained.lines).take
     outlets = stack.enter_context(sinks.Sinks(path, config.log_to, take))
-    _search(succession, judge, generations, log, outlets.update)
-    _retrain(config, trainer, generations, retrained, outlets.update)
+    clock = stopwatch.Stopwatch(timings, lambda: _spent(trainer))
+
+    def publish(phase):
+      outlets.update()
+      clock.lap(phase)
+
+    _search(succession, judge, generations, log, publish)
+    _retrain(config, trainer, generations, retrained, publish)
     _write(succession, path, generations, retrained.lines)
     succession_report.show(
-      config.num_trials, succession, generations, retrained.lines
+      config.num_trials, succession.space, generations, retrained.lines
     )
     _draw(succession, path, generations)
-    progress.files(
-      path, ('best.json', 'best_cell.svg', 'succession.png', log.path.name)
-    )
-
-
-def read_generations(
-  log: trial_log.JsonLines,
-) -> list[succession_lib.Generation]:
-  """Returns the generations in a log; raises `ValueError` if it is damaged."""
-  generations = []
-  for number, line in enumerate(log.lines, start=1):
-    try:
-      generations.append(succession_lib.Generation.from_json(line))
-    except ValueError as error:
-      raise ValueError(
-        f'{log.path}: line {number} is damaged ({error}); restore the file '
-        f'from a copy or cut it before line {number} and resume.'
-      ) from None
-  return generations
-
-
-def read_retrainings(log: trial_log.JsonLines) -> list[dict[str, Any]]:
-  """Returns the retrainings in a log; raises `ValueError` if it is damaged."""
-  trial_log.check_fields(
-    log.path,
-    log.lines,
-    tokens=list,
-    seed=int,
-    **{name: (float, type(None)) for name in cell_trainer.SPLITS},
-  )
-  return log.lines
+    page = web_page.FILE
+    pictures.draw(succession_page.write, path / page, path)
+    names = ('best.json', 'best_cell.svg', 'succession.png', page)
+    progress.files(path, (*names, log.path.name))
 
 
 def _make_succession(config: Config) -> succession_lib.Succession:
@@ -256,6 +245,12 @@ def _make_trainer(config, succession, dataset) -> cell_trainer.CellTrainer:
   )
 
 
+def _spent(trainer: cell_trainer.CellTrainer) -> stopwatch.Spent:
+  """Returns the time that cells, not controllers, have taken so far."""
+  children = trainer.trainer
+  return stopwatch.Spent(children.compile_seconds, children.run_seconds)
+
+
 def _search(succession, judge, generations, log, publish) -> None:
   """Runs the remaining generations and appends them to the list and the log."""
   rounds = succession.num_rounds
@@ -277,7 +272,7 @@ def _search(succession, judge, generations, log, publish) -> None:
     ):
       generations.append(generation)
       log.append([generation.to_json()])
-      publish()
+      publish('search')
     shown.update(total)
 
 
@@ -317,7 +312,7 @@ def _retrain(config, trainer, generations, log, publish) -> None:
           for row, (cell, seed) in enumerate(zip(cells, seeds, strict=True))
         ]
       )
-      publish()
+      publish('retrain')
       shown.update(len(wanted) - len(jobs) + start + len(cells))
 
 

@@ -9,7 +9,8 @@
     python -m experiments.show_run runs/recurrent_cell runs/other
 
 The third one writes `report.html`, a page that stands alone, into the folder of
-the run. The run may still be in progress; nothing else in it is changed.
+the run, which may also be a tuning, a succession of controllers or a comparison
+of strategies. The run may still be in progress; nothing else in it is changed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import dataclasses
 import json
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ from jaxnas import records
 from jaxnas import search as search_lib
 from jaxnas.records import folder as folder_lib
 from jaxnas.records import trial_log, workdir
-from jaxnas.visualize import progress, report
+from jaxnas.runs import run_page
+from jaxnas.visualize import progress
 
 _MISSING = '-'
 # The entries of a manifest that differ for every start of a run.
@@ -70,6 +71,11 @@ def run(config: Config, folders: Sequence[str] = ()) -> None:
     ValueError: there are not one or two runs, or one is damaged.
   """
   named = [config.workdir] if config.workdir else []
+  if len(named) + len(folders) == 1:
+    (folder,) = (*named, *folders)
+    if not run_page.is_search(folder):
+      _write_page(folder, config)
+      return
   runs = [folder_lib.read(folder) for folder in (*named, *folders)]
   if len(runs) not in (1, 2):
     raise ValueError(
@@ -87,10 +93,17 @@ def run(config: Config, folders: Sequence[str] = ()) -> None:
     records.write_csv(config.csv, runs[0].trials)
     print(f'Wrote {len(runs[0].trials)} trials to {config.csv}.')
   if config.html:
-    (folder,) = (*named, *folders)
-    path = pathlib.Path(folder).expanduser() / report.FILE
-    report.write(path, path.parent)
-    print(f'Wrote {path}.')
+    _write_page(folder, config)
+
+
+def _write_page(folder: str, config: Config) -> None:
+  """Writes the page of a run, all that is shown of one that is no search."""
+  if not config.html:
+    raise ValueError(
+      f'{folder} holds no trials to list; pass --html for its page, or give '
+      'its own command again for its tables.'
+    )
+  print(f'Wrote {run_page.write(folder)}.')
 
 
 def show(run: folder_lib.Run, num_best: int) -> None:

@@ -65,14 +65,23 @@ def read(folder: str | os.PathLike) -> Run:
     os.fspath(folder),
     trials,
     rounds,
-    _read_timings(timings) if timings.exists() else [],
+    read_timings(timings) if timings.exists() else [],
     workdir.read_config(path) if (path / 'config.json').exists() else {},
     workdir.read_json(manifest) if manifest.exists() else {},
     summary_lib.read(path),
   )
 
 
-def _read_timings(path: pathlib.Path) -> list[dict[str, Any]]:
+def read_timings(path: str | os.PathLike) -> list[dict[str, Any]]:
+  """Returns the lines of a `timings.jsonl`.
+
+  Args:
+    path: the file.
+
+  Raises:
+    ValueError: a line is damaged.
+    OSError: the file cannot be read.
+  """
   lines = trial_log.read_json_lines(path)
   seconds = {f'{name}_seconds': float for name in ('wall', 'compile', 'train')}
   trial_log.check_fields(path, lines, **seconds)

@@ -59,6 +59,21 @@ class Result:
     }
 
 
+def spell_reach(reach: regret.Reach, num_trials: int) -> tuple[str, str]:
+  """Returns the median of the trials needed, and how many searches reach it.
+
+  Args:
+    reach: how quickly the searches reach a reward.
+    num_trials: the number of trials of a search.
+  """
+  median = reach.median
+  return (
+    f'> {num_trials}' if math.isinf(median) else f'{median:.0f}',
+    # A tenth of a percent is less than one of 500 seeds.
+    f'{reach.reached:.1%}',
+  )
+
+
 def _plotted(label: str, result: Result) -> regret_plot.RegretCurve:
   mean, low, high = (values.tolist() for values in result.curve)
   return regret_plot.RegretCurve(label, mean, low, high)
@@ -141,10 +156,14 @@ class Report:
         },
         'num_seeds': self.num_seeds,
         'num_trials': self.num_trials,
+        'headline': self.headline(),
+        'verdicts': self.verdicts(),
         'strategies': {
-          name: result.to_json() for name, result in self.results.items()
+          name: {'label': self._labels[name], **result.to_json()}
+          for name, result in self.results.items()
         },
       },
+      sealed=True,
     )
 
   def _levels(self) -> dict[float, float]:
@@ -165,7 +184,7 @@ class Report:
       {f'best {100 * part:g} %': at for part, at in self._levels().items()},
       f'{self.named.name}: mean of {self.num_seeds} searches, 95 % intervals',
     )
-    progress.files(folder, ('regret.png', 'results.json'))
+    progress.files(folder, ('report.html', 'regret.png', 'results.json'))
 
   def show(self) -> None:
     """Prints the table and the verdicts."""
@@ -185,33 +204,68 @@ class Report:
       [self._row(name, result) for name, result in self.results.items()],
       spare=('trials/s', 'distinct', 'reached'),
     )
-    against = {
+    for line in (*self.verdicts(), *self.named.description):
+      print(line)
+
+  @property
+  def _against(self) -> dict[str, regret.StrategyComparison]:
+    return {
       name: result.against_random
       for name, result in self.results.items()
       if result.against_random is not None
     }
-    for name, comparison in against.items():
-      print(self._verdict(name, comparison))
+
+  def headline(self) -> str:
+    """Returns which strategies are better than the baseline, in sentences."""
+    finals = {
+      name: float(result.curve.value[-1])
+      for name, result in self.results.items()
+    }
+    best = min(finals, key=lambda name: finals[name])
+    told = [
+      f'Lowest mean regret after {self.num_trials} trials: '
+      f'{self._labels[best]}, {finals[best]:.4g}.'
+    ]
+    if self._baseline not in self.results:
+      told.append(
+        f'Without {self._labels[self._baseline]}, nothing is compared.'
+      )
+    baseline, against = self._labels[self._baseline], self._against
+    if against and self.num_seeds < 2:
+      return f'{told[0]} One seed allows no comparison.'
+    for is_better, verb in (
+      (True, f'better than {baseline}'),
+      (False, f'worse than {baseline}'),
+      (None, f'not distinguishable from {baseline}'),
+    ):
+      names = [
+        self._labels[name]
+        for name, comparison in against.items()
+        if comparison.is_better is is_better
+      ]
+      if names:
+        *most, last = names
+        subject = f'{", ".join(most)} and {last}' if most else last
+        told.append(f'{subject} {"are" if most else "is"} {verb}.')
+    return ' '.join(told)
+
+  def verdicts(self) -> list[str]:
+    """Returns a sentence on each comparison with the baseline, and a note."""
+    against = self._against
+    lines = [self._verdict(name, each) for name, each in against.items()]
     if len(against) > 1 and self.num_seeds > 1:
-      print(
+      lines.append(
         'Intervals (95 %) and p-values are over searches, and corrected for '
         f'the {len(against)} comparisons (Holm).'
       )
-    for line in self.named.description:
-      print(line)
+    return lines
 
   def _row(self, name: str, result: Result) -> list[str]:
     mean, low, high = (values[-1] for values in result.curve)
     reaches = [
       text
       for each in result.reach.values()
-      for text in (
-        f'> {self.num_trials}'
-        if math.isinf(each.median)
-        else f'{each.median:.0f}',
-        # A tenth of a percent is less than one of 500 seeds.
-        f'{each.reached:.1%}',
-      )
+      for text in spell_reach(each, self.num_trials)
     ]
     return [
       self._labels[name],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Mapping, Sequence
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from jaxnas import generations as generations_lib
 from jaxnas import statistics
 from jaxnas import succession as succession_lib
+from jaxnas.types import SearchSpace
 from jaxnas.visualize import progress
 
 CONTROL, SUCCESSION = succession_lib.CONTROL, succession_lib.SUCCESSION
@@ -45,9 +47,24 @@ def most_found(generation) -> tuple[tuple[int, ...], int]:
   return best, counts[best]
 
 
+COLUMNS = (
+  'generation',
+  'different cells',
+  'found again',
+  'best reward',
+  'report perplexity',
+  'anytime area',
+  'against control',
+  'late mean reward',
+  'replaced',
+  'lost',
+)
+"""The headings of the table of generations."""
+
+
 def show(
   num_trials: int,
-  succession: succession_lib.Succession,
+  space: SearchSpace,
   generations: Sequence[generations_lib.Generation],
   lines: Sequence[Mapping[str, Any]],
 ) -> None:
@@ -55,25 +72,78 @@ def show(
 
   Args:
     num_trials: the number of trials of a search.
-    succession: the succession that was run.
+    space: the space of the cells.
     generations: every generation of both branches.
     lines: the records of the retrainings.
+  """
+  progress.table(
+    f'{title(num_trials, generations)}; means over lineages, of perplexities '
+    'the median',
+    COLUMNS,
+    rows(generations, lines),
+    spare=(
+      'lost',
+      'replaced',
+      'late mean reward',
+      'different cells',
+      'found again',
+    ),
+  )
+  for name, text in LEGEND.items():
+    print(textwrap.fill(f'{name}: {text}', 80, subsequent_indent='  '))
+  print('\nFound most often:')
+  for name, cell, count in most_found_cells(space, generations):
+    print(f'  {name}: {cell} ({count} times)')
+  for line in verdicts(generations, lines):
+    print(line)
+
+
+def title(
+  num_trials: int, generations: Sequence[generations_lib.Generation]
+) -> str:
+  """Returns how much was searched, as `'20 lineages, 500 trials a search'`."""
+  num_lineages = len(generations[0].rewards)
+  return f'{num_lineages} lineages, {num_trials} trials a search'
+
+
+def name_of(generation: generations_lib.Generation) -> str:
+  """Returns the name of a generation in tables."""
+  if not generation.number:
+    return '0, LSTM'
+  return f'{generation.number}, {generation.branch}'
+
+
+def in_order(
+  generations: Sequence[generations_lib.Generation],
+) -> list[generations_lib.Generation]:
+  """Returns the generations in the order of tables."""
+  return sorted(generations, key=lambda each: (each.number, each.branch))
+
+
+def rows(
+  generations: Sequence[generations_lib.Generation],
+  lines: Sequence[Mapping[str, Any]],
+) -> list[list[str]]:
+  """Returns the rows of the table of generations, as `COLUMNS` heads them.
+
+  Args:
+    generations: the generations; each has all those before it.
+    lines: the records of the retrainings, of all cells or of none.
   """
   perplexities = report_perplexities(lines)
   by_place = {(each.branch, each.number): each for each in generations}
   against = generations_lib.against_control(generations)
-  by_order = sorted(generations, key=lambda x: (x.number, x.branch))
-  rows = []
-  for generation in by_order:
+  table = []
+  for generation in in_order(generations):
     number, branch = generation.number, generation.branch
     parent = by_place.get((branch, number - 1), by_place[CONTROL, 0])
     values = [perplexities.get(cell, np.nan) for cell in generation.found]
     ratio = ''
     if branch == SUCCESSION:
       ratio = _percent(against[number])
-    rows.append(
+    table.append(
       [
-        f'{number}, {branch}' if number else '0, LSTM',
+        name_of(generation),
         f'{len(set(generation.found))}',
         f'{generations_lib.repeats_of(generation, parent).sum()}'
         if number
@@ -87,39 +157,43 @@ def show(
         str(generation.is_finite.count(False)),
       ]
     )
-  progress.table(
-    f'{succession.num_lineages} lineages, {num_trials} trials a search; '
-    'means over lineages, of perplexities the median',
-    [
-      'generation',
-      'different cells',
-      'found again',
-      'best reward',
-      'report perplexity',
-      'anytime area',
-      'against control',
-      'late mean reward',
-      'replaced',
-      'lost',
-    ],
-    rows,
-    spare=(
-      'lost',
-      'replaced',
-      'late mean reward',
-      'different cells',
-      'found again',
-    ),
-  )
-  print(_LEGEND)
-  print('Found most often:')
-  for row, generation in zip(rows, by_order, strict=True):
+  return table
+
+
+def most_found_cells(
+  space: SearchSpace, generations: Sequence[generations_lib.Generation]
+) -> list[tuple[str, str, int]]:
+  """Returns each generation's name, its most frequent cell, and how often.
+
+  Args:
+    space: the space of the cells.
+    generations: the generations.
+  """
+  found = []
+  for generation in in_order(generations):
     tokens, count = most_found(generation)
-    cell: Any = succession.space.decode(np.array(tokens))
-    print(f'  {row[0]}: {",".join(map(str, cell.names))} ({count} times)')
-  print(sentence(generations_lib.verdict(generations), succession.num_lineages))
+    cell: Any = space.decode(np.array(tokens))
+    found.append((name_of(generation), ','.join(map(str, cell.names)), count))
+  return found
+
+
+def verdicts(
+  generations: Sequence[generations_lib.Generation],
+  lines: Sequence[Mapping[str, Any]],
+) -> list[str]:
+  """Returns the verdict, and what the retrained cells add to it.
+
+  Args:
+    generations: every generation of both branches.
+    lines: the records of the retrainings, of all cells or of none.
+  """
+  told = [
+    sentence(generations_lib.verdict(generations), len(generations[0].rewards))
+  ]
   if lines:
-    print(_retrained(perplexities, by_place))
+    by_place = {(each.branch, each.number): each for each in generations}
+    told.append(_retrained(report_perplexities(lines), by_place))
+  return told
 
 
 def _retrained(perplexities, by_place) -> str:
@@ -153,16 +227,21 @@ def _percent(ratio: statistics.Interval | statistics.Comparison) -> str:
   return f'{value:+z.2f} % ({low:+z.2f} to {high:+z.2f})'
 
 
-_LEGEND = """\
-found again: lineages that found the cell of the generation before
-report perplexity: of text that no reward came from, retrained
-anytime area: the best reward so far, mean over the trials of a search
-against control: ratio of the areas, with an interval of 95 % for all
-  generations together (Holm)
-late mean reward: of the last quarter of the trials
-replaced: best cells passed over, since they made the controller diverge
-lost: lineages whose controller diverged all the same
-"""
+LEGEND = {
+  'found again': 'lineages that found the cell of the generation before',
+  'report perplexity': 'of text that no reward came from, retrained',
+  'anytime area': ('the best reward so far, mean over the trials of a search'),
+  'against control': (
+    'ratio of the areas, with an interval of 95 % for all generations together '
+    '(Holm)'
+  ),
+  'late mean reward': 'of the last quarter of the trials',
+  'replaced': (
+    'best cells passed over, since they made the controller diverge'
+  ),
+  'lost': 'lineages whose controller diverged all the same',
+}
+"""What the columns of the table are."""
 
 _VERDICTS = {
   'improved': 'Improved: the last generation searches better than the LSTM',

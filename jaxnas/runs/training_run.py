@@ -323,6 +323,8 @@ class _Run:
     self._clock.lap(self._num_saved)
 
   def _diverged(self, reason: str) -> DivergedError:
+    # Its time is part of the cost all the same.
+    self._clock.lap(self._num_saved)
     num_lines = len(self._epochs.lines)
     way_out = (
       f', or with this one and --num_epochs={num_lines} to keep what there is'

@@ -17,7 +17,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import dataclasses
 import math
 import pathlib
-import re
 import shlex
 from typing import Any
 
@@ -25,18 +24,19 @@ import jax
 import numpy as np
 
 from jaxnas import search as search_lib
-from jaxnas.records import heads, sinks, trial_log, workdir
+from jaxnas.records import heads, sinks, summary, trial_log, workdir
 from jaxnas.runs import (
   long_training,
   scalars,
   training_run,
   training_terms,
+  tuning_page,
 )
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import fixed
 from jaxnas.trainers import memory
 from jaxnas.types import Evaluation, Evaluator, Reward, SearchSpace, Status
-from jaxnas.visualize import progress
+from jaxnas.visualize import pictures, progress, web_page
 
 _ARM = 'grid'
 _MAX_POINTS = 100_000
@@ -105,8 +105,10 @@ def run(tuning: Tuning, folder: str) -> None:
           f'{len(log.trials)}; give --num_trials={len(log.trials)} or more, or '
           'another --workdir.'
         )
+      described = _describe(tuning, space, training.terms, len(points))
       if len(log.trials) < len(points):
         workdir.write_manifest(path, **training.facts)
+        summary.write(path, described)
       else:
         print(f'Found the finished tuning in {path}; nothing is left to train.')
       trainings = _Trainings(tuning, space, path, len(points), len(log.trials))
@@ -119,7 +121,57 @@ def run(tuning: Tuning, folder: str) -> None:
       take = scalars.OfSearch(log).take
       with sinks.Sinks(path, training.log_to, take) as outlets:
         search_lib.run(search, log, on_trials=lambda _: outlets.update())
-      _show(tuning, training.terms, log.trials, path)
+      results = _results(tuning, training.terms, log.trials)
+      summary.write(path, dataclasses.replace(described, results=results))
+      page = path / web_page.FILE
+      pictures.draw(tuning_page.write, page, path)
+      _show(tuning, training.terms, results, log.trials, path)
+
+
+def _describe(tuning, space, terms, num_points) -> summary.Summary:
+  """Returns the summary of a tuning, as yet without results."""
+  return summary.Summary(
+    space=f'{tuning_page.SPACE}{tuning.experiment}',
+    space_size=summary.spell_size(space.size),
+    decisions=tuple(map(summary.Options.of, space.decisions)),
+    arms=(summary.Arm(_ARM, 0, _ARM, 'searched', num_points, 1),),
+    known=(),
+    measure=terms.measure,
+    search_metric=terms.field('validation'),
+    own_reward=False,
+  )
+
+
+def _results(tuning, terms, trials) -> summary.Results:
+  """Returns what a finished tuning found, in sentences."""
+  done = _sorted(terms, trials)
+  headline, verdicts = f'All {len(trials)} trainings failed.', []
+  if done:
+    headline = (
+      f'Best of {len(trials)} by validation, which flatters it: '
+      f'{tuning_page.spell(done[0].architecture)}: '
+      f'{_spell_result(terms, done[0])}.'
+    )
+    usual = [each for each in done if tuning_page.is_at(each, tuning.usual)]
+    if usual and usual[0] is not done[0]:
+      verdicts.append(f'The usual settings: {_spell_result(terms, usual[0])}.')
+    if len(done) < len(trials):
+      verdicts.append(
+        f'{len(trials) - len(done)} of {len(trials)} trainings failed.'
+      )
+  return summary.Results(
+    headline, tuple(verdicts), (), None, '', terms.has_report
+  )
+
+
+def _sorted(terms, trials) -> list[trial_log.Trial]:
+  """Returns the trainings that succeeded, the best ones first."""
+  field = terms.field('validation')
+  return sorted(
+    (trial for trial in trials if trial.status == 'ok'),
+    key=lambda trial: trial.metrics[field],
+    reverse=terms.measure.is_higher_better,
+  )
 
 
 def make_space(grid: Mapping[str, Sequence[Any]]) -> SearchSpace:
@@ -187,9 +239,10 @@ class _Trainings:
     (row,) = tokens
     point = _values(self._space, row)
     self._num_done += 1
-    print(f'\nTraining {self._num_done} of {self._num_points}: {_spell(point)}')
+    spelled = tuning_page.spell(point)
+    print(f'\nTraining {self._num_done} of {self._num_points}: {spelled}')
     training = self._tuning.make_training(point)
-    folder = self._path / 'trainings' / _name(point)
+    folder = tuning_page.training_folder(self._path, point)
     reward = self._tuning.reward
     rewards = np.array([reward.floor], np.float32)
     metrics: dict[str, np.ndarray] = {}
@@ -214,40 +267,29 @@ class _Trainings:
 def _show(
   tuning: Tuning,
   terms: training_terms.Terms,
+  results: summary.Results,
   trials: Sequence[trial_log.Trial],
   path: pathlib.Path,
 ) -> None:
   """Prints the best points, and writes the settings of the best one."""
-  field = terms.field('validation')
-  done = [trial for trial in trials if trial.status == 'ok']
+  done = _sorted(terms, trials)
   if not done:
     raise ValueError(
-      f'All {len(trials)} trainings failed; try other values, above all '
-      f'smaller --learning_rates. The first one: {trials[0].reason}'
+      f'{results.headline.rstrip(".")}; try other values, above all smaller '
+      f'--learning_rates. The first one: {trials[0].reason}'
     )
-  done.sort(
-    key=lambda trial: trial.metrics[field],
-    reverse=terms.measure.is_higher_better,
-  )
   best = done[0]
   _show_table(tuning, terms, done, len(trials))
-  spelled = _spell_result(terms, best)
-  print(
-    f'Best of {len(trials)} by validation, which flatters it: '
-    f'{_spell(best.architecture)}: {spelled}.'
-  )
-  usual = [trial for trial in done if _is_at(trial, tuning.usual)]
-  if usual and usual[0] is not best:
-    print(f'The usual settings: {_spell_result(terms, usual[0])}.')
-  if len(done) < len(trials):
-    print(f'{len(trials) - len(done)} of {len(trials)} trainings failed.')
+  for line in (results.headline, *results.verdicts):
+    print(line)
   file = path / 'best_settings.json'
   tuning.write_settings(
     file, best.architecture, num_trials=len(trials), metrics=dict(best.metrics)
   )
-  weights = path / 'trainings' / _name(best.architecture) / 'weights.npz'
+  folder = tuning_page.training_folder(path, best.architecture)
+  progress.files(path, (file.name, web_page.FILE))
   print(
-    f'Wrote {file}; its model is {weights}. To train with these settings:\n\n'
+    f'Its model is {folder / "weights.npz"}. To train with these settings:\n\n'
     f'python -m experiments.{tuning.experiment} '
     f'--settings={shlex.quote(str(file))} --workdir=...'
   )
@@ -273,10 +315,6 @@ def _show_table(tuning, terms, done, num_trials) -> None:
   )
 
 
-def _is_at(trial: trial_log.Trial, point: Mapping[str, Any]) -> bool:
-  return all(trial.architecture[name] == point[name] for name in point)
-
-
 def _spell_result(terms: training_terms.Terms, trial: trial_log.Trial) -> str:
   splits = ['validation'] + ['report'] * terms.has_report
   told = (
@@ -284,13 +322,3 @@ def _spell_result(terms: training_terms.Terms, trial: trial_log.Trial) -> str:
     for split in splits
   )
   return f'{terms.measure.name} {" and ".join(told)}'
-
-
-def _spell(point: Mapping[str, Any]) -> str:
-  return ', '.join(f'{name} {value}' for name, value in point.items())
-
-
-def _name(point: Mapping[str, Any]) -> str:
-  """Returns the name of a point's folder."""
-  parts = (f'{name}_{value}' for name, value in point.items())
-  return re.sub(r'[^\w.+-]', '_', '-'.join(parts))

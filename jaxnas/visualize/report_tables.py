@@ -199,11 +199,14 @@ def _share(count: int, total: int) -> Cell:
   return Cell(f'{count:,} ({count / total:.1%})', count)
 
 
-def draw_cost(timings: Sequence[Mapping[str, Any]]) -> str:
+def draw_cost(
+  timings: Sequence[Mapping[str, Any]], work: str = 'training'
+) -> str:
   """Returns where the time went: a bar and a table by phase.
 
   Args:
     timings: the lines of `timings.jsonl`.
+    work: what is done in the time that is counted as training.
   """
   if not timings:
     return markup.paragraphs(['The run has no timings.'])
@@ -231,7 +234,7 @@ def draw_cost(timings: Sequence[Mapping[str, Any]]) -> str:
     f'<li><i class="{kind}"></i>{name} {markup.escape(_duration(part))}</li>'
     for kind, name, part in (
       ('compile', 'compiling', compiling),
-      ('train', 'training', training),
+      ('train', work, training),
       ('idle', 'idle and the rest', idle),
     )
   )
@@ -243,7 +246,7 @@ def draw_cost(timings: Sequence[Mapping[str, Any]]) -> str:
     + f'<div class="bar" aria-hidden="true">{bars}</div>'
     + f'<ul class="legend">{keys}</ul>'
     + markup.table(
-      ['phase', 'wall time', 'compiling', 'training', 'idle and the rest'],
+      ['phase', 'wall time', 'compiling', work, 'idle and the rest'],
       rows,
       'Time by phase',
     )

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import dataclasses
+import html
 import json
 import re
 
@@ -10,7 +11,7 @@ import pytest
 
 from experiments import compare_strategies as compare
 from experiments import launch, strategy_settings
-from jaxnas.runs import many_searches
+from jaxnas.runs import many_searches, run_page
 from jaxnas.visualize import regret as regret_plot
 
 CARDINALITIES = (4, 3, 5)
@@ -106,6 +107,10 @@ def test_results_are_those_of_the_searches(finished, table):
     )
     assert against['better'] + against['equal'] + against['worse'] == 1
   assert (finished / 'regret.png').stat().st_size > 10_000
+  page = (finished / 'report.html').read_text(encoding='utf-8')
+  assert results['headline'] in html.unescape(page)
+  run_page.write(finished)
+  assert (finished / 'report.html').read_text(encoding='utf-8') == page
 
 
 def test_a_killed_run_continues_with_the_next_strategy(

@@ -11,6 +11,7 @@ from experiments import search_controller_cell as experiment
 from jaxnas.datasets import base2_bench
 from jaxnas.export import architecture
 from jaxnas.records import workdir
+from jaxnas.runs import run_page
 
 CONFIG = experiment.Config(
   num_lineages=2, num_generations=2, num_trials=8, trials_per_update=4,
@@ -50,6 +51,12 @@ def test_a_run_is_told_and_resumed(tmp_path, capsys, monkeypatch):
   assert 'Retrained, the cells of its last generation have a report' in out
   names = {path.name for path in (tmp_path / 'whole').iterdir()}
   assert names >= {'best.json', 'best_cell.svg', 'succession.png'}
+  page = (tmp_path / 'whole' / 'report.html').read_text(encoding='utf-8')
+  run_page.write(tmp_path / 'whole')
+  assert (tmp_path / 'whole' / 'report.html').read_text() == page
+  phases = [line['phase'] for line in read(tmp_path / 'whole/timings.jsonl')]
+  assert phases[:3] == ['search'] * 3
+  assert set(phases[3:]) == {'retrain'}
   cell = architecture.load_architecture(tmp_path / 'whole' / 'best.json')
   assert f'1, succession: {",".join(map(str, cell.names))} (' in out
   lines = read(tmp_path / 'whole' / 'generations.jsonl')

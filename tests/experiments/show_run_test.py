@@ -18,6 +18,7 @@ from jaxnas.datasets import reward_table as tables
 from jaxnas.records import heads, round_log, trial_log, workdir
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import random_search
+from tests.runs import succession_page_test
 
 ROOT = pathlib.Path(__file__).parents[2]
 SPACE = hyperparameters.make_space(
@@ -104,6 +105,14 @@ def test_the_report_is_written_into_the_folder(folder, tmp_path, capsys):
   assert page.read_bytes() == first
   with pytest.raises(ValueError, match='--html is for a single run'):
     show_run.run(show_run.Config(html=True), (str(mine), str(folder)))
+
+
+def test_a_run_that_is_no_search_has_a_page(tmp_path, capsys):
+  mine = succession_page_test.make_run(tmp_path / 'mine')
+  show_run.run(show_run.Config(workdir=str(mine), html=True))
+  assert capsys.readouterr().out == f'Wrote {mine / "report.html"}.\n'
+  with pytest.raises(ValueError, match='no trials to list; pass --html'):
+    show_run.run(show_run.Config(), (str(mine),))
 
 
 def test_two_runs_are_compared(folder, tmp_path, capsys):

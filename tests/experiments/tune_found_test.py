@@ -18,7 +18,7 @@ from jaxnas.datasets import held_out
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights as weights_file
 from jaxnas.records import checkpoints, workdir
-from jaxnas.runs import training_clock
+from jaxnas.runs import run_page, training_clock
 from jaxnas.spaces import known_conv_nets, recurrent_cell
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -117,6 +117,11 @@ def test_the_grid_is_trained_and_the_best_settings_are_written(
   assert found['settings']['features'] == 4
   assert 'evaluate_test' not in found['settings']
   assert len(list((finished / 'trainings').iterdir())) == 6
+  written = (finished / 'report.html').read_text(encoding='utf-8')
+  assert 'Best of 6 by validation, which flatters it: learning_rate' in written
+  assert '2 of 6 trainings failed.</p>' in written
+  run_page.write(finished)
+  assert (finished / 'report.html').read_text(encoding='utf-8') == written
 
 
 def test_a_long_training_takes_the_settings_and_comes_out_the_same(

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 from experiments import (
   build_base2_table,
   launch,
-  search_controller_cell,
 )
 from jaxnas import statistics, succession
 from jaxnas.records import (
@@ -25,8 +24,9 @@ from jaxnas.records import (
   workdir,
 )
 from jaxnas.records import folder as folder_lib
-from jaxnas.runs import cell_judges
+from jaxnas.runs import cell_judges, regret_page, succession_records
 from tests.fuzz import readers
+from tests.runs import regret_report_test
 
 
 def _rewards(folder):
@@ -66,7 +66,7 @@ def _generations(folder):
 
   def read():
     with trial_log.JsonLines(path) as lines:
-      return search_controller_cell.read_generations(lines)
+      return succession_records.to_generations(lines.path, lines.lines)
 
   return readers.Subject(folder, read, is_log=True)
 
@@ -88,7 +88,8 @@ def _retrainings(folder):
 
   def read():
     with trial_log.JsonLines(path) as lines:
-      return search_controller_cell.read_retrainings(lines)
+      succession_records.check_retrainings(lines.path, lines.lines)
+      return lines.lines
 
   return readers.Subject(folder, read, is_log=True)
 
@@ -202,6 +203,16 @@ def _summary(folder):
   return readers.Subject(folder, lambda: summary.read(folder))
 
 
+def _comparison(folder):
+  workdir.check_config(folder, _CONFIG)
+  regret_report_test.make('good', 'plain').write(folder)
+
+  def read():
+    return regret_page.render(folder)
+
+  return readers.Subject(folder, read, files='results.json')
+
+
 def _manifest(folder):
   workdir.write_manifest(folder, data_hash='abc', route='compiled')
 
@@ -255,6 +266,7 @@ SUBJECTS = {
       _settings,
       _shown_run,
       _summary,
+      _comparison,
       _manifest,
       _task,
       _checkpoints,

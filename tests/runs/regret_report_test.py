@@ -46,6 +46,21 @@ def test_without_the_baseline_nothing_is_compared(capsys):
   assert 'paired by seed' not in capsys.readouterr().out
 
 
+def test_the_headline_says_what_is_better():
+  assert make('good', 'plain').headline() == (
+    'Lowest mean regret after 3 trials: the good one, 0. the good one is '
+    'better than the plain one.'
+  )
+  assert (
+    make('good', 'plain', baseline='good')
+    .headline()
+    .endswith(' the plain one is worse than the good one.')
+  )
+  assert make('plain').headline() == (
+    'Lowest mean regret after 3 trials: the plain one, 0.614.'
+  )
+
+
 def test_the_file_has_the_table_and_every_strategy(tmp_path):
   make('good', 'plain').write(tmp_path)
   content = json.loads((tmp_path / 'results.json').read_text())
