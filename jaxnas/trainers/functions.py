@@ -18,7 +18,9 @@ affected.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+import functools
 import inspect
+import math
 import multiprocessing
 import pickle
 import sys
@@ -29,8 +31,10 @@ import jax
 import numpy as np
 
 from jaxnas import errors
-from jaxnas.types import Kept, Trained
-from jaxnas.workers import pool
+from jaxnas.types import Kept, Status, Trained
+from jaxnas.workers import dispatcher as dispatcher_lib
+from jaxnas.workers import engines, function_servant, policies
+from jaxnas.workers.tasks import Part
 
 Function = Callable[..., Any]
 """`(value, seed) -> reward`, a finite number, or a mapping with `'reward'`."""
@@ -75,6 +79,10 @@ class FunctionTrainer:
     timeout_seconds: float | None = None,
     num_retries: int = 1,
     block_size: int | None = None,
+    *,
+    workers: str = 'processes',
+    ray_address: str = '',
+    gpus_per_worker: float = 0,
   ):
     """Makes a trainer without starting a process yet.
 
@@ -93,6 +101,12 @@ class FunctionTrainer:
       block_size: the number of trials recorded at a time; `num_workers` by
         default. A larger number keeps all workers busy if calls differ in
         duration, but a killed run loses more trials.
+      workers: where functions are called: in `'processes'` of this machine, or
+        by `'ray'`, which needs the extra `jaxnas[ray]`. Every machine must be
+        able to import the function.
+      ray_address: the address of a Ray cluster, such as `'auto'`; a Ray of this
+        machine alone by default.
+      gpus_per_worker: the number of GPUs that Ray gives each worker.
 
     Raises:
       ValueError: an argument is out of range, the function cannot be sent to
@@ -128,10 +142,23 @@ class FunctionTrainer:
     self.num_devices = num_workers
     self.run_seconds = 0.0
     self.task = function
-    self._num_retries = num_retries
     self._takes_steps = _takes_steps(function)
-    self._workers = pool.Workers(
-      _pickle(function), _name(function), num_workers, timeout_seconds
+    servant = functools.partial(
+      function_servant.FunctionServant, _pickle(function)
+    )
+    self._dispatcher = dispatcher_lib.Dispatcher(
+      engines.make_engine(
+        workers,
+        num_workers,
+        ray_address=ray_address,
+        gpus_per_worker=gpus_per_worker,
+      ),
+      pickle.dumps(servant),
+      policies.Functions(
+        _name(function),
+        num_retries,
+        math.inf if timeout_seconds is None else timeout_seconds,
+      ),
     )
 
   def run(
@@ -175,13 +202,26 @@ class FunctionTrainer:
       (_plain(value), seed, steps)
       for value, seed in zip(architectures, _seeds(keys), strict=True)
     ]
-    outcomes = self._workers.run(calls, self._num_retries)
+    outcomes = self._call(calls)
     self.run_seconds += time.perf_counter() - started
     return Trained(
       metrics=_metrics(outcomes),
       status=np.array([outcome.status for outcome in outcomes], np.int32),
       reasons=tuple(outcome.reason for outcome in outcomes),
     )
+
+  def _call(self, calls: Sequence[Any]) -> list[Part]:
+    """Returns the outcomes of calls, in order."""
+    outcomes: dict[int, list[Part]] = {}
+    try:
+      numbers = [self._dispatcher.submit(call) for call in calls]
+      while len(outcomes) < len(numbers):
+        outcomes.update(self._dispatcher.collect())
+    except BaseException:
+      # An interruption, or a worker that cannot start: no call may continue.
+      self._dispatcher.cancel()
+      raise
+    return [outcomes[number][0] for number in numbers]
 
   def resume(self, kept: Kept, **settings: Any) -> Trained:
     """Raises `ValueError`, since calls cannot be continued."""
@@ -190,7 +230,7 @@ class FunctionTrainer:
 
   def close(self) -> None:
     """Ends all worker processes."""
-    self._workers.close()
+    self._dispatcher.close()
 
   def __enter__(self) -> FunctionTrainer:
     return self
@@ -199,11 +239,14 @@ class FunctionTrainer:
     self.close()
 
 
-def _metrics(outcomes: Sequence[pool.Outcome]) -> dict[str, np.ndarray]:
+def _metrics(outcomes: Sequence[Part]) -> dict[str, np.ndarray]:
   """Returns the numbers that calls returned, by name; NaN where missing."""
-  names = dict.fromkeys(name for each in outcomes for name in each.values)
+  answers = [
+    each.answer if each.status is Status.OK else {} for each in outcomes
+  ]
+  names = dict.fromkeys(name for each in answers for name in each)
   metrics = {
-    name: np.array([each.values.get(name, np.nan) for each in outcomes])
+    name: np.array([each.get(name, np.nan) for each in answers])
     for name in names
   }
   for name, split in (('reward', 'validation'), ('report', 'report')):

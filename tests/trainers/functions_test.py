@@ -349,6 +349,26 @@ def test_the_context_ends_its_workers():
   assert not process.is_alive()
 
 
+@pytest.mark.skipif(not hasattr(signal, 'setitimer'), reason='no timer')
+def test_an_interruption_ends_the_calls_and_the_next_are_served():
+  def interrupt(*_):
+    raise KeyboardInterrupt
+
+  before = signal.signal(signal.SIGALRM, interrupt)
+  keys = jax.random.split(KEY, 3)
+  try:
+    with functions.FunctionTrainer(
+      reward_functions.behave, num_workers=2
+    ) as trainer:
+      signal.setitimer(signal.ITIMER_REAL, 3.0)
+      with pytest.raises(KeyboardInterrupt):
+        trainer.run([{'case': 'hangs'}] * 3, keys)
+      trained = trainer.run([{'case': 'number'}] * 3, keys)
+  finally:
+    signal.signal(signal.SIGALRM, before)
+  assert trained.status.tolist() == [Status.OK] * 3
+
+
 def make_search(evaluator, space):
   return search_lib.Search(
     space=space,
@@ -557,6 +577,8 @@ def test_a_worker_that_can_not_start_again_is_a_crash(tmp_path, monkeypatch):
     ({'floor': -1e300}, 'finite as a float32, got -1e[+]300'),
     ({'num_workers': 0}, 'num_workers must be at least 1, got 0'),
     ({'num_retries': -1}, 'num_retries must be at least 0, got -1'),
+    ({'workers': 'boats'}, "'processes' or 'ray', got 'boats'"),
+    ({'ray_address': 'auto'}, "ray_address is 'auto', which takes workers="),
     ({'block_size': 0}, 'block_size must be at least 1, got 0'),
     ({'timeout_seconds': 0}, 'timeout_seconds must be positive or None, got 0'),
   ],

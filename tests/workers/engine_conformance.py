@@ -96,6 +96,16 @@ def test_workers_join_answer_raise_and_end(make_engine):
   wait_for_the_end_of(pids)
 
 
+def test_workers_work_at_the_same_time(make_engine, tmp_path):
+  engine = make_engine(2)
+  with started(engine) as wait_for:
+    first, second = (wait_for(Kind.JOINED).worker for _ in range(2))
+    ask(engine, first, 1, 'meet', str(tmp_path), 'a', 'b')
+    ask(engine, second, 2, 'meet', str(tmp_path), 'b', 'a')
+    answers = {wait_for(Kind.ANSWERED).number for _ in range(2)}
+    assert answers == {1, 2}
+
+
 def test_a_worker_that_dies_is_told_with_its_request_and_starts_again(
   make_engine,
 ):

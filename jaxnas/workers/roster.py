@@ -1,0 +1,116 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The workers that a dispatcher has, and which of them are idle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+
+from jaxnas.workers.tasks import Task
+
+
+@dataclasses.dataclass(eq=False)
+class Member:
+  """A worker that has joined.
+
+  Attributes:
+    name: its name.
+    device: the device that it runs on, as its card says.
+    task: what it works on, if anything.
+    number: the number of its request.
+    is_first: whether it has answered nothing since it was started.
+  """
+
+  name: str
+  device: str
+  task: Task | None = None
+  number: int | None = None
+  is_first: bool = True
+
+
+class Roster:
+  """The workers that have joined and not left.
+
+  Attributes:
+    members: the workers, by name.
+    has_joined: whether there was ever one.
+    num_dismissed: the number of workers that differed from the others.
+    refusals: why workers could not be started, by name.
+    alone_since: when the last one left, or `start` was called.
+  """
+
+  def __init__(self, expected: Mapping[str, str]):
+    """Starts without workers.
+
+    Args:
+      expected: what a worker's card must say, by name.
+    """
+    self._expected = dict(expected)
+    self._idle: dict[str, None] = {}
+    self.members: dict[str, Member] = {}
+    self.has_joined = False
+    self.num_dismissed = 0
+    self.refusals: dict[str, str] = {}
+    self.alone_since = 0.0
+
+  @property
+  def idle(self) -> list[str]:
+    """The names of the workers that have nothing to do."""
+    return list(self._idle)
+
+  def find_difference(self, card: Mapping[str, str]) -> str:
+    """Returns how a worker differs from the others; `''` if it does not.
+
+    What nobody has said before is expected of all others from now on.
+
+    Args:
+      card: the worker's card.
+    """
+    expected = {**card, **self._expected}
+    for name, value in card.items():
+      if value != expected[name]:
+        return f'its {name} is {value}, not {expected[name]} as elsewhere'
+    self._expected = expected
+    return ''
+
+  def add(self, name: str, card: Mapping[str, str]) -> None:
+    """Adds an idle worker."""
+    self.has_joined = True
+    self.refusals.pop(name, None)
+    self.members[name] = Member(name, card.get('device', ''))
+    self._idle[name] = None
+
+  def dismiss(self, name: str) -> None:
+    """Removes a worker for good."""
+    self.num_dismissed += 1
+    self.members.pop(name, None)
+    self._idle.pop(name, None)
+
+  def remove(self, name: str, now: float) -> Task | None:
+    """Removes a worker and returns the task that it had."""
+    member = self.members.pop(name)
+    self._idle.pop(name, None)
+    if not self.members:
+      self.alone_since = now
+    if member.task is not None:
+      member.task.running.pop(name, None)
+    return member.task
+
+  def give(self, name: str, number: int, task: Task, now: float) -> None:
+    """Notes that an idle worker was given a task."""
+    member = self.members[name]
+    member.task, member.number = task, number
+    del self._idle[name]
+    task.num_attempts += 1
+    task.running[name] = now
+
+  def free(self, name: str) -> None:
+    """Notes that a worker is done with its task."""
+    member = self.members[name]
+    assert member.task is not None
+    del member.task.running[name]
+    member.task = member.number = None
+    member.is_first = False
+    self._idle[name] = None

@@ -1,0 +1,79 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The line that tells every ten seconds what workers do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import statistics
+
+SECONDS = 10.0
+"""The time between two lines."""
+
+
+class StatusLine:
+  """Keeps count of what happens between two lines."""
+
+  def __init__(self, clock: Callable[[], float]):
+    """Begins to count.
+
+    Args:
+      clock: returns the time in seconds.
+    """
+    self._clock = clock
+    self._since = self._seen = clock()
+    self._num_trials = 0
+    self._busy_seconds = 0.0
+    self._worker_seconds = 0.0
+
+  def count(self, num_trials: int) -> None:
+    """Counts trials that have been finished."""
+    self._num_trials += num_trials
+
+  def update(
+    self,
+    num_workers: int,
+    num_ready: int,
+    num_starting: int,
+    started: Sequence[float],
+    medians: Sequence[float],
+    lag: float | None,
+  ) -> str:
+    """Returns the line if it is time for one, else `''`.
+
+    Args:
+      num_workers: the number of workers there should be.
+      num_ready: the number of workers there are.
+      num_starting: the number of workers that are being started.
+      started: when the blocks that run now were begun, by the clock.
+      medians: the median duration of each kind of block, in seconds.
+      lag: how many groups the search is behind, if it knows.
+    """
+    now = self._clock()
+    seconds = now - self._seen
+    self._seen = now
+    self._busy_seconds += seconds * len(started)
+    self._worker_seconds += seconds * num_workers
+    passed = now - self._since
+    if passed < SECONDS:
+      return ''
+    lost = max(0, num_workers - num_ready - num_starting)
+    parts = [f'{num_ready} ready, {lost} lost, {num_starting} starting']
+    blocks = f'{len(started)} blocks running'
+    if started:
+      blocks += f', the oldest for {now - min(started):.0f} s'
+    if medians:
+      blocks += f', median {statistics.median(medians):.3g} s'
+    share = self._busy_seconds / max(self._worker_seconds, 1e-9)
+    parts += [
+      blocks,
+      f'{self._num_trials / passed:.3g} trials/s',
+      f'utilization {share:.0%}',
+    ]
+    if lag is not None:
+      parts.append(f'lag {lag:.3g}')
+    self._since = now
+    self._num_trials = 0
+    self._busy_seconds = self._worker_seconds = 0.0
+    return f'Workers: {"; ".join(parts)}.'
