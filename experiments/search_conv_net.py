@@ -54,7 +54,8 @@ class Config(
   known_nets: tuple[str, ...] = settings.search(
     ('chain', 'dense', 'resnet'),
     'Known networks that are tried too, where the space has them: of '
-    f'{",".join(known_conv_nets.KNOWN_NETS)}.',
+    f'{",".join(known_conv_nets.KNOWN_NETS)}. If empty, no conventional '
+    'network is retrained either.',
   )
   anchors: str = settings.strategy(
     'attention',
@@ -187,6 +188,14 @@ def run(config: Config, workdir: str) -> None:
     workdir: the run's folder. A route chosen by measurement is kept.
   """
   config, route = _as_started(config, pathlib.Path(workdir))
+  if config.known_nets:
+    kept = conv_contestants.baselines(config.num_layers)
+    for label in conv_contestants.BASELINES:
+      if label not in kept:
+        print(
+          f'The network {label!r} of {config.num_layers} layers is the plain '
+          'chain, so it is left out of the retraining.'
+        )
   search_run.run(make_experiment(config, route), workdir)
 
 
@@ -264,7 +273,7 @@ def make_experiment(
     ),
     num_retrainings=field.num_retrainings,
     trainers=makers.trainers,
-    estimate=functools.partial(_estimate, config, space, makers, route, timing),
+    estimate=functools.partial(_estimate, field, space, makers, route, timing),
     facts={
       'seed': config.seed,
       **data_settings.facts_of_images(dataset),
@@ -369,21 +378,16 @@ def _as_started(
   return config, chosen
 
 
-def _estimate(
-  config, space, makers, route, timing, num_searched, num_retrained
-):
+def _estimate(field, space, makers, route, timing, num_searched, num_retrained):
   """Returns the estimated seconds of the run, based on a few children."""
+  config, num_known = field.config, field.made.num_baselines
   if timing is None:
     timing = makers.measure(space, route, config.learning_rate)
   # The programs for retraining take about as long to compile as a route's.
   once = timing.child if route == 'compiled' else timing.once / 2
-  num_contestants = (
-    len(conv_contestants.BASELINES) + config.num_searches * config.num_winners
-  )
+  num_contestants = num_known + config.num_searches * config.num_winners
   # The remaining trainings are spread about evenly over contestants.
-  num_contestants *= num_retrained / config.num_retrainings(
-    len(conv_contestants.BASELINES)
-  )
+  num_contestants *= num_retrained / config.num_retrainings(num_known)
   return (
     num_searched * (timing.child + config.num_steps * timing.step)
     + num_retrained * config.retrain_steps * timing.step
@@ -395,6 +399,7 @@ class _Field:
   """The contestants of the retraining.
 
   Attributes:
+    config: the settings.
     made: the maker of the contestants, each with its own trainer.
     num_retrainings: the maximum number of trainings.
   """
@@ -402,17 +407,20 @@ class _Field:
   def __init__(
     self, config: Config, space: SearchSpace, makers: conv_routes.ConvRoutes
   ):
-    self._config = config
+    self.config = config
     self.made = conv_contestants.ConvContestants(
-      makers, space, config.num_layers, config.filters, config.pool_after
+      makers,
+      space,
+      config.num_layers,
+      config.filters,
+      config.pool_after,
+      has_baselines=bool(config.known_nets),
     )
-    self.num_retrainings = config.num_retrainings(
-      len(conv_contestants.BASELINES)
-    )
+    self.num_retrainings = config.num_retrainings(self.made.num_baselines)
 
   def contestants(self, trials):
     """Returns the baselines, and the best of each search."""
-    return self.made.make(list(search_settings.winners(self._config, trials)))
+    return self.made.make(list(search_settings.winners(self.config, trials)))
 
 
 if __name__ == '__main__':

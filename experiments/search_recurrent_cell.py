@@ -63,7 +63,9 @@ class Config(
     source=settings.PAPER_TEXT,
   )
   known_cells: tuple[str, ...] = settings.search(
-    ('nascell', 'lstm'), 'Known cells that are tried too, where the base fits.'
+    ('nascell', 'lstm'),
+    'Known cells that are tried too, where the base fits. If empty, no known '
+    'cell is retrained either.',
   )
   reward_scale: float = settings.search(
     80.0,
@@ -307,10 +309,12 @@ class _Field:
       len(config.retrain_learning_rates) * config.num_selection_seeds,
       config.num_seeds,
     )
-    self._baselines = [
-      self._add_baseline('LSTM', cells.LSTMCell, num_jobs),
-      self._add_nascell(num_jobs),
-    ]
+    self._baselines = []
+    if config.known_cells:
+      self._baselines = [
+        self._add_baseline('LSTM', cells.LSTMCell, num_jobs),
+        self._add_nascell(num_jobs),
+      ]
     self.num_retrainings = config.num_retrainings(len(self._baselines))
 
   def _count(self, make_cell, features):

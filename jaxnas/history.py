@@ -20,7 +20,7 @@ import numpy as np
 from jaxnas import errors
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import fingerprint, round_log, trial_log, workdir
-from jaxnas.types import Evaluator, SearchSpace, Status, Strategy
+from jaxnas.types import Evaluator, SearchSpace, Status
 
 RETRAIN = trial_log.RETRAIN
 
@@ -199,7 +199,7 @@ def check_task(
 
 
 def check_strategies(
-  strategies: Mapping[str, Strategy],
+  strategies: Mapping[str, Any],
   log: trial_log.TrialLog,
   same_task: bool = False,
   is_finished: bool = False,
@@ -211,7 +211,8 @@ def check_strategies(
   a log from before there were any is trusted.
 
   Args:
-    strategies: those of the search, by the names of their arms.
+    strategies: those of the search, and what else decides what is proposed, by
+      the names of their arms.
     log: the run's trial log.
     same_task: whether to trust strategies that differ; see `search.run`.
     is_finished: whether no trial is left to run. A warning then says that the

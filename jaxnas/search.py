@@ -28,7 +28,7 @@ from jaxnas import errors, pure_search
 from jaxnas import history as history_lib
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import round_log, trial_log
-from jaxnas.types import Evaluator, Proposals, SearchSpace, Status, Strategy
+from jaxnas.types import Evaluator, Proposals, SearchSpace, Status
 
 Arm = arms_lib.Arm
 Role = arms_lib.Role
@@ -79,12 +79,15 @@ class Search:
     return sum(arm.num_trials for arm in self.arms)
 
   @property
-  def strategies(self) -> dict[str, Strategy]:
-    """The arms' strategies by the names of their arms."""
-    return {
-      f'{arm.name} {arm.repeat}' if arm.repeat else arm.name: arm.strategy
-      for arm in self.arms
-    }
+  def strategies(self) -> dict[str, Any]:
+    """What proposes: the arms' strategies, and their `num_active` if any."""
+    parts: dict[str, Any] = {}
+    for arm in self.arms:
+      name = f'{arm.name} {arm.repeat}' if arm.repeat else arm.name
+      parts[name] = arm.strategy
+      if arm.num_active is not None:
+        parts[f'{name} num_active'] = arm.num_active
+    return parts
 
 
 RETRAIN = history_lib.RETRAIN

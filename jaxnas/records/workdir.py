@@ -126,9 +126,40 @@ def check_config(
     write_json(path, new, sealed=True)
 
 
+def begin(workdir: str | os.PathLike) -> None:
+  """Lets a folder in which a search recorded no trial begin anew.
+
+  Its settings and its manifest, which bind nothing yet, are removed, so that
+  other settings can be given.
+
+  Args:
+    workdir: the folder of the search.
+
+  Raises:
+    ValueError: the record of the logs' beginnings is damaged.
+  """
+  folder = pathlib.Path(workdir)
+  records = [
+    *folder.glob('trials.jsonl*'),
+    *folder.glob('rounds.jsonl*'),
+    *folder.glob('checkpoints/*'),
+  ]
+  if any(path.is_dir() or path.stat().st_size for path in records):
+    return
+  # It says how logs begin, even if they are lost.
+  heads = folder / 'logs.json'
+  if heads.exists() and not {*read_json(heads)} <= {'timings.jsonl'}:
+    return
+  for name in ('config.json', 'manifest.json'):
+    (folder / name).unlink(missing_ok=True)
+
+
 def _check_is_new(path: pathlib.Path) -> None:
   """Raises `ValueError` if there are records without their settings."""
   for record in (path.with_name('manifest.json'), *path.parent.glob('*.jsonl')):
+    # Times alone, of a start that recorded nothing else, have no settings.
+    if record.name == 'timings.jsonl':
+      continue
     if record.exists() and record.stat().st_size:
       raise ValueError(
         f'{path} is missing, but {record.name} belongs to a run, whose '

@@ -25,6 +25,21 @@ BASELINES: Mapping[str, Callable[..., conv_net.ConvNet]] = {
 """Conventional networks to compare with, by label."""
 
 
+def baselines(num_layers: int) -> dict[str, Callable[..., conv_net.ConvNet]]:
+  """Returns the conventional networks of a depth that differ, by label.
+
+  Args:
+    num_layers: the depth. Up to 2 layers, the densely connected network is the
+      plain chain, and would be compared with twice.
+  """
+  found: dict[str, Callable[..., conv_net.ConvNet]] = {}
+  for label, make_net in BASELINES.items():
+    nets = [make_other(num_layers) for make_other in found.values()]
+    if make_net(num_layers) not in nets:
+      found[label] = make_net
+  return found
+
+
 def multiply_adds(dataset: images.ImageDataset, net: conv_net.ConvNet) -> int:
   """Returns the number of multiply-adds of a network for one image."""
   height, width, channels = dataset.image_shape
@@ -83,6 +98,7 @@ class ConvContestants:
     num_layers: int,
     filters: Sequence[int],
     pool_after: Sequence[int],
+    has_baselines: bool = True,
   ):
     """Stores the arguments; no contestant is made yet.
 
@@ -93,11 +109,18 @@ class ConvContestants:
       filters: the numbers of filters of the space. Baselines have the largest
         if nothing was found to match their size to.
       pool_after: the layers, from 0, whose outputs are pooled in baselines.
+      has_baselines: whether conventional networks take part.
     """
     self._makers, self._space = makers, space
     self._num_layers, self._filters = num_layers, filters
     self._pool_after = tuple(pool_after)
+    self._baselines = baselines(num_layers) if has_baselines else {}
     self.trainers: dict[str, Trainer] = {}
+
+  @property
+  def num_baselines(self) -> int:
+    """The number of conventional networks that take part."""
+    return len(self._baselines)
 
   def make(
     self, best: Sequence[tuple[Mapping[str, Any], trial_log.Trial]]
@@ -119,11 +142,11 @@ class ConvContestants:
     if found:
       winner = max(range(len(best)), key=lambda row: best[row][1].reward)
       num_params = found[winner].num_params
-    baselines = [
+    conventional = [
       self._baseline(label, make_net, num_params)
-      for label, make_net in BASELINES.items()
+      for label, make_net in self._baselines.items()
     ]
-    return (*baselines, *found)
+    return (*conventional, *found)
 
   def _baseline(self, label, make_net, num_params):
     dataset = self._makers.dataset

@@ -19,10 +19,10 @@ from jaxnas.records.sinks import Point
 class OfSearch:
   """The scalars of a search, its strategies and its retrainings.
 
-  A trial gives `<arm>/reward`, `<arm>/best_reward` (the highest so far) and
-  `<arm>/<metric>`; a strategy's report on a round gives `<arm>/tell/<metric>`;
-  a retraining gives `retrain/<label>/<metric>`. Values that are not finite are
-  left out.
+  A trial gives `<arm>/reward` and `<arm>/<metric>`, which are its own, and
+  `<arm>/best_reward_so_far`, the highest of its search up to there; a
+  strategy's report on a round gives `<arm>/tell/<metric>`; a retraining gives
+  `retrain/<label>/<metric>`. Values that are not finite are left out.
   """
 
   def __init__(
@@ -67,7 +67,7 @@ class OfSearch:
     if trial.status == 'ok':
       self._best[arm] = max(self._best.get(arm, -math.inf), trial.reward)
     if arm in self._best:
-      rewards['best_reward'] = self._best[arm]
+      rewards['best_reward_so_far'] = self._best[arm]
     return Point(
       'trial', trial.number, _finite(arm, {**trial.metrics, **rewards})
     )

@@ -204,12 +204,10 @@ def _show_comparison(experiment, log, retraining):
   arms = experiment.search.arms
   names = [row_name(arms, row) for row in results]
   rewarded = shows_reward(experiment, log)
-  columns = {
-    f'report {measure.name}': lambda row: _mean(measure, row.report),
-    '+-': lambda row: _spread(measure, row.report),
-    f'validation {measure.name}': lambda row: _mean(measure, row.validation),
-    'spread': lambda row: _spread(measure, row.validation),
-  }
+  has_report = experiment.has_report and retraining_lib.has_report(
+    retraining, log
+  )
+  columns = _measured_columns(measure, has_report)
   if rewarded:
     columns['reward'] = lambda row: _mean(statistics.REWARD, row.rewards)
   if all(row.contestant.num_params is not None for row in results):
@@ -225,9 +223,7 @@ def _show_comparison(experiment, log, retraining):
   progress.table(
     f'Retrained{length}: mean {measure.name} '
     f'of {retraining.num_seeds} fresh trainings and their standard deviation'
-    + _splits_note(
-      experiment.has_report and retraining_lib.has_report(retraining, log)
-    )
+    + _splits_note(has_report)
     + ('; the reward chose the best' if rewarded else ''),
     ['architecture', *columns],
     [
@@ -242,10 +238,11 @@ def _show_comparison(experiment, log, retraining):
   sides = comparison.sides(measure, results, arms)
   searched = [side for side in sides if side.unit == 'search']
   if searched:
+    name = f'{"report" if has_report else "validation"} {measure.name}'
     progress.table(
-      f'Over searches: mean report {measure.name} of the best of each, and '
-      'its standard deviation from search to search',
-      ['strategy', 'searches', f'report {measure.name}', '+-'],
+      f'Over searches: mean {name} of the best of each, and its standard '
+      'deviation from search to search',
+      ['strategy', 'searches', name, '+-'],
       [
         [
           side.name,
@@ -258,6 +255,20 @@ def _show_comparison(experiment, log, retraining):
     )
   for line in comparison.lines(measure, sides):
     print(line)
+
+
+def _measured_columns(measure, has_report):
+  """Returns what the fresh trainings measured, as columns of a table."""
+  validation = lambda row: _mean(measure, row.validation)  # noqa: E731
+  spread = lambda row: _spread(measure, row.validation)  # noqa: E731
+  if not has_report:
+    return {f'validation {measure.name}': validation, '+-': spread}
+  return {
+    f'report {measure.name}': lambda row: _mean(measure, row.report),
+    '+-': lambda row: _spread(measure, row.report),
+    f'validation {measure.name}': validation,
+    'spread': spread,
+  }
 
 
 def _splits_note(has_report):

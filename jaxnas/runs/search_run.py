@@ -110,6 +110,7 @@ def run(experiment: Experiment, folder: str) -> None:
   """
   sinks.check(experiment.log_to)
   with workdir.lock(folder) as path:
+    workdir.begin(path)
     workdir.check_config(
       path, experiment.config, experiment.free, experiment.defaults
     )
@@ -225,16 +226,19 @@ def _run(experiment, path, checkpoints, log, timings, rounds, publish):
     )
     if experiment.estimate is not None:
       seconds = experiment.estimate(max(0, search_left), left)
+      # The measurement compiled the programs that most children share.
       print(
-        f'Estimated cost: {progress.duration(seconds)} for '
-        f'{max(0, search_left)} search trials and {left} retrainings.',
+        f'Estimated cost: {progress.duration(seconds + clock.total)}, with '
+        f'compiling, for {max(0, search_left)} search trials and {left} '
+        'retrainings.',
         flush=True,
       )
     clock.lap('estimate', trials=[])
     _search(experiment, checkpoints, log, rounds, clock, publish)
     retraining = experiment.make_retraining(log)
     _retrain(retraining, log, clock, publish)
-    print(f'Real cost: {progress.duration(clock.total)}.')
+    if experiment.estimate is not None:
+      print(f'Real cost: {progress.duration(clock.total)}.')
   _write(experiment, path, log, retraining, is_finished)
   search_report.show(experiment, path, log, retraining)
   _draw(experiment, path, log, retraining)
@@ -308,9 +312,11 @@ def _retrain(retraining, log, clock, publish):
   left = retraining_lib.num_left(retraining, log)
   if not left:
     return
+  known = any(each.tokens is None for each in retraining.contestants)
   print(
-    'Retraining the best of each search and the known architectures: first to '
-    'choose, then again, with fresh seeds, those chosen:'
+    'Retraining the best of each search'
+    + (' and the known architectures' if known else '')
+    + ': first to choose, then again, with fresh seeds, those chosen:'
   )
   with progress.Progress(left, unit='training') as bar:
     done = 0

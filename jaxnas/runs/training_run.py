@@ -261,11 +261,12 @@ class _Run:
         elif self._clock.is_save_due:
           self._save()
         self._show_place(bar)
-        if self._clock.is_first_estimate:
-          left = total - self._num_trained
-          seconds = self._clock.estimate(left)
+        left = total - self._num_trained
+        if left and self._clock.is_first_estimate:
+          seconds = self._clock.total + self._clock.estimate(left)
           bar.print(
-            f'Estimated cost: {progress.duration(seconds)} for {left:,} steps.'
+            f'Estimated cost: {progress.duration(seconds)}, with compiling, '
+            f'for {left:,} more steps.'
           )
     print(f'Real cost: {progress.duration(self._clock.total)}.')
 

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 from flax import linen as nn
 import jax
@@ -273,6 +274,14 @@ def test_a_known_cell_that_the_space_lacks_is_left_out(data_dir):
   experiment = search_recurrent_cell.make_experiment(config)
   assert [arm.name for arm in experiment.search.arms] == ['reinforce', 'random']
   assert list(experiment.known) == []
+
+
+def test_without_known_cells_only_what_was_found_is_retrained(data_dir):
+  config = small(data_dir, known_cells=())
+  experiment = search_recurrent_cell.make_experiment(config)
+  log = types.SimpleNamespace(trials=[])
+  assert experiment.make_retraining(log).contestants == ()
+  assert experiment.num_retrainings == config.num_retrainings(0)
 
 
 def test_changed_config_is_refused(finished, data_dir):

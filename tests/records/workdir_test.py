@@ -116,6 +116,29 @@ def test_records_without_their_config_are_refused(tmp_path):
   assert not (tmp_path / 'config.json').exists()
 
 
+@pytest.mark.parametrize(
+  ('name', 'text', 'begins'),
+  [
+    ('timings.jsonl', '{}', True),
+    ('logs.json', '{"timings.jsonl": "1"}', True),
+    ('logs.json', '{"timings.jsonl": "1", "trials.jsonl": "2"}', False),
+    ('trials.jsonl', '{}', False),
+    ('trials.jsonl.1', '{}', False),
+    ('rounds.jsonl', '{}', False),
+    ('checkpoints/4', 'x', False),
+  ],
+)
+def test_only_a_folder_without_trials_begins_anew(tmp_path, name, text, begins):
+  workdir.check_config(tmp_path, CONFIG)
+  workdir.write_manifest(tmp_path, data_hash='abc')
+  (tmp_path / 'trials.jsonl').touch()
+  (tmp_path / name).parent.mkdir(exist_ok=True)
+  (tmp_path / name).write_text(text)
+  workdir.begin(tmp_path)
+  for settings in ('config.json', 'manifest.json'):
+    assert (tmp_path / settings).exists() == (not begins)
+
+
 def test_a_setting_that_an_older_version_lacks_counts_as_its_default(tmp_path):
   workdir.check_config(tmp_path, CONFIG)
   defaults = {**CONFIG, 'new': 8}

@@ -82,6 +82,12 @@ def test_baselines_are_about_as_large_as_the_best_that_was_found():
   assert len(makers.made) == 4
 
 
+def test_networks_that_coincide_take_part_once():
+  assert list(conv_contestants.baselines(1)) == ['plain chain']
+  assert list(conv_contestants.baselines(2)) == ['plain chain']
+  assert conv_contestants.baselines(3) == conv_contestants.BASELINES
+
+
 def test_baselines_of_a_search_without_a_find_have_the_largest_filters():
   _, contestants = make(pool_after=(1,))
   for each in contestants.make([]):

@@ -147,6 +147,36 @@ def test_a_misspelled_measure_does_not_keep_the_folder(tmp_path):
     run(tmp_path, trainer, measure=measure, **settings)
 
 
+def test_a_folder_without_trials_takes_other_settings(
+  tmp_path, trainer, monkeypatch
+):
+  def stop(*arguments, **settings):
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(trainer, 'run', stop)
+    with pytest.raises(KeyboardInterrupt):
+      run(tmp_path, trainer, arms=arms(4), seed=7)
+  assert json.loads((tmp_path / 'config.json').read_text())['seed'] == 7
+  run(tmp_path, trainer, arms=arms(4), seed=8, data=2 * DATA)
+  # From here on, they are those of its trials.
+  with pytest.raises(ValueError, match="'seed' is 8"):
+    run(tmp_path, trainer, arms=arms(4), seed=7, data=2 * DATA)
+
+
+def test_how_many_decisions_an_arm_makes_is_part_of_a_run(tmp_path, trainer):
+  mine, random = arms(4)
+
+  def run_with(count, **settings):
+    each = dataclasses.replace(mine, num_active=lambda _: count, **settings)
+    run(tmp_path, trainer, arms=[each, random])
+
+  run_with(2)
+  with pytest.raises(ValueError, match='proposes trials has changed'):
+    run_with(3, num_trials=8)
+  run_with(2, num_trials=8)
+
+
 def test_a_run_has_all_that_an_experiment_has(tmp_path, trainer, capsys):
   run(tmp_path, trainer)
   shown = capsys.readouterr().out
@@ -214,7 +244,7 @@ def test_scalars_are_those_of_the_records_after_a_cut(
       if each.arm == arm
     }
     assert scalars[f'{arm}/reward'] == rewards
-    assert [*scalars[f'{arm}/best_reward'].values()] == [
+    assert [*scalars[f'{arm}/best_reward_so_far'].values()] == [
       *itertools.accumulate(rewards.values(), max)
     ]
     assert {*scalars[f'{arm}/tell/mean_reward']} == {
@@ -533,6 +563,9 @@ def test_a_python_function_gets_all_of_it(tmp_path, capsys, has_report):
     )
   shown = capsys.readouterr().out
   assert ('there is no report data' in shown) == (not has_report)
+  assert ('report reward' in shown) == has_report
+  # Nothing was estimated that it could be compared with.
+  assert 'Real cost' not in shown
   assert 'learning rate' not in shown
   assert 'Retrained: mean reward of 2 fresh trainings' in shown
   assert shown.split('Wrote:\n')[1].split() == [

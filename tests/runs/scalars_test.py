@@ -35,8 +35,12 @@ def test_trials_give_rewards_the_best_so_far_and_metrics():
   source = scalars.OfSearch(log)
   assert source.take() == [
     ('trial', 0, {'ppo/reward': -3.0}),
-    ('trial', 1, {'ppo/x': 5.0, 'ppo/reward': -2.0, 'ppo/best_reward': -2.0}),
-    ('trial', 2, {'ppo_1/reward': -4.0, 'ppo_1/best_reward': -4.0}),
+    (
+      'trial',
+      1,
+      {'ppo/x': 5.0, 'ppo/reward': -2.0, 'ppo/best_reward_so_far': -2.0},
+    ),
+    ('trial', 2, {'ppo_1/reward': -4.0, 'ppo_1/best_reward_so_far': -4.0}),
   ]
   assert source.take() == []
   log.trials += [
@@ -45,9 +49,9 @@ def test_trials_give_rewards_the_best_so_far_and_metrics():
     trial(5, 'ppo', 0.0, status='diverged'),
   ]
   assert source.take() == [
-    ('trial', 3, {'ppo/reward': -2.5, 'ppo/best_reward': -2.0}),
+    ('trial', 3, {'ppo/reward': -2.5, 'ppo/best_reward_so_far': -2.0}),
     ('trial', 4, {'retrain/a #1/y': 7.0}),
-    ('trial', 5, {'ppo/reward': 0.0, 'ppo/best_reward': -2.0}),
+    ('trial', 5, {'ppo/reward': 0.0, 'ppo/best_reward_so_far': -2.0}),
   ]
 
 
