@@ -72,7 +72,7 @@ def serve(
   if parent is not None and parent.pid != os.getppid():
     _leave_fork('the main script')
   asked = os.getpid()
-  _leave_with_parent()
+  leave_with_parent()
   process_tree.adopt_orphans()
   # Whatever a user's code raises, even by `sys.exit()`, is reported rather than
   # propagated.
@@ -179,7 +179,7 @@ def _leave_fork(who: str, error: BaseException | None = None) -> NoReturn:
   os._exit(code & 0xFF)
 
 
-def _leave_with_parent() -> None:
+def leave_with_parent() -> None:
   """Makes this process, and all it starts, end together with its parent."""
   if hasattr(os, 'setsid'):
     # Ctrl-C should reach only the parent, which then ends this group.

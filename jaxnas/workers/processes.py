@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 from multiprocessing import connection
 import time
+from typing import Any
 
 from jaxnas import errors
 from jaxnas.workers import child as child_lib
@@ -75,6 +76,16 @@ class ProcessEngine:
       for each in self._workers.values()
     )
 
+  @property
+  def waitables(self) -> list[Any]:
+    """What becomes ready when `wait` may have something."""
+    return [
+      each
+      for worker in self._workers.values()
+      if worker.child is not None
+      for each in worker.child.waitables
+    ]
+
   def start(self, factory: bytes) -> None:
     """Begins to start the workers; see `engine.Engine`."""
     self._factory = factory
@@ -96,17 +107,13 @@ class ProcessEngine:
       self._start_again()
       for name, worker in self._workers.items():
         self._receive(name, worker)
+        if worker.child is not None and worker.child.number is not None:
+          worker.child.look()
       left = deadline - time.monotonic()
       if self._events or left <= 0:
         events, self._events = self._events, []
         return events
-      children = [
-        each.child for each in self._workers.values() if each.child is not None
-      ]
-      for child in children:
-        if child.number is not None:
-          child.look()
-      waitables = [each for child in children for each in child.waitables]
+      waitables = self.waitables
       seconds = min(left, child_lib.Child.POLL_SECONDS)
       if waitables:
         connection.wait(waitables, seconds)
