@@ -36,11 +36,16 @@ _PACKAGES = {
 }
 
 
+RESULT = 'result'
+"""The axis of final values; a later one replaces those before it."""
+
+
 class Point(NamedTuple):
   """The scalars of one point of a run.
 
   Attributes:
-    axis: the unit of the step, such as `'trial'`, `'round'` or `'epoch'`.
+    axis: the unit of the step, such as `'trial'`, `'round'` or `'epoch'`; or
+      `RESULT`.
     step: the number of the point on its axis.
     scalars: the finite values, by name; a name belongs to one axis.
   """
@@ -237,7 +242,7 @@ class _Wandb:
 
   Its history is append-only. `wandb.json` has the number of points that were
   sent of each axis. If the records have fewer, they were started anew, and so
-  is the history, as another run.
+  is the history, as another run. Final values are its summary instead.
   """
 
   def __init__(self, folder: pathlib.Path, points: Sequence[Point]):
@@ -249,7 +254,7 @@ class _Wandb:
     sent = state.get('sent', {})
     for point in points:
       counts[point.axis] = counts.get(point.axis, 0) + 1
-      if counts[point.axis] > sent.get(point.axis, 0):
+      if point.axis == RESULT or counts[point.axis] > sent.get(point.axis, 0):
         new.append(point)
     if any(counts.get(axis, 0) < count for axis, count in sent.items()):
       state, sent, new = {}, {}, list(points)
@@ -275,6 +280,9 @@ class _Wandb:
   def write(self, points: Sequence[Point]) -> None:
     try:
       for point in points:
+        if point.axis == RESULT:
+          self._run.summary.update(point.scalars)
+          continue
         for name in {point.axis, *point.scalars} - self._defined:
           step = {} if name == point.axis else {'step_metric': point.axis}
           self._run.define_metric(name, **step)

@@ -13,7 +13,7 @@ from typing import Any
 from jaxnas import generations as generations_lib
 from jaxnas import search as search_lib
 from jaxnas.records import round_log, trial_log
-from jaxnas.records.sinks import Point
+from jaxnas.records.sinks import RESULT, Point
 
 
 class OfSearch:
@@ -74,28 +74,57 @@ class OfSearch:
 
 
 class OfEpochs:
-  """The scalars of a long training: the numbers of each epoch's line."""
+  """The scalars of a long training.
 
-  def __init__(self, lines: Sequence[Mapping[str, Any]]):
+  They are the numbers of each epoch's line and, at the end, the measures on the
+  report split and the test split.
+  """
+
+  def __init__(
+    self,
+    lines: Sequence[Mapping[str, Any]],
+    results: Sequence[Mapping[str, Any]] = (),
+  ):
     """Starts before the first epoch.
 
     Args:
       lines: the lines of `epochs.jsonl`; they may grow.
+      results: the contents of `result.json` and `test.json`, as soon as they
+        are there.
     """
-    self._lines = lines
-    self._num_taken = 0
+    self._lines, self._results = lines, results
+    self._num_taken = self._num_results = 0
 
   def take(self) -> list[Point]:
     """Returns the points recorded since the last call."""
     lines = self._lines[self._num_taken :]
+    results = self._results[self._num_results :]
     self._num_taken += len(lines)
+    self._num_results += len(results)
     return [
-      Point(
-        'epoch',
-        line['epoch'],
-        _finite('', {name: line[name] for name in line if name != 'epoch'}),
-      )
-      for line in lines
+      *(
+        Point(
+          'epoch',
+          line['epoch'],
+          _finite('', {name: line[name] for name in line if name != 'epoch'}),
+        )
+        for line in lines
+      ),
+      *(
+        Point(
+          RESULT,
+          result['num_epochs'],
+          _finite(
+            '',
+            {
+              name: value
+              for name, value in result.items()
+              if name.startswith(('report_', 'test_'))
+            },
+          ),
+        )
+        for result in results
+      ),
     ]
 
 

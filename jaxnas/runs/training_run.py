@@ -11,7 +11,6 @@ test split has been looked at, `test.json`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-import hashlib
 import math
 import pathlib
 from typing import Any, NamedTuple
@@ -28,12 +27,11 @@ from jaxnas.runs import (
   scalars,
   training_child,
   training_clock,
+  training_results,
 )
 from jaxnas.visualize import progress
 
 _MAX_STEPS = np.iinfo(np.int32).max
-_SHOWN = ('validation', 'report')
-_WEIGHTS_HASH = 'weights_sha256'
 
 
 class DivergedError(ValueError):
@@ -84,7 +82,7 @@ def run(
       heads.guard(path, lambda: heads.of(epochs, timings)),
     ):
       this = _Run(training, path, checkpoints, epochs, timings)
-      take = scalars.OfEpochs(epochs.lines).take
+      take = scalars.OfEpochs(epochs.lines, this.results).take
       with sinks.Sinks(path, training.log_to, take) as outlets:
         result = this.run(outlets.update)
       if is_shown:
@@ -148,7 +146,11 @@ class _Best(NamedTuple):
 
 
 class _Run:
-  """One start of a training, from its start or its newest checkpoint."""
+  """One start of a training, from its start or its newest checkpoint.
+
+  Attributes:
+    results: the contents of `result.json` and `test.json`, once they are there.
+  """
 
   def __init__(
     self,
@@ -172,6 +174,7 @@ class _Run:
       timings, training.checkpoint_seconds, lambda: self._child.spent
     )
     self._num_saved = 0
+    self.results: list[Mapping[str, Any]] = []
     # Large networks take a while to start.
     print(training.label, flush=True)
     trial_log.check_fields(
@@ -183,11 +186,11 @@ class _Run:
     )
     self._best = self._restore()
 
-  def run(self, on_epoch: Callable[[], None]) -> Mapping[str, Any]:
+  def run(self, publish: Callable[[], None]) -> Mapping[str, Any]:
     """Trains and tests as far as that is left to do; returns the result.
 
     Args:
-      on_epoch: a function to call after each recorded epoch.
+      publish: a function to call after each recorded epoch and at the end.
     """
     training, path = self._training, self._path
     must_train = self._num_done < training.num_epochs
@@ -199,12 +202,17 @@ class _Run:
         print(
           f'Resuming the training in {path} after {self._num_saved:,} steps.'
         )
-      self._train(on_epoch)
+      self._train(publish)
     else:
       print(f'Found the finished training in {path}; nothing is left to train.')
     result = self._finish()
     if must_test:
       self._test()
+    self.results += [
+      result,
+      *training_results.read_test(self._path, result, self._terms),
+    ]
+    publish()
     return result
 
   @property
@@ -234,7 +242,12 @@ class _Run:
     if (
       numbers != [*range(1, len(lines) + 1)]
       or len(lines) < num_done
-      or (epoch and not _is_close(lines[epoch - 1][name], float(best.value)))
+      or (
+        epoch
+        and not training_results.is_close(
+          lines[epoch - 1][name], float(best.value)
+        )
+      )
     ):
       raise ValueError(
         f'{self._epochs.path} does not hold the {num_done} epochs of the '
@@ -242,7 +255,7 @@ class _Run:
       )
     return best
 
-  def _train(self, on_epoch):
+  def _train(self, publish):
     epoch_steps = self._training.epoch_steps
     total = self._training.num_epochs * epoch_steps
     self._child.train(0)
@@ -256,7 +269,7 @@ class _Run:
         self._train_some(epoch_steps - num_trained % epoch_steps)
         if self._num_trained % epoch_steps == 0:
           bar.print(self._finish_epoch())
-          on_epoch()
+          publish()
           self._save()
         elif self._clock.is_save_due:
           self._save()
@@ -346,7 +359,7 @@ class _Run:
     if (path / 'result.json').exists() and weights.exists():
       result = workdir.read_json(path / 'result.json')
       if result.get('num_epochs') == self._training.num_epochs:
-        self._check_result(path / 'result.json', result)
+        training_results.check(path, result, self._terms, self._epochs)
         return result
     report = self._measure(self._best.model, 'report')
     result = {
@@ -356,33 +369,9 @@ class _Run:
       self._terms.field('report'): report,
     }
     training.write_weights(weights, self._best.model, **result)
-    result[_WEIGHTS_HASH] = _hash(weights)
+    result[training_results.WEIGHTS_HASH] = training_results.hash_of(weights)
     workdir.write_json(path / 'result.json', result, sealed=True)
     return result
-
-  def _check_result(self, path, result) -> None:
-    """Checks the result that is shown against the lines of the epochs."""
-    fields = {self._terms.field(split): float for split in _SHOWN}
-    trial_log.check_fields(path, [result], epoch=int, **fields)
-    name = self._terms.field('validation')
-    best = [
-      line
-      for line in self._epochs.lines
-      if line['epoch'] == result['epoch']
-      and _is_close(line[name], result[name])
-    ]
-    if not best:
-      raise ValueError(
-        f'{path} does not agree with {self._epochs.path}; remove it, and it is '
-        'made again.'
-      )
-    weights = path.with_name('weights.npz')
-    # Older versions noted no hash.
-    if result.get(_WEIGHTS_HASH, '') not in ('', _hash(weights)):
-      raise ValueError(
-        f'{weights} is not what this training wrote; remove it, and it is '
-        'made again.'
-      )
 
   def _measure(self, model, split) -> float:
     """Returns the measure of a model on a split."""
@@ -405,7 +394,9 @@ class _Run:
         'num_epochs': self._training.num_epochs,
         terms.field('validation'): float(self._best.value),
         'data_hash': self._training.facts['data_hash'],
-        _WEIGHTS_HASH: _hash(self._path / 'weights.npz'),
+        training_results.WEIGHTS_HASH: training_results.hash_of(
+          self._path / 'weights.npz'
+        ),
       },
       sealed=True,
     )
@@ -414,35 +405,10 @@ class _Run:
     path, terms = self._path, self._terms
     terms.show_epochs(self._epochs.lines, result['epoch'])
     print(terms.result_line(result))
-    if (path / 'test.json').exists():
-      test = workdir.read_json(path / 'test.json')
-      counts = {terms.field('test'): float, f'num_{terms.counted}': int}
-      trial_log.check_fields(path / 'test.json', [test], **counts)
-      # Two trainings may be equally good after as many epochs.
-      hashes = {each.get(_WEIGHTS_HASH, '') for each in (test, result)} - {''}
-      name = terms.field('validation')
-      if (
-        test.get('epoch') != result['epoch']
-        or test.get(name) != result[name]
-        or len(hashes) > 1
-      ):
-        raise ValueError(
-          f'{path / "test.json"} belongs to another model than {path}; restore '
-          'it from a copy, or remove it and pass --evaluate_test.'
-        )
+    for test in self.results[1:]:
       print(terms.test_line(test))
     weights = str(path / 'weights.npz')
     load = self._training.load
     print(f'Wrote {weights}; these lines of Python load it:\n')
     print(f'from {load.__module__} import {load.__name__}')
     print(f'trained = {load.__name__}({weights!r})')
-
-
-def _is_close(one: float, other: float) -> bool:
-  """Returns whether two values of a measure agree in single precision."""
-  return math.isclose(one, other, rel_tol=1e-6)
-
-
-def _hash(path: pathlib.Path) -> str:
-  with open(path, 'rb') as file:
-    return hashlib.file_digest(file, 'sha256').hexdigest()

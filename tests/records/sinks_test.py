@@ -104,6 +104,7 @@ class FakeRun:
     self.settings = settings
     self.logged = []
     self.axes = {}
+    self.summary = {}
     self.is_finished = False
 
   def define_metric(self, name, step_metric=None):
@@ -128,6 +129,32 @@ def wandb(monkeypatch):
   module.init = init
   monkeypatch.setitem(sys.modules, 'wandb', module)
   return module
+
+
+def test_final_values_are_a_summary_and_no_history(tmp_path, wandb):
+  records = Records()
+  with records.open(tmp_path, 'wandb') as opened:
+    records.points += [
+      sinks.Point('epoch', 1, {'loss': 0.5}),
+      sinks.Point(sinks.RESULT, 1, {'report_loss': 0.25}),
+    ]
+    opened.update()
+  # A longer training has another result instead, and the history goes on.
+  records.points[1:] = [
+    sinks.Point('epoch', 2, {'loss': 0.25}),
+    sinks.Point(sinks.RESULT, 2, {'report_loss': 0.125}),
+  ]
+  again = Records()
+  again.points = records.points
+  with again.open(tmp_path, 'wandb'):
+    pass
+  first, second = wandb.runs
+  assert first.logged == [{'epoch': 1, 'loss': 0.5}]
+  assert second.logged == [{'epoch': 2, 'loss': 0.25}]
+  assert first.summary == {'report_loss': 0.25}
+  assert second.summary == {'report_loss': 0.125}
+  assert first.settings['id'] == second.settings['id']
+  assert sinks.RESULT not in first.axes
 
 
 def test_a_table_has_each_scalar_once(tmp_path):

@@ -83,6 +83,18 @@ def test_epochs_give_the_numbers_of_their_lines():
   assert source.take() == []
 
 
+def test_a_training_ends_with_what_no_epoch_measures():
+  results = []
+  source = scalars.OfEpochs([{'epoch': 1, 'rate': 0.5}], results)
+  assert source.take() == [('epoch', 1, {'rate': 0.5})]
+  result = {'num_epochs': 3, 'epoch': 1, 'validation_loss': 1.0}
+  results.append({**result, 'report_loss': 2.0, 'weights_sha256': 'ab'})
+  assert source.take() == [('result', 3, {'report_loss': 2.0})]
+  results.append({**result, 'test_loss': 4.0, 'num_images': 7})
+  assert source.take() == [('result', 3, {'test_loss': 4.0})]
+  assert source.take() == []
+
+
 def test_generations_give_means_over_lineages():
   generation = generations.Generation(
     branch='control',

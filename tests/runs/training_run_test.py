@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxnas import statistics
+from jaxnas.records import folder
 from jaxnas.runs import long_training, training_run, training_terms
 from jaxnas.types import Task
 
@@ -184,6 +185,33 @@ def test_a_measure_that_is_not_finite_is_told(tmp_path):
   assert not (tmp_path / 'result.json').exists()
 
 
+def test_the_time_of_a_training_that_diverges_counts(tmp_path):
+  with pytest.raises(ValueError, match='diverged'):
+    training_run.run(make(learning_rate=10.0), str(tmp_path))
+  lines = folder.read_timings(tmp_path / 'timings.jsonl')
+  assert [line['num_trained'] for line in lines] == [4, 4]
+  assert lines[1]['wall_seconds'] > 0
+
+
+def test_sinks_get_the_report_and_the_test(tmp_path):
+  def read():
+    rows = (tmp_path / 'scalars.csv').read_text().splitlines()
+    return [row for row in rows if row.startswith('result')]
+
+  training_run.run(make(num_epochs=1, log_to=('csv',)), str(tmp_path))
+  assert read() == ['result,1,report_distance,4.0']
+  # A longer training has another result instead.
+  training_run.run(make(log_to=('csv',)), str(tmp_path))
+  assert read() == ['result,3,report_distance,3.0']
+  tested = make(evaluate_test=True, log_to=('csv',))
+  for _ in range(2):
+    training_run.run(tested, str(tmp_path), is_shown=False)
+    assert read() == [
+      'result,3,report_distance,3.0',
+      'result,3,test_distance,5.0',
+    ]
+
+
 def test_weights_that_are_not_those_of_the_result_are_told(tmp_path):
   training_run.run(make(), str(tmp_path))
   weights = tmp_path / 'weights.npz'
@@ -215,7 +243,9 @@ def test_scalars_are_those_of_the_epochs(tmp_path):
   with open(tmp_path / 'scalars.csv', newline='') as file:
     rows = [tuple(row.values()) for row in csv.DictReader(file)]
   assert [
-    (axis, int(n), name, float(value)) for axis, n, name, value in rows
+    (axis, int(n), name, float(value))
+    for axis, n, name, value in rows
+    if axis != 'result'
   ] == [
     ('epoch', line['epoch'], name, line[name])
     for line in read_lines(tmp_path)
