@@ -37,7 +37,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     An open file to write bytes to.
 
   Raises:
-    OSError: the file cannot be written; the error names `path`.
+    OSError: the file cannot be written; the error names `path`, unless it is of
+      another file.
   """
   path = pathlib.Path(path)
   unfinished = path.with_name(f'{path.name}.tmp')
@@ -50,7 +51,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
   except BaseException as error:
     with contextlib.suppress(OSError):
       unfinished.unlink()
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and (
+      error.filename is None or str(error.filename) == str(unfinished)
+    ):
       raise OSError(error.errno, error.strerror, str(path)) from None
     raise
 

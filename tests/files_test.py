@@ -43,6 +43,16 @@ def test_error_names_the_file(tmp_path):
     pass
 
 
+def test_error_of_another_file_names_that_one(tmp_path):
+  with (
+    pytest.raises(OSError, match=r"'.*/none/b'"),
+    files.replacing(tmp_path / 'a'),
+    files.replacing(tmp_path / 'none/b'),
+  ):
+    pass
+  assert not list(tmp_path.iterdir())
+
+
 def test_file_system_without_fsync_is_warned_of_once(tmp_path, monkeypatch):
   warnings = []
   monkeypatch.setattr(logging, 'warning', lambda *args: warnings.append(args))

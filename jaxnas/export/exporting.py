@@ -12,6 +12,7 @@ architecture has its `Exporter`; a space of your own brings one along.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import errno
 import os
 import pathlib
 import reprlib
@@ -202,20 +203,25 @@ def _write(
   weights: str | os.PathLike[str] | None,
 ) -> list[pathlib.Path]:
   source = listing.to_source(made).encode()
-  written = [out]
-  if isinstance(made.check, listing.Recorded):
-    arrays = out.with_suffix('.npz')
-    if (
-      weights is not None
-      and arrays.resolve() == pathlib.Path(weights).resolve()
-    ):
-      raise ValueError(
-        f'{arrays} would overwrite the weights that it is made from; name '
-        'another file.'
-      )
-    about = {'format': _FORMAT, **made.check.about}
-    weights_file.write(arrays, made.check.arrays, about)
-    written.append(arrays)
+  arrays = out.with_suffix('.npz')
+  has_arrays = isinstance(made.check, listing.Recorded)
+  if (
+    has_arrays
+    and weights is not None
+    and arrays.resolve() == pathlib.Path(weights).resolve()
+  ):
+    raise ValueError(
+      f'{arrays} would overwrite the weights that it is made from; name '
+      'another file.'
+    )
+  if out.is_dir():
+    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out))
   with files.replacing(out) as file:
     file.write(source)
-  return written
+    # Arrays come last: new ones beside an old source would not belong to it.
+    file.flush()
+    files.sync(file.fileno(), out)
+    if isinstance(made.check, listing.Recorded):
+      about = {'format': _FORMAT, **made.check.about}
+      weights_file.write(arrays, made.check.arrays, about)
+  return [out, arrays] if has_arrays else [out]

@@ -3,7 +3,9 @@
 
 """Exported files, run where jaxnas cannot be imported."""
 
+import errno
 import json
+import os
 import re
 import time
 from typing import NamedTuple
@@ -11,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from jaxnas import files
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import exporting, listing, recording
 from jaxnas.spaces import (
@@ -307,6 +310,40 @@ def test_files_that_are_not_there_or_cannot_be_are_told(tmp_path):
       )
   with pytest.raises(OSError, match=r'nowhere/my\.py'):
     exporting.export_architecture(CELL, tmp_path / 'nowhere' / 'my.py')
+
+
+def test_a_file_that_cannot_be_written_leaves_no_arrays(tmp_path, monkeypatch):
+  weights = tmp_path / 'weights.npz'
+  exported_files.write_text(weights, CELL)
+  out, arrays = tmp_path / 'my.py', tmp_path / 'my.npz'
+
+  def export():
+    exporting.export_architecture(CELL, out, weights=weights)
+
+  out.mkdir()
+  with pytest.raises(OSError, match=r"Is a directory: '.*my\.py'"):
+    export()
+  assert not arrays.exists()
+  out.rmdir()
+  with monkeypatch.context() as patched:
+    patched.setattr(files, 'sync', fail)
+    with pytest.raises(OSError, match=r"No space left on device: '.*my\.py'"):
+      export()
+  assert not out.exists()
+  assert not arrays.exists()
+  # Nor does a source come without its arrays.
+  arrays.mkdir()
+  with pytest.raises(OSError, match=r"my\.npz'"):
+    export()
+  assert not out.exists()
+  arrays.rmdir()
+  export()
+  assert out.exists()
+  assert arrays.exists()
+
+
+def fail(*_):
+  raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_weights_are_not_written_over(tmp_path):

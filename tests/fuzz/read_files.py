@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import hashlib
+import io
 from unittest import mock
 
 import jax
@@ -35,6 +37,7 @@ from jaxnas.datasets import (
 )
 from jaxnas.export import (
   architecture,
+  exporting,
   image_weights,
   weights,
 )
@@ -46,6 +49,7 @@ from jaxnas.spaces import hyperparameters, known_conv_nets, recurrent_cell
 from jaxnas.trainers import cell_trainer
 from jaxnas.training import long_images
 from jaxnas.types import Range
+from tests.export import exported_files
 from tests.fuzz import readers, toys
 
 _CELL = recurrent_cell.KNOWN_CELLS['paper_example']
@@ -111,6 +115,30 @@ def _image_weights(folder):
     ),
   )
   return readers.Subject(folder, lambda: image_weights.load_weights(path))
+
+
+def _exported(write, architecture):
+  def make(folder):
+    weights_path = folder.with_name('weights.npz')
+    write(weights_path, architecture)
+    source, arrays = exporting.export_architecture(
+      architecture, folder / 'my.py', weights=weights_path
+    )
+    exported = exported_files.load(source)
+
+    def read():
+      # What the file says when it is run as a program.
+      told = io.StringIO()
+      with contextlib.redirect_stdout(told):
+        code = exported.check()
+      if code:
+        raise ValueError(told.getvalue().strip())
+      found, about = exported.read_arrays(arrays)
+      return [about, *sorted(found.items())]
+
+    return readers.Subject(folder, read, files='*.npz')
+
+  return make
 
 
 def _base2_table(folder):
@@ -279,15 +307,22 @@ def _vectors(folder):
   )
 
 
-SUBJECTS = {
-  make.__name__.strip('_'): make
-  for make in (
-    *(_cell, _net, _values, _text_weights, _image_weights, _base2_table),
-    *(_reward_table, _shards, _searches, _text, _images, _prepared_images),
-    _vectors,
-  )
-} | {
-  f'prepared_text_{name}': _prepared_text(name)
-  for name in ('npz', 'array_record')
-}
+SUBJECTS = (
+  {
+    make.__name__.strip('_'): make
+    for make in (
+      *(_cell, _net, _values, _text_weights, _image_weights, _base2_table),
+      *(_reward_table, _shards, _searches, _text, _images, _prepared_images),
+      _vectors,
+    )
+  }
+  | {
+    f'prepared_text_{name}': _prepared_text(name)
+    for name in ('npz', 'array_record')
+  }
+  | {
+    'exported_text': _exported(exported_files.write_text, _CELL),
+    'exported_images': _exported(exported_files.write_images, _NET),
+  }
+)
 """By name, `folder -> Subject`: writes sound files into an empty folder."""
