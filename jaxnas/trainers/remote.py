@@ -1,0 +1,430 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Trainers whose children are trained by workers, here or on other machines.
+
+The trainers of a run share its workers: each worker makes the same trainers as
+this process would, and trains a block at a time. Programs and results are
+therefore those of a run without workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+import functools
+import pickle
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnas import queues
+from jaxnas.trainers import outcomes
+from jaxnas.trainers import training_servant as servant_lib
+from jaxnas.trainers.training_servant import TrainedBlock, TrainingBlock
+from jaxnas.types import Kept, Trained, Trainer
+from jaxnas.workers import dispatcher as dispatcher_lib
+from jaxnas.workers import policies
+from jaxnas.workers.engine import Engine
+from jaxnas.workers.tasks import Part
+
+
+class RemoteTrainers:
+  """The workers of a run, and the trainers that use them.
+
+  Attributes:
+    dispatcher: what gives blocks to workers.
+    compile_seconds: the time that workers spent compiling, by trainer, in
+      seconds and as a mean over the workers.
+    run_seconds: the time that they spent training, likewise.
+  """
+
+  def __init__(
+    self,
+    make_trainers: Callable[[], servant_lib.Trainers],
+    engine: Engine,
+    *,
+    facts: Mapping[str, str] | None = None,
+    worker_timeout: float = 600.0,
+    write_event: Callable[[Mapping[str, Any]], None] = lambda event: None,
+  ):
+    """Makes the dispatcher; workers are started by the first block.
+
+    Args:
+      make_trainers: what makes the trainers in a worker, a function that can be
+        pickled.
+      engine: the workers.
+      facts: what `make_trainers` must find too, such as a hash of the data.
+      worker_timeout: how long to wait while there is no worker, in seconds.
+      write_event: takes a record of each event.
+    """
+    self.dispatcher = dispatcher_lib.Dispatcher(
+      engine,
+      pickle.dumps(
+        functools.partial(servant_lib.TrainingServant, make_trainers)
+      ),
+      policies.Blocks(),
+      worker_timeout=worker_timeout,
+      expected={**servant_lib.code_facts(), **(facts or {})},
+      write_event=write_event,
+    )
+    self.compile_seconds: dict[Hashable, float] = {}
+    self.run_seconds: dict[Hashable, float] = {}
+    self._groups: dict[int, _Group] = {}
+    self._owners: dict[int, tuple[int, Sequence[int]]] = {}
+    self._finished: dict[int, Trained] = {}
+    self._last_number = 0
+
+  def wrap(self, name: Hashable, local: Trainer) -> RemoteTrainer:
+    """Returns the trainer that workers know by a name.
+
+    Args:
+      name: the name.
+      local: the same trainer in this process, which trains nothing.
+    """
+    return RemoteTrainer(self, name, local)
+
+  def submit(self, block: TrainingBlock, block_size: int) -> int:
+    """Gives children to workers, in blocks.
+
+    Args:
+      block: the children.
+      block_size: the number of children in a block.
+
+    Returns:
+      The number by which `take` knows them.
+    """
+    order = np.arange(block.num_children)
+    if block.durations is not None:
+      # What takes long begins first.
+      order = np.argsort(-np.asarray(block.durations), kind='stable')
+    self._last_number += 1
+    group = _Group(block, len(range(0, len(order), block_size)))
+    self._groups[self._last_number] = group
+    for start in range(0, len(order), block_size):
+      rows = order[start : start + block_size].tolist()
+      number = self.dispatcher.submit(block.select(rows))
+      self._owners[number] = self._last_number, rows
+    return self._last_number
+
+  def wait(self) -> None:
+    """Waits until at least one block is finished, if there are any."""
+    try:
+      finished = self.dispatcher.collect()
+    except BaseException:
+      self.cancel()
+      raise
+    for number, parts in finished:
+      owner, rows = self._owners.pop(number)
+      group = self._groups[owner]
+      group.add(rows, parts)
+      self._count(group.block.trainer, parts)
+      if group.num_missing == 0:
+        del self._groups[owner]
+        self._finished[owner] = group.join()
+
+  def take(self, number: int) -> Trained | None:
+    """Returns the outcome of children, once, if all are finished."""
+    return self._finished.pop(number, None)
+
+  def cancel(self) -> None:
+    """Drops all blocks, and ends what workers do for them."""
+    self.dispatcher.cancel()
+    self._groups.clear()
+    self._owners.clear()
+    self._finished.clear()
+
+  def close(self) -> None:
+    """Ends all workers."""
+    self.dispatcher.close()
+
+  def __enter__(self) -> RemoteTrainers:
+    return self
+
+  def __exit__(self, *exc_info: object) -> None:
+    self.close()
+
+  def _count(self, name: Hashable, parts: Sequence[Part]) -> None:
+    """Adds the time that a block took."""
+    num_workers = max(1, self.dispatcher.num_workers)
+    for part in parts:
+      answer: TrainedBlock | None = part.answer
+      if answer is not None:
+        for seconds, spent in (
+          (self.compile_seconds, answer.compile_seconds),
+          (self.run_seconds, answer.run_seconds),
+        ):
+          seconds[name] = seconds.get(name, 0.0) + spent / num_workers
+
+
+class _Group:
+  """Children that were submitted together, and what became of them."""
+
+  def __init__(self, block: TrainingBlock, num_blocks: int):
+    self.block = block
+    self.num_missing = num_blocks
+    self._parts: list[tuple[Sequence[int], Trained]] = []
+
+  def add(self, rows: Sequence[int], parts: Sequence[Part]) -> None:
+    """Adds a block that is finished, perhaps in several parts."""
+    self.num_missing -= 1
+    start = 0
+    for part in parts:
+      count = part.request.num_children
+      own = rows[start : start + count]
+      start += count
+      self._parts.append((own, self._trained(part)))
+
+  def join(self) -> Trained:
+    """Returns the outcome of all children, in their order."""
+    block = self.block
+    trained = outcomes.join(self._parts, block.num_children)
+    if not block.keep:
+      return trained
+    stop = block.num_steps if block.stop is None else block.stop
+    kept = trained.kept
+    states = [None] * block.num_children if kept is None else kept.states
+    return trained._replace(
+      kept=Kept(
+        block.architectures,
+        servant_lib.unpack(block.keys),
+        block.learning_rates,
+        block.num_steps,
+        stop,
+        states,
+      )
+    )
+
+  def _trained(self, part: Part) -> Trained:
+    """Returns the outcome of a part."""
+    answer: TrainedBlock | None = part.answer
+    if answer is None:
+      count = part.request.num_children
+      return Trained(
+        {}, np.full(count, part.status, np.int32), (part.reason,) * count
+      )
+    if answer.states is None:
+      return answer.trained
+    request: TrainingBlock = part.request
+    kept = Kept(
+      request.architectures,
+      servant_lib.unpack(request.keys),
+      request.learning_rates,
+      request.num_steps,
+      answer.num_trained,
+      servant_lib.unpack(answer.states),
+    )
+    return answer.trained._replace(kept=kept)
+
+
+class RemoteTrainer:
+  """A `types.Trainer` whose children are trained by workers.
+
+  Attributes:
+    block_size: the number of children that keep all workers busy.
+    num_devices: the number of workers' devices.
+    task: what decides a child's result, as of the trainer in this process.
+  """
+
+  def __init__(self, remotes: RemoteTrainers, name: Hashable, local: Trainer):
+    """Makes the trainer.
+
+    Args:
+      remotes: the workers.
+      name: the name by which workers know the trainer.
+      local: the same trainer in this process, which trains nothing.
+    """
+    self._remotes = remotes
+    self._name = name
+    self._local: Any = local
+    self._queue: _Queue | None = None
+    self.task = getattr(local, 'task', local)
+
+  @property
+  def block_size(self) -> int:
+    """The number of children that keep all workers busy."""
+    return self._local.block_size * max(1, self._remotes.dispatcher.num_workers)
+
+  @property
+  def num_devices(self) -> int:
+    """The number of workers' devices."""
+    return self._local.num_devices * self._remotes.dispatcher.num_workers
+
+  @property
+  def compile_seconds(self) -> float:
+    """The mean time that a worker has spent compiling, in seconds."""
+    return self._remotes.compile_seconds.get(self._name, 0.0)
+
+  @property
+  def run_seconds(self) -> float:
+    """The mean time that a worker has spent training, in seconds."""
+    return self._remotes.run_seconds.get(self._name, 0.0)
+
+  @property
+  def queue(self) -> queues.TrainingQueue:
+    """The blocks in training; there is one queue of a trainer."""
+    if self._queue is None:
+      self._queue = _Queue(self._remotes, self)
+    return self._queue
+
+  def dry_run(self, architectures: Sequence[Any], splits: Sequence[str]) -> Any:
+    """Finds out, without training, what a training would give.
+
+    Args:
+      architectures: architectures to be trained.
+      splits: the names of the splits that children would be measured on.
+
+    Returns:
+      What the trainer in this process finds out; `None` if it has no dry runs.
+    """
+    dry_run = getattr(self._local, 'dry_run', None)
+    return None if dry_run is None else dry_run(architectures, splits)
+
+  def run(
+    self,
+    architectures: Sequence[Any],
+    keys: jax.Array,
+    learning_rates: np.ndarray | Sequence[float],
+    num_steps: int,
+    *,
+    splits: Sequence[str] = ('validation',),
+    durations: Sequence[float] | None = None,
+    stop: int | None = None,
+    keep: bool = False,
+  ) -> Trained:
+    """Trains and measures `N` children; see `types.Trainer`.
+
+    Raises:
+      ValueError: there is no child, the arguments have different lengths,
+        `stop` is out of range, or no worker can train the children.
+    """
+    outcomes.span(0, stop, num_steps)
+    return self._wait_for(
+      self.submit(
+        architectures,
+        keys,
+        learning_rates,
+        num_steps,
+        splits=splits,
+        durations=durations,
+        stop=stop,
+        keep=keep,
+      )
+    )
+
+  def resume(
+    self,
+    kept: Kept,
+    *,
+    splits: Sequence[str] = ('validation',),
+    stop: int | None = None,
+    keep: bool = False,
+  ) -> Trained:
+    """Trains kept children further; see `types.Trainer`.
+
+    Raises:
+      ValueError: there is no child, or `stop` is out of range.
+    """
+    rates = outcomes.check(kept.architectures, kept.keys, kept.learning_rates)
+    outcomes.span(kept.num_trained, stop, kept.num_steps)
+    block = TrainingBlock(
+      self._name,
+      list(kept.architectures),
+      servant_lib.pack(kept.keys),
+      rates,
+      kept.num_steps,
+      tuple(splits),
+      None,
+      stop,
+      keep,
+      kept.num_trained,
+      servant_lib.pack(list(kept.states)),
+    )
+    return self._wait_for(self._remotes.submit(block, self._local.block_size))
+
+  def submit(
+    self,
+    architectures: Sequence[Any],
+    keys: jax.Array,
+    learning_rates: np.ndarray | Sequence[float],
+    num_steps: int,
+    *,
+    splits: Sequence[str] = ('validation',),
+    durations: Sequence[float] | None = None,
+    stop: int | None = None,
+    keep: bool = False,
+  ) -> int:
+    """Gives children to workers; the arguments are those of `run`.
+
+    Returns:
+      The number by which `RemoteTrainers.take` knows them.
+    """
+    rates = outcomes.check(architectures, keys, learning_rates)
+    block = TrainingBlock(
+      self._name,
+      list(architectures),
+      servant_lib.pack(keys),
+      rates,
+      num_steps,
+      tuple(splits),
+      None if durations is None else [float(each) for each in durations],
+      stop,
+      keep,
+    )
+    return self._remotes.submit(block, self._local.block_size)
+
+  def _wait_for(self, number: int) -> Trained:
+    while (trained := self._remotes.take(number)) is None:
+      self._remotes.wait()
+    return trained
+
+
+class _Queue:
+  """The blocks of a trainer; see `queues.TrainingQueue`."""
+
+  def __init__(self, remotes: RemoteTrainers, trainer: RemoteTrainer):
+    self._remotes = remotes
+    self._trainer = trainer
+    self._numbers: list[int] = []
+
+  @property
+  def num_wanted(self) -> int:
+    """The number of further blocks that would keep every worker busy now."""
+    return self._remotes.dispatcher.num_wanted
+
+  def submit(
+    self,
+    architectures: Sequence[Any],
+    keys: jax.Array,
+    learning_rates: np.ndarray | Sequence[float],
+    num_steps: int,
+    *,
+    splits: Sequence[str] = ('validation',),
+    durations: Sequence[float] | None = None,
+  ) -> int:
+    """Adds a block; see `queues.TrainingQueue`."""
+    number = self._trainer.submit(
+      architectures,
+      keys,
+      learning_rates,
+      num_steps,
+      splits=splits,
+      durations=durations,
+    )
+    self._numbers.append(number)
+    return number
+
+  def collect(self) -> list[tuple[int, Trained]]:
+    """Waits for at least one block; see `queues.TrainingQueue`."""
+    finished: list[tuple[int, Trained]] = []
+    while self._numbers:
+      for number in self._numbers:
+        trained = self._remotes.take(number)
+        if trained is not None:
+          finished.append((number, trained))
+      if finished:
+        break
+      self._remotes.wait()
+    done = {number for number, _ in finished}
+    self._numbers = [each for each in self._numbers if each not in done]
+    return finished
