@@ -166,6 +166,11 @@ def _place(error: BaseException) -> str:
     return ''
   frame = (own or frames)[-1]
   path = os.path.abspath(frame.filename)
+  parts = pathlib.Path(path).parts
+  if not own and 'site-packages' in parts:
+    # Of a library, the name says more than where it is installed.
+    path = '/'.join(parts[parts.index('site-packages') + 1 :])
+    return f'{path}:{frame.lineno}'
   with contextlib.suppress(ValueError):  # On another drive.
     relative = os.path.relpath(path)
     path = path if relative.startswith(os.pardir) else relative

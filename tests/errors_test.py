@@ -4,7 +4,10 @@
 import json
 import pathlib
 import pickle
+import re
 
+import numpy as np
+import optax
 import pytest
 
 from jaxnas import errors
@@ -85,6 +88,15 @@ def test_the_place_is_in_ones_own_code_rather_than_in_a_library():
   line = errors.describe(raised(json.loads, '{'))
   assert line.startswith('JSONDecodeError at ')
   assert f'{HERE}:' in line
+
+
+def test_the_place_in_a_library_alone_is_told_by_the_librarys_name():
+  error = raised(lambda: optax.squared_error(np.ones(3), np.ones(2)))
+  frames = error.__traceback__
+  while 'site-packages' not in frames.tb_frame.f_code.co_filename:
+    frames = frames.tb_next
+  line = errors.describe(error.with_traceback(frames))
+  assert re.match(r'ValueError at optax/\S+\.py:\d+: ', line)
 
 
 def test_an_error_that_can_not_be_told_is_its_kind():

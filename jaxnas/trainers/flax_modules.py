@@ -26,8 +26,8 @@ import optax
 
 from jaxnas import errors
 from jaxnas.records import fingerprint
-from jaxnas.trainers import blocks, groups, mapping
-from jaxnas.training import flax_arguments, flax_task
+from jaxnas.trainers import blocks, dry_runs, groups, mapping
+from jaxnas.training import flax_arguments, flax_labels, flax_task
 from jaxnas.types import Trainer
 
 
@@ -94,6 +94,7 @@ class FlaxTrainer(groups.GroupTrainer):
     self._make_module, self._program_of = make_module, program_of
     self._num_params: dict[Hashable, int] = {}
     self._inputs = jax.tree.map(lambda x: x[:1], data['train'][0])
+    self._data, self._loss = data, loss
     block_size = block_size or blocks.default_block_size(len(devices))
 
     def make_trainer(shape: Any) -> Trainer:
@@ -125,6 +126,29 @@ class FlaxTrainer(groups.GroupTrainer):
         optimizer=optimizer, batch_size=batch_size, data=dict(data)
       ),
     )
+
+  def dry_run(
+    self, architectures: Sequence[Any], splits: Sequence[str]
+  ) -> dry_runs.DryRun | None:
+    """Finds out, without training, what a training would give.
+
+    Args:
+      architectures: architectures to be trained, as in `GroupTrainer.dry_run`.
+      splits: the names of the splits that children would be measured on.
+
+    Raises:
+      ValueError: a split is missing, a label is out of range, or whatever the
+        module, the loss and the metrics raise.
+    """
+    found = super().dry_run(architectures, splits)
+    module = self._module(self._shape_of(architectures[0]))
+    program = None
+    if self._program_of is not None:
+      program = self._program(architectures[0])
+    outputs = flax_task.outputs_of(module, self._inputs, program)
+    name = type(module).__name__
+    flax_labels.check(name, outputs, self._data, self._loss)
+    return found
 
   def num_params(self, architecture: Any) -> int:
     """Returns the number of parameters of a child."""

@@ -43,8 +43,8 @@ def check(
 
   Raises:
     ValueError: an argument has the wrong type, a split is missing or empty, its
-      arrays differ in length, splits differ in the shape or dtype of an
-      example, or there are fewer training examples than one batch.
+      arrays differ in length, a value is NaN, splits differ in the shape or
+      dtype of an example, or there are fewer training examples than one batch.
   """
   if not isinstance(metrics, Mapping):
     raise ValueError(
@@ -96,6 +96,13 @@ def _size(name: str, split: Any) -> int:
       f'{type(split).__name__}'
       + (f' of {len(split)}.' if isinstance(split, Sequence) else '.')
     )
+  for part in jax.tree.leaves(split, is_leaf=lambda x: isinstance(x, list)):
+    # To jax, a list is a tree of as many arrays as it has numbers.
+    if isinstance(part, list) and not all(map(np.ndim, jax.tree.leaves(part))):
+      raise ValueError(
+        f'data[{name!r}] has a list of numbers; make it an array, by '
+        'np.asarray(list).'
+      )
   leaves = [
     leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
     for leaf in jax.tree.leaves(split)
@@ -114,7 +121,19 @@ def _size(name: str, split: Any) -> int:
     )
   if not lengths[0]:
     raise ValueError(f'There are no examples in {name!r}.')
+  for part, arrays in zip(('inputs', 'targets'), split, strict=True):
+    num_bad = sum(_count_nan(leaf) for leaf in jax.tree.leaves(arrays))
+    if num_bad:
+      raise ValueError(
+        f'The {part} of {name!r} have {num_bad:,} values that are NaN; replace '
+        'them, or leave their examples out.'
+      )
   return lengths[0]
+
+
+def _count_nan(array: Any) -> int:
+  is_real = jax.dtypes.issubdtype(array.dtype, np.inexact)
+  return int(np.isnan(np.asarray(array)).sum()) if is_real else 0
 
 
 def _check_alike(data: Mapping[str, Any], name: str) -> None:

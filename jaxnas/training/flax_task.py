@@ -287,12 +287,31 @@ def num_params(module: nn.Module, inputs: Any, program: Any = None) -> int:
     inputs: a batch of the child's inputs.
     program: the program of the child, if it has one.
   """
+  _, variables = _shapes(module, inputs, program)
+  return sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
+
+
+def outputs_of(module: nn.Module, inputs: Any, program: Any = None) -> Any:
+  """Returns the shapes and dtypes of a module's outputs, computing nothing.
+
+  Args:
+    module: the child.
+    inputs: a batch of the child's inputs.
+    program: the program of the child, if it has one.
+  """
+  outputs, _ = _shapes(module, inputs, program)
+  return outputs
+
+
+def _shapes(module: nn.Module, inputs: Any, program: Any) -> tuple[Any, Any]:
+  """Returns the shapes of a module's outputs and of its collections."""
   named = _mode(module, False)
   if program is not None:
     named['program'] = program
   keys = {'params': jax.random.key(0), 'dropout': jax.random.key(0)}
-  shapes = jax.eval_shape(lambda x: module.init(keys, x, **named), inputs)
-  return sum(leaf.size for leaf in jax.tree.leaves(shapes['params']))
+  return jax.eval_shape(
+    lambda x: module.init_with_output(keys, x, **named), inputs
+  )
 
 
 def _train_metrics(state: State) -> dict[str, jax.Array]:
@@ -314,15 +333,23 @@ def _each(
 ) -> Any:
   """Returns the score of each example, `[B]`."""
   what = 'The loss' if name == 'loss' else f'The metric {name!r}'
-  with errors.calling(what):
+  given = (
+    f'outputs of shape {_spell_shapes(outputs)} and targets of shape '
+    f'{_spell_shapes(targets)}'
+  )
+  with errors.calling(f'{what}, called with {given},'):
     values = score(outputs, targets)
   # A mean would include the examples that pad the last batch.
   if jnp.shape(values) != shape:
     raise ValueError(
       f'{what} must return one number per example, with shape {shape}, not '
-      f'their mean; got shape {jnp.shape(values)}.'
+      f'their mean; got shape {jnp.shape(values)} from {given}.'
     )
   return values
+
+
+def _spell_shapes(arrays: Any) -> str:
+  return errors.shorten(str(jax.tree.map(jnp.shape, arrays)))
 
 
 def _cut(split, size: int, largest: int, batch_size: int) -> Split:

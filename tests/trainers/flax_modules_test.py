@@ -157,8 +157,15 @@ def fail(*arguments):
       {'make_module': Wrong},
       r'Wrong on inputs of shape \(32, 3\) failed: TypeErr',
     ),
-    ({'loss': fail}, 'The loss failed: RuntimeError at .*flax_modules_test.py'),
-    ({'metrics': {'mine': fail}}, "The metric 'mine' failed: RuntimeError at"),
+    (
+      {'loss': fail},
+      r'The loss, called with outputs of shape \(32,\) and targets of shape '
+      r'\(32,\), failed: RuntimeError at .*flax_modules_test.py',
+    ),
+    (
+      {'metrics': {'mine': fail}},
+      "The metric 'mine', called with .*, failed: RuntimeError at",
+    ),
     ({'loss': lambda x, y: (x - y).mean()}, 'The loss must return one number'),
     ({'optimizer': fail}, 'The optimizer failed: RuntimeError at'),
   ],

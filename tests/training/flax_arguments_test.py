@@ -27,6 +27,9 @@ def test_examples_of_each_split_are_counted():
   # Jax has one float, and takes arrays of either kind.
   wide = {'train': (X.astype(float), Y), 'validation': (jnp.array(X), Y)}
   assert check(wide) == {'train': 40, 'validation': 40}
+  # A list of arrays is a tree of inputs.
+  two = {name: ([x, x], y) for name, (x, y) in DATA.items()}
+  assert check(two) == {'train': 40, 'validation': 9}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +44,16 @@ def test_examples_of_each_split_are_counted():
       'equally many ex.* got 9, 40',
     ),
     ({'data': DATA | {'test': (X[:0], Y[:0])}}, "no examples in 'test'"),
-    ({'data': DATA | {'test': ([1.0, 2.0], Y)}}, 'must be arrays of numbers'),
+    ({'data': DATA | {'test': ([1.0, 2.0], Y)}}, r"test'\] has a list of num"),
+    ({'data': DATA | {'test': (X, [[1], [2]])}}, r'by np.asarray\(list\)'),
+    (
+      {'data': DATA | {'test': (np.where(np.arange(3), X, np.nan), Y)}},
+      "The inputs of 'test' have 40 values that are NaN",
+    ),
+    (
+      {'data': DATA | {'test': (X, np.full(40, np.nan))}},
+      "The targets of 'test' have 40 values that are NaN",
+    ),
     (
       {'data': DATA | {'test': (X.astype(str), Y)}},
       'must be arrays of numbers',
