@@ -32,7 +32,7 @@ from experiments import (
 )
 from jaxnas import statistics
 from jaxnas.children import conv_net
-from jaxnas.datasets import held_out, prepared
+from jaxnas.datasets import held_out, images, prepared
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import image_weights
 from jaxnas.runs import (
@@ -126,8 +126,14 @@ def run(config: Config, workdir: str) -> None:
   training_run.run(make_training(config), workdir)
 
 
-def make_training(config: Config) -> long_training.Training:
+def make_training(
+  config: Config, dataset: images.ImageDataset | None = None
+) -> long_training.Training:
   """Makes everything of a training that its settings decide.
+
+  Args:
+    config: the settings.
+    dataset: the data that the settings name; loaded by default.
 
   Raises:
     ValueError: a setting is out of range, or the data is.
@@ -141,7 +147,8 @@ def make_training(config: Config) -> long_training.Training:
   architecture = read_architecture(
     config.architecture, config.num_layers, config.filters, config.merge
   )
-  dataset = data_settings.load_images(config)
+  if dataset is None:
+    dataset = data_settings.load_images(config)
   if config.evaluate_test:
     held_out.check_images(dataset, config.data_dir)
   epoch_steps = _count_steps(len(dataset.train_labels), recipe.batch_size)

@@ -181,8 +181,14 @@ def run(config: Config, workdir: str) -> None:
   training_run.run(make_training(config), workdir)
 
 
-def make_training(config: Config) -> long_training.Training:
+def make_training(
+  config: Config, dataset: text.TextDataset | None = None
+) -> long_training.Training:
   """Makes everything of a training that its settings decide.
+
+  Args:
+    config: the settings.
+    dataset: the data that the settings name; loaded by default.
 
   Raises:
     ValueError: a setting is out of range, or the data is.
@@ -191,7 +197,8 @@ def make_training(config: Config) -> long_training.Training:
   recipe = settings.fill(Recipe, config)
   architecture = read_architecture(config.architecture)
   is_lstm = architecture == 'lstm'
-  dataset = data_settings.load_text(config)
+  if dataset is None:
+    dataset = data_settings.load_text(config)
   if config.evaluate_test:
     held_out.check_text(dataset, config.data_dir)
   task, num_segments = _make_task(config, recipe, architecture, dataset)

@@ -28,9 +28,10 @@ from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import itertools
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments import (
+  data_settings,
   launch,
   machine_settings,
   settings,
@@ -43,13 +44,14 @@ from jaxnas.datasets import prepared
 from jaxnas.export import architecture as architecture_file
 from jaxnas.runs import long_training, tuning
 from jaxnas.spaces import known_conv_nets
+from jaxnas.types import Reward
 
 _HELP = 'Values of {} to try.'
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(train_recurrent_cell.Config):
-  """Settings of a tuning of a recurrent cell's training."""
+class Grid(settings.Bounded):
+  """Settings of every tuning."""
 
   learning_rates: tuple[float, ...] = settings.search(
     (0.5, 1.0, 2.0),
@@ -57,6 +59,19 @@ class Config(train_recurrent_cell.Config):
     is_common=True,
     above=0.0,
   )
+  num_trials: int = settings.search(
+    16,
+    'Number of points of the grid to train; may be raised later.',
+    is_common=True,
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(train_recurrent_cell.Config, Grid):
+  """Settings of a tuning of a recurrent cell's training."""
+
   init_scales: tuple[float, ...] = settings.search(
     (0.04, 0.05, 0.1),
     _HELP.format('init_scale'),
@@ -77,24 +92,14 @@ class Config(train_recurrent_cell.Config):
     low=0,
     high=settings.MAX_COUNT,
   )
-  num_trials: int = settings.search(
-    16,
-    'Number of points of the grid to train; may be raised later.',
-    is_common=True,
-    low=1,
-    high=settings.MAX_ITEMS,
-  )
 
 
 @dataclasses.dataclass(frozen=True)
-class NetConfig(train_conv_net.Config):
+class NetConfig(train_conv_net.Config, Grid):
   """Settings of a tuning of a convolutional network's training."""
 
-  learning_rates: tuple[float, ...] = settings.search(
-    (0.05, 0.1, 0.2),
-    _HELP.format('learning_rate'),
-    is_common=True,
-    above=0.0,
+  learning_rates: tuple[float, ...] = settings.changed(
+    Grid, 'learning_rates', (0.05, 0.1, 0.2)
   )
   weight_decays: tuple[float, ...] = settings.search(
     (5e-5, 1e-4, 5e-4),
@@ -115,21 +120,47 @@ class NetConfig(train_conv_net.Config):
     above=0.0,
     below=1.0,
   )
-  num_trials: int = settings.changed(Config, 'num_trials', 16)
 
 
-# The settings of the long training, and the list of values for each.
-_TEXT_GRID = {
-  'learning_rate': 'learning_rates',
-  'init_scale': 'init_scales',
-  'dropout_rate': 'dropout_rates',
-  'constant_epochs': 'decay_epochs',
-}
-_IMAGE_GRID = {
-  'learning_rate': 'learning_rates',
-  'weight_decay': 'weight_decays',
-  'batch_norm_epsilon': 'batch_norm_epsilons',
-  'decay_start': 'decay_starts',
+class _Kind(NamedTuple):
+  """What is tuned.
+
+  Attributes:
+    experiment: the long training.
+    load: `config -> dataset`, which loads its data.
+    lists: the setting with the values to try, by the setting that is tuned.
+    make_reward: makes the reward for the validation measure.
+  """
+
+  experiment: Any
+  load: Callable[[Any], Any]
+  lists: Mapping[str, str]
+  make_reward: Callable[..., Reward]
+
+
+_KINDS = {
+  Config: _Kind(
+    train_recurrent_cell,
+    data_settings.load_text,
+    {
+      'learning_rate': 'learning_rates',
+      'init_scale': 'init_scales',
+      'dropout_rate': 'dropout_rates',
+      'constant_epochs': 'decay_epochs',
+    },
+    rewards.make_perplexity_reward,
+  ),
+  NetConfig: _Kind(
+    train_conv_net,
+    data_settings.load_images,
+    {
+      'learning_rate': 'learning_rates',
+      'weight_decay': 'weight_decays',
+      'batch_norm_epsilon': 'batch_norm_epsilons',
+      'decay_start': 'decay_starts',
+    },
+    rewards.make_accuracy_reward,
+  ),
 }
 PRESETS = {
   name: NetConfig(**dataclasses.asdict(preset))
@@ -162,9 +193,7 @@ def make_tuning(config: Config | NetConfig) -> tuning.Tuning:
     ValueError: a setting or the data is out of range.
     OSError: a file is missing.
   """
-  is_net = isinstance(config, NetConfig)
-  experiment: Any = train_conv_net if is_net else train_recurrent_cell
-  lists = _IMAGE_GRID if is_net else _TEXT_GRID
+  experiment, load, lists, make_reward = _KINDS[type(config)]
   name_of_experiment = experiment.__name__.removeprefix('experiments.')
   if config.evaluate_test:
     raise ValueError(
@@ -173,10 +202,12 @@ def make_tuning(config: Config | NetConfig) -> tuning.Tuning:
     )
   names = [field.name for field in dataclasses.fields(experiment.Config)]
   base = experiment.Config(**{name: getattr(config, name) for name in names})
-  used = experiment.make_training(base)
+  # All trainings share the data, which no tuned setting changes.
+  dataset = load(base)
+  used = experiment.make_training(base, dataset)
 
   def make_training(point: Mapping[str, Any]) -> long_training.Training:
-    return experiment.make_training(dataclasses.replace(base, **point))
+    return experiment.make_training(dataclasses.replace(base, **point), dataset)
 
   def write_settings(path, point, **facts):
     found = dataclasses.asdict(dataclasses.replace(base, **point))
@@ -185,9 +216,6 @@ def make_tuning(config: Config | NetConfig) -> tuning.Tuning:
         del found[name]
     settings_file.write(path, found, **facts)
 
-  make_reward: Callable[..., Any] = rewards.make_perplexity_reward
-  if is_net:
-    make_reward = rewards.make_accuracy_reward
   return tuning.Tuning(
     grid={name: getattr(config, values) for name, values in lists.items()},
     usual={name: getattr(config, name) for name in lists},

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from experiments import train_conv_net, train_recurrent_cell, tune_found
-from jaxnas.datasets import held_out
+from jaxnas.datasets import held_out, images
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights as weights_file
 from jaxnas.records import checkpoints, workdir
@@ -200,7 +200,7 @@ def test_a_tuning_that_is_killed_goes_on_within_a_training(
     )
 
 
-def test_a_network_is_tuned(tmp_path, capsys):
+def test_a_network_is_tuned(tmp_path, capsys, monkeypatch):
   labels = np.arange(90) % 3
   pixels = np.random.default_rng(0).integers(0, 120, (90, 5, 5))
   pixels[np.arange(90), 2 * labels] += 100
@@ -219,7 +219,16 @@ def test_a_network_is_tuned(tmp_path, capsys):
     batch_norm_epsilons=(1e-5, 0.5),
     decay_starts=(0.25,),
   )
+  loads = []
+  load = images.load
+
+  def count(*args, **kwargs):
+    loads.append(args)
+    return load(*args, **kwargs)
+
+  monkeypatch.setattr(images, 'load', count)
   tune_found.run(config, str(tmp_path / 'run'))
+  assert len(loads) == 1
   assert 'Best of 2 by validation' in capsys.readouterr().out
   metrics = [trial['metrics'] for trial in trials_of(tmp_path / 'run')]
   assert all(0 <= each['validation_accuracy'] <= 1 for each in metrics)
