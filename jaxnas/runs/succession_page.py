@@ -34,6 +34,7 @@ from jaxnas.visualize import (
 
 CONTROL, SUCCESSION = generations_lib.CONTROL, generations_lib.SUCCESSION
 
+_MAX_ROWS = 200
 _LABELS = {
   SUCCESSION: 'succession: the best cell of the generation before',
   CONTROL: 'control: always an LSTM',
@@ -97,6 +98,7 @@ class _Page:
     self._all = [
       each for each in records.generations if (CONTROL, each.number) in places
     ]
+    self._last = succession_report.in_order(self._all)[-_MAX_ROWS:]
     self._num_wanted = 2 * numbers['num_generations'] - 1
     self.is_done = len(self._all) == self._num_wanted
     trained = {tuple(line['tokens']) for line in records.retrainings}
@@ -183,10 +185,13 @@ class _Page:
       return markup.paragraphs(['No generation is finished.'])
     rows: list[markup.Row] = [
       [row[0], *map(_cell, row[1:])]
-      for row in succession_report.rows(self._all, self._retrained)
+      for row in succession_report.rows(self._all, self._retrained)[-_MAX_ROWS:]
     ]
+    text = 'Means over lineages; of perplexities, the median.'
+    if len(rows) < len(self._all):
+      text += f' Of {len(self._all):,} rows, the last {len(rows):,}.'
     return (
-      markup.paragraphs(['Means over lineages; of perplexities, the median.'])
+      markup.paragraphs([text])
       + markup.table(succession_report.COLUMNS, rows, 'Generations')
       + markup.bullets(
         f'{name}: {text}.' for name, text in succession_report.LEGEND.items()
@@ -242,7 +247,7 @@ class _Page:
     rows: list[markup.Row] = [
       [name, cell, markup.Cell(f'{count:,}', count)]
       for name, cell, count in succession_report.most_found_cells(
-        self._space, self._all
+        self._space, self._last
       )
     ]
     return markup.paragraphs(
@@ -277,7 +282,7 @@ class _Page:
       )
     perplexities = succession_report.report_perplexities(self._retrained)
     rows = []
-    for generation in succession_report.in_order(self._all):
+    for generation in self._last:
       values = np.array([perplexities[cell] for cell in generation.found])
       rows.append(
         dot_rows.Row(

@@ -204,7 +204,7 @@ class _Page:
     rows: list[markup.Row] = [
       [
         options.name,
-        ', '.join(options.labels),
+        markup.spell(', '.join(options.labels)),
         markup.spell(self._usual.get(options.name)),
       ]
       for options in summary.decisions

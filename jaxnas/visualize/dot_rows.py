@@ -13,6 +13,9 @@ import numpy as np
 from jaxnas import statistics
 from jaxnas.visualize import markup
 
+MAX_DOTS = 4000
+"""A drawing has no more dots; others are left out, evenly."""
+
 
 class Row(NamedTuple):
   """The values of a group.
@@ -54,6 +57,7 @@ def draw(
     return min(100.0, max(0.0, 100 * (value - low) / (high - low)))
 
   lines = []
+  most = max(1, MAX_DOTS // len(rows))
   for row in rows:
     marks = ''
     if len(row.values) > 1:
@@ -63,7 +67,8 @@ def draw(
         marks += f'<s style="left:{place(left):.1f}%;width:{width:.1f}%"></s>'
       marks += f'<u style="left:{place(mean):.1f}%"></u>'
     marks += ''.join(
-      f'<b style="left:{place(each):.1f}%"></b>' for each in row.values
+      f'<b style="left:{place(each):.1f}%"></b>'
+      for each in _thinned(row.values, most)
     )
     kind = ' class="found"' if row.is_marked else ''
     lines.append(
@@ -74,6 +79,8 @@ def draw(
     if has_intervals
     else 'Tick: their mean.'
   )
+  if any(len(row.values) > most for row in rows):
+    dots += f', {most:,} of a row'
   better = 'right' if measure.is_higher_better else 'left'
   return (
     f'<ul class="intervals" aria-hidden="true">{"".join(lines)}</ul>'
@@ -85,6 +92,14 @@ def draw(
       'note',
     )
   )
+
+
+def _thinned(values: np.ndarray, most: int) -> np.ndarray:
+  """Returns at most so many values, from the least to the greatest."""
+  if len(values) <= most:
+    return values
+  kept = np.linspace(0, len(values) - 1, most).astype(int)
+  return np.sort(values)[kept]
 
 
 def mean_interval(

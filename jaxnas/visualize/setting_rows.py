@@ -17,6 +17,7 @@ from jaxnas.visualize import dot_rows, markup
 # What is so many times as far from the best as most are would press the others
 # together.
 _FAR = 4
+_MAX_VALUES = 60
 
 
 def draw(
@@ -49,6 +50,11 @@ def draw(
     )
   ]
   for options in several:
+    heading = f'<h3>{markup.escape(options.name)}</h3>'
+    if len(options.labels) > _MAX_VALUES:
+      told = f'{len(options.labels):,} values are too many to be shown.'
+      parts.append(heading + markup.paragraphs([told], 'note'))
+      continue
     rows = []
     for label in options.labels:
       values = [
@@ -61,7 +67,7 @@ def draw(
       name = f'{label} (usual)' if is_usual else label
       rows.append(dot_rows.Row(name, np.array(values), is_best))
     drawn = dot_rows.draw(measure, rows, has_intervals=False)
-    parts.append(f'<h3>{markup.escape(options.name)}</h3>{drawn}')
+    parts.append(heading + drawn)
   return ''.join(parts)
 
 

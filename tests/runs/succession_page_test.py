@@ -189,6 +189,27 @@ def test_the_folder_of_an_older_version_has_no_timings(folder, tmp_path):
   assert 'The run has no timings.' in texts['cost']
 
 
+def test_a_long_succession_makes_no_huge_page(tmp_path):
+  folder = make_run(tmp_path / 'run', num_done=0, num_trained=0)
+  generations = [make_generation(succession.CONTROL, 0, num_lineages=500)] + [
+    make_generation(branch, number, num_lineages=500)
+    for number in range(1, 121)
+    for branch in (succession.CONTROL, succession.SUCCESSION)
+  ]
+  with trial_log.JsonLines(folder / succession_records.GENERATIONS) as lines:
+    lines.append([each.to_json() for each in generations])
+  with trial_log.JsonLines(folder / succession_records.RETRAININGS) as lines:
+    lines.append(
+      [
+        {'tokens': cell, 'seed': 1, 'validation': 3.5, 'report': 3.5}
+        for cell in CELLS
+      ]
+    )
+  page = succession_page.render(folder)
+  assert len(page.encode()) < web_page.MAX_BYTES / 2
+  assert 'Of 241 rows, the last 200.' in page
+
+
 def test_bad_settings_are_named(tmp_path):
   folder = make_run(tmp_path / 'run', num_trials='many')
   with pytest.raises(ValueError, match=r"config\.json: num_trials .* 'many'"):

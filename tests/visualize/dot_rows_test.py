@@ -35,6 +35,17 @@ def test_only_independent_values_have_an_interval():
   assert dot_rows.draw(statistics.REWARD, ROWS).count('<s ') == 1
 
 
+def test_many_values_have_few_dots():
+  values = np.random.default_rng(0).permutation(100_000) / 100_000
+  rows = [dot_rows.Row(str(number), values) for number in range(50)]
+  drawn = dot_rows.draw(statistics.REWARD, rows)
+  assert drawn.count('<b ') == dot_rows.MAX_DOTS
+  assert 'Dots: trainings, 80 of a row.' in drawn
+  # The least and the greatest are among them: from -0.35 to 1.35.
+  assert '<b style="left:20.6%">' in drawn
+  assert '<b style="left:79.4%">' in drawn
+
+
 def test_without_values_nothing_is_drawn():
   assert dot_rows.draw(statistics.REWARD, []) == ''
   empty = [dot_rows.Row('a', np.array([]))]

@@ -58,3 +58,15 @@ def test_one_training_has_nothing_to_be_compared_with():
   drawn, rows = draw([point(0.1, 'a', 3.0)])
   assert not rows
   assert 'nothing to compare' in drawn
+
+
+def test_settings_of_many_values_are_not_drawn():
+  labels = tuple(map(str, range(61)))
+  drawn = setting_rows.draw(
+    statistics.PERPLEXITY,
+    [summary.Options('rate', 'choice', labels)],
+    [({'rate': number}, 3.0 + number) for number in range(61)],
+    {},
+  )
+  assert '61 values are too many' in drawn
+  assert '<b ' not in drawn
