@@ -25,8 +25,10 @@ from jaxnas import errors
 from jaxnas.workers import main_program, process_tree, ray_gateway
 from jaxnas.workers.engine import Event, Kind
 
+JOIN_SECONDS = 60.0
+"""How long a Ray at an address has to answer."""
+
 _PRIVATE_SECONDS = 120.0
-_JOIN_SECONDS = 60.0
 # Without an address, nothing tells early that nobody is there.
 _AUTO_SECONDS = 18.0
 _CLOSE_SECONDS = 10.0
@@ -129,9 +131,7 @@ class RayEngine:
       self._gateway.start()
     theirs.close()
     seconds = {'': _PRIVATE_SECONDS, 'auto': _AUTO_SECONDS}
-    self._deadline = time.monotonic() + seconds.get(
-      self._address, _JOIN_SECONDS
-    )
+    self._deadline = time.monotonic() + seconds.get(self._address, JOIN_SECONDS)
     self._ask('start', factory)
 
   def send(self, worker: str, number: int, request: bytes) -> None:

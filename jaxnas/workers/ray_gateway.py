@@ -343,6 +343,9 @@ def _connect(settings: Settings) -> tuple[Any, str]:
     ConnectionError: there is no Ray where it should be.
   """
   address = settings.address
+  if address == 'auto':
+    # Ray itself would look there.
+    address = os.environ.get('RAY_ADDRESS') or address
   os.environ['RAY_USAGE_STATS_ENABLED'] = '0'
   if not address:
     os.environ.update(_PRIVATE)

@@ -50,6 +50,8 @@ class RayWorker:
     self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
     self._wakes, self._waker = multiprocessing.Pipe(duplex=False)
     self._is_closed = False
+    # That of Ray on this machine.
+    self._parent = os.getppid()
     self._thread = threading.Thread(
       target=self._run, args=(factory,), daemon=True
     )
@@ -99,7 +101,8 @@ class RayWorker:
     """Serves the process; the engine is touched by this thread alone."""
     try:
       self._engine.start(factory)
-      while not self._is_closed:
+      # Without a head, Ray ends its own only after a minute.
+      while not self._is_closed and os.getppid() == self._parent:
         connection.wait(
           [self._wakes, *self._engine.waitables], child.Child.POLL_SECONDS
         )
@@ -108,6 +111,9 @@ class RayWorker:
           self._wakes.recv_bytes()
           self._commands.get()()
         self._note()
+      if not self._is_closed:
+        self._engine.close()
+        os._exit(1)
     except BaseException:
       # Without this thread the actor would be silent for ever.
       traceback.print_exc()

@@ -90,6 +90,7 @@ DEEDS = {
   'leave': leave,
   'meet': meet,
   'modules': lambda name: name in sys.modules,
+  'parent': os.getppid,
   'pid': os.getpid,
   'raise': lambda line: [][line],
   'refuse': refuse,
