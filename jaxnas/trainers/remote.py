@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from jaxnas import queues
-from jaxnas.trainers import outcomes
+from jaxnas.trainers import gathering, outcomes
 from jaxnas.trainers import training_servant as servant_lib
 from jaxnas.trainers.training_servant import TrainedBlock, TrainingBlock
 from jaxnas.types import Kept, Trained, Trainer
@@ -70,10 +70,20 @@ class RemoteTrainers:
     )
     self.compile_seconds: dict[Hashable, float] = {}
     self.run_seconds: dict[Hashable, float] = {}
-    self._groups: dict[int, _Group] = {}
+    self._groups: dict[int, gathering.Gathering] = {}
     self._owners: dict[int, tuple[int, Sequence[int]]] = {}
     self._finished: dict[int, Trained] = {}
     self._last_number = 0
+
+  @property
+  def num_workers(self) -> int:
+    """The number of workers."""
+    return self.dispatcher.num_workers
+
+  @property
+  def num_wanted(self) -> int:
+    """The number of further blocks that would keep every worker busy now."""
+    return self.dispatcher.num_wanted
 
   def wrap(self, name: Hashable, local: Trainer) -> RemoteTrainer:
     """Returns the trainer that workers know by a name.
@@ -99,7 +109,7 @@ class RemoteTrainers:
       # What takes long begins first.
       order = np.argsort(-np.asarray(block.durations), kind='stable')
     self._last_number += 1
-    group = _Group(block, len(range(0, len(order), block_size)))
+    group = gathering.Gathering(block, len(range(0, len(order), block_size)))
     self._groups[self._last_number] = group
     for start in range(0, len(order), block_size):
       rows = order[start : start + block_size].tolist()
@@ -157,76 +167,19 @@ class RemoteTrainers:
           seconds[name] = seconds.get(name, 0.0) + spent / num_workers
 
 
-class _Group:
-  """Children that were submitted together, and what became of them."""
-
-  def __init__(self, block: TrainingBlock, num_blocks: int):
-    self.block = block
-    self.num_missing = num_blocks
-    self._parts: list[tuple[Sequence[int], Trained]] = []
-
-  def add(self, rows: Sequence[int], parts: Sequence[Part]) -> None:
-    """Adds a block that is finished, perhaps in several parts."""
-    self.num_missing -= 1
-    start = 0
-    for part in parts:
-      count = part.request.num_children
-      own = rows[start : start + count]
-      start += count
-      self._parts.append((own, self._trained(part)))
-
-  def join(self) -> Trained:
-    """Returns the outcome of all children, in their order."""
-    block = self.block
-    trained = outcomes.join(self._parts, block.num_children)
-    if not block.keep:
-      return trained
-    stop = block.num_steps if block.stop is None else block.stop
-    kept = trained.kept
-    states = [None] * block.num_children if kept is None else kept.states
-    return trained._replace(
-      kept=Kept(
-        block.architectures,
-        servant_lib.unpack(block.keys),
-        block.learning_rates,
-        block.num_steps,
-        stop,
-        states,
-      )
-    )
-
-  def _trained(self, part: Part) -> Trained:
-    """Returns the outcome of a part."""
-    answer: TrainedBlock | None = part.answer
-    if answer is None:
-      count = part.request.num_children
-      return Trained(
-        {}, np.full(count, part.status, np.int32), (part.reason,) * count
-      )
-    if answer.states is None:
-      return answer.trained
-    request: TrainingBlock = part.request
-    kept = Kept(
-      request.architectures,
-      servant_lib.unpack(request.keys),
-      request.learning_rates,
-      request.num_steps,
-      answer.num_trained,
-      servant_lib.unpack(answer.states),
-    )
-    return answer.trained._replace(kept=kept)
-
-
 class RemoteTrainer:
   """A `types.Trainer` whose children are trained by workers.
 
   Attributes:
     block_size: the number of children that keep all workers busy.
+    num_workers: the number of workers.
     num_devices: the number of workers' devices.
     task: what decides a child's result, as of the trainer in this process.
   """
 
-  def __init__(self, remotes: RemoteTrainers, name: Hashable, local: Trainer):
+  def __init__(
+    self, remotes: gathering.Remotes, name: Hashable, local: Trainer
+  ):
     """Makes the trainer.
 
     Args:
@@ -243,12 +196,17 @@ class RemoteTrainer:
   @property
   def block_size(self) -> int:
     """The number of children that keep all workers busy."""
-    return self._local.block_size * max(1, self._remotes.dispatcher.num_workers)
+    return self._local.block_size * max(1, self.num_workers)
+
+  @property
+  def num_workers(self) -> int:
+    """The number of workers."""
+    return self._remotes.num_workers
 
   @property
   def num_devices(self) -> int:
     """The number of workers' devices."""
-    return self._local.num_devices * self._remotes.dispatcher.num_workers
+    return self._local.num_devices * self.num_workers
 
   @property
   def compile_seconds(self) -> float:
@@ -382,7 +340,7 @@ class RemoteTrainer:
 class _Queue:
   """The blocks of a trainer; see `queues.TrainingQueue`."""
 
-  def __init__(self, remotes: RemoteTrainers, trainer: RemoteTrainer):
+  def __init__(self, remotes: gathering.Remotes, trainer: RemoteTrainer):
     self._remotes = remotes
     self._trainer = trainer
     self._numbers: list[int] = []
@@ -390,7 +348,7 @@ class _Queue:
   @property
   def num_wanted(self) -> int:
     """The number of further blocks that would keep every worker busy now."""
-    return self._remotes.dispatcher.num_wanted
+    return self._remotes.num_wanted
 
   def submit(
     self,
