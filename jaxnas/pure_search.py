@@ -11,19 +11,21 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxnas import errors, versions
 from jaxnas.strategies import told
 from jaxnas.types import Strategy
 
 
 class Scan(NamedTuple):
-  """A whole search: `R` rounds of `N` trials.
+  """A whole search: `R` updates of the strategy, each by `N` trials.
 
   Attributes:
     tokens: the proposals, `int32[R, N, T]`.
     rewards: the proposals' rewards, `float32[R, N]`.
     metrics: the strategy's metrics, each `[R]`.
-    state: the strategy's state after the last round.
+    state: the strategy's state after the last update.
   """
 
   tokens: jax.Array
@@ -39,6 +41,10 @@ def scan(
   num_rounds: int,
   batch_size: int,
   num_active: jax.Array | Sequence[int] | int | None = None,
+  *,
+  replicas: int = 1,
+  replicas_per_update: int = 1,
+  order: jax.Array | Sequence[int] | None = None,
 ) -> Scan:
   """Runs a whole search as one pure function, for `jit` and `vmap`.
 
@@ -54,45 +60,168 @@ def scan(
   except its epochs, make the strategy inside the mapped function:
   `jax.vmap(lambda key, rate: scan(make_reinforce(controller, rate), ...))`.
 
+  With several replicas it is the asynchronous search that `versions` describes,
+  in which the groups finish in a given order; `finishing_order` makes one of
+  durations. Each round tells `replicas_per_update` groups of `batch_size`
+  proposals, so `N` is their product.
+
   Args:
     strategy: the strategy that proposes.
     reward: `tokens int32[N, T] -> rewards [N]`, a pure function.
     key: the random key that all randomness follows from.
-    num_rounds: the number of times the strategy is asked and told, `R`.
-    batch_size: the number of architectures proposed each time, `N`.
-    num_active: the number of decisions to make: one number, or one per round,
-      `[R]`; all decisions by default.
+    num_rounds: the number of times the strategy is told, `R`.
+    batch_size: the number of architectures proposed each time.
+    num_active: the number of decisions to make: one number, or one per group of
+      proposals, `[R * replicas_per_update]`; all decisions by default.
+    replicas: the number of groups in flight.
+    replicas_per_update: the number of finished groups told together.
+    order: the numbers of the groups in the order of finishing, `int32[R *
+      replicas_per_update]`; that of asking by default.
 
   Returns:
-    The proposals and their rewards, round by round.
+    The proposals and their rewards, round by round: groups in the order of
+    finishing, and the rows of a group in the order of proposal.
 
   Raises:
-    ValueError: a reward is not finite. Under `jit` or `vmap` nothing is raised,
-      so check the returned rewards; no strategy learns from a round with such a
-      reward.
+    ValueError: a reward is not finite, or groups cannot finish in this order.
+      Under `jit` or `vmap` nothing is raised for values that are traced, so
+      check the returned rewards; no strategy learns from a round with a reward
+      that is not finite.
   """
+  if min(replicas, replicas_per_update) < 1:
+    raise ValueError(
+      'replicas and replicas_per_update must be at least 1, got '
+      f'{replicas} and {replicas_per_update}.'
+    )
+  num_groups = num_rounds * replicas_per_update
+  replicas = max(1, min(replicas, num_groups))
   if num_active is not None:
     num_active = jnp.asarray(num_active, jnp.int32)
     if not num_active.ndim:
-      num_active = jnp.broadcast_to(num_active, (num_rounds,))
-    chex.assert_shape(num_active, (num_rounds,))
+      num_active = jnp.broadcast_to(num_active, (num_groups,))
+    chex.assert_shape(num_active, (num_groups,))
+  order = jnp.arange(num_groups) if order is None else _checked(order, replicas)
+  chex.assert_shape(order, (num_groups,))
 
-  def play(state, inputs):
-    index, active = inputs
-    proposals = strategy.ask(state, round_key(key, index), batch_size, active)
+  def ask(state, group):
+    active = None if num_active is None else num_active[group]
+    proposals = strategy.ask(state, round_key(key, group), batch_size, active)
+    return versions.join([proposals], replicas)
+
+  def ask_if_any(state, group):
+    if replicas == 1:
+      return ask(state, group)
+    # After the last group nobody looks at what a free replica has.
+    nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(ask, state, group))
+    return jax.lax.cond(
+      group < num_groups, ask, lambda *_: nothing, state, group
+    )
+
+  def take(carry, inputs):
+    """A free replica asks, and then a group finishes."""
+    state, flying, groups, free = carry
+    asked, finished = inputs
+    flying = jax.tree.map(
+      lambda all_of, new: all_of.at[free].set(new),
+      flying,
+      ask_if_any(state, asked),
+    )
+    groups = groups.at[free].set(asked)
+    free = jnp.argmax(groups == finished)
+    proposals = jax.tree.map(lambda all_of: all_of[free], flying)
+    return (state, flying, groups, free), proposals
+
+  def play(carry, inputs):
+    carry, proposals = jax.lax.scan(take, carry, inputs)
+    proposals = jax.tree.map(
+      lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), proposals
+    )
     rewards = jnp.asarray(reward(proposals.tokens), jnp.float32)
-    chex.assert_shape(rewards, (batch_size,))
-    state, metrics = strategy.tell(state, proposals, rewards)
-    return state, (proposals.tokens, rewards, metrics)
+    chex.assert_shape(rewards, (replicas_per_update * batch_size,))
+    state, metrics = strategy.tell(carry[0], proposals, rewards)
+    return (state, *carry[1:]), (proposals.tokens, rewards, metrics)
 
-  state, (tokens, rewards, metrics) = jax.lax.scan(
+  carry = _begin(ask, strategy.init(init_key(key)), replicas)
+  # Whoever is free asks for the next group, before the next one finishes.
+  asked = replicas - 1 + jnp.arange(num_groups)
+  carry, (tokens, rewards, metrics) = jax.lax.scan(
     play,
-    strategy.init(init_key(key)),
-    (jnp.arange(num_rounds, dtype=jnp.int32), num_active),
+    carry,
+    jax.tree.map(
+      lambda leaf: leaf.reshape(num_rounds, replicas_per_update),
+      (asked, order),
+    ),
     num_rounds,
   )
   told.check(rewards)
-  return Scan(tokens, rewards, metrics, state)
+  return Scan(tokens, rewards, metrics, carry[0])
+
+
+def finishing_order(durations: jax.Array, replicas: int) -> jax.Array:
+  """Returns the groups of a search in the order of finishing, `int32[G]`.
+
+  A replica begins its next group when it has finished one. Of groups that
+  finish at the same time, the one asked for first comes first.
+
+  Args:
+    durations: the duration of each group, `[G]`, finite and positive; may be
+      traced.
+    replicas: the number of groups in flight.
+  """
+  num_groups = len(durations)
+  replicas = min(replicas, num_groups)
+
+  def finish(carry, asked):
+    times, groups = carry
+    now = jnp.min(times)
+    free = jnp.argmin(jnp.where(times == now, groups, num_groups))
+    finished = groups[free]
+    end = jnp.where(asked < num_groups, now + durations[asked], jnp.inf)
+    return (times.at[free].set(end), groups.at[free].set(asked)), finished
+
+  groups = jnp.arange(num_groups, dtype=jnp.int32)
+  durations = jnp.asarray(durations, jnp.float32)
+  begun = durations[:replicas], groups[:replicas]
+  return jax.lax.scan(finish, begun, replicas + groups)[1]
+
+
+def _begin(ask, state, replicas):
+  """Returns the state of a search before its first round.
+
+  That is the strategy's state, the proposals of each replica, the number of its
+  group, and which replica is free: the last, while all others have asked.
+  """
+  early = jnp.arange(replicas - 1, dtype=jnp.int32)
+  one = jax.eval_shape(ask, state, jnp.int32(0))
+  flying = jax.tree.map(
+    lambda leaf: jnp.zeros((replicas, *leaf.shape), leaf.dtype), one
+  )
+  if replicas > 1:
+    asked = jax.lax.map(lambda group: ask(state, group), early)
+    flying = jax.tree.map(
+      lambda all_of, some: all_of.at[:-1].set(some), flying, asked
+    )
+  groups = jnp.append(early, jnp.int32(-1))
+  return state, flying, groups, jnp.int32(replicas - 1)
+
+
+def _checked(order, replicas) -> jax.Array:
+  """Returns an order of finishing, after checking it unless it is traced."""
+  if not isinstance(order, jax.core.Tracer):
+    numbers = np.asarray(order)
+    if sorted(numbers.tolist()) != list(range(len(numbers))):
+      raise ValueError(
+        f'order must have each group from 0 to {len(numbers) - 1} once, got '
+        f'{errors.shorten(str(numbers.tolist()))}.'
+      )
+    is_early = numbers >= replicas + np.arange(len(numbers))
+    if is_early.any():
+      place = int(is_early.argmax())
+      raise ValueError(
+        f'Group {numbers[place]} cannot be the one at place {place} of order: '
+        f'with {replicas} replicas it has not been asked for by then.'
+      )
+  return jnp.asarray(order, jnp.int32)
 
 
 def init_key(key: jax.Array) -> jax.Array:

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas import pure_search
+from jaxnas import pure_search, versions
 from jaxnas.controllers import recurrent
 from jaxnas.datasets import reward_table as tables
 from jaxnas.spaces import recurrent_cell
-from jaxnas.strategies import random_search, reinforce
+from jaxnas.strategies import evolution, ppo, random_search, reinforce
 
 SPACE = recurrent_cell.make_space(2)
 CONTROLLER = recurrent.make_controller(SPACE.decisions, features=4)
@@ -117,3 +117,183 @@ def test_keys_of_rounds_differ_from_each_other_and_from_the_first():
   ]
   data = {tuple(jax.random.key_data(each).tolist()) for each in keys}
   assert len(data) == 4
+
+
+def learn_by_hand(strategy, key, order, batch_size, replicas, per_update):
+  """The same search as a loop over what finishes; returns tokens and state."""
+  state = strategy.init(pure_search.init_key(key))
+  flying, finished, told = {}, [], []
+  asked = 0
+
+  def ask():
+    nonlocal asked
+    if asked < len(order):
+      group_key = pure_search.round_key(key, asked)
+      flying[asked] = strategy.ask(state, group_key, batch_size)
+      asked += 1
+
+  for _ in range(replicas):
+    ask()
+  for group in order:
+    finished.append(flying.pop(group))
+    if len(finished) == per_update:
+      proposals = versions.join(finished, replicas)
+      rewards = TABLE.look_up(proposals.tokens)
+      state, _ = strategy.tell(state, proposals, rewards)
+      told.append(proposals.tokens)
+      finished = []
+    ask()
+  return np.stack(told), state
+
+
+WINDOWS = [
+  (1, 3, 4, 2),
+  (3, 1, 6, 2),
+  (4, 2, 3, 3),
+  (9, 1, 4, 1),
+  (64, 2, 2, 1),
+]
+ASYNCHRONOUS = {
+  **STRATEGIES,
+  **{
+    correction: reinforce.make_reinforce(
+      CONTROLLER, learning_rate=0.2, correction=correction
+    )
+    for correction in ('stale', 'truncated')
+  },
+  'ppo': ppo.make_ppo(CONTROLLER, learning_rate=0.2, num_epochs=2),
+  'evolution': evolution.make_evolution(SPACE.decisions, 3, 2),
+}
+
+
+@pytest.mark.parametrize('name', ASYNCHRONOUS)
+@pytest.mark.parametrize('window', WINDOWS)
+def test_a_scan_with_replicas_is_the_loop_over_what_finishes(name, window):
+  replicas, per_update, num_rounds, batch_size = window
+  strategy, key = ASYNCHRONOUS[name], jax.random.key(4)
+  durations = jnp.exp(
+    jax.random.normal(jax.random.key(5), (num_rounds * per_update,))
+  )
+  order = pure_search.finishing_order(durations, replicas)
+  result = jax.jit(
+    lambda key, order: pure_search.scan(
+      strategy,
+      TABLE.look_up,
+      key,
+      num_rounds,
+      batch_size,
+      replicas=replicas,
+      replicas_per_update=per_update,
+      order=order,
+    )
+  )(key, order)
+  tokens, state = learn_by_hand(
+    strategy,
+    jax.random.clone(key),
+    order.tolist(),
+    batch_size,
+    replicas,
+    per_update,
+  )
+  np.testing.assert_array_equal(result.tokens, tokens)
+  np.testing.assert_array_equal(
+    result.rewards.ravel(),
+    TABLE.look_up(tokens.reshape(-1, SPACE.num_tokens)),
+  )
+  chex.assert_trees_all_close(result.state, state, rtol=1e-4, atol=1e-5)
+  if replicas > 1 and num_rounds > 1:
+    assert order.tolist() != sorted(order.tolist())
+
+
+@pytest.mark.parametrize('correction', ['stale', 'truncated'])
+def test_a_single_replica_has_nothing_to_correct(correction):
+  results = [
+    pure_search.scan(
+      ASYNCHRONOUS[name],
+      TABLE.look_up,
+      jax.random.key(6),
+      4,
+      2,
+      replicas_per_update=3,
+    )
+    for name in (correction, 'reinforce')
+  ]
+  chex.assert_trees_all_equal(*results)
+
+
+def test_orders_of_many_seeds_are_mapped():
+  keys = jax.random.split(jax.random.key(7), 3)
+  durations = jnp.exp(jax.random.normal(jax.random.key(8), (3, 12)))
+
+  def search(key, durations):
+    order = pure_search.finishing_order(durations, 4)
+    return pure_search.scan(
+      ASYNCHRONOUS['stale'],
+      TABLE.look_up,
+      key,
+      6,
+      1,
+      replicas=4,
+      replicas_per_update=2,
+      order=order,
+    ).tokens
+
+  mapped = jax.jit(jax.vmap(search))(keys, durations)
+  single = jax.jit(search)
+  for row, key in enumerate(keys):
+    np.testing.assert_array_equal(mapped[row], single(key, durations[row]))
+
+
+def test_groups_finish_as_in_a_simulation_of_their_durations():
+  for seed, replicas in enumerate((1, 2, 5, 30, 99)):
+    durations = np.random.default_rng(seed).lognormal(size=30)
+    durations = durations.astype(np.float32)
+    running = [(durations[group], group) for group in range(min(replicas, 30))]
+    asked, expected = len(running), []
+    while running:
+      now, group = min(running)
+      running.remove((now, group))
+      expected.append(group)
+      if asked < 30:
+        running.append((now + durations[asked], asked))
+        asked += 1
+    order = pure_search.finishing_order(jnp.asarray(durations), replicas)
+    np.testing.assert_array_equal(order, expected)
+  # Equal durations: as they were asked for.
+  order = pure_search.finishing_order(jnp.ones(30), 4)
+  np.testing.assert_array_equal(order, np.arange(30))
+
+
+def test_a_depth_is_that_of_the_group():
+  def reward(tokens):
+    return jnp.sum(tokens >= 0, axis=1).astype(jnp.float32)
+
+  result = pure_search.scan(
+    STRATEGIES['random'],
+    reward,
+    jax.random.key(0),
+    2,
+    2,
+    [2, 5, 7, 10],
+    replicas=2,
+    replicas_per_update=2,
+    order=[1, 0, 3, 2],
+  )
+  np.testing.assert_array_equal(result.rewards, [[5, 5, 2, 2], [10, 10, 7, 7]])
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'replicas': 0}, 'must be at least 1, got 0 and 1'),
+    ({'replicas_per_update': 0}, 'must be at least 1, got 2 and 0'),
+    ({'order': [0, 1, 1, 3]}, r'each group from 0 to 3 once, got \[0, 1, 1'),
+    ({'order': [1, 3, 0, 2]}, 'Group 3 cannot be the one at place 1 of order'),
+  ],
+)
+def test_a_window_that_cannot_be_is_refused(changes, message):
+  window = {'replicas': 2, **changes}
+  with pytest.raises(ValueError, match=message):
+    pure_search.scan(
+      STRATEGIES['random'], TABLE.look_up, jax.random.key(0), 4, 1, **window
+    )
