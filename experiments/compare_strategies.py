@@ -20,6 +20,15 @@ with any: 0.011 to 0.013.
 Prints one table and writes `results.json`, `regret.png` and `report.html`; the
 trials of every search are saved in `searches/`. The same command continues a
 run, strategy by strategy, or shows the finished one.
+
+    python -m experiments.compare_strategies --replicas=1,4,16,64 \
+        --trials_per_update=1 --replicas_per_update=20 \
+        --workdir=runs/staleness
+
+shows instead what it costs a strategy to have several groups of trials in
+flight, whose rewards come late: for each number of replicas, and for REINFORCE
+each of `--corrections`, the regret and its difference to the search in lock
+step, also written to `staleness.csv`. Durations are drawn anew for each search.
 """
 
 from __future__ import annotations
@@ -35,7 +44,14 @@ from jaxnas.controllers import recurrent
 from jaxnas.datasets import named_tables
 from jaxnas.datasets import reward_table as table_evaluator
 from jaxnas.records import trial_log, workdir
-from jaxnas.runs import many_searches, regret_page, regret_report, stopwatch
+from jaxnas.runs import (
+  many_searches,
+  regret_page,
+  regret_report,
+  staleness_report,
+  stopwatch,
+)
+from jaxnas.strategies import policy
 from jaxnas.visualize import pictures, progress, web_page
 
 
@@ -74,6 +90,23 @@ class Config(strategy_settings.StrategySettings, machine_settings.Machine):
     low=1,
     high=settings.MAX_ITEMS,
   )
+  replicas: tuple[int, ...] = settings.search(
+    (1,),
+    'Numbers of groups of trials_per_update trials in flight, to compare what '
+    'staleness costs; 1 is the search in lock step.',
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  replicas_per_update: int = settings.search(
+    1,
+    'Number of finished groups between two updates of a strategy.',
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  corrections: tuple[str, ...] = settings.strategy(
+    policy.CORRECTIONS,
+    'Corrections of REINFORCE that are compared where there are replicas.',
+  )
   block_size: int = settings.machine(
     0,
     'Number of searches in one call; 0: chosen for the device.',
@@ -96,8 +129,10 @@ def run(config: Config, folder: str) -> None:
   """
   _check(config)
   named = named_tables.load(config.table)
+  variants = _variants(config)
   searches = {
-    name: make_search(config, named.table, name) for name in config.strategies
+    name: make_search(config, named.table, *variant)
+    for name, variant in variants.items()
   }
   config = dataclasses.replace(
     config, block_size=config.block_size or default_block_size()
@@ -110,15 +145,21 @@ def run(config: Config, folder: str) -> None:
         'num_host_devices': jax.local_device_count(),
         'table_fingerprint': named.fingerprint,
       },
-      # Adding or removing a strategy does not affect the others.
-      free=('strategies', 'table'),
+      # Adding or removing a search does not affect the others.
+      free=('strategies', 'table', 'replicas', 'corrections', 'correction'),
       defaults=dataclasses.asdict(Config()),
     )
     origins = {
       name: f'{name} with seed {config.seed} on table {named.fingerprint}'
       for name in searches
     }
-    found = _find(config, path, searches, origins)
+    labels = {name: _label(variant) for name, variant in variants.items()}
+    found = _find(config, path, searches, origins, labels)
+    if not _is_lock_step(config):
+      _report_staleness(
+        config, path, named, {variants[name]: found[name] for name in found}
+      )
+      return
     report = regret_report.Report(
       named, found, strategy_settings.NAMES, strategy_settings.BASELINE
     )
@@ -142,6 +183,13 @@ def _check(config: Config) -> None:
       'strategies must name at least one, and none twice; got '
       f'{",".join(names) or "none"}.'
     )
+  if 1 not in config.replicas or len(set(config.replicas)) < len(
+    config.replicas
+  ):
+    raise ValueError(
+      'replicas must have 1, which the others are compared with, and none '
+      f'twice; got {",".join(map(str, config.replicas)) or "none"}.'
+    )
   num_devices = jax.local_device_count()
   if config.block_size % num_devices:
     raise ValueError(
@@ -150,14 +198,76 @@ def _check(config: Config) -> None:
     )
 
 
+def _is_lock_step(config: Config) -> bool:
+  """Returns whether nothing but strategies is compared."""
+  return (*config.replicas, config.replicas_per_update) == (1, 1)
+
+
+def _variants(config: Config) -> dict[str, staleness_report.Variant]:
+  """Returns what is compared, by the names of its files."""
+  if _is_lock_step(config):
+    return {name: staleness_report.Variant(name) for name in config.strategies}
+  variants = [
+    staleness_report.Variant(name, replicas, correction)
+    for name in config.strategies
+    for replicas in config.replicas
+    for correction in (
+      config.corrections if name == 'reinforce' and replicas > 1 else ('',)
+    )
+  ]
+  return {
+    '-'.join(map(str, filter(None, variant))): variant for variant in variants
+  }
+
+
+def _label(variant: staleness_report.Variant) -> str:
+  """Returns how a variant is named while it runs."""
+  label = strategy_settings.NAMES[variant.strategy]
+  if variant.correction:
+    label += f' ({variant.correction})'
+  return label + f', {variant.replicas} replicas' * (variant.replicas > 1)
+
+
+def _report_staleness(config, path, named, found) -> None:
+  """Prints and writes what staleness costs."""
+  keys = many_searches.seed_keys(config.seed, config.num_seeds)
+  num_groups = config.num_trials // config.trials_per_update
+  report = staleness_report.Report(
+    named.name,
+    named.table.rewards,
+    found,
+    {
+      replicas: many_searches.mean_lag(
+        keys, num_groups, replicas, config.replicas_per_update
+      )
+      for replicas in config.replicas
+    },
+    strategy_settings.NAMES,
+  )
+  report.show()
+  report.write(path)
+
+
 def make_search(
-  config: Config, table: table_evaluator.Table, name: str
+  config: Config,
+  table: table_evaluator.Table,
+  name: str,
+  replicas: int = 1,
+  correction: str = '',
 ) -> Callable[[jax.Array], jax.Array]:
-  """Makes a strategy's search, `key -> entries int32[num_trials]`."""
+  """Makes a strategy's search, `key -> entries int32[num_trials]`.
+
+  Args:
+    config: the settings.
+    table: the table of rewards.
+    name: the strategy's name.
+    replicas: the number of groups of trials in flight.
+    correction: the correction of REINFORCE; that of the settings by default.
+  """
   decisions = table_evaluator.make_decisions(table.cardinalities)
   strategy = strategy_settings.make_strategy(
     name,
-    config,
+    dataclasses.replace(config, correction=correction or config.correction),
     decisions,
     lambda: recurrent.make_controller(
       decisions,
@@ -166,11 +276,18 @@ def make_search(
     ),
   )
   return many_searches.make_table_search(
-    table, strategy, config.num_trials, config.trials_per_update
+    table,
+    strategy,
+    config.num_trials,
+    config.trials_per_update,
+    replicas,
+    config.replicas_per_update,
   )
 
 
-def _find(config, path, searches, origins) -> dict[str, many_searches.Searches]:
+def _find(
+  config, path, searches, origins, labels
+) -> dict[str, many_searches.Searches]:
   """Runs the searches that are still missing."""
   shape = config.num_seeds, config.num_trials
   files = {name: path / 'searches' / f'{name}.npz' for name in searches}
@@ -198,10 +315,10 @@ def _find(config, path, searches, origins) -> dict[str, many_searches.Searches]:
   keys = many_searches.seed_keys(config.seed, config.num_seeds)
   with trial_log.JsonLines(path / 'timings.jsonl') as timings:
     clock = stopwatch.Stopwatch(timings, spent)
-    running |= _start(config, left, keys)
+    running |= _start(config, left, keys, labels)
     clock.lap('first searches')
     for name, (runner, first) in running.items():
-      label = strategy_settings.NAMES[name]
+      label = labels[name]
       print(f'{label}:')
       rest = _follow(runner.blocks(keys, first=1), config.num_seeds, len(first))
       entries = np.concatenate([first, *rest])
@@ -215,12 +332,12 @@ def _find(config, path, searches, origins) -> dict[str, many_searches.Searches]:
   return {name: found[name] for name in searches}
 
 
-def _start(config, searches, keys):
+def _start(config, searches, keys, labels):
   """Compiles every search, runs its first block and prints an estimate."""
   running = {}
   seconds = 0.0
   num_blocks = -(-config.num_seeds // config.block_size)
-  names = ', '.join(strategy_settings.NAMES[name] for name in searches)
+  names = '; '.join(labels[name] for name in searches)
   print(f'Compiling {names} ...', flush=True)
   for name, search in searches.items():
     runner = many_searches.ManySearches(search, config.block_size)
@@ -230,7 +347,7 @@ def _start(config, searches, keys):
   num_trials = len(searches) * config.num_seeds * config.num_trials
   print(
     f'Estimated cost: {progress.duration(seconds)} for {num_trials:,} trials: '
-    f'{len(searches)} strategies, {config.num_seeds} seeds, '
+    f'{len(searches)} programs, {config.num_seeds} seeds, '
     f'{config.num_trials} trials each; {config.block_size} searches at a time '
     f'on {jax.local_device_count()} devices.',
     flush=True,

@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas import npz
-from jaxnas import search as search_lib
+from jaxnas import npz, pure_search, versions
 from jaxnas.datasets import reward_table as tables
 from jaxnas.trainers import mapping
 from jaxnas.types import Strategy
@@ -156,34 +155,95 @@ def seed_keys(seed: int, num_seeds: int) -> jax.Array:
   )
 
 
+DURATION_SPREAD = 0.5
+"""The standard deviation of the logarithm of a group's duration."""
+
+
 def make_table_search(
-  table: tables.Table, strategy: Strategy, num_trials: int, batch_size: int
+  table: tables.Table,
+  strategy: Strategy,
+  num_trials: int,
+  batch_size: int,
+  replicas: int = 1,
+  replicas_per_update: int = 1,
 ) -> Callable[[jax.Array], jax.Array]:
   """Makes a function that runs a whole search of a table.
 
   Args:
     table: the table of rewards.
     strategy: the search strategy.
-    num_trials: the number of trials; a multiple of `batch_size`.
-    batch_size: the number of trials before each update of the strategy.
+    num_trials: the number of trials; a multiple of `batch_size *
+      replicas_per_update`.
+    batch_size: the number of trials in a group.
+    replicas: the number of groups in flight, which finish as `draw_order` says.
+    replicas_per_update: the number of groups before each update of the
+      strategy.
 
   Returns:
-    A function `key -> entries int32[num_trials]`.
+    A function `key -> entries int32[num_trials]`, in the order of finishing.
 
   Raises:
-    ValueError: `num_trials` is not a positive multiple of `batch_size`.
+    ValueError: `num_trials` is not such a multiple, or not positive.
   """
-  if min(batch_size, num_trials) < 1 or num_trials % batch_size:
+  each = batch_size * replicas_per_update
+  if min(batch_size, replicas_per_update, num_trials) < 1 or num_trials % each:
+    times = '' if replicas_per_update == 1 else ' times replicas_per_update'
     raise ValueError(
-      f'num_trials must be a positive multiple of trials_per_update '
-      f'({batch_size}), got {num_trials}.'
+      f'num_trials must be a positive multiple of trials_per_update{times} '
+      f'({each}), got {num_trials}.'
     )
 
   def search(key: jax.Array) -> jax.Array:
-    num_rounds = num_trials // batch_size
-    found = search_lib.scan(
-      strategy, table.look_up, key, num_rounds, batch_size
+    found = pure_search.scan(
+      strategy,
+      table.look_up,
+      key,
+      num_trials // each,
+      batch_size,
+      replicas=replicas,
+      replicas_per_update=replicas_per_update,
+      order=draw_order(key, num_trials // batch_size, replicas),
     )
     return tables.index(table.cardinalities, found.tokens).reshape(-1)
 
   return search
+
+
+def draw_order(key: jax.Array, num_groups: int, replicas: int) -> jax.Array:
+  """Returns the order in which a search's groups finish, `int32[num_groups]`.
+
+  Durations are lognormal, as those of trainings about are, and the same for
+  every number of replicas.
+
+  Args:
+    key: the key of the search.
+    num_groups: the number of groups of all the search.
+    replicas: the number of groups in flight.
+  """
+  if replicas == 1:
+    return jnp.arange(num_groups, dtype=jnp.int32)
+  # Beyond the keys of rounds.
+  key = jax.random.fold_in(key, np.uint32(2**32 - 1))
+  logs = DURATION_SPREAD * jax.random.normal(key, (num_groups,))
+  return pure_search.finishing_order(jnp.exp(logs), replicas)
+
+
+def mean_lag(
+  keys: jax.Array, num_groups: int, replicas: int, replicas_per_update: int
+) -> float:
+  """Returns how many versions older than its update a proposal is, on average.
+
+  Args:
+    keys: the keys of the searches, `[S]`.
+    num_groups: the number of groups of a search.
+    replicas: the number of groups in flight.
+    replicas_per_update: the number of groups before each update.
+  """
+  orders = jax.jit(jax.vmap(lambda key: draw_order(key, num_groups, replicas)))(
+    keys
+  )
+  told = np.arange(num_groups) // replicas_per_update
+  proposed = versions.proposing_version(
+    np.asarray(orders), replicas, replicas_per_update
+  )
+  return float(np.mean(told - proposed))

@@ -106,7 +106,8 @@ def reach(rewards: np.ndarray, entries: np.ndarray, reward: float) -> Reach:
   return Reach(float(median), float(has_reached.mean()))
 
 
-_REGRET = statistics.Measure('regret', is_higher_better=False, is_ratio=False)
+MEASURE = statistics.Measure('regret', is_higher_better=False, is_ratio=False)
+"""The final regret, as comparisons know it."""
 
 
 def compare(
@@ -121,7 +122,7 @@ def compare(
     baseline: the final regrets of the baseline, `[S]`.
   """
   differences = statistics.compare(
-    _REGRET,
+    MEASURE,
     [(finals, baseline) for finals in regrets.values()],
     is_paired=True,
   )
