@@ -1,6 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import csv
 import dataclasses
 import html
 import json
@@ -171,6 +172,38 @@ def test_a_picture_that_fails_hides_no_result(
   assert 'regret.png is not drawn: RuntimeError: latex was' in caplog.text
 
 
+def test_staleness_is_compared_with_the_search_in_lock_step(
+  table, tmp_path, capsys
+):
+  config = make_config(
+    table,
+    strategies=('reinforce', 'random'),
+    replicas=(1, 3),
+    corrections=('none', 'stale'),
+    trials_per_update=2,
+    replicas_per_update=2,
+  )
+  compare.run(config, tmp_path)
+  printed = capsys.readouterr().out
+  assert 'Compiling REINFORCE; REINFORCE (none), 3 replicas; REINF' in printed
+  with (tmp_path / 'staleness.csv').open() as file:
+    rows = list(csv.DictReader(file))
+  assert [
+    (row['strategy'], row['correction'], row['replicas']) for row in rows
+  ] == [
+    ('reinforce', '', '1'),
+    ('reinforce', 'none', '3'),
+    ('reinforce', 'stale', '3'),
+    ('random', '', '1'),
+    ('random', '', '3'),
+  ]
+  # More of them belong to the same run.
+  config = dataclasses.replace(config, corrections=('none', 'truncated'))
+  compare.run(config, tmp_path)
+  printed = capsys.readouterr().out
+  assert 'Compiling REINFORCE (truncated), 3 replicas ...' in printed
+
+
 def test_fewer_strategies_are_part_of_the_same_run(finished, table, tmp_path):
   folder = tmp_path / 'copy'
   (folder / 'searches').mkdir(parents=True)
@@ -237,7 +270,9 @@ def test_the_estimate_is_of_all_searches_also_where_one_block_holds_them(
   monkeypatch.setattr(many_searches, 'ManySearches', Runner)
   for num_seeds, cost in ((4, '20 s for 96'), (5, '40 s for 120')):
     config = make_config(table, num_seeds=num_seeds)
-    compare._start(config, {'random': None}, np.zeros(num_seeds))
+    compare._start(
+      config, {'random': None}, np.zeros(num_seeds), {'random': 'random'}
+    )
     assert f'Estimated cost: {cost} trials: ' in capsys.readouterr().out
 
 
@@ -296,6 +331,14 @@ def test_bad_tables_are_one_line(rewards, message, tmp_path, capsys):
     ({'strategies': ('random', 'luck')}, "Unknown strategy 'luck'; expected"),
     ({'strategies': ()}, 'at least one, and none twice; got none'),
     ({'strategies': ('random', 'random')}, 'none twice; got random,random'),
+    ({'replicas': (4, 16)}, 'replicas must have 1, .* none twice; got 4,16'),
+    ({'replicas': (1, 4, 4)}, 'none twice; got 1,4,4'),
+    ({'replicas': (1, 0)}, 'replicas must be from 1 to 100,000, got 0'),
+    ({'replicas_per_update': 5}, r'times replicas_per_update \(20\), got 24'),
+    (
+      {'replicas': (1, 2), 'corrections': ('stale', 'fresh')},
+      "correction must be one of none, stale, truncated, got 'fresh'",
+    ),
     ({'block_size': -2}, 'block_size must be from 0 to'),
     ({'block_size': 3}, 'block_size must be .* of devices; got 3'),
     ({'seed': -1}, 'seed must be from 0'),

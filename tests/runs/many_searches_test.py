@@ -99,3 +99,39 @@ def test_searches_of_a_file_that_is_packed_in_an_unknown_way_are_named(
 def test_batches_must_spend_the_budget(trials, batch):
   with pytest.raises(ValueError, match=rf'trials_per_update \({batch}\), got'):
     many_searches.make_table_search(TABLE, RANDOM, trials, batch)
+
+
+def test_replicas_change_the_order_of_a_random_search_alone():
+  keys = many_searches.seed_keys(0, 40)
+  lock_step, late = (
+    many_searches.ManySearches(
+      many_searches.make_table_search(TABLE, RANDOM, 12, 1, replicas, 2), 8
+    ).run(keys)
+    for replicas in (1, 5)
+  )
+  assert not np.array_equal(lock_step, late)
+  np.testing.assert_array_equal(np.sort(lock_step), np.sort(late))
+  orders = [many_searches.draw_order(key, 12, 5) for key in keys]
+  for row, order in enumerate(orders):
+    np.testing.assert_array_equal(late[row], lock_step[row][order])
+  assert len({tuple(order.tolist()) for order in orders}) > 30
+
+
+def test_the_mean_lag_is_that_of_all_proposals():
+  keys = many_searches.seed_keys(0, 7)
+  assert many_searches.mean_lag(keys, 12, 1, 3) == 0
+  lags = []
+  for key in keys:
+    version_of = dict.fromkeys(range(4), 0)
+    order = many_searches.draw_order(key, 12, 4).tolist()
+    for place, group in enumerate(order):
+      lags.append(place // 3 - version_of[group])
+      version_of[place + 4] = (place + 1) // 3
+  assert many_searches.mean_lag(keys, 12, 4, 3) == pytest.approx(np.mean(lags))
+  # As many as finish while one is in flight.
+  assert many_searches.mean_lag(keys, 600, 4, 1) == pytest.approx(3, abs=0.1)
+
+
+def test_groups_of_all_replicas_must_spend_the_budget():
+  with pytest.raises(ValueError, match=r'times replicas_per_update \(6\), got'):
+    many_searches.make_table_search(TABLE, RANDOM, 8, 2, 4, 3)
