@@ -9,11 +9,9 @@ This module does not import JAX.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-import importlib
-import importlib.util
 
 from jaxnas import errors
-from jaxnas.workers import processes
+from jaxnas.workers import processes, ray_engine
 from jaxnas.workers.engine import Engine
 
 KINDS = ('processes', 'ray')
@@ -51,13 +49,7 @@ def make_engine(
       needed = errors.choose('--workers=ray', 'workers="ray"')
       raise ValueError(f'{argument} is {ray_address!r}, which takes {needed}.')
     return processes.ProcessEngine(num_workers, environments)
-  if importlib.util.find_spec('ray') is None:
-    raise ValueError(
-      "Ray is not installed; install it by: pip install 'jaxnas[ray]'."
-    )
-  # It imports Ray, which takes a second.
-  engine = importlib.import_module('jaxnas.workers.ray_engine')
-  return engine.RayEngine(
+  return ray_engine.RayEngine(
     num_workers,
     address=ray_address,
     gpus_per_worker=gpus_per_worker,

@@ -9,7 +9,7 @@ This module imports neither JAX nor Ray.
 from __future__ import annotations
 
 import atexit
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import contextlib
 from importlib import util
 import multiprocessing
@@ -49,7 +49,7 @@ class RayEngine:
     *,
     cpus_per_worker: float = 1.0,
     gpus_per_worker: float = 0.0,
-    environment: Mapping[str, str] | None = None,
+    environments: Sequence[Mapping[str, str]] = (),
   ):
     """Makes an engine without starting or joining a Ray yet.
 
@@ -62,8 +62,8 @@ class RayEngine:
         worker.
       gpus_per_worker: the number of GPUs that Ray reserves for each worker.
         Workers without one are told to use the CPU.
-      environment: environment variables of the workers' processes, which
-        otherwise have those of their machine's Ray.
+      environments: environment variables of each worker's process, besides
+        those of its machine's Ray; none by default.
 
     Raises:
       ValueError: Ray is not installed, or the address is none.
@@ -80,13 +80,14 @@ class RayEngine:
       )
     self._num_workers = num_workers
     self._address = address
+    # An empty name is JAX's own choice.
+    platforms = {'JAX_PLATFORMS': '' if gpus_per_worker else 'cpu'}
     self._settings = {
       'cpus_per_worker': cpus_per_worker,
       'gpus_per_worker': gpus_per_worker,
-      'environment': {
-        'JAX_PLATFORMS': '' if gpus_per_worker else 'cpu',
-        **(environment or {}),
-      },
+      'environments': [
+        {**platforms, **each} for each in environments or [{}] * num_workers
+      ],
     }
     names = map(ray_gateway.name_of, range(1, num_workers + 1))
     self._is_starting = dict.fromkeys(names, True)
@@ -115,7 +116,6 @@ class RayEngine:
     self._folder = tempfile.mkdtemp(prefix='ray-')
     settings = ray_gateway.Settings(
       address=self._address,
-      num_workers=self._num_workers,
       program=main_program.read(),
       folder=self._folder,
       **self._settings,  # type: ignore[arg-type]

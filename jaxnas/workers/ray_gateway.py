@@ -13,7 +13,7 @@ This module does not import JAX.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import dataclasses
 import functools
@@ -57,20 +57,18 @@ class Settings(NamedTuple):
   Attributes:
     address: `'auto'`, or host and port, of a cluster to join; empty for a
       private Ray.
-    num_workers: the number of workers.
     cpus_per_worker: the number of CPU cores that Ray reserves for each.
     gpus_per_worker: the number of GPUs that Ray reserves for each.
-    environment: environment variables of the workers' processes.
+    environments: environment variables of each worker's process.
     program: the program that started the workers.
     folder: a folder of its own for a private Ray and for what is written to
       the terminal.
   """
 
   address: str
-  num_workers: int
   cpus_per_worker: float
   gpus_per_worker: float
-  environment: Mapping[str, str]
+  environments: Sequence[Mapping[str, str]]
   program: main_program.Program
   folder: str
 
@@ -111,6 +109,7 @@ class _Slot:
   """A worker, and the actor that it has at present."""
 
   name: str
+  environment: Mapping[str, str]
   actor: Any
   node: str = ''
   is_ready: bool = False
@@ -182,8 +181,8 @@ class Gateway:
     """Begins to start the workers; see `engine.Engine`."""
     # The store of objects carries it once to each machine.
     self._factory = self._ray.put(factory)
-    for number in range(1, self._settings.num_workers + 1):
-      self._start(name_of(number))
+    for number, environment in enumerate(self._settings.environments, start=1):
+      self._start(name_of(number), environment)
 
   def send(self, worker: str, number: int, request: bytes) -> None:
     """Gives a request to a worker."""
@@ -211,11 +210,11 @@ class Gateway:
       self._ray.wait(closing, num_returns=len(closing), timeout=_CLOSE_SECONDS)
     self._ray.shutdown()
 
-  def _start(self, name: str) -> None:
+  def _start(self, name: str, environment: Mapping[str, str]) -> None:
     actor = self._remote.remote(
-      name, self._factory, self._settings.environment, self._settings.program
+      name, self._factory, environment, self._settings.program
     )
-    slot = self._slots[name] = _Slot(name, actor)
+    slot = self._slots[name] = _Slot(name, environment, actor)
     self._hear(slot, actor.node.remote(), self._place)
     self._wait(slot)
 
@@ -258,7 +257,7 @@ class Gateway:
     if self._slots.get(slot.name) is slot and slot.is_stopping:
       self._end(slot)
       self._tell([Event(slot.name, Kind.STOPPED)])
-      self._start(slot.name)
+      self._start(slot.name, slot.environment)
 
   def _lose(self, slot: _Slot, error: BaseException) -> None:
     """Tells that there is no actor any more, and starts another."""
@@ -279,10 +278,11 @@ class Gateway:
       self._tell([Event(slot.name, Kind.REFUSED, reason=reason)])
       del self._slots[slot.name]
       self._call_later(
-        processes.REFUSED_SECONDS, functools.partial(self._start, slot.name)
+        processes.REFUSED_SECONDS,
+        functools.partial(self._start, slot.name, slot.environment),
       )
       return
-    self._start(slot.name)
+    self._start(slot.name, slot.environment)
 
   def _is_there(self, slot: _Slot, error: BaseException) -> bool:
     """Returns whether the machine of an actor that has gone is still there."""
@@ -365,7 +365,9 @@ def _connect(settings: Settings) -> tuple[Any, str]:
   if not address:
     options = {
       'address': 'local',
-      'num_cpus': math.ceil(settings.num_workers * settings.cpus_per_worker),
+      'num_cpus': math.ceil(
+        len(settings.environments) * settings.cpus_per_worker
+      ),
       'num_gpus': None if settings.gpus_per_worker else 0,
       'include_dashboard': False,
       '_temp_dir': settings.folder,

@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 
+import chex
+import jax
 import pytest
 
 sys.path.append(str(pathlib.Path(__file__).parent))
@@ -22,7 +24,10 @@ pytest.importorskip('ray', reason='Ray is not installed.')
 
 from engine_conformance import *  # noqa: F403  # Its tests are run here.
 from engine_conformance import ask, started, wait_for_the_end_of
+import worker_functions
 
+from jaxnas.trainers import functions
+from jaxnas.types import Status
 from jaxnas.workers import process_tree, ray_engine
 from jaxnas.workers.engine import Kind
 
@@ -188,6 +193,41 @@ def test_a_cluster_whose_head_has_gone_is_told_and_another_goes_on(make_engine):
   engine = make_engine(1)
   with started(engine) as wait_for:
     assert ask_pid(engine, wait_for, wait_for(Kind.JOINED).worker)
+
+
+def test_each_worker_has_its_own_environment(cluster):
+  engine = ray_engine.RayEngine(
+    2, cluster.address, environments=[{'CARD': '3'}, {'CARD': '7'}]
+  )
+  with started(engine) as wait_for:
+    names = sorted(wait_for(Kind.JOINED).worker for _ in range(2))
+    assert names == ['ray 1', 'ray 2']
+    for name, card in zip(names, '37', strict=True):
+      ask(engine, name, 1, 'environment', 'CARD')
+      assert pickle.loads(wait_for(Kind.ANSWERED).answer) == card
+      # Nobody has told Ray of a GPU.
+      ask(engine, name, 2, 'environment', 'JAX_PLATFORMS')
+      assert pickle.loads(wait_for(Kind.ANSWERED).answer) == 'cpu'
+
+
+def test_a_python_function_is_called_on_ray(cluster):
+  values = [(), ('return', 2.5), ('exit', 3)]
+  keys = jax.random.split(jax.random.key(0), len(values))
+  results = []
+  for settings in (
+    {'workers': 'ray', 'ray_address': cluster.address},
+    {'workers': 'processes'},
+  ):
+    trainer = functions.FunctionTrainer(
+      worker_functions.call, num_workers=2, num_retries=0, **settings
+    )
+    results.append(trainer.run(values, keys))
+    trainer.close()
+  over_ray, here = results
+  assert list(here.status) == [Status.OK, Status.OK, Status.CRASHED]
+  chex.assert_trees_all_equal(over_ray.metrics, here.metrics)
+  assert list(over_ray.status) == list(here.status)
+  assert over_ray.reasons == here.reasons
 
 
 def free_port():

@@ -100,3 +100,8 @@ DEEDS = {
   'start_and_hang': start_and_hang,
   'unpicklable': lambda: lambda: None,
 }
+
+
+def call(value, seed):
+  """Returns a reward, as a user's function does."""
+  return DEEDS[value[0]](*value[1:]) if value else seed
