@@ -21,11 +21,14 @@ import functools
 import pathlib
 
 import jax
+import numpy as np
 
 from experiments import (
+  conv_route_settings,
   conv_settings,
   data_settings,
   launch,
+  reward_settings,
   search_settings,
   settings,
 )
@@ -33,7 +36,6 @@ from jaxnas import evaluators, rewards, statistics
 from jaxnas import search as search_lib
 from jaxnas.controllers import anchors, recurrent
 from jaxnas.datasets import images
-from jaxnas.records import workdir as workdir_lib
 from jaxnas.runs import conv_contestants, search_run
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
@@ -47,6 +49,8 @@ from jaxnas.visualize import conv_net as pictures
 class Config(
   conv_settings.ConvTraining,
   conv_settings.ConvSpace,
+  conv_route_settings.Route,
+  reward_settings.OwnReward,
   search_settings.Settings,
 ):
   """Settings of a search for a convolutional network."""
@@ -68,11 +72,6 @@ class Config(
     'Power of the accuracy that is the reward.',
     source=settings.PAPER_IMAGES,
     above=0.0,
-  )
-  route: str = settings.machine(
-    'auto',
-    'How children are trained; auto measures what is fastest.',
-    choices=('auto', *conv_routes.ROUTES),
   )
   num_epochs: int = settings.children(
     1,
@@ -131,6 +130,12 @@ class Config(
   )
 
 
+METRICS = (
+  *('best_accuracy', 'num_trained', 'train_loss'),
+  *('validation_accuracy', 'validation_loss'),
+)
+"""The metrics that a reward sees of a child."""
+
 PRESETS = {
   'quick': Config(),
   # Sections 3.3 and 4.1 of the paper and its appendix, unless noted otherwise.
@@ -187,7 +192,7 @@ def run(config: Config, workdir: str) -> None:
     config: the settings.
     workdir: the run's folder. A route chosen by measurement is kept.
   """
-  config, route = _as_started(config, pathlib.Path(workdir))
+  config, route = conv_route_settings.as_started(config, pathlib.Path(workdir))
   if config.known_nets:
     kept = conv_contestants.baselines(config.num_layers)
     for label in conv_contestants.BASELINES:
@@ -220,7 +225,12 @@ def make_experiment(
   known_conv_nets.make_smallest(
     config.num_layers, max(config.strides), config.merge, config.pool_after
   ).sizes(*dataset.image_shape[:2])
-  reward = rewards.make_accuracy_reward(config.reward_power)
+  reward = reward_settings.choose(
+    config, rewards.make_accuracy_reward(config.reward_power)
+  )
+  costs = conv_contestants.costs(dataset) if config.reward else {}
+  any_net = space.decode(np.zeros(space.num_tokens, np.int32))
+  reward_settings.check(config, reward, [any_net], METRICS, costs)
   known = conv_contestants.fitting_nets(
     space,
     config.known_nets,
@@ -259,17 +269,22 @@ def make_experiment(
         reward,
         config.learning_rate,
         config.num_steps,
+        costs=costs or None,
         duration=functools.partial(conv_contestants.multiply_adds, dataset),
       ),
       key=jax.random.key(config.seed),
       reevaluate_duplicates=config.reevaluate_duplicates,
     ),
-    make_retraining=lambda log: search_settings.make_retraining(
+    make_retraining=lambda log: reward_settings.choosing(
       config,
-      field.contestants(log.trials),
-      field.made.trainers,
-      reward,
-      statistics.ACCURACY,
+      search_settings.make_retraining(
+        config,
+        field.contestants(log.trials),
+        field.made.trainers,
+        reward,
+        statistics.ACCURACY,
+      ),
+      costs,
     ),
     num_retrainings=field.num_retrainings,
     trainers=makers.trainers,
@@ -287,6 +302,7 @@ def make_experiment(
     draw=pictures.write_net,
     picture='best_net.svg',
     has_report=dataset.has_report,
+    own_reward=bool(config.reward),
   )
 
 
@@ -351,31 +367,6 @@ def _complete(config: Config, epoch_steps: int) -> Config:
     retrain_steps=config.retrain_steps or 2 * num_steps,
     num_host_devices=search_settings.choose_num_devices(config),
   )
-
-
-def _as_started(
-  config: Config, folder: pathlib.Path
-) -> tuple[Config, str | None]:
-  """Returns the config and the route of the run in a folder.
-
-  The route that `auto` chose there is kept, and accepted under its own name.
-  """
-  if not (folder / 'config.json').exists():
-    return config, None
-  asked = workdir_lib.read_config(folder).get('route')
-  chosen = None
-  if (folder / 'manifest.json').exists():
-    chosen = workdir_lib.read_manifest(folder).get('route')
-    if chosen not in (None, *conv_routes.ROUTES):
-      raise ValueError(
-        f'{folder / "manifest.json"} is damaged: its route is {chosen!r}; '
-        'restore it from a copy.'
-      )
-  if asked != 'auto' and asked in conv_routes.ROUTES and config.route == 'auto':
-    config = dataclasses.replace(config, route=asked)
-  elif asked == 'auto' and config.route == chosen:
-    config = dataclasses.replace(config, route='auto')
-  return config, chosen
 
 
 def _estimate(field, space, makers, route, timing, num_searched, num_retrained):

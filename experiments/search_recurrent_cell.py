@@ -23,7 +23,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import data_settings, launch, search_settings, settings
+from experiments import (
+  data_settings,
+  launch,
+  reward_settings,
+  search_settings,
+  settings,
+)
 from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import search as search_lib
@@ -40,7 +46,10 @@ from jaxnas.visualize import recurrent_cell as pictures
 
 @dataclasses.dataclass(frozen=True)
 class Config(
-  data_settings.TextData, data_settings.TextBatches, search_settings.Settings
+  data_settings.TextData,
+  data_settings.TextBatches,
+  reward_settings.OwnReward,
+  search_settings.Settings,
 ):
   """Settings of a search for a recurrent cell."""
 
@@ -113,6 +122,9 @@ class Config(
   )
 
 
+METRICS = ('num_trained', 'validation_perplexity')
+"""The metrics that a reward sees of a child."""
+
 PRESETS = {
   'quick': Config(),
   # Section 4.2 of the paper, unless noted otherwise.
@@ -182,8 +194,12 @@ def make_experiment(config: Config) -> search_run.Experiment:
   recipe = settings.fill(
     text_task.Recipe, config, unset=('embedding_scale', 'cell_scale')
   )
-  reward = rewards.make_perplexity_reward(config.reward_scale)
+  reward = reward_settings.choose(
+    config, rewards.make_perplexity_reward(config.reward_scale)
+  )
   field = _Field(config, space, tasks, recipe)
+  tried = [space.decode(np.zeros(space.num_tokens, np.int32)), *field.known]
+  reward_settings.check(config, reward, tried, METRICS, {})
   trainer = field.trainers['space']
   search = search_lib.Search(
     space=space,
@@ -211,12 +227,16 @@ def make_experiment(config: Config) -> search_run.Experiment:
   return search_run.Experiment(
     **search_settings.of_run(config),
     search=search,
-    make_retraining=lambda log: search_settings.make_retraining(
+    make_retraining=lambda log: reward_settings.choosing(
       config,
-      field.contestants(log.trials),
-      field.trainers,
-      reward,
-      statistics.PERPLEXITY,
+      search_settings.make_retraining(
+        config,
+        field.contestants(log.trials),
+        field.trainers,
+        reward,
+        statistics.PERPLEXITY,
+      ),
+      {},
     ),
     num_retrainings=field.num_retrainings,
     trainers=list(field.trainers.values()),
@@ -230,6 +250,7 @@ def make_experiment(config: Config) -> search_run.Experiment:
     search_metric='validation_perplexity',
     draw=pictures.write_cell,
     picture='best_cell.svg',
+    own_reward=bool(config.reward),
   )
 
 
@@ -354,6 +375,11 @@ class _Field:
       num_params=self._num_params,
       architecture=nascell,
     )
+
+  @property
+  def known(self) -> list[spaces.RecurrentCell | None]:
+    """The known cells; `None` is one that is no tree, such as the LSTM."""
+    return [each.architecture for each in self._baselines]
 
   def contestants(self, trials):
     """Returns the known cells, and the best of each search."""

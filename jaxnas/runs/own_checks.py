@@ -210,16 +210,33 @@ def check(
     )
   metrics = found.names('validation')
   evaluators.check_cost_names(costs, metrics)
-  firsts = {name: np.array(of_all[:1]) for name, of_all in values.items()}
-  _check_reward(reward, tried[0], metrics, firsts)
+  firsts = {name: float(of_all[0]) for name, of_all in values.items()}
+  check_reward(reward, tried[0], metrics, firsts)
 
 
-def _check_reward(reward, architecture, names, costs) -> None:
-  """Checks that the reward can be called with what there is."""
+def check_reward(
+  reward: Reward,
+  architecture: Any,
+  names: Sequence[str],
+  costs: Mapping[str, float],
+) -> None:
+  """Checks that a reward can be called with what there is.
+
+  Args:
+    reward: the reward.
+    architecture: the architecture to call it with.
+    names: the names of the metrics, whose values are made up.
+    costs: the costs of the architecture, by name.
+
+  Raises:
+    ValueError: it failed for another reason than the values of metrics, or does
+      not return one number.
+  """
   failures = []
+  given = {name: np.array([value]) for name, value in costs.items()}
   # Made up, and of both kinds: a metric may be a count that indexes something.
   for value in (0.5, 1):
-    metrics = {name: np.full(1, value) for name in names} | costs
+    metrics = {name: np.full(1, value) for name in names} | given
     try:
       with np.errstate(all='ignore'):
         evaluators.call_reward(reward, [architecture], metrics)

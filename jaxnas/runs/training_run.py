@@ -278,8 +278,7 @@ class _Run:
         if left and self._clock.is_first_estimate:
           seconds = self._clock.total + self._clock.estimate(left)
           bar.print(
-            f'Estimated cost: {progress.duration(seconds)}, with compiling, '
-            f'for {left:,} more steps.'
+            f'Estimated cost: {progress.duration(seconds)} for {left:,} steps.'
           )
     print(f'Real cost: {progress.duration(self._clock.total)}.')
 

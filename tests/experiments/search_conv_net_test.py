@@ -244,6 +244,30 @@ def test_without_known_networks_only_what_was_found_is_retrained(data_file):
   assert experiment.num_retrainings == config.num_retrainings(0)
 
 
+def test_a_reward_of_ones_own_proposes_and_chooses(tmp_path, data_file, capsys):
+  config = small(
+    data_file,
+    reward='tests.experiments.own_rewards:by_size',
+    num_trials=8,
+    num_winners=2,
+  )
+  search_conv_net.run(config, str(tmp_path))
+  trials = trial_log.read_trials(tmp_path / 'trials.jsonl')
+  for trial in trials:
+    names = set(search_conv_net.METRICS)
+    assert names <= set(trial.metrics)
+    assert trial.reward == pytest.approx(
+      max(0, by_size(trial.metrics)), abs=1e-6
+    )
+  assert 'the reward chose the best' in capsys.readouterr().out
+  with pytest.raises(ValueError, match="'reward' is"):
+    search_conv_net.run(dataclasses.replace(config, reward=''), str(tmp_path))
+
+
+def by_size(metrics):
+  return metrics['best_accuracy'] - np.log10(metrics['num_params']) / 10
+
+
 def evaluate(config, tokens):
   evaluator = search_conv_net.make_experiment(config).search.evaluator
   keys = jax.random.split(jax.random.key(0), len(tokens))

@@ -276,12 +276,34 @@ def test_a_known_cell_that_the_space_lacks_is_left_out(data_dir):
   assert list(experiment.known) == []
 
 
+def test_a_reward_sees_the_metrics_of_a_child(finished):
+  (trial, *_) = trial_log.read_trials(finished / 'trials.jsonl')
+  assert set(trial.metrics) == set(search_recurrent_cell.METRICS)
+
+
 def test_without_known_cells_only_what_was_found_is_retrained(data_dir):
   config = small(data_dir, known_cells=())
   experiment = search_recurrent_cell.make_experiment(config)
   log = types.SimpleNamespace(trials=[])
   assert experiment.make_retraining(log).contestants == ()
   assert experiment.num_retrainings == config.num_retrainings(0)
+
+
+def test_a_reward_of_ones_own_is_tried_on_what_it_will_see(data_dir):
+  module = 'tests.experiments.own_rewards'
+  config = small(data_dir, reward=f'{module}:by_loss')
+  experiment = search_recurrent_cell.make_experiment(config)
+  assert experiment.own_reward
+  log = types.SimpleNamespace(trials=[])
+  assert experiment.make_retraining(log).choose_by_reward
+  # The LSTM is no tree.
+  with pytest.raises(ValueError, match=r'was None, as of .* --known_cells='):
+    search_recurrent_cell.make_experiment(
+      small(data_dir, reward=f'{module}:by_base')
+    )
+  search_recurrent_cell.make_experiment(
+    small(data_dir, reward=f'{module}:by_base', known_cells=())
+  )
 
 
 def test_changed_config_is_refused(finished, data_dir):
