@@ -14,7 +14,8 @@ from experiments import (
   build_base2_table,
   launch,
 )
-from jaxnas import statistics, succession
+from jaxnas import history, statistics, succession
+from jaxnas.decisions import Choice
 from jaxnas.records import (
   checkpoints,
   fingerprint,
@@ -25,6 +26,8 @@ from jaxnas.records import (
 )
 from jaxnas.records import folder as folder_lib
 from jaxnas.runs import cell_judges, regret_page, succession_records
+from jaxnas.spaces import hyperparameters
+from jaxnas.strategies import random_search
 from tests.fuzz import readers
 from tests.runs import regret_report_test
 
@@ -235,6 +238,21 @@ def _task(folder):
   )
 
 
+def _strategies(folder):
+  path = folder / 'trials.strategies.json'
+  space = hyperparameters.make_space({'x': Choice((1, 2, 3))})
+  strategy = random_search.make_random_search(space.decisions)
+  with trial_log.TrialLog(folder / 'trials.jsonl') as log:
+    log.append([_trial(0)])
+    history.check_strategies({'random': strategy}, log)
+
+  def read():
+    with trial_log.TrialLog(folder / 'trials.jsonl') as log:
+      history.check_strategies({'random': strategy}, log)
+
+  return readers.Subject(folder, read, files=path.name)
+
+
 def _checkpoints(folder):
   state = {
     'key': jax.random.key(3),
@@ -269,6 +287,7 @@ SUBJECTS = {
       _comparison,
       _manifest,
       _task,
+      _strategies,
       _checkpoints,
     ),
   )
