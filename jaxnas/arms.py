@@ -76,6 +76,9 @@ class Role(enum.Enum):
   KNOWN = 'known'
 
 
+_COUNTS = 'num_trials', 'batch_size', 'replicas', 'replicas_per_update'
+
+
 @dataclasses.dataclass(frozen=True)
 class Arm:
   """One strategy with its own state, budget and cache.
@@ -87,9 +90,13 @@ class Arm:
     batch_size: the number of architectures proposed before the strategy learns.
     repeat: a number that tells repeats of one arm apart.
     num_active: the number of decisions to make, as a function of the number of
-      the arm's trials completed; logged with each trial. All by default.
+      the arm's earlier proposals; logged with each trial. All by default.
     role: the purpose of the arm.
     label: the arm's name in tables, such as `'REINFORCE'`; `name` by default.
+    replicas: the number of batches in flight at a time; see `versions`. One is
+      the synchronous search: propose, evaluate, learn.
+    replicas_per_update: the number of finished batches that the strategy is
+      told at a time.
   """
 
   name: str
@@ -100,20 +107,23 @@ class Arm:
   num_active: Callable[[int], int] | None = None
   role: Role = Role.SEARCHED
   label: str = ''
+  replicas: int = 1
+  replicas_per_update: int = 1
 
   def __post_init__(self):
     if not self.label:
       object.__setattr__(self, 'label', self.name)
-    for name in ('num_trials', 'batch_size'):
+    for name in _COUNTS:
       value = getattr(self, name)
       if not hasattr(value, '__index__'):
         raise ValueError(
           f'{name} of arm {self.name!r} must be a whole number, got {value!r}.'
         )
-    if self.batch_size < 1:
-      raise ValueError(
-        f'Arm {self.name!r} needs batch_size >= 1, got {self.batch_size}.'
-      )
+    for name in _COUNTS[1:]:
+      if getattr(self, name) < 1:
+        raise ValueError(
+          f'Arm {self.name!r} needs {name} >= 1, got {getattr(self, name)}.'
+        )
     if self.num_trials < 0 or self.num_trials % self.batch_size:
       raise ValueError(
         f'num_trials of arm {self.name!r} must be a multiple of its batch_size '
@@ -125,8 +135,13 @@ class Arm:
     """The name and repeat by which the log identifies the arm."""
     return self.name, self.repeat
 
+  @property
+  def num_groups(self) -> int:
+    """The number of batches that spend the budget."""
+    return self.num_trials // self.batch_size
+
   def settings(self, num_trials: int) -> dict[str, int]:
-    """Returns the settings to log with a trial after `num_trials` others."""
+    """Returns the settings to log with a proposal after `num_trials` others."""
     if self.num_active is None:
       return {}
     return {'num_active': self.num_active(num_trials)}
@@ -139,7 +154,7 @@ class Arm:
     Args:
       state: the strategy's state.
       key: the random key of the round.
-      num_done: the number of the arm's trials completed.
+      num_done: the number of the arm's earlier proposals.
       num_tokens: the length `T` of an architecture's tokens.
 
     Raises:
@@ -172,6 +187,15 @@ class Arm:
       raise ValueError(
         f'{ask} must return {wanted}, got {tokens.dtype}{[*tokens.shape]}.'
       )
+    # What is in flight goes into checkpoints, and may be told with others.
+    for leaf in jax.tree.leaves(proposals):
+      if not hasattr(leaf, 'dtype') and (
+        self.replicas_per_update > 1 or np.asarray(leaf).dtype.kind == 'O'
+      ):
+        raise ValueError(
+          f'{ask} must return jaxnas.Proposals of arrays, got {_shown(leaf)} '
+          'among them.'
+        )
     return proposals
 
   def tell(
@@ -181,7 +205,9 @@ class Arm:
 
     Args:
       state: the state before the batch.
-      proposals: the batch, as `ask` returned it.
+      proposals: the batch, as `ask` returned it; if `replicas_per_update` is
+        above one, several batches along their first axes, in the order in which
+        they finished.
       rewards: the rewards of the batch, `[N]`.
 
     Raises:

@@ -11,6 +11,7 @@ that recurs exactly takes its result from the old log, unless it failed.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,28 +43,46 @@ _BY_FUNCTIONS = frozenset(
 
 
 class History:
-  """The trial log, with an index of the architectures each arm has proposed.
+  """The trial log, with an index of its trials by arm and proposal.
 
   Attributes:
     log: the run's trial log.
     trials: the trials in the log that a strategy proposed, in order.
+    proposals: the position of each trial's proposal in its arm.
+    is_numbered: whether an older version began the log. Its trials, and those
+      that are still to come, have random keys that follow from their numbers;
+      they do not say what their proposals and versions are, and they finish in
+      the order of proposal.
   """
 
-  def __init__(self, space: SearchSpace, log: trial_log.TrialLog):
-    """Indexes the log without writing anything."""
+  def __init__(
+    self,
+    space: SearchSpace,
+    log: trial_log.TrialLog,
+    like: Sequence[trial_log.Trial] = (),
+  ):
+    """Indexes the log without writing anything.
+
+    Args:
+      space: the search space.
+      log: the run's trial log.
+      like: the trials of another log that the run is to repeat, if any.
+    """
     self.log = log
-    self.trials = [trial for trial in log.trials if trial.arm != RETRAIN]
+    self.trials: list[trial_log.Trial] = []
+    self.proposals: list[int] = []
     self._space = space
-    self._first: dict[tuple[Any, ...], int] = {}
-    for trial in self.trials:
-      self.first_number(
-        (trial.arm, trial.repeat), np.asarray(trial.tokens), trial.number
-      )
+    self._trials: dict[tuple[tuple[str, int], int], trial_log.Trial] = {}
+    self._counts: collections.Counter[tuple[str, int]] = collections.Counter()
+    earlier = _searched(log.earlier)
+    begun = (*earlier[:1], *_searched(log.trials)[:1], *_searched(like)[:1])
+    self.is_numbered = any(trial.proposal is None for trial in begun[:1])
     self._earlier = {
-      (trial.number, trial.arm, trial.repeat, trial.tokens): trial
-      for trial in log.earlier
-      if trial.status == _OK and trial.arm != RETRAIN
+      (self._place(trial), trial.arm, trial.repeat, trial.tokens): trial
+      for trial in earlier
+      if trial.status == _OK
     }
+    self._index(_searched(log.trials))
     if self._earlier and not self.trials:
       logging.warning(
         '%s was started over: trials that recur exactly take their results '
@@ -74,35 +93,48 @@ class History:
   def append(self, trials: Sequence[trial_log.Trial]) -> None:
     """Records trials that a strategy proposed."""
     self.log.append(trials)
-    self.trials.extend(trials)
+    self._index(trials)
 
-  def first_number(
-    self, identity: tuple[str, int], tokens: np.ndarray, number: int
-  ) -> int:
-    """Returns the number of an arm's first trial of an architecture.
+  def find(
+    self, identity: tuple[str, int], proposal: int
+  ) -> trial_log.Trial | None:
+    """Returns the trial of a proposal, if it is in the log.
 
     Args:
       identity: the arm's identity.
-      tokens: the architecture's tokens, compared by their canonical form.
-      number: the number of the current trial, remembered if it is the first.
+      proposal: the position of the proposal in its arm.
     """
-    canonical = self._space.canonical(tokens).tobytes()
-    return self._first.setdefault((identity, canonical), number)
+    return self._trials.get((identity, proposal))
 
   def earlier(
-    self, number: int, identity: tuple[str, int], tokens: np.ndarray
+    self, place: int, identity: tuple[str, int], tokens: np.ndarray
   ) -> trial_log.Trial | None:
     """Returns a trial's successful result in an older log, if there is one.
 
     Args:
-      number: the trial's number, on which its random key depends.
+      place: what the trial's random key depends on besides the arm: the
+        position of its proposal, or its number if `is_numbered`.
       identity: the arm's identity.
       tokens: the architecture's tokens.
     """
-    trial = self._earlier.get((number, *identity, tuple(tokens.tolist())))
+    trial = self._earlier.get((place, *identity, tuple(tokens.tolist())))
     if trial is None or not is_of(trial, self._space, tokens):
       return None
     return trial
+
+  def _index(self, trials: Sequence[trial_log.Trial]) -> None:
+    self.trials.extend(trials)
+    for trial in trials:
+      identity = trial.arm, trial.repeat
+      proposal = trial.proposal
+      if proposal is None:
+        proposal = self._counts[identity]
+      self._counts[identity] += 1
+      self.proposals.append(proposal)
+      self._trials[identity, proposal] = trial
+
+  def _place(self, trial: trial_log.Trial) -> int | None:
+    return trial.number if self.is_numbered else trial.proposal
 
   def check_start(self, max_failures: int) -> None:
     """Checks that a function does not fail the same way from the start.
@@ -147,6 +179,11 @@ class History:
         len(self.trials),
         f'; the last reason: {reasons[-1]}' if reasons else '.',
       )
+
+
+def _searched(trials: Sequence[trial_log.Trial]) -> list[trial_log.Trial]:
+  """Returns the trials that a strategy proposed."""
+  return [trial for trial in trials if trial.arm != RETRAIN]
 
 
 def is_of(

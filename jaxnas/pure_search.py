@@ -232,3 +232,12 @@ def init_key(key: jax.Array) -> jax.Array:
 def round_key(key: jax.Array, round_index: jax.Array | int) -> jax.Array:
   """Returns the key for a strategy's `ask` in a round, given its arm's key."""
   return jax.random.fold_in(key, 1 + round_index)
+
+
+def trial_key(key: jax.Array, proposal: jax.typing.ArrayLike) -> jax.Array:
+  """Returns the key that a proposal is evaluated with, given its arm's key."""
+  # No round has this number, so no other key of the arm is the same.
+  return jax.random.fold_in(jax.random.fold_in(key, _TRIALS), proposal)
+
+
+_TRIALS = 2**32 - 1

@@ -3,11 +3,11 @@
 
 """The search loop: propose, evaluate, record, learn.
 
-A run has one or more arms that share nothing. In each round every arm asks its
-strategy for a batch, all new architectures of the round are trained together,
-and every arm's strategy is told its rewards. Trials are logged before anything
-is learnt from them, so a run that was killed replays the logged rewards into
-its strategies and continues as if nothing had happened.
+A run has one or more arms that share nothing. Every arm keeps a window of
+proposals in flight, see `window`; all of them are evaluated together, in blocks
+that finish in any order, see `in_flight`. A trial is logged before anything is
+learnt from it, and the state of a run is a fold over its log: a run that was
+killed folds what it has logged and continues as if nothing had happened.
 
 If rewards are a pure function of tokens, such as those of a table, `scan` runs
 an arm's whole search as one compiled program.
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 import zlib
 
@@ -26,9 +27,12 @@ import numpy as np
 from jaxnas import arms as arms_lib
 from jaxnas import errors, pure_search
 from jaxnas import history as history_lib
+from jaxnas import in_flight as in_flight_lib
+from jaxnas import window as window_lib
+from jaxnas.evaluators import queues
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import round_log, trial_log
-from jaxnas.types import Evaluator, Proposals, SearchSpace, Status
+from jaxnas.types import Evaluator, SearchSpace
 
 Arm = arms_lib.Arm
 Role = arms_lib.Role
@@ -67,13 +71,6 @@ class Search:
       raise ValueError(f'Arms need distinct names, got {identities}.')
 
   @property
-  def num_rounds(self) -> int:
-    """The number of rounds that spend every arm's budget."""
-    return max(
-      (arm.num_trials // arm.batch_size for arm in self.arms), default=0
-    )
-
-  @property
   def num_trials(self) -> int:
     """The number of trials of all arms together."""
     return sum(arm.num_trials for arm in self.arms)
@@ -95,17 +92,22 @@ History = history_lib.History
 
 
 class SearchState(NamedTuple):
-  """The state of a run between two rounds, which a checkpoint stores.
+  """The state of a run after any of its trials, which a checkpoint stores.
 
   Attributes:
-    round: the number of rounds completed.
-    num_trials: the number of trials completed.
-    strategies: the state of every arm's strategy.
+    num_trials: the number of trials that it follows from.
+    checksum: a checksum of those trials.
+    windows: the state of every arm.
   """
 
-  round: np.ndarray
   num_trials: np.ndarray
-  strategies: tuple[Any, ...]
+  checksum: np.ndarray
+  windows: tuple[window_lib.Window, ...]
+
+  @property
+  def strategies(self) -> tuple[Any, ...]:
+    """The state of every arm's strategy."""
+    return tuple(window.strategy for window in self.windows)
 
 
 Progress = Callable[[Sequence[trial_log.Trial]], None]
@@ -113,89 +115,11 @@ Progress = Callable[[Sequence[trial_log.Trial]], None]
 
 
 def init(search: Search) -> SearchState:
-  """Returns the state before the first round."""
+  """Returns the state before the first trial."""
   return SearchState(
-    round=np.array(0, np.int32),
     num_trials=np.array(0, np.int32),
-    strategies=tuple(
-      arm.strategy.init(pure_search.init_key(arm_key(search, arm)))
-      for arm in search.arms
-    ),
-  )
-
-
-def step(
-  search: Search,
-  state: SearchState,
-  history: History,
-  on_trials: Progress | None = None,
-  rounds: round_log.RoundLog | None = None,
-) -> SearchState:
-  """Runs one round.
-
-  Trials of this round that the history already has are not evaluated again.
-
-  Args:
-    search: the settings of the run.
-    state: the state before the round.
-    history: the trials so far, at least `state.num_trials` of them; those of
-      this round are added.
-    on_trials: a callback that gets new trials as they are recorded.
-    rounds: the log of the metrics that strategies return.
-
-  Returns:
-    The state after the round.
-
-  Raises:
-    ValueError: the history has other architectures than those proposed, the
-      first trials all failed for one reason, or a strategy does not return what
-      `Strategy` says.
-  """
-  round_index = int(state.round)
-  batches: dict[int, Proposals] = {}
-  proposed: list[_Proposal] = []
-  for index, arm in enumerate(search.arms):
-    num_done = round_index * arm.batch_size
-    if num_done >= arm.num_trials:
-      continue
-    batches[index] = arm.ask(
-      state.strategies[index],
-      pure_search.round_key(arm_key(search, arm), round_index),
-      num_done,
-      search.space.num_tokens,
-    )
-    proposed.extend(
-      _Proposal(arm, tokens, arm.settings(num_done))
-      for tokens in np.asarray(batches[index].tokens)
-    )
-  start = int(state.num_trials)
-  replayed = history.trials[start : start + len(proposed)]
-  for trial, proposal in zip(replayed, proposed, strict=False):
-    _check_replay(search.space, trial, proposal, history)
-  for trials in _evaluate(search, proposed[len(replayed) :], history):
-    history.append(trials)
-    if on_trials is not None:
-      on_trials(trials)
-    history.check_start(search.max_failures)
-  trials = history.trials[start : start + len(proposed)]
-  strategies = list(state.strategies)
-  said = []
-  for index, batch in batches.items():
-    mine, trials = trials[: len(batch.tokens)], trials[len(batch.tokens) :]
-    strategies[index], metrics = search.arms[index].tell(
-      strategies[index],
-      batch,
-      np.array([trial.reward for trial in mine], np.float32),
-    )
-    said.append(
-      round_log.Round(round_index, *search.arms[index].identity, metrics)
-    )
-  if rounds is not None:
-    rounds.append(said)
-  return SearchState(
-    round=state.round + np.int32(1),
-    num_trials=state.num_trials + np.int32(len(proposed)),
-    strategies=tuple(strategies),
+    checksum=np.array(0, np.uint32),
+    windows=tuple(fold.start() for fold in _folds(search)),
   )
 
 
@@ -208,15 +132,17 @@ def run(
   rounds: round_log.RoundLog | None = None,
   redo_failed: bool = False,
   same_task: bool = False,
+  replay: Sequence[trial_log.Trial] = (),
 ) -> SearchState:
-  """Runs all rounds, or those that remain.
+  """Runs all trials, or those that remain.
 
   Args:
     search: the settings of the run.
     log: the run's trial log; trials in it are not evaluated again.
     checkpoints: the store of states. If there is none, or it is damaged, the
-      states are recomputed from the log.
-    checkpoint_every: the number of rounds from one checkpoint to the next.
+      state is folded from the log.
+    checkpoint_every: the number of rounds from one checkpoint to the next; in a
+      round, every replica of every arm finishes a batch.
     on_trials: a callback that gets new trials as they are recorded.
     rounds: the log of the metrics that strategies return.
     redo_failed: whether to run failed trials again, for instance after fixing
@@ -225,40 +151,48 @@ def run(
     same_task: whether to trust that the evaluator gives the same results as the
       one that the log was written with, although its code or data differ, and
       the strategies the same proposals.
+    replay: the trials of another log of this run. Trials are recorded in their
+      order, whatever the order in which they finish, so that a search with
+      several batches in flight gives the same log again.
 
   Returns:
-    The state after the last round.
+    The state after the last trial.
 
   Raises:
     ValueError: the log belongs to another search, the evaluator or a strategy
-      has changed, or the first trials all failed for one reason.
+      has changed, the trials to replay are not those of this search, or the
+      first trials all failed for one reason.
   """
   history_lib.check_task(search.evaluator, log, same_task, redo_failed)
   history_lib.check_strategies(search.strategies, log, same_task)
   if redo_failed:
     history_lib.redo_failed(log, checkpoints, rounds)
-  history = History(search.space, log)
+  replay = [trial for trial in replay if trial.arm != RETRAIN]
+  history = History(search.space, log, replay)
   history.check_start(search.max_failures)
-  state = init(search)
-  if checkpoints is not None:
-    restored = checkpoints.restore_newest(state)
-    # Trials are logged before their state is saved, so a state ahead of the log
-    # means that the log was cut by hand; then the log decides.
-    if (
-      restored is not None
-      and restored[1].num_trials <= len(history.trials)
-      and _has_rounds(search, rounds, int(restored[1].round))
-    ):
-      state = restored[1]
-  while int(state.round) < search.num_rounds:
-    state = step(search, state, history, on_trials, rounds)
-    is_last = int(state.round) == search.num_rounds
-    if checkpoints is not None and (
-      is_last or int(state.round) % checkpoint_every == 0
-    ):
-      checkpoints.save(int(state.round), state)
+  folded = _Folded(search, history, checkpoints, checkpoint_every, rounds)
+  in_flight = in_flight_lib.InFlight(
+    search.space,
+    search.arms,
+    search.key,
+    [arm_key(search, arm) for arm in search.arms],
+    queues.open_queue(search.evaluator),
+    search.evaluator.block_size,
+    history,
+    search.reevaluate_duplicates,
+    replay,
+  )
+  in_flight.add(folded.take_asked())
+  while trials := in_flight.collect():
+    history.append(trials)
+    if on_trials is not None:
+      on_trials(trials)
+    history.check_start(search.max_failures)
+    folded.catch_up(is_checked=False)
+    in_flight.add(folded.take_asked())
+  folded.finish()
   history.warn_of_failures()
-  return state
+  return folded.state
 
 
 def arm_key(search: Search, arm: Arm) -> jax.Array:
@@ -267,21 +201,12 @@ def arm_key(search: Search, arm: Arm) -> jax.Array:
   return jax.random.fold_in(search.key, name)
 
 
-def expected_rounds(
-  search: Search, num_rounds: int | None = None
-) -> list[tuple[int, str, int]]:
-  """Returns the identities of the entries of the round log, in order.
-
-  Args:
-    search: the settings of the run.
-    num_rounds: the number of rounds, from the first; all by default.
-  """
-  num_rounds = search.num_rounds if num_rounds is None else num_rounds
+def expected_rounds(search: Search) -> list[tuple[int, str, int]]:
+  """Returns the identities of the entries of a finished run's round log."""
   return [
-    (index, *arm.identity)
-    for index in range(num_rounds)
+    (version, *arm.identity)
     for arm in search.arms
-    if index * arm.batch_size < arm.num_trials
+    for version in range(arm.num_groups // arm.replicas_per_update)
   ]
 
 
@@ -289,144 +214,215 @@ Scan = pure_search.Scan
 scan = pure_search.scan
 
 
-class _Proposal(NamedTuple):
-  """An architecture that an arm proposes."""
+def _folds(
+  search: Search, history: History | None = None
+) -> list[window_lib.Fold]:
+  """Returns the folds of all arms.
 
-  arm: Arm
-  tokens: np.ndarray
-  settings: dict[str, int]
-
-
-def _has_rounds(search, rounds, num_rounds: int) -> bool:
-  """Returns whether the round log has the first rounds of all arms."""
-  # Rounds that are missing come back when the trial log is replayed.
-  return rounds is None or all(
-    identity in rounds for identity in expected_rounds(search, num_rounds)
-  )
-
-
-def _check_replay(space, trial, proposal, history):
-  is_same = history_lib.is_of(trial, space, proposal.tokens)
-  if (trial.arm, trial.repeat) != proposal.arm.identity or not is_same:
-    raise ValueError(
-      f'Trial {trial.number} in {history.log.path} is not the one that this '
-      'run proposes there: it was written with other settings, versions or '
-      f'hardware. Start with {errors.another_folder()}.'
+  Args:
+    search: the settings of the run.
+    history: the trials so far, which may be more than the arms' budgets.
+  """
+  reached = {arm.identity: arm.num_groups for arm in search.arms}
+  if history is not None:
+    for trial, proposal in zip(history.trials, history.proposals, strict=True):
+      identity = trial.arm, trial.repeat
+      for arm in search.arms:
+        if arm.identity == identity:
+          group = proposal // arm.batch_size
+          reached[identity] = max(reached[identity], group + 1)
+  return [
+    window_lib.Fold(
+      arm,
+      arm_key(search, arm),
+      search.space.num_tokens,
+      reached[arm.identity],
     )
+    for arm in search.arms
+  ]
 
 
-class _Plan(NamedTuple):
-  """A trial before its result.
+class _Folded:
+  """The state of a run, which follows its log.
 
   Attributes:
-    number: the trial's number.
-    first: the number of the arm's first trial of this architecture.
-    proposal: the architecture and the arm that proposes it.
+    state: the state.
   """
 
-  number: int
-  first: int
-  proposal: _Proposal
+  def __init__(
+    self,
+    search: Search,
+    history: History,
+    checkpoints: checkpoints_lib.Checkpoints | None,
+    checkpoint_every: int,
+    rounds: round_log.RoundLog | None,
+  ):
+    """Restores the state, and folds what the log has besides."""
+    self._search, self._history, self._rounds = search, history, rounds
+    self._checkpoints, self._every = checkpoints, checkpoint_every
+    self._folds = _folds(search, history)
+    self._places = {
+      arm.identity: place for place, arm in enumerate(search.arms)
+    }
+    self._asked: list[in_flight_lib.Proposal] = []
+    self.state = init(search)
+    restored = self._restored()
+    self._saved = -1 if restored is None else int(restored.num_trials)
+    if restored is not None:
+      self.state = restored
+    self.catch_up()
+    self._asked = [
+      proposal
+      for place, window in enumerate(self.state.windows)
+      for group in window.open
+      for proposal in self._proposals(place, group)
+    ]
 
+  def take_asked(self) -> list[in_flight_lib.Proposal]:
+    """Returns what was proposed since the last call, within the budgets."""
+    asked, self._asked = self._asked, []
+    return asked
 
-def _evaluate(
-  search: Search,
-  proposed: Sequence[_Proposal],
-  history: History,
-) -> Iterator[list[trial_log.Trial]]:
-  """Yields trials in order, as blocks of new ones are evaluated."""
-  number = len(history.log.trials)
-  plans = []
-  for proposal in proposed:
-    first = history.first_number(proposal.arm.identity, proposal.tokens, number)
-    plans.append(_Plan(number, first, proposal))
-    number += 1
-  new = [
-    plan
-    for plan in plans
-    if plan.first == plan.number or search.reevaluate_duplicates
-  ]
-  known = {trial.number: trial for trial in history.trials}
-  known |= _earlier(search, new, history)
-  new = [plan for plan in new if plan.number not in known]
-  waiting = {plan.number for plan in new}
-  for start in range(0, max(1, len(new)), search.evaluator.block_size):
-    for trial in _judge(
-      search, new[start : start + search.evaluator.block_size]
+  def catch_up(self, is_checked: bool = True) -> None:
+    """Folds the trials that the history has and the state has not.
+
+    Args:
+      is_checked: whether to check that they are those that the arms propose.
+    """
+    before = self._num_rounds()
+    said: list[round_log.Round] = []
+    for index in range(int(self.state.num_trials), len(self._history.trials)):
+      said.extend(self._record(index, is_checked))
+    if self._rounds is not None and said:
+      self._rounds.append(said)
+    if self._num_rounds() // self._every > before // self._every:
+      self._save()
+
+  def finish(self) -> None:
+    """Saves the last state."""
+    if self.state.num_trials != self._saved:
+      self._save()
+
+  def _restored(self) -> SearchState | None:
+    """Returns the state of the newest checkpoint, if it is of this log."""
+    if self._checkpoints is None:
+      return None
+    restored = self._checkpoints.restore_newest(self.state, _OLDER)
+    if restored is None:
+      return None
+    state = restored[1]
+    # Trials are logged before their state is saved, so another log means that
+    # it was cut by hand; then the log decides.
+    num_trials = int(state.num_trials)
+    if num_trials > len(self._history.trials) or state.checksum != (
+      functools.reduce(self._checksum, range(num_trials), 0)
     ):
-      known[trial.number] = trial
-      waiting.discard(trial.number)
-    end = min(waiting, default=number)
-    ready, plans = (
-      [plan for plan in plans if plan.number < end],
-      [plan for plan in plans if plan.number >= end],
+      return None
+    if not self._has_rounds(state):
+      return None
+    try:
+      windows = [
+        fold.extend(window)
+        for fold, window in zip(self._folds, state.windows, strict=True)
+      ]
+    except window_lib.NotExtendableError:
+      return None
+    return state._replace(windows=tuple(windows))
+
+  def _has_rounds(self, state: SearchState) -> bool:
+    """Returns whether the round log has all that strategies have said."""
+    # Rounds that are missing come back when the trial log is folded.
+    return self._rounds is None or all(
+      (version, *arm.identity) in self._rounds
+      for arm, window in zip(self._search.arms, state.windows, strict=True)
+      for version in range(int(window.num_told))
     )
-    for plan in ready:
-      if plan.number not in known:
-        known[plan.number] = _duplicate(search, plan, known[plan.first])
-    if ready:
-      yield [known[plan.number] for plan in ready]
 
+  def _checksum(self, checksum: int, index: int) -> int:
+    trial = self._history.trials[index]
+    proposal = self._history.proposals[index]
+    line = f'{trial.arm}/{trial.repeat}/{proposal}/{trial.reward!r}'
+    return zlib.crc32(line.encode(), checksum)
 
-def _earlier(
-  search: Search, plans: Sequence[_Plan], history: History
-) -> dict[int, trial_log.Trial]:
-  """Returns the trials whose results are in an older log, by number."""
-  results = {}
-  for plan in plans:
-    proposal = plan.proposal
-    trial = history.earlier(plan.number, proposal.arm.identity, proposal.tokens)
-    # The result of a duplicate came from another trial, so it says nothing of
-    # what the trial of this number gives.
-    if trial is not None and (
-      trial.duplicate_of is None or search.reevaluate_duplicates
-    ):
-      results[plan.number] = dataclasses.replace(
-        trial,
-        duplicate_of=None if plan.first == plan.number else plan.first,
-        settings=proposal.settings,
+  def _record(self, index: int, is_checked: bool) -> Iterator[round_log.Round]:
+    """Folds a trial; yields what its arm's strategy said, if it was told."""
+    trial = self._history.trials[index]
+    proposal = self._history.proposals[index]
+    if is_checked:
+      self._check(trial, proposal)
+    place = self._places[trial.arm, trial.repeat]
+    windows = list(self.state.windows)
+    windows[place], told, asked = self._folds[place].record(
+      windows[place], proposal, trial.reward
+    )
+    self.state = SearchState(
+      num_trials=np.array(index + 1, np.int32),
+      checksum=np.array(
+        self._checksum(int(self.state.checksum), index), np.uint32
+      ),
+      windows=tuple(windows),
+    )
+    if asked is not None:
+      self._asked.extend(self._proposals(place, asked))
+    if told is not None:
+      yield round_log.Round(told.version, trial.arm, trial.repeat, told.metrics)
+
+  def _check(self, trial: trial_log.Trial, proposal: int) -> None:
+    """Checks that a trial is what its arm has in flight."""
+    place = self._places.get((trial.arm, trial.repeat))
+    if place is not None:
+      fold = self._folds[place]
+      tokens = fold.find(self.state.windows[place], proposal)
+      version = fold.version(proposal // fold.arm.batch_size)
+      if (
+        tokens is not None
+        and trial.version in (None, version)
+        and history_lib.is_of(trial, self._search.space, tokens)
+      ):
+        return
+    raise ValueError(
+      f'Trial {trial.number} in {self._history.log.path} is not the one that '
+      'this run proposes there: it was written with other settings, versions '
+      f'or hardware. Start with {errors.another_folder()}.'
+    )
+
+  def _proposals(
+    self, place: int, group: window_lib.Group
+  ) -> list[in_flight_lib.Proposal]:
+    """Returns what a group still needs to have evaluated."""
+    arm, fold = self._search.arms[place], self._folds[place]
+    index = int(group.number)
+    if index >= arm.num_groups:
+      return []
+    return [
+      in_flight_lib.Proposal(
+        place,
+        proposal,
+        fold.version(index),
+        tokens,
+        arm.settings(index * arm.batch_size),
       )
-  return results
+      for proposal, tokens in window_lib.rows(group, arm.batch_size)
+    ]
 
-
-def _judge(search: Search, plans: Sequence[_Plan]) -> list[trial_log.Trial]:
-  if not plans:
-    return []
-  numbers = np.array([plan.number for plan in plans], np.uint32)
-  keys = jax.vmap(lambda number: jax.random.fold_in(search.key, number))(
-    numbers
-  )
-  evaluation = search.evaluator.evaluate(
-    keys, np.stack([plan.proposal.tokens for plan in plans])
-  )
-  return [
-    trial_log.Trial(
-      number=plan.number,
-      arm=plan.proposal.arm.name,
-      repeat=plan.proposal.arm.repeat,
-      tokens=tuple(plan.proposal.tokens.tolist()),
-      architecture=search.space.decode(plan.proposal.tokens).to_json(),
-      reward=float(evaluation.rewards[row]),
-      metrics={
-        name: values[row].item() for name, values in evaluation.metrics.items()
-      },
-      status=Status(evaluation.status[row]).name.lower(),
-      duplicate_of=None if plan.first == plan.number else plan.first,
-      settings=plan.proposal.settings,
-      reason=evaluation.reasons[row] if evaluation.reasons else '',
+  def _num_rounds(self) -> int:
+    """Returns the number of rounds that are complete, until all are."""
+    return min(
+      (
+        int(window.num_finished) // arm.replicas
+        for arm, window in zip(
+          self._search.arms, self.state.windows, strict=True
+        )
+        if window.num_finished < arm.num_groups
+      ),
+      default=0,
     )
-    for row, plan in enumerate(plans)
-  ]
+
+  def _save(self) -> None:
+    if self._checkpoints is not None:
+      self._saved = int(self.state.num_trials)
+      self._checkpoints.save(self._saved, self.state)
 
 
-def _duplicate(
-  search: Search, plan: _Plan, first: trial_log.Trial
-) -> trial_log.Trial:
-  return dataclasses.replace(
-    first,
-    number=plan.number,
-    tokens=tuple(plan.proposal.tokens.tolist()),
-    architecture=search.space.decode(plan.proposal.tokens).to_json(),
-    duplicate_of=first.number,
-    settings=plan.proposal.settings,
-  )
+# States of versions before there were windows have this leaf.
+_OLDER = 'state.round'

@@ -11,7 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 FLOORS = (
-  ('decisions', 'errors', 'statistics', 'files'),
+  ('decisions', 'errors', 'statistics', 'files', 'versions'),
   ('types', 'npz'),
   ('queues', 'versions'),
   ('spaces', 'datasets', 'records', 'rewards'),
@@ -21,6 +21,7 @@ FLOORS = (
   ('strategies', 'trainers'),
   ('evaluators',),
   ('arms', 'contestants', 'generations', 'history', 'pure_search'),
+  ('in_flight', 'window'),
   ('search',),
   ('retraining', 'succession'),
   ('export', 'visualize'),

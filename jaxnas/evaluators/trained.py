@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import contextlib
+import functools
 import math
 from typing import Any
 
@@ -20,6 +21,7 @@ from absl import logging
 import numpy as np
 
 from jaxnas import errors
+from jaxnas.evaluators import queues
 from jaxnas.trainers import functions
 from jaxnas.types import (
   Cost,
@@ -69,23 +71,37 @@ def make_evaluator(
   given = 1.0 if learning_rate is None else learning_rate
   is_checked = learning_rate is not None
 
-  def evaluate(keys, tokens):
+  def prepare(tokens):
     nonlocal is_checked
     architectures = [space.decode(row) for row in np.asarray(tokens)]
     if not is_checked:
       check_needs_no_rate(trainer, architectures)
       is_checked = True
-    trained = trainer.run(
+    return queues.Block(
       architectures,
-      keys,
       [rate_of(given, each) for each in architectures],
       num_steps,
-      durations=(
-        None if duration is None else [duration(each) for each in architectures]
-      ),
+      None if duration is None else [duration(each) for each in architectures],
     )
-    trained = add_costs(trained, architectures, costs)
-    return judge(architectures, trained, reward)
+
+  def finish(architectures, trained):
+    return judge(
+      architectures, add_costs(trained, architectures, costs), reward
+    )
+
+  def evaluate(keys, tokens):
+    block = prepare(tokens)
+    trained = trainer.run(
+      block.architectures,
+      keys,
+      block.learning_rates,
+      num_steps,
+      durations=block.durations,
+    )
+    return finish(block.architectures, trained)
+
+  def open_queue():
+    return queues.OfTrainer(trainer.queue, prepare, finish)  # type: ignore[attr-defined]
 
   task = {
     'task': getattr(trainer, 'task', trainer),
@@ -94,7 +110,13 @@ def make_evaluator(
     'num_steps': num_steps,
     'costs': costs,
   }
-  return Evaluator(evaluate, trainer.block_size, reward.floor, task)
+  return Evaluator(
+    evaluate,
+    trainer.block_size,
+    reward.floor,
+    task,
+    open_queue if hasattr(trainer, 'queue') else None,
+  )
 
 
 def rate_of(
@@ -194,14 +216,39 @@ def of_function(
   reward = Reward(lambda _, metrics: metrics['validation_reward'], floor)
   with functions.FunctionTrainer(function, **settings) as trainer:
     judged = make_evaluator(space, trainer, reward)
+    yield judged._replace(
+      evaluate=lambda keys, tokens: _without_reward(
+        judged.evaluate(keys, tokens)
+      ),
+      task=function,
+      open_queue=judged.open_queue
+      and functools.partial(_QueueWithoutReward, judged.open_queue),
+    )
 
-    def evaluate(keys, tokens):
-      evaluation = judged.evaluate(keys, tokens)
-      metrics = dict(evaluation.metrics)
-      metrics.pop('validation_reward', None)  # It is the reward itself.
-      return evaluation._replace(metrics=metrics)
 
-    yield judged._replace(evaluate=evaluate, task=function)
+def _without_reward(evaluation: Evaluation) -> Evaluation:
+  """Drops the metric that is the reward itself."""
+  metrics = dict(evaluation.metrics)
+  metrics.pop('validation_reward', None)
+  return evaluation._replace(metrics=metrics)
+
+
+class _QueueWithoutReward:
+  """A queue whose evaluations lack the metric that is the reward itself."""
+
+  def __init__(self, open_queue: Callable[[], Any]):
+    self._queue = open_queue()
+    self.submit = self._queue.submit
+
+  @property
+  def num_wanted(self) -> int:
+    return self._queue.num_wanted
+
+  def collect(self) -> list[tuple[int, Evaluation]]:
+    return [
+      (number, _without_reward(evaluation))
+      for number, evaluation in self._queue.collect()
+    ]
 
 
 def add_costs(

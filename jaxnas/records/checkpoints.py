@@ -45,6 +45,10 @@ class _DamagedError(Exception):
   """The bytes of a checkpoint are not those that were saved."""
 
 
+class _OlderError(Exception):
+  """A checkpoint is of an older version."""
+
+
 class Checkpoints:
   """The newest few checkpoints of a run, in one folder.
 
@@ -147,7 +151,9 @@ class Checkpoints:
     for old in self._steps()[: -self._max_to_keep]:
       self._delete(old)
 
-  def restore_newest(self, like: Any) -> tuple[int, Any] | None:
+  def restore_newest(
+    self, like: Any, older: str | None = None
+  ) -> tuple[int, Any] | None:
     """Reads the newest undamaged checkpoint.
 
     Damaged checkpoints are skipped with a warning. Arrays are restored bit for
@@ -157,6 +163,8 @@ class Checkpoints:
     Args:
       like: a pytree with the structure, shapes and dtypes that were saved; its
         arrays may be abstract (`jax.eval_shape`), its Python numbers may not.
+      older: the name of a leaf that only states of older versions have, such as
+        `'state.round'`. Their checkpoints are skipped, with a warning.
 
     Returns:
       The checkpoint's step and state; `None` if no checkpoint can be read.
@@ -166,7 +174,14 @@ class Checkpoints:
     """
     for step in reversed(self._steps()):
       try:
-        return step, self._restore(step, like)
+        return step, self._restore(step, like, older)
+      except _OlderError:
+        logging.warning(
+          'The checkpoints in %s are of an older version; the state is '
+          'computed again.',
+          self._directory,
+        )
+        return None
       except _DamagedError as error:
         logging.warning(
           'Checkpoint %s is damaged and skipped: %s.',
@@ -221,8 +236,10 @@ class Checkpoints:
       ) from None
     self._was_read_back = True
 
-  def _restore(self, step: int, like: Any) -> Any:
+  def _restore(self, step: int, like: Any, older: str | None) -> Any:
     leaves, content = self._read(step)
+    if older in (leaf['name'] for leaf in leaves):
+      raise _OlderError
     expected = dict(_named_leaves(like))
     self._check_same_state(step, leaves, expected)
     restored, offset = {}, 0

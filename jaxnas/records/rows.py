@@ -63,6 +63,8 @@ def flatten(trials: Sequence[trial_log.Trial]) -> list[dict[str, Any]]:
       'number': trial.number,
       'arm': trial.arm,
       'repeat': trial.repeat,
+      'proposal': trial.proposal,
+      'version': trial.version,
       'status': trial.status,
       'reward': trial.reward,
       'duplicate_of': trial.duplicate_of,

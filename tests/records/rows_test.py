@@ -40,7 +40,8 @@ def test_rows_have_the_same_names_in_one_order(folder):
   rows = records.flatten(records.read(folder))
   assert {tuple(row) for row in rows} == {
     (
-      'number', 'arm', 'repeat', 'status', 'reward', 'duplicate_of',
+      'number', 'arm', 'repeat', 'proposal', 'version', 'status', 'reward',
+      'duplicate_of',
       'metrics.loss', 'metrics.size', 'settings.seed', 'tokens',
       'architecture', 'reason',
     )
