@@ -376,7 +376,9 @@ def _connect(settings: Settings) -> tuple[Any, str]:
     ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
   except ConnectionError as error:
     raise ConnectionError(
-      f'Ray at {address!r} cannot be joined ({errors.describe(error)}).'
+      f'Ray at {address} cannot be joined; `ray status` tells whether it runs. '
+      'One that asks for a token needs RAY_AUTH_MODE=token and the same '
+      f'RAY_AUTH_TOKEN here ({errors.describe(error)}).'
     ) from None
   return ray, ray.get_runtime_context().gcs_address
 

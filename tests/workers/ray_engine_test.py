@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
+from importlib import util
 import multiprocessing
 import os
 import pathlib
@@ -20,8 +21,6 @@ import pytest
 
 sys.path.append(str(pathlib.Path(__file__).parent))
 
-pytest.importorskip('ray', reason='Ray is not installed.')
-
 from engine_conformance import *  # noqa: F403  # Its tests are run here.
 from engine_conformance import ask, started, wait_for_the_end_of
 import worker_functions
@@ -30,6 +29,10 @@ from jaxnas.trainers import functions
 from jaxnas.types import Status
 from jaxnas.workers import process_tree, ray_engine
 from jaxnas.workers.engine import Kind
+
+pytestmark = pytest.mark.skipif(
+  util.find_spec('ray') is None, reason='Ray is not installed.'
+)
 
 # Ray on the loopback address alone, which notices within seconds that a machine
 # has left, and neither asks for a token nor tells anybody that it is used.
@@ -59,13 +62,20 @@ def ray_environment():
 @contextlib.contextmanager
 def cluster_of(num_cpus):
   with ray_environment():
+    # It reads them when it is imported.
     from ray import cluster_utils
 
     cluster = cluster_utils.Cluster(
       initialize_head=True,
-      head_node_args={'num_cpus': num_cpus, 'include_dashboard': False},
+      head_node_args={
+        'num_cpus': num_cpus,
+        # Ray believes it.
+        'num_gpus': 2,
+        'include_dashboard': False,
+      },
     )
     try:
+      assert cluster.address.startswith('127.0.0.1:')
       yield cluster
     finally:
       cluster.shutdown()
@@ -208,6 +218,23 @@ def test_each_worker_has_its_own_environment(cluster):
       # Nobody has told Ray of a GPU.
       ask(engine, name, 2, 'environment', 'JAX_PLATFORMS')
       assert pickle.loads(wait_for(Kind.ANSWERED).answer) == 'cpu'
+
+
+def test_each_worker_has_its_own_gpu(cluster, monkeypatch):
+  # Those of this machine are of no concern to others.
+  monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '5')
+  monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
+  engine = ray_engine.RayEngine(2, cluster.address, gpus_per_worker=1)
+  with started(engine) as wait_for:
+    seen = set()
+    for _ in range(2):
+      name = wait_for(Kind.JOINED).worker
+      for number, variable in enumerate(
+        ('CUDA_VISIBLE_DEVICES', 'JAX_PLATFORMS')
+      ):
+        ask(engine, name, number, 'environment', variable)
+        seen.add(pickle.loads(wait_for(Kind.ANSWERED).answer))
+    assert seen == {'0', '1', ''}
 
 
 def test_a_python_function_is_called_on_ray(cluster):
