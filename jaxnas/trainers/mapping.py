@@ -85,6 +85,7 @@ class BlockMapping:
     self.run_seconds = 0.0
     self._mesh = Mesh(np.array(self.devices), (_ROWS,))
     self._compiled: dict[Any, jax.stages.Compiled] = {}
+    self._shardings: dict[Any, Any] = {}
 
   def shard(
     self,
@@ -104,7 +105,10 @@ class BlockMapping:
     specs = map_axes(
       lambda axis: PartitionSpec(_ROWS) if axis == 0 else PartitionSpec(), axes
     )
-    return jax.jit(
+    shardings = jax.tree.map(
+      lambda spec: NamedSharding(self._mesh, spec), specs
+    )
+    program = jax.jit(
       jax.shard_map(
         function,
         mesh=self._mesh,
@@ -114,11 +118,11 @@ class BlockMapping:
         # all shards and ends up different.
         check_vma=False,
       ),
-      in_shardings=jax.tree.map(
-        lambda spec: NamedSharding(self._mesh, spec), specs
-      ),
+      in_shardings=shardings,
       donate_argnums=donated,
     )
+    self._shardings[program] = shardings
+    return program
 
   def call(
     self,
@@ -137,6 +141,9 @@ class BlockMapping:
         run here.
       compiler_options: options for XLA, by name.
     """
+    if jax.process_count() > 1:
+      # With other processes, a program takes no NumPy arrays to be sharded.
+      arguments = jax.device_put(arguments, self._shardings[program])
     key = program, *shapes_of(arguments[0])
     if key not in self._compiled:
       started = time.perf_counter()

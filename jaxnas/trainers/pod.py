@@ -1,0 +1,254 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Trainers whose children are trained by all processes of a pod, in lock step.
+
+Process 0 has the run: its strategies, its records, its screen. The others
+`follow`: they make the same trainers, and train their share of each block on
+their own devices with programs of their own. A child's result is therefore that
+of a run on one machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+import contextlib
+import pickle
+import time
+from typing import Any
+
+import numpy as np
+
+from jaxnas import errors
+from jaxnas.trainers import gathering, remote
+from jaxnas.trainers import training_servant as servant_lib
+from jaxnas.trainers.training_servant import TrainedBlock, TrainingBlock
+from jaxnas.types import Status, Trained, Trainer
+from jaxnas.workers import pod as pod_lib
+from jaxnas.workers.tasks import Part
+
+_Outcome = tuple[Any, str]
+"""What a process has to tell, and why there is nothing to tell."""
+
+
+class PodTrainers:
+  """The processes of a pod, and the trainers that use them, in process 0.
+
+  Attributes:
+    num_workers: the number of processes.
+    compile_seconds: the time that process 0 spent compiling, by trainer, in
+      seconds.
+    run_seconds: the time that it spent training, likewise.
+  """
+
+  def __init__(
+    self,
+    make_trainers: Callable[[], servant_lib.Trainers],
+    pod: pod_lib.Pod,
+    *,
+    facts: Mapping[str, str] | None = None,
+  ):
+    """Makes no trainers yet; the first block does so, in the other processes.
+
+    Args:
+      make_trainers: what makes the trainers in another process, a function that
+        can be pickled.
+      pod: the pod, whose other processes `follow`.
+      facts: what `make_trainers` must find too, such as a hash of the data.
+    """
+    self._pod = pod
+    self._make_trainers = make_trainers
+    self._locals: dict[Hashable, Trainer] = {}
+    self._servant = servant_lib.TrainingServant(
+      lambda: servant_lib.Trainers(self._locals.__getitem__, facts or {})
+    )
+    self._waiting: dict[int, TrainingBlock] = {}
+    self._finished: dict[int, Trained] = {}
+    self._last_number = 0
+    # Whether the others wait for the first message, or for one like the last.
+    self._is_begun = False
+    self._is_in_step = True
+    self.num_workers = pod.num_processes
+    self.compile_seconds: dict[Hashable, float] = {}
+    self.run_seconds: dict[Hashable, float] = {}
+
+  @property
+  def num_wanted(self) -> int:
+    """The number of further blocks that would keep every process busy now."""
+    return 0 if self._waiting else 1
+
+  def wrap(self, name: Hashable, local: Trainer) -> remote.RemoteTrainer:
+    """Returns the trainer that the processes know by a name.
+
+    Args:
+      name: the name.
+      local: the same trainer in this process, which trains its share.
+    """
+    self._locals[name] = local
+    return remote.RemoteTrainer(self, name, local)
+
+  def submit(self, block: TrainingBlock, block_size: int) -> int:
+    """Takes children to train by the next `wait`; see `gathering.Remotes`."""
+    del block_size  # Each process cuts its share by itself.
+    self._last_number += 1
+    self._waiting[self._last_number] = block
+    return self._last_number
+
+  def wait(self) -> None:
+    """Trains the children that were submitted first, if there are any.
+
+    Raises:
+      ValueError: the processes differ, or one of them cannot train them.
+    """
+    if not self._waiting:
+      return
+    number = min(self._waiting)
+    block = self._waiting.pop(number)
+    # An interruption leaves the others in the midst of something.
+    self._is_in_step = False
+    if not self._is_begun:
+      self._begin()
+    self._pod.lead(pickle.dumps(block))
+    own, outcomes = _train(self._pod, self._servant, block)
+    self._is_in_step = True
+    if own is not None:
+      raise own
+    _check(outcomes)
+    self._finished[number] = self._join(block, outcomes)
+
+  def take(self, number: int) -> Trained | None:
+    """Returns the outcome of children, once, if all are finished."""
+    return self._finished.pop(number, None)
+
+  def close(self) -> None:
+    """Lets the other processes end."""
+    if self._is_in_step:
+      self._is_in_step = False
+      self._pod.lead(b'')
+      self._pod.leave()
+
+  def __enter__(self) -> PodTrainers:
+    return self
+
+  def __exit__(self, *exc_info: object) -> None:
+    self.close()
+
+  def _begin(self) -> None:
+    """Makes the others make their trainers."""
+    self._pod.lead(pickle.dumps(self._make_trainers))
+    _compare(self._pod, (dict(self._servant.card()), ''))
+    self._is_begun = True
+
+  def _join(
+    self, block: TrainingBlock, outcomes: Sequence[_Outcome]
+  ) -> Trained:
+    """Returns the results of all processes as one."""
+    shares = _shares(block, self._pod.num_processes)
+    parts = [
+      (rows, answer)
+      for rows, (answer, _) in zip(shares, outcomes, strict=True)
+      if rows
+    ]
+    joined = gathering.Gathering(block, len(parts))
+    for rows, answer in parts:
+      part = Part(block.select(rows), Status.OK, answer, '')
+      joined.add(rows, [part])
+    first: TrainedBlock = parts[0][1]
+    for seconds, spent in (
+      (self.compile_seconds, first.compile_seconds),
+      (self.run_seconds, first.run_seconds),
+    ):
+      seconds[block.trainer] = seconds.get(block.trainer, 0.0) + spent
+    return joined.join()
+
+
+def follow(pod: pod_lib.Pod) -> None:
+  """Trains what process 0 says until it ends, in the other processes.
+
+  Args:
+    pod: the pod.
+
+  Raises:
+    ValueError: this process differs from process 0, or another one does.
+  """
+  made = pod.lead()
+  if made:
+    outcome, servant = _make(made)
+    _compare(pod, outcome)
+    while message := pod.lead():
+      _train(pod, servant, pickle.loads(message))
+  pod.leave()
+
+
+def _make(made: bytes) -> tuple[_Outcome, Any]:
+  """Makes the trainers; returns their card, and what answers requests."""
+  try:
+    servant = servant_lib.TrainingServant(pickle.loads(made))
+    return (dict(servant.card()), ''), servant
+  except Exception as error:
+    return (None, _line(error)), None
+
+
+def _compare(pod: pod_lib.Pod, outcome: _Outcome) -> None:
+  """Raises the same `ValueError` in all processes if they cannot begin."""
+  with pod.hurried(0.0):
+    outcomes = [
+      pickle.loads(each) for each in pod.exchange(pickle.dumps(outcome))
+    ]
+  try:
+    _check(outcomes)
+    for number, (card, _) in enumerate(outcomes):
+      first = outcomes[0][0]
+      for name in sorted(first.keys() | card.keys()):
+        if first.get(name) != card.get(name):
+          raise ValueError(
+            f'Process {number} of the pod differs from process 0: {name} is '
+            f'{card.get(name)!r} instead of {first.get(name)!r}; make the '
+            'hosts alike.'
+          )
+  except ValueError:
+    pod.leave()
+    raise
+
+
+def _train(
+  pod: pod_lib.Pod, servant: Any, block: TrainingBlock
+) -> tuple[Exception | None, Sequence[_Outcome]]:
+  """Trains this process's share; returns its error, and what all tell."""
+  rows = _shares(block, pod.num_processes)[pod.process_id]
+  started = time.perf_counter()
+  own: Exception | None = None
+  outcome: _Outcome = None, ''
+  if rows:
+    try:
+      outcome = servant(block.select(rows)), ''
+    except Exception as error:
+      own, outcome = error, (None, _line(error))
+  seconds = time.perf_counter() - started
+  # A process without children knows nothing of how long they take.
+  with pod.hurried(seconds) if rows else contextlib.nullcontext():
+    messages = pod.exchange(pickle.dumps(outcome))
+  return own, [pickle.loads(each) for each in messages]
+
+
+def _shares(block: TrainingBlock, num_processes: int) -> list[list[int]]:
+  """Returns the indices of the children of each process."""
+  order = np.arange(block.num_children)
+  if block.durations is not None:
+    order = np.argsort(-np.asarray(block.durations), kind='stable')
+  return [
+    order[number::num_processes].tolist() for number in range(num_processes)
+  ]
+
+
+def _check(outcomes: Sequence[_Outcome]) -> None:
+  for number, (_, reason) in enumerate(outcomes):
+    if reason:
+      raise ValueError(f'Process {number} of the pod: {reason}')
+
+
+def _line(error: Exception) -> str:
+  """Returns an error as one line."""
+  if isinstance(error, ValueError):
+    return ' '.join(str(error).split()) or type(error).__name__
+  return f'{errors.describe(error)}.'
