@@ -25,18 +25,26 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments import data_settings, launch, machine_settings, settings
+from experiments import (
+  data_settings,
+  launch,
+  machine_settings,
+  settings,
+  worker_settings,
+)
 from jaxnas import npz
 from jaxnas.datasets import base2_bench, text
 from jaxnas.records import workdir as workdirs
 from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.trainers import cell_trainer
+from jaxnas.trainers import cell_trainer, remote, training_servant
 from jaxnas.training import dataset_tasks, text_task
 from jaxnas.visualize import progress
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(data_settings.TableChildren, machine_settings.Machine):
+class Config(
+  data_settings.TableChildren, machine_settings.Machine, worker_settings.Workers
+):
   """The settings of the table; the shipped one was made with the defaults."""
 
   fractions: tuple[float, ...] = settings.children(
@@ -66,6 +74,18 @@ class Config(data_settings.TableChildren, machine_settings.Machine):
   )
 
 
+def worker_trainers(config: Config) -> training_servant.Trainers:
+  """Makes the trainer of a table in a worker.
+
+  Args:
+    config: the settings.
+  """
+  builder = Builder(config)
+  return training_servant.Trainers(
+    lambda _: builder.trainer.trainer, builder.data_facts
+  )
+
+
 class Jobs(NamedTuple):
   """The trainings of a table, in order.
 
@@ -89,11 +109,19 @@ def run(config: Config, workdir: str) -> None:
     ValueError: a setting is out of range, or a shard belongs to another table.
   """
   builder = Builder(config)
-  with workdirs.lock(workdir) as path:
+  with (
+    worker_settings.Team(config, workdir) as team,
+    workdirs.lock(workdir) as path,
+  ):
+    children = builder.trainer
+    wrap = worker_settings.wrap(
+      team, 'build_base2_table', config, builder.data_facts
+    )
+    children.trainer = wrap('cells', children.trainer)
     workdirs.check_config(
       path,
       dataclasses.asdict(config),
-      free=('num_shards', 'num_host_devices'),
+      free=('num_shards', 'num_host_devices', *worker_settings.FREE),
       defaults=dataclasses.asdict(Config()),
     )
     missing = [
@@ -152,6 +180,7 @@ class Builder:
       seed=config.seed,
     )
     self.dataset = tasks.dataset
+    self._num_devices = self.trainer.trainer.num_devices
     self._cell_of, self.ranks = _enumerate()
     self.jobs = _order(config, len(self.ranks))
     self.num_shards = -(-len(self.jobs.cells) // config.shard_size)
@@ -163,12 +192,24 @@ class Builder:
 
   def shard(self, index: int) -> dict[str, np.ndarray]:
     """Trains a shard; returns its jobs, their results and its duration."""
-    started = time.process_time()
+    started = self._core_seconds()
     cells, seeds = self.jobs_of(index)
     tokens = base2_bench.tokens_of(self.ranks[cells])
     measured = self.trainer.train(tokens, seeds, self._config.num_steps)
-    seconds = np.array(time.process_time() - started, np.float32)
+    seconds = np.array(self._core_seconds() - started, np.float32)
     return {'cells': cells, 'seeds': seeds, 'core_seconds': seconds, **measured}
+
+  def _core_seconds(self) -> float:
+    """Returns the time of a core so far, in this process or in workers."""
+    trainer = self.trainer.trainer
+    if not isinstance(trainer, remote.RemoteTrainer):
+      return time.process_time()
+    return trainer.num_workers * (trainer.compile_seconds + trainer.run_seconds)
+
+  @property
+  def data_facts(self) -> dict[str, str]:
+    """What tells whether a worker reads the same text."""
+    return {'data': self.dataset.content_hash}
 
   def table(
     self, shards: Sequence[dict[str, np.ndarray]]
@@ -200,9 +241,9 @@ class Builder:
         'core_hours': float(sum(shard['core_seconds'] for shard in shards))
         / 3600,
         'device': jax.devices()[0].device_kind,
-        'num_devices': self.trainer.trainer.num_devices,
+        'num_devices': self._num_devices,
         'jax': jax.__version__,
-        'config': dataclasses.asdict(config),
+        'config': worker_settings.without_workers(config),
       },
       **curves,
     )

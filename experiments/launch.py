@@ -29,7 +29,7 @@ from typing import Any
 
 from absl import app, flags
 
-from experiments import settings, settings_file, settings_help
+from experiments import settings, settings_file, settings_help, worker_settings
 from jaxnas import errors
 from jaxnas.datasets import prepared
 from jaxnas.records import workdir
@@ -95,6 +95,7 @@ def launch(
       path = prepared.expand(flags.FLAGS.settings)
       base = settings_file.read(path, base or config_cls(), flags.FLAGS)
     config = read_config(config_cls, flags.FLAGS, base)
+    worker_settings.prepare_driver(config)
     _prepare_host(config, has_workdir, leaves_host=takes_folders)
     run(config, *places)
 

@@ -34,6 +34,7 @@ from experiments import (
   machine_settings,
   settings,
   strategy_settings,
+  worker_settings,
 )
 from jaxnas import succession as succession_lib
 from jaxnas.datasets import base2_bench, text
@@ -49,7 +50,7 @@ from jaxnas.runs import (
   succession_report,
 )
 from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.trainers import cell_trainer
+from jaxnas.trainers import cell_trainer, training_servant
 from jaxnas.training import dataset_tasks, text_task
 from jaxnas.visualize import pictures, progress, web_page
 from jaxnas.visualize import recurrent_cell as cell_pictures
@@ -64,6 +65,7 @@ class Config(
   strategy_settings.ControllerSettings,
   machine_settings.Machine,
   machine_settings.LogTo,
+  worker_settings.Workers,
 ):
   """Settings of a succession."""
 
@@ -148,16 +150,22 @@ def run(config: Config, workdir: str) -> None:
   table = None
   if config.evaluator == 'table':
     table = cell_judges.TableJudge(base2_bench.load())
+  num_devices = trainer.trainer.num_devices
   with contextlib.ExitStack() as stack:
+    team = stack.enter_context(worker_settings.Team(config, workdir))
     path = stack.enter_context(workdirs.lock(workdir))
+    wrap = worker_settings.wrap(
+      team, 'search_controller_cell', config, _data_facts(dataset)
+    )
+    trainer.trainer = wrap('cells', trainer.trainer)
     workdirs.check_config(
       path,
       {
         **dataclasses.asdict(config),
-        'num_host_devices': trainer.trainer.num_devices,
+        'num_host_devices': num_devices,
         'table_fingerprint': table and table.fingerprint,
       },
-      free=('num_seeds', 'log_to'),
+      free=('num_seeds', 'log_to', *worker_settings.FREE),
       defaults=dataclasses.asdict(Config()),
     )
     workdirs.check_data(path, dataset.content_hash)
@@ -202,6 +210,24 @@ def run(config: Config, workdir: str) -> None:
     pictures.draw(succession_page.write, path / page, path)
     names = ('best.json', 'best_cell.svg', 'succession.png', page)
     progress.files(path, (*names, log.path.name))
+
+
+def worker_trainers(config: Config) -> training_servant.Trainers:
+  """Makes the trainer of a succession's cells in a worker.
+
+  Args:
+    config: the settings.
+  """
+  dataset = text.load('pydoc', vocab_size=config.vocab_size)
+  cells = _make_trainer(config, _make_succession(config), dataset)
+  return training_servant.Trainers(
+    lambda _: cells.trainer, _data_facts(dataset)
+  )
+
+
+def _data_facts(dataset: text.TextDataset) -> dict[str, str]:
+  """Returns what tells whether a worker reads the same text."""
+  return {'data': dataset.content_hash}
 
 
 def _make_succession(config: Config) -> succession_lib.Succession:

@@ -31,6 +31,7 @@ from experiments import (
   reward_settings,
   search_settings,
   settings,
+  worker_settings,
 )
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import search as search_lib
@@ -39,7 +40,7 @@ from jaxnas.datasets import images
 from jaxnas.runs import conv_contestants, search_run
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
-from jaxnas.trainers import conv_routes
+from jaxnas.trainers import conv_routes, training_servant
 from jaxnas.training import image_task
 from jaxnas.types import SearchSpace
 from jaxnas.visualize import conv_net as pictures
@@ -201,26 +202,45 @@ def run(config: Config, workdir: str) -> None:
           f'The network {label!r} of {config.num_layers} layers is the plain '
           'chain, so it is left out of the retraining.'
         )
-  search_run.run(make_experiment(config, route), workdir)
+  with worker_settings.Team(config, workdir) as team:
+    search_run.run(make_experiment(config, route, team), workdir)
+
+
+def worker_trainers(config: Config) -> training_servant.Trainers:
+  """Makes the trainers of a run in a worker.
+
+  Args:
+    config: the complete settings.
+  """
+  dataset = data_settings.load_images(config)
+  makers = _make_routes(config, dataset, _make_recipe(config))
+
+  @functools.cache
+  def get(name):
+    is_route = isinstance(name, str)
+    return makers.make(name) if is_route else makers.make_baseline(name)
+
+  return training_servant.Trainers(get, _data_facts(dataset))
 
 
 def make_experiment(
-  config: Config, route: str | None = None
+  config: Config,
+  route: str | None = None,
+  team: worker_settings.Team | None = None,
 ) -> search_run.Experiment:
   """Makes everything about a run that depends only on its settings.
 
   Args:
     config: the settings.
     route: the route that `auto` chose earlier in this run, if any.
+    team: the workers that train children; this process by default.
 
   Raises:
     ValueError: a setting is out of range, or the data is unsuitable.
   """
   space = _make_space(config)
   dataset = data_settings.load_images(config)
-  recipe = settings.fill(
-    image_task.Recipe, config, unset=('evaluation_batch_size',)
-  )
+  recipe = _make_recipe(config)
   config = _complete(config, len(dataset.train_labels) // recipe.batch_size)
   known_conv_nets.make_smallest(
     config.num_layers, max(config.strides), config.merge, config.pool_after
@@ -257,6 +277,9 @@ def make_experiment(
     block_size=config.block_size
     or conv_routes.default_block_size(route, makers.num_devices),
   )
+  makers.wrap = worker_settings.wrap(
+    team, 'search_conv_net', config, _data_facts(dataset)
+  )
   field = _Field(config, space, makers)
   return search_run.Experiment(
     **search_settings.of_run(config),
@@ -265,7 +288,7 @@ def make_experiment(
       arms=arms,
       evaluator=evaluators.make_evaluator(
         space,
-        makers.make(route),
+        makers.place(route),
         reward,
         config.learning_rate,
         config.num_steps,
@@ -316,6 +339,17 @@ def _make_space(config: Config) -> SearchSpace:
     config.merge,
     config.pool_after,
   )
+
+
+def _make_recipe(config: Config) -> image_task.Recipe:
+  return settings.fill(
+    image_task.Recipe, config, unset=('evaluation_batch_size',)
+  )
+
+
+def _data_facts(dataset: images.ImageDataset) -> dict[str, str]:
+  """Returns what tells whether a worker reads the same images."""
+  return {'data': data_settings.facts_of_images(dataset)['data_hash']}
 
 
 def _make_arms(

@@ -29,7 +29,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import data_settings, launch, search_settings, settings
+from experiments import (
+  data_settings,
+  launch,
+  search_settings,
+  settings,
+  worker_settings,
+)
 from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import search as search_lib
@@ -38,7 +44,13 @@ from jaxnas.controllers import recurrent
 from jaxnas.datasets import images
 from jaxnas.runs import search_report, search_run
 from jaxnas.spaces import hyperparameters as spaces
-from jaxnas.trainers import blocks, compiled, groups, mapping
+from jaxnas.trainers import (
+  blocks,
+  compiled,
+  groups,
+  mapping,
+  training_servant,
+)
 from jaxnas.training import dataset_tasks, image_task
 from jaxnas.types import SearchSpace, Span, Trainer
 from jaxnas.visualize import hyperparameters as pictures
@@ -135,19 +147,38 @@ def run(config: Config, workdir: str) -> None:
     config: the settings.
     workdir: the run's folder.
   """
-  search_run.run(make_experiment(config), workdir)
+  with worker_settings.Team(config, workdir) as team:
+    search_run.run(make_experiment(config, team), workdir)
 
 
-def make_experiment(config: Config) -> search_run.Experiment:
+def worker_trainers(config: Config) -> training_servant.Trainers:
+  """Makes the trainer of a run in a worker.
+
+  Args:
+    config: the complete settings.
+  """
+  children = _make_children(_complete(config), None)
+  return training_servant.Trainers(
+    lambda _: children.trainer, _data_facts(children.dataset)
+  )
+
+
+def make_experiment(
+  config: Config, team: worker_settings.Team | None = None
+) -> search_run.Experiment:
   """Makes everything about a run that depends only on its settings.
+
+  Args:
+    config: the settings.
+    team: the workers that train children; this process by default.
 
   Raises:
     ValueError: a setting is out of range, or the data is unsuitable.
   """
   space = _make_space(config)
-  dataset = data_settings.load_images(config)
   config = _complete(config)
-  children = _Children(config, dataset)
+  children = _make_children(config, team)
+  dataset = children.dataset
   arms = search_settings.make_arms(
     config,
     space,
@@ -197,6 +228,23 @@ def make_experiment(config: Config) -> search_run.Experiment:
     unit='epochs',
     describe=search_report.describe_values,
   )
+
+
+def _make_children(
+  config: Config, team: worker_settings.Team | None
+) -> _Children:
+  """Reads the images and makes the trainer."""
+  children = _Children(config, data_settings.load_images(config))
+  wrap = worker_settings.wrap(
+    team, 'search_hyperparameters', config, _data_facts(children.dataset)
+  )
+  children.trainer = wrap('perceptron', children.trainer)
+  return children
+
+
+def _data_facts(dataset: images.ImageDataset) -> dict[str, Any]:
+  """Returns what tells whether a worker reads the same images."""
+  return {'data': data_settings.facts_of_images(dataset)['data_hash']}
 
 
 def _make_space(config: Config) -> SearchSpace:
@@ -260,7 +308,7 @@ class _Children:
       )
     # Raises first if the block size does not match the devices.
     self._make_trainer((config.widths[0], config.batch_sizes[0]))
-    self.trainer = groups.GroupTrainer(
+    self.trainer: Trainer = groups.GroupTrainer(
       self._make_trainer,
       lambda architecture: (architecture['width'], architecture['batch_size']),
       config.round_size,

@@ -29,6 +29,7 @@ from experiments import (
   reward_settings,
   search_settings,
   settings,
+  worker_settings,
 )
 from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
@@ -38,9 +39,9 @@ from jaxnas.children import recurrent_interpreter
 from jaxnas.controllers import recurrent as controllers
 from jaxnas.runs import search_run
 from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.trainers import blocks, waiting
+from jaxnas.trainers import blocks, training_servant, waiting
 from jaxnas.training import dataset_tasks, text_task
-from jaxnas.types import SearchSpace
+from jaxnas.types import SearchSpace, Trainer
 from jaxnas.visualize import recurrent_cell as pictures
 
 
@@ -173,31 +174,39 @@ def run(config: Config, workdir: str) -> None:
     config: the settings.
     workdir: the run's folder.
   """
-  search_run.run(make_experiment(config), workdir)
+  with worker_settings.Team(config, workdir) as team:
+    search_run.run(make_experiment(config, team), workdir)
 
 
-def make_experiment(config: Config) -> search_run.Experiment:
+def worker_trainers(config: Config) -> training_servant.Trainers:
+  """Makes the trainers of a run in a worker.
+
+  Args:
+    config: the complete settings.
+  """
+  field = _make_field(config, None)
+  return training_servant.Trainers(
+    field.trainers.__getitem__, _data_facts(field)
+  )
+
+
+def make_experiment(
+  config: Config, team: worker_settings.Team | None = None
+) -> search_run.Experiment:
   """Makes everything about a run that depends only on its settings.
+
+  Args:
+    config: the settings.
+    team: the workers that train children; this process by default.
 
   Raises:
     ValueError: a setting is out of range, or the data is unsuitable.
   """
-  space = spaces.make_space(config.base, config.combiners, config.activations)
-  for name in config.known_cells:
-    spaces.known_cell(name)
-  tasks = dataset_tasks.TextTasks(
-    data_settings.load_text(config),
-    config.batch_size,
-    config.num_unrolled,
-  )
-  config = _complete(config, tasks)
-  recipe = settings.fill(
-    text_task.Recipe, config, unset=('embedding_scale', 'cell_scale')
-  )
+  field = _make_field(config, team)
+  config, space, tasks = field.config, field.space, field.tasks
   reward = reward_settings.choose(
     config, rewards.make_perplexity_reward(config.reward_scale)
   )
-  field = _Field(config, space, tasks, recipe)
   tried = [space.decode(np.zeros(space.num_tokens, np.int32)), *field.known]
   reward_settings.check(config, reward, tried, METRICS, {})
   trainer = field.trainers['space']
@@ -254,6 +263,34 @@ def make_experiment(config: Config) -> search_run.Experiment:
   )
 
 
+def _make_field(config: Config, team: worker_settings.Team | None) -> _Field:
+  """Checks the settings, reads the text and makes all trainers."""
+  space = spaces.make_space(config.base, config.combiners, config.activations)
+  for name in config.known_cells:
+    spaces.known_cell(name)
+  tasks = dataset_tasks.TextTasks(
+    data_settings.load_text(config),
+    config.batch_size,
+    config.num_unrolled,
+  )
+  config = _complete(config, tasks)
+  recipe = settings.fill(
+    text_task.Recipe, config, unset=('embedding_scale', 'cell_scale')
+  )
+  field = _Field(config, space, tasks, recipe)
+  wrap = worker_settings.wrap(
+    team, 'search_recurrent_cell', config, _data_facts(field)
+  )
+  for name, trainer in field.trainers.items():
+    field.trainers[name] = wrap(name, trainer)
+  return field
+
+
+def _data_facts(field: _Field) -> dict[str, Any]:
+  """Returns what tells whether a worker reads the same text."""
+  return {'data': data_settings.facts_of_text(field.tasks.dataset)['data_hash']}
+
+
 def _complete(config: Config, tasks: dataset_tasks.TextTasks) -> Config:
   """Returns the config with every setting resolved, after checking it."""
   num_devices = search_settings.choose_num_devices(config)
@@ -288,6 +325,9 @@ class _Field:
   """The contestants of the retraining, with about equally many parameters.
 
   Attributes:
+    config: the complete settings.
+    space: the search space.
+    tasks: the tasks on the text.
     trainers: the trainers of the contestants, by name.
     num_retrainings: the maximum number of trainings.
   """
@@ -299,8 +339,8 @@ class _Field:
     tasks: dataset_tasks.TextTasks,
     recipe: text_task.Recipe,
   ):
-    self._config, self._space = config, space
-    self._tasks, self._recipe = tasks, recipe
+    self.config, self.space = config, space
+    self.tasks, self._recipe = tasks, recipe
     any_cell: Any = space.decode(np.zeros(space.num_tokens, np.int32))
     self._num_params = self._count(
       functools.partial(cells.GrammarCell, architecture=any_cell),
@@ -316,7 +356,7 @@ class _Field:
       combiners=config.combiners,
       activations=config.activations,
     )
-    self.trainers = {
+    self.trainers: dict[str, Trainer] = {
       'space': blocks.BlockTrainer(
         tasks.make(
           recipe, interpreter, assemble, recurrent_interpreter.BATCH_AXES
@@ -341,7 +381,7 @@ class _Field:
   def _count(self, make_cell, features):
     recipe = dataclasses.replace(self._recipe, features=features)
     return text_task.num_params(
-      recipe, self._tasks.dataset.vocab_size, make_cell
+      recipe, self.tasks.dataset.vocab_size, make_cell
     )
 
   def _add_baseline(self, name, make_cell, num_jobs):
@@ -353,8 +393,8 @@ class _Field:
     num_devices = self.trainers['space'].num_devices
     recipe = dataclasses.replace(self._recipe, features=features)
     self.trainers[name] = blocks.BlockTrainer(
-      self._tasks.make(recipe, make_cell),
-      min(self._config.block_size, -(-num_jobs // num_devices) * num_devices),
+      self.tasks.make(recipe, make_cell),
+      min(self.config.block_size, -(-num_jobs // num_devices) * num_devices),
       num_devices,
     )
     num_params = self._count(make_cell, features)
@@ -363,7 +403,7 @@ class _Field:
   def _add_nascell(self, num_jobs):
     nascell = spaces.KNOWN_CELLS['nascell']
     try:
-      self._space.encode(nascell)
+      self.space.encode(nascell)
     except ValueError:
       make_cell = functools.partial(cells.GrammarCell, architecture=nascell)
       return self._add_baseline('NASCell', make_cell, num_jobs)
@@ -388,11 +428,11 @@ class _Field:
         trainer='space',
         features=self._recipe.features,
         num_params=self._num_params,
-        architecture=self._space.decode(np.array(trial.tokens)),
+        architecture=self.space.decode(np.array(trial.tokens)),
         **fields,
       )
       for fields, trial in search_settings.winners(
-        self._config, trials, self._space.canonical
+        self.config, trials, self.space.canonical
       )
     ]
     return (*self._baselines, *found)

@@ -12,7 +12,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import machine_settings, settings, strategy_settings
+from experiments import (
+  machine_settings,
+  settings,
+  strategy_settings,
+  worker_settings,
+)
 from jaxnas import contestants as contestants_lib
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
@@ -31,6 +36,7 @@ FREE = (
   'data_dir',
   'same_task',
   'log_to',
+  *worker_settings.FREE,
 )
 """Settings that may change when a search is resumed."""
 
@@ -40,6 +46,7 @@ class Settings(
   strategy_settings.StrategySettings,
   machine_settings.Machine,
   machine_settings.LogTo,
+  worker_settings.Workers,
 ):
   """Settings of every search: its arms, its retraining and its machine.
 

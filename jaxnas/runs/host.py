@@ -186,7 +186,7 @@ def prepare_devices(
   if count or _MULTI_THREAD_FLAG in given:
     return None
   if num_devices is None:
-    num_devices = min(MAX_DEVICES, 1 << (_num_cores().bit_length() - 1))
+    num_devices = min(MAX_DEVICES, 1 << (num_cores().bit_length() - 1))
   if num_devices == 1:
     return None
   added = f'{_DEVICE_COUNT_FLAG}={num_devices} {_MULTI_THREAD_FLAG}=false'
@@ -210,7 +210,7 @@ def _has_accelerator_plugin() -> bool:
   )
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
   """Returns the number of physical cores that this process may use."""
   try:
     threads = os.sched_getaffinity(0)

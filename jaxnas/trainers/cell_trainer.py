@@ -16,7 +16,7 @@ import numpy as np
 from jaxnas.children import recurrent_cell, recurrent_interpreter
 from jaxnas.trainers import blocks
 from jaxnas.training import dataset_tasks, text_task
-from jaxnas.types import SearchSpace
+from jaxnas.types import SearchSpace, Trainer
 
 SPLITS = ('validation', 'report')
 """The splits that the children are measured on."""
@@ -65,7 +65,7 @@ class CellTrainer:
       raise ValueError(f'learning_rate must be positive, got {learning_rate}.')
     self._space, self._learning_rate = space, learning_rate
     self._key = jax.random.key(seed)
-    self.trainer = blocks.BlockTrainer(
+    self.trainer: Trainer = blocks.BlockTrainer(
       tasks.make_curve(
         recipe,
         recurrent_interpreter.InterpretedCell,

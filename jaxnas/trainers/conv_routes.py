@@ -15,7 +15,7 @@ is not considered: it wastes most of its arithmetic, which a CPU cannot afford.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import functools
 from typing import Any
 
@@ -59,6 +59,8 @@ class ConvRoutes:
     merge: how a layer joins several inputs.
     num_devices: the number of devices that children are spread over.
     trainers: the trainers of the routes and baselines made so far.
+    wrap: `(name, trainer) -> trainer`, for those that a search and its
+      retraining use, which may train elsewhere.
   """
 
   def __init__(
@@ -85,6 +87,7 @@ class ConvRoutes:
     self.dataset, self.recipe = dataset, recipe
     self.num_devices = num_devices
     self.trainers: list[Trainer] = []
+    self.wrap: Callable[[Any, Trainer], Trainer] = lambda name, trainer: trainer
     self._block_size = block_size
     # All tasks share the data, so it is copied to the devices once. The network
     # of this task does not matter: it is never initialized.
@@ -145,18 +148,28 @@ class ConvRoutes:
     self.trainers.append(trainer)
     return trainer
 
-  def make_baseline(self, architecture) -> blocks.BlockTrainer:
+  def place(self, name: str) -> Trainer:
+    """Returns the trainer of a route, wherever it trains."""
+    trainer = self.make(name)
+    wrapped = self.wrap(name, trainer)
+    if wrapped is not trainer:
+      self.trainers.append(wrapped)
+    return wrapped
+
+  def make_baseline(self, architecture: Any) -> Trainer:
     """Makes a compiled trainer for several trainings of one network.
 
-    A block has one child per device, so a kill loses no more than that.
+    A block has one child per device, so a kill loses no more than that. Its
+    name for `wrap` is the architecture.
     """
-    trainer = blocks.BlockTrainer(
+    trainer: Trainer = blocks.BlockTrainer(
       self.compiled_task(architecture),
       self.num_devices,
       self.num_devices,
       mapping='loop',
       compiler_options=compiled.compiler_options(platforms.default()),
     )
+    trainer = self.wrap(architecture, trainer)
     self.trainers.append(trainer)
     return trainer
 

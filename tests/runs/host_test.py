@@ -117,7 +117,7 @@ def test_other_flags_of_the_user_are_kept(monkeypatch):
 def test_the_default_is_a_power_of_two_of_cores(
   monkeypatch, num_cores, expected
 ):
-  monkeypatch.setattr(host, '_num_cores', lambda: num_cores)
+  monkeypatch.setattr(host, 'num_cores', lambda: num_cores)
   host.prepare_devices()
   assert f'device_count{expected}' in os.environ['XLA_FLAGS']
 
@@ -141,7 +141,7 @@ def test_the_environment_decides_first(monkeypatch, capsys, name, value):
 
 def test_one_device_keeps_its_threads(monkeypatch):
   host.prepare_devices(1)
-  monkeypatch.setattr(host, '_num_cores', lambda: 1)
+  monkeypatch.setattr(host, 'num_cores', lambda: 1)
   host.prepare_devices()
   assert not os.environ['XLA_FLAGS']
 
@@ -166,7 +166,7 @@ def test_the_environment_may_differ_from_what_nobody_asked_for(monkeypatch):
 
 
 def test_cores_are_those_of_this_process():
-  assert 1 <= host._num_cores() <= os.cpu_count()
+  assert 1 <= host.num_cores() <= os.cpu_count()
 
 
 def test_settings_that_no_run_can_have_are_set_aside(
