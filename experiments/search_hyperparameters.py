@@ -311,7 +311,8 @@ class _Children:
     self.trainer: Trainer = groups.GroupTrainer(
       self._make_trainer,
       lambda architecture: (architecture['width'], architecture['batch_size']),
-      config.round_size,
+      # A worker trains a block at a time; else a round fills the blocks best.
+      config.round_size if config.workers == 'local' else config.block_size,
       config.num_host_devices or 1,
     )
 

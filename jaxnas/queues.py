@@ -23,6 +23,10 @@ class TrainingQueue(Protocol):
   """
 
   @property
+  def block_size(self) -> int:
+    """The number of children that a worker trains at a time."""
+
+  @property
   def num_wanted(self) -> int:
     """The number of further blocks that would keep every worker busy now."""
 
@@ -36,7 +40,7 @@ class TrainingQueue(Protocol):
     splits: Sequence[str] = ('validation',),
     durations: Sequence[float] | None = None,
   ) -> int:
-    """Adds a block of at most `Trainer.block_size` children.
+    """Adds a block of at most `block_size` children.
 
     The arguments are those of `Trainer.run`.
 

@@ -110,12 +110,13 @@ def make_evaluator(
     'num_steps': num_steps,
     'costs': costs,
   }
+  queue: Any = getattr(trainer, 'queue', None)
   return Evaluator(
     evaluate,
-    trainer.block_size,
+    trainer.block_size if queue is None else queue.block_size,
     reward.floor,
     task,
-    open_queue if hasattr(trainer, 'queue') else None,
+    None if queue is None else open_queue,
   )
 
 

@@ -36,6 +36,10 @@ class Remotes(Protocol):
   def num_wanted(self) -> int:
     """The number of further blocks that would keep every worker busy now."""
 
+  @property
+  def shares_blocks(self) -> bool:
+    """Whether all workers train parts of the same block, in lock step."""
+
   def submit(self, block: TrainingBlock, block_size: int) -> int:
     """Gives children to workers, in blocks.
 

@@ -36,10 +36,13 @@ class PodTrainers:
 
   Attributes:
     num_workers: the number of processes.
+    shares_blocks: true.
     compile_seconds: the time that process 0 spent compiling, by trainer, in
       seconds.
     run_seconds: the time that it spent training, likewise.
   """
+
+  shares_blocks = True
 
   def __init__(
     self,

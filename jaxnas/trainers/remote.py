@@ -34,10 +34,13 @@ class RemoteTrainers:
 
   Attributes:
     dispatcher: what gives blocks to workers.
+    shares_blocks: false, since a block is trained by one worker.
     compile_seconds: the time that workers spent compiling, by trainer, in
       seconds and as a mean over the workers.
     run_seconds: the time that they spent training, likewise.
   """
+
+  shares_blocks = False
 
   def __init__(
     self,
@@ -222,7 +225,9 @@ class RemoteTrainer:
   def queue(self) -> queues.TrainingQueue:
     """The blocks in training; there is one queue of a trainer."""
     if self._queue is None:
-      self._queue = _Queue(self._remotes, self)
+      shares = self._remotes.shares_blocks
+      block_size = self.block_size if shares else self._local.block_size
+      self._queue = _Queue(self._remotes, self, block_size)
     return self._queue
 
   def dry_run(self, architectures: Sequence[Any], splits: Sequence[str]) -> Any:
@@ -338,11 +343,18 @@ class RemoteTrainer:
 
 
 class _Queue:
-  """The blocks of a trainer; see `queues.TrainingQueue`."""
+  """The blocks of a trainer; see `queues.TrainingQueue`.
 
-  def __init__(self, remotes: gathering.Remotes, trainer: RemoteTrainer):
+  Attributes:
+    block_size: the number of children of a block.
+  """
+
+  def __init__(
+    self, remotes: gathering.Remotes, trainer: RemoteTrainer, block_size: int
+  ):
     self._remotes = remotes
     self._trainer = trainer
+    self.block_size = block_size
     self._numbers: list[int] = []
 
   @property

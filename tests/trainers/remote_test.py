@@ -123,6 +123,7 @@ def test_a_remote_trainer_is_as_the_one_here(trainer, local, remotes):
 def test_blocks_are_finished_in_any_order(trainer, local):
   queue = trainer.queue
   assert trainer.queue is queue
+  assert queue.block_size == 4
   assert queue.collect() == []
   assert queue.num_wanted == 2
   slow = [Child(each.value, 'sleep') for each in CHILDREN[:4]]
