@@ -97,6 +97,7 @@ class RayEngine:
     self._descendants: set[process_tree.Process] = set()
     self._gateway: Any = None
     self._is_connected = False
+    self._is_closed = False
     self._failure = ''
     self._folder = ''
     self._deadline = 0.0
@@ -182,15 +183,17 @@ class RayEngine:
   def close(self) -> None:
     """Ends all workers, with all processes that they have started."""
     atexit.unregister(self.close)
-    if self._gateway is None:
+    if self._gateway is None or self._is_closed:
       return
-    if self._is_connected and not self._failure:
+    self._is_closed = True
+    self._is_starting.clear()
+    if self._failure:
+      return
+    if self._is_connected:
       self._ask('close')
       self._gateway.join(_CLOSE_SECONDS)
     self._kill()
-    if not self._failure:
-      shutil.rmtree(self._folder, ignore_errors=True)
-    self._is_starting.clear()
+    shutil.rmtree(self._folder, ignore_errors=True)
 
   def _ask(self, *command: Any) -> None:
     # That the gateway has ended is found by `wait`.
