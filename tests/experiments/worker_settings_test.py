@@ -26,6 +26,11 @@ from jaxnas import errors
 from jaxnas.records import events, trial_log
 
 WORKERS = {'workers': 'processes', 'num_workers': 2}
+# How a run and its events name them.
+KINDS = {'processes': ('processes', 'process'), 'ray': ('Ray', 'ray')}
+NEEDS_RAY = pytest.mark.skipif(
+  importlib.util.find_spec('ray') is None, reason='Ray is not installed.'
+)
 
 
 @pytest.fixture(autouse=True)
@@ -132,28 +137,31 @@ def trials_of(folder):
 
 
 @pytest.mark.parametrize(
-  ('module', 'make_config'),
+  ('module', 'make_config', 'kind'),
   [
-    (search_recurrent_cell, recurrent),
-    (search_conv_net, conv),
-    (search_hyperparameters, hyperparameters),
+    (search_recurrent_cell, recurrent, 'processes'),
+    (search_conv_net, conv, 'processes'),
+    (search_hyperparameters, hyperparameters, 'processes'),
+    pytest.param(search_recurrent_cell, recurrent, 'ray', marks=NEEDS_RAY),
   ],
 )
 def test_a_search_finds_the_same_with_workers(
-  module, make_config, tmp_path, capfd
+  module, make_config, kind, tmp_path, capfd
 ):
   config = make_config(tmp_path)
   module.run(config, str(tmp_path / 'local'))
   assert '2 workers' not in capfd.readouterr().err
   there = tmp_path / 'workers'
-  module.run(dataclasses.replace(config, **WORKERS), str(there))
+  workers = WORKERS | {'workers': kind}
+  module.run(dataclasses.replace(config, **workers), str(there))
   assert trials_of(there) == trials_of(tmp_path / 'local')
-  line = f'2 workers (processes) of {worker_settings._num_threads(config)} '
+  name, worker = KINDS[kind]
+  line = f'2 workers ({name}) of {worker_settings._num_threads(config)} '
   assert line in capfd.readouterr().err
   lines = (there / events.FILE_NAME).read_text().splitlines()
   found = [json.loads(line) for line in lines]
   assert {each['event'] for each in found} == {'joined', 'answered'}
-  assert {each['worker'] for each in found} == {'process 1', 'process 2'}
+  assert {each['worker'] for each in found} == {f'{worker} 1', f'{worker} 2'}
   # A run goes on with other workers, here to no more than its retraining.
   changes = {'num_seeds': 3, 'workers': 'processes', 'num_workers': 1}
   if module is search_recurrent_cell:
@@ -161,13 +169,16 @@ def test_a_search_finds_the_same_with_workers(
     assert len(trials_of(there)) > len(trials_of(tmp_path / 'local'))
 
 
-def test_a_table_is_the_same_with_workers(tmp_path):
+@pytest.mark.parametrize(
+  'kind', ['processes', pytest.param('ray', marks=NEEDS_RAY)]
+)
+def test_a_table_is_the_same_with_workers(kind, tmp_path):
   config = build_base2_table.Config(
     vocab_size=20, features=2, num_steps=4, num_seeds=2, repeated=0.001,
     shard_size=12, block_size=4, num_shards=1,
   )  # fmt: skip
   build_base2_table.run(config, tmp_path / 'local')
-  config = dataclasses.replace(config, **WORKERS)
+  config = dataclasses.replace(config, **WORKERS | {'workers': kind})
   build_base2_table.run(config, tmp_path / 'workers')
   local, there = (
     dict(np.load(tmp_path / name / 'shards' / '0000.npz'))
