@@ -37,6 +37,8 @@ FREE = (
   'same_task',
   'log_to',
   *worker_settings.FREE,
+  # The order of trials that are still to come.
+  'replay',
 )
 """Settings that may change when a search is resumed."""
 
@@ -78,6 +80,25 @@ class Settings(
     'Number of proposals of a search between two updates of its strategy.',
     low=1,
     high=settings.MAX_ITEMS,
+  )
+  replicas: int = settings.search(
+    1,
+    'Number of batches of --trials_per_update proposals that a search keeps in '
+    'flight; above 1, rewards come late. 1.5 to 2 times the children that run '
+    'at a time, divided by --trials_per_update, keep workers busy.',
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  replicas_per_update: int = settings.search(
+    1,
+    'Number of finished batches that a strategy learns from at a time.',
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  replay: str = settings.machine(
+    '',
+    'Path of the trials.jsonl of a run with these settings, in whose order '
+    'trials are recorded, so that an asynchronous run is repeated.',
   )
   reevaluate_duplicates: bool = settings.search(
     False,
@@ -255,6 +276,8 @@ def make_arms(
         if name == strategy_settings.BASELINE
         else search_lib.Role.SEARCHED,
         strategy_settings.NAMES[name],
+        config.replicas,
+        config.replicas_per_update,
       )
       for repeat in range(config.num_repeats)
     )
@@ -304,6 +327,7 @@ def of_run(config: Settings) -> dict[str, Any]:
     'same_task': config.same_task,
     'log_to': config.log_to,
     'checkpoint_every': config.checkpoint_every,
+    'replay': config.replay,
   }
 
 

@@ -86,7 +86,6 @@ class InFlight:
     key: jax.Array,
     arm_keys: Sequence[jax.Array],
     queue: queues.EvaluationQueue,
-    block_size: int,
     history: history_lib.History,
     reevaluate_duplicates: bool = False,
     replay: Sequence[trial_log.Trial] = (),
@@ -99,13 +98,12 @@ class InFlight:
       key: the search's random key.
       arm_keys: the arms' random keys.
       queue: an empty queue of the search's evaluator.
-      block_size: the number of trials of a block.
       history: the trials so far.
       reevaluate_duplicates: whether to evaluate an architecture again.
       replay: the trials whose order the log is to have, from its start.
     """
     self._space, self._arms, self._queue = space, arms, queue
-    self._block_size, self._history = block_size, history
+    self._history = history
     self._reevaluates = reevaluate_duplicates
     self._key, self._arm_keys = key, jax.numpy.stack(list(arm_keys))
     self._replay = replay
@@ -214,7 +212,7 @@ class InFlight:
       known = self._known(plan, number)
       is_repeat = self._is_repeat(plan)
       if known is None and not is_repeat:
-        if len(block.plans) == self._block_size:
+        if len(block.plans) == self._queue.block_size:
           break
         block.plans.append(plan)
         numbers.append(number)

@@ -61,11 +61,15 @@ class EvaluationQueue(Protocol):
   """Blocks of trials in evaluation; see `TrainingQueue`."""
 
   @property
+  def block_size(self) -> int:
+    """The largest number of trials in a block."""
+
+  @property
   def num_wanted(self) -> int:
     """The number of further blocks that would keep every worker busy now."""
 
   def submit(self, keys: jax.Array, tokens: np.ndarray) -> int:
-    """Adds a block of at most `Evaluator.block_size` trials.
+    """Adds a block of at most `block_size` trials.
 
     Args:
       keys: one random key per trial, `[N]`.

@@ -30,14 +30,9 @@ import numpy as np
 from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, statistics
 from jaxnas import search as search_lib
-from jaxnas.records import trial_log, workdir
-from jaxnas.types import (
-  Cost,
-  Reward,
-  Status,
-  Trained,
-  Trainer,
-)
+from jaxnas.records import in_turn, trial_log, workdir
+from jaxnas.trainers import local_queue
+from jaxnas.types import Cost, Reward, Status, Trained, Trainer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,25 +134,28 @@ def run(
   retraining: Retraining,
   log: trial_log.TrialLog,
   on_trials: search_lib.Progress | None = None,
+  replay: Sequence[trial_log.Trial] = (),
 ) -> None:
   """Runs the trainings that are not yet in the log.
 
-  The choice follows from the log alone, so a run that was killed continues
-  where it was, in either stage.
+  Blocks are trained side by side where a trainer has a queue, and recorded as
+  they finish. The choice follows from the log alone, so a run that was killed
+  continues where it was, in either stage.
 
   Args:
     retraining: the settings of the retraining.
     log: the run's trial log, which gets a trial of the arm `search.RETRAIN` for
       each training.
     on_trials: a callback that gets new trials as they are recorded.
+    replay: the trials of another log of this run, in whose order trainings are
+      recorded.
   """
   recorded = _recorded(retraining, log.trials)
-  _train(
-    retraining, _left(_selection_jobs(retraining), recorded), log, on_trials
-  )
+  jobs = _left(_selection_jobs(retraining), recorded)
+  _train(retraining, jobs, log, on_trials, replay)
   recorded = _recorded(retraining, log.trials)
   jobs = _report_jobs(retraining, recorded)
-  _train(retraining, _left(jobs, recorded), log, on_trials)
+  _train(retraining, _left(jobs, recorded), log, on_trials, replay)
 
 
 class Result(NamedTuple):
@@ -325,32 +323,44 @@ def _left(jobs: list[_Job], recorded: _Recorded) -> list[_Job]:
   return [job for job in jobs if job.identity not in recorded]
 
 
-def _train(retraining, jobs, log, on_trials) -> None:
+def _train(retraining, jobs, log, on_trials, replay) -> None:
+  """Trains in the order of jobs, and records in the order of finishing."""
   known = _earlier(retraining, jobs, log)
-  for name, group in itertools.groupby(
-    jobs, key=lambda job: job.contestant.trainer
-  ):
-    trainer = retraining.trainers[name]
-    for block in _blocks(list(group), trainer.block_size):
+  identities = {job.identity for job in jobs}
+  turns = [each for each in _recorded(retraining, replay) if each in identities]
+  lines = in_turn.InTurn(log, turns, on_trials)
+  opened = {
+    name: local_queue.queue_of(retraining.trainers[name])
+    for name in dict.fromkeys(job.contestant.trainer for job in jobs)
+  }
+  blocks = [
+    (name, block)
+    for name, group in itertools.groupby(
+      jobs, key=lambda job: job.contestant.trainer
+    )
+    for block in _blocks(list(group), opened[name].block_size)
+  ]
+
+  def submit(queue, block):
+    left = _left(block, known)
+    if not left:
+      return None
+    return queue.submit(
+      [job.contestant.architecture for job in left],
+      _keys(retraining.key, left),
+      [job.learning_rate for job in left],
+      retraining.num_steps,
+      # Both stages measure both splits, so that they share a program.
+      splits=('validation', 'report'),
+    )
+
+  for block, trained in local_queue.finished(opened, blocks, submit):
+    if trained is not None:
       left = _left(block, known)
-      if left:
-        trained = trainer.run(
-          [job.contestant.architecture for job in left],
-          _keys(retraining.key, left),
-          [job.learning_rate for job in left],
-          retraining.num_steps,
-          # Both stages measure both splits, so that they share a program.
-          splits=('validation', 'report'),
-        )
-        new = _to_trials(retraining, left, trained)
-        known |= {job.identity: new[row] for row, job in enumerate(left)}
-      trials = [
-        dataclasses.replace(known[job.identity], number=number)
-        for number, job in enumerate(block, start=len(log.trials))
-      ]
-      log.append(trials)
-      if on_trials is not None:
-        on_trials(trials)
+      new = _to_trials(retraining, left, trained)
+      known |= {job.identity: new[row] for row, job in enumerate(left)}
+    lines.add({job.identity: known[job.identity] for job in block})
+  lines.close()
 
 
 def _earlier(retraining, jobs, log) -> dict[tuple[Any, ...], trial_log.Trial]:

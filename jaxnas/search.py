@@ -177,7 +177,6 @@ def run(
     search.key,
     [arm_key(search, arm) for arm in search.arms],
     queues.open_queue(search.evaluator),
-    search.evaluator.block_size,
     history,
     search.reevaluate_duplicates,
     replay,

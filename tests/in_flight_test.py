@@ -48,7 +48,10 @@ class Queue:
 
   Attributes:
     sizes: the number of trials of each block.
+    block_size: the largest of them that is possible.
   """
+
+  block_size = 3
 
   def __init__(self, num_workers, seed, kill_after=None):
     self.num_workers, self.kill_after = num_workers, kill_after
@@ -90,6 +93,8 @@ def evaluate(keys, tokens):
 
 def make_search(queue=None, block_size=3, num_trials=24, **changes):
   """Makes a search of three arms; `changes` are those of the arms."""
+  if queue is not None:
+    queue.block_size = block_size
   evaluator = Evaluator(
     evaluate, block_size, 0.0, 'task', queue and (lambda: queue)
   )

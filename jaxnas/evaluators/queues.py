@@ -33,6 +33,7 @@ class _Local:
   """A queue that takes one block, which `collect` evaluates."""
 
   def __init__(self, evaluator: Evaluator):
+    self.block_size = evaluator.block_size
     self._evaluate = evaluator.evaluate
     self._block: tuple[jax.Array, np.ndarray] | None = None
     self._number = -1
@@ -91,6 +92,11 @@ class OfTrainer:
     """
     self._queue, self._prepare, self._judge = queue, prepare, judge
     self._architectures: dict[int, Sequence[Any]] = {}
+
+  @property
+  def block_size(self) -> int:
+    """The largest number of trials in a block."""
+    return self._queue.block_size
 
   @property
   def num_wanted(self) -> int:

@@ -242,6 +242,10 @@ class _QueueWithoutReward:
     self.submit = self._queue.submit
 
   @property
+  def block_size(self) -> int:
+    return self._queue.block_size
+
+  @property
   def num_wanted(self) -> int:
     return self._queue.num_wanted
 

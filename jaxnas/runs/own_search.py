@@ -63,6 +63,7 @@ def run(
   costs: Mapping[str, Cost] | None = None,
   same_task: bool = False,
   log_to: str | Sequence[str] = (),
+  replay: str | os.PathLike[str] = '',
 ) -> None:
   """Runs, resumes or shows a search and the retraining that follows it.
 
@@ -102,6 +103,8 @@ def run(
     log_to: the programs for which scalars are written during the run, besides
       the records: any of `'tensorboard'`, `'wandb'` and `'csv'`, all in the
       run's folder. It may change when the run is resumed.
+    replay: the `trials.jsonl` of another run with these arguments, in whose
+      order trials are recorded, so that a search with replicas is repeated.
 
   Raises:
     ValueError: the folder holds another run, an argument is out of range, or a
@@ -180,6 +183,7 @@ def run(
       has_learning_rates=learning_rates is not None,
       own_reward=True,
       log_to=(log_to,) if isinstance(log_to, str) else tuple(log_to),
+      replay=os.fspath(replay),
     ),
     os.fspath(folder),
   )
@@ -306,9 +310,17 @@ def _search_settings(search, known) -> dict[str, Any]:
   return {
     'space': search.space.name,
     'decisions': [repr(decision) for decision in search.space.decisions],
-    'arms': [[*arm.identity, arm.batch_size] for arm in search.arms],
+    'arms': [
+      [*arm.identity, arm.batch_size, *_window(arm)] for arm in search.arms
+    ],
     'known': {
       label: workdir.plain_json(architecture.to_json())
       for label, architecture in known.items()
     },
   }
+
+
+def _window(arm: search_lib.Arm) -> tuple[int, ...]:
+  """Returns what an arm has in flight; nothing if it is told in lock step."""
+  window = arm.replicas, arm.replicas_per_update
+  return () if window == (1, 1) else window

@@ -70,6 +70,8 @@ class Experiment:
     own_reward: whether the reward is the user's own, which may disagree with
       the measure; tables then show both.
     log_to: the names of the sinks that scalars go to, see `records.sinks`.
+    replay: the path of another log of this run, in whose order trials are
+      recorded; none by default.
   """
 
   config: Mapping[str, Any]
@@ -94,6 +96,7 @@ class Experiment:
   same_task: bool = False
   own_reward: bool = False
   log_to: Sequence[str] = ()
+  replay: str = ''
 
 
 def run(experiment: Experiment, folder: str) -> None:
@@ -109,6 +112,7 @@ def run(experiment: Experiment, folder: str) -> None:
     OSError: a file cannot be read or written.
   """
   sinks.check(experiment.log_to)
+  replay = _read_replay(experiment.replay)
   with workdir.lock(folder) as path:
     workdir.begin(path)
     workdir.check_config(
@@ -139,7 +143,19 @@ def run(experiment: Experiment, folder: str) -> None:
           timings,
           rounds,
           outlets.update,
+          replay,
         )
+
+
+def _read_replay(path: str) -> list[trial_log.Trial]:
+  """Returns the trials to replay, if any."""
+  if not path:
+    return []
+  if not pathlib.Path(path).is_file():
+    raise ValueError(
+      f'replay names {path}, which is no file; name the trials.jsonl of a run.'
+    )
+  return trial_log.read_trials(path)
 
 
 _RETRAINED: dict[str, Any] = {
@@ -195,7 +211,7 @@ def check_measure(metric: str, trials: Sequence[trial_log.Trial]) -> None:
     )
 
 
-def _run(experiment, path, checkpoints, log, timings, rounds, publish):
+def _run(experiment, path, checkpoints, log, timings, rounds, publish, replay):
   search = experiment.search
   num_searched = sum(trial.arm != search_lib.RETRAIN for trial in log.trials)
   search_left = search.num_trials - num_searched
@@ -234,9 +250,9 @@ def _run(experiment, path, checkpoints, log, timings, rounds, publish):
         flush=True,
       )
     clock.lap('estimate', trials=[])
-    _search(experiment, checkpoints, log, rounds, clock, publish)
+    _search(experiment, checkpoints, log, rounds, clock, publish, replay)
     retraining = experiment.make_retraining(log)
-    _retrain(retraining, log, clock, publish)
+    _retrain(retraining, log, clock, publish, replay)
     if experiment.estimate is not None:
       print(f'Real cost: {progress.duration(clock.total)}.')
   _write(experiment, path, log, retraining, is_finished)
@@ -259,7 +275,7 @@ def _numbers(trials: Sequence[trial_log.Trial]) -> list[int]:
   return [trial.number for trial in trials]
 
 
-def _search(experiment, checkpoints, log, rounds, clock, publish):
+def _search(experiment, checkpoints, log, rounds, clock, publish, replay):
   search = experiment.search
   best: dict[str, float] = {}
   metric, measure = experiment.search_metric, experiment.measure
@@ -303,12 +319,13 @@ def _search(experiment, checkpoints, log, rounds, clock, publish):
       experiment.checkpoint_every,
       on_trials,
       rounds,
+      replay=replay,
     )
   # What the strategies say of the last round.
   publish()
 
 
-def _retrain(retraining, log, clock, publish):
+def _retrain(retraining, log, clock, publish, replay):
   left = retraining_lib.num_left(retraining, log)
   if not left:
     return
@@ -329,7 +346,7 @@ def _retrain(retraining, log, clock, publish):
       clock.lap('retrain', trials=_numbers(trials))
       publish()
 
-    retraining_lib.run(retraining, log, on_trials)
+    retraining_lib.run(retraining, log, on_trials, replay)
 
 
 def _found(criterion, rows: Sequence[retraining_lib.Result]):
