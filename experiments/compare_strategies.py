@@ -223,9 +223,9 @@ def _variants(config: Config) -> dict[str, staleness_report.Variant]:
 def _label(variant: staleness_report.Variant) -> str:
   """Returns how a variant is named while it runs."""
   label = strategy_settings.NAMES[variant.strategy]
-  if variant.correction:
-    label += f' ({variant.correction})'
-  return label + f', {variant.replicas} replicas' * (variant.replicas > 1)
+  if variant.replicas > 1:
+    label += f' with {variant.replicas} replicas'
+  return label + (variant.correction and f' ({variant.correction})')
 
 
 def _report_staleness(config, path, named, found) -> None:
@@ -337,7 +337,8 @@ def _start(config, searches, keys, labels):
   running = {}
   seconds = 0.0
   num_blocks = -(-config.num_seeds // config.block_size)
-  names = '; '.join(labels[name] for name in searches)
+  names = ', '.join(labels[name] for name in searches)
+  kinds = 'strategies' if _is_lock_step(config) else 'variants'
   print(f'Compiling {names} ...', flush=True)
   for name, search in searches.items():
     runner = many_searches.ManySearches(search, config.block_size)
@@ -347,7 +348,7 @@ def _start(config, searches, keys, labels):
   num_trials = len(searches) * config.num_seeds * config.num_trials
   print(
     f'Estimated cost: {progress.duration(seconds)} for {num_trials:,} trials: '
-    f'{len(searches)} programs, {config.num_seeds} seeds, '
+    f'{len(searches)} {kinds}, {config.num_seeds} seeds, '
     f'{config.num_trials} trials each; {config.block_size} searches at a time '
     f'on {jax.local_device_count()} devices.',
     flush=True,

@@ -185,7 +185,7 @@ def test_staleness_is_compared_with_the_search_in_lock_step(
   )
   compare.run(config, tmp_path)
   printed = capsys.readouterr().out
-  assert 'Compiling REINFORCE; REINFORCE (none), 3 replicas; REINF' in printed
+  assert 'Compiling REINFORCE, REINFORCE with 3 replicas (none), R' in printed
   with (tmp_path / 'staleness.csv').open() as file:
     rows = list(csv.DictReader(file))
   assert [
@@ -201,7 +201,7 @@ def test_staleness_is_compared_with_the_search_in_lock_step(
   config = dataclasses.replace(config, corrections=('none', 'truncated'))
   compare.run(config, tmp_path)
   printed = capsys.readouterr().out
-  assert 'Compiling REINFORCE (truncated), 3 replicas ...' in printed
+  assert 'Compiling REINFORCE with 3 replicas (truncated) ...' in printed
 
 
 def test_fewer_strategies_are_part_of_the_same_run(finished, table, tmp_path):
