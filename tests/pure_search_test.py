@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas import pure_search, versions
+from jaxnas import arms, pure_search, versions, window
 from jaxnas.controllers import recurrent
 from jaxnas.datasets import reward_table as tables
 from jaxnas.spaces import recurrent_cell
@@ -297,3 +297,45 @@ def test_a_window_that_cannot_be_is_refused(changes, message):
     pure_search.scan(
       STRATEGIES['random'], TABLE.look_up, jax.random.key(0), 4, 1, **window
     )
+
+
+@pytest.mark.parametrize(
+  'name', ['reinforce', 'stale', 'truncated', 'evolution']
+)
+def test_a_scan_is_the_fold_that_a_run_makes(name):
+  replicas, per_update, num_rounds, batch_size = 4, 2, 4, 3
+  num_groups = num_rounds * per_update
+  strategy, key = ASYNCHRONOUS[name], jax.random.key(9)
+  order = [1, 0, 3, 4, 2, 6, 5, 7]
+  arm = arms.Arm(
+    name,
+    strategy,
+    num_groups * batch_size,
+    batch_size,
+    replicas=replicas,
+    replicas_per_update=per_update,
+  )
+  fold = window.Fold(arm, key, SPACE.num_tokens, num_groups)
+  state, tokens = fold.start(), []
+  for group in order:
+    for row in range(batch_size):
+      proposal = group * batch_size + row
+      tokens.append(fold.find(state, proposal))
+      reward = TABLE.look_up(tokens[-1][None])[0]
+      state = fold.record(state, proposal, float(reward)).window
+  result = pure_search.scan(
+    strategy,
+    TABLE.look_up,
+    jax.random.clone(key),
+    num_rounds,
+    batch_size,
+    replicas=replicas,
+    replicas_per_update=per_update,
+    order=order,
+  )
+  np.testing.assert_array_equal(
+    result.tokens.reshape(-1, SPACE.num_tokens), tokens
+  )
+  chex.assert_trees_all_close(
+    result.state, state.strategy, rtol=1e-4, atol=1e-5
+  )
