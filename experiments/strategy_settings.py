@@ -76,6 +76,7 @@ class StrategySettings(ControllerSettings):
     'are some in a search with replicas: by the gradient at those parameters '
     '(stale, as in the paper), or at the current ones, either weighted by how '
     'much less likely the proposal has become (truncated) or not (none).',
+    source=settings.MEASURED,
     choices=policy.CORRECTIONS,
   )
   ppo_clip: float = settings.strategy(

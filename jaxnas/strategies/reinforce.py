@@ -91,7 +91,8 @@ def make_reinforce(
   takes the gradient at the current parameters and weights each architecture by
   `min(1, p / p_old)`, its probability now and when it was proposed, as "IMPALA"
   does (Espeholt et al., 2018, https://arxiv.org/abs/1802.01561). `'none'` takes
-  it there without a weight. Without replicas the three are one to the bit.
+  it there without a weight. Without replicas the three are one to the bit;
+  with them, see `docs/results/staleness.md`.
 
   The defaults suit searches of about 500 trials, not the paper's 15,000; for
   measurements see `docs/results/strategies.md`.
