@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 
 .PHONY: search search-conv search-hyperparameters search-controller compare \
   base2-table test test-fast fuzz bench-recurrent bench-conv \
-  bench-strategies clean
+  bench-strategies bench-workers clean
 .DELETE_ON_ERROR:
 
 search: $(VENV)/.installed
@@ -81,6 +81,9 @@ bench-conv: $(VENV)/.installed-bench
 
 bench-strategies: $(VENV)/.installed-bench
 	$(BIN)/python -m experiments.benchmark_strategies $(ARGS)
+
+bench-workers: $(VENV)/.installed-dev
+	$(BIN)/python -m experiments.benchmark_workers $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
