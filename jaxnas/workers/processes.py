@@ -27,12 +27,21 @@ REFUSED_SECONDS = 5.0
 
 @dataclasses.dataclass
 class _Worker:
-  """A worker, and the process that it has at present, if any."""
+  """A worker, and the process that it has at present, if any.
+
+  Attributes:
+    environment: environment variables of its processes.
+    child: the process.
+    is_ready: whether the process can take a request.
+    starts_at: when the next process may be started, by the monotonic clock.
+    num_unused: how many processes in a row have ended without a request.
+  """
 
   environment: Mapping[str, str]
   child: child_lib.Child | None = None
   is_ready: bool = False
   starts_at: float = 0.0
+  num_unused: int = 0
 
 
 class ProcessEngine:
@@ -98,6 +107,7 @@ class ProcessEngine:
     """Gives a request to a worker that has none."""
     child = self._workers[worker].child
     assert child is not None
+    self._workers[worker].num_unused = 0
     child.send(number, request)
 
   def wait(self, timeout: float) -> list[Event]:
@@ -196,6 +206,12 @@ class ProcessEngine:
       elif worker.is_ready:
         reason = f'its process ended with {message.reason}'
         self._events.append(Event(name, Kind.DIED, number, reason=reason))
-        self._start(name)
+        worker.num_unused += number is None
+        if worker.num_unused < 2:
+          self._start(name)
+        else:
+          # What ends by itself would be started and end for ever.
+          worker.child = None
+          worker.starts_at = time.monotonic() + REFUSED_SECONDS
       else:
         self._refuse(name, f'it ended while starting with {message.reason}')

@@ -4,6 +4,7 @@
 import pathlib
 import pickle
 import sys
+import time
 
 import pytest
 
@@ -50,3 +51,16 @@ def test_a_machine_without_processes_refuses(monkeypatch):
     reason = wait_for(Kind.REFUSED).reason
     assert 'BlockingIOError' in reason
     assert 'no more processes' in reason
+
+
+def test_a_process_that_ends_again_and_again_waits(monkeypatch):
+  monkeypatch.setattr(processes, 'REFUSED_SECONDS', 3.0)
+  engine = processes.ProcessEngine(1)
+  with started(engine, worker_functions.EndsSoon) as wait_for:
+    for _ in range(2):
+      assert 'exit code 6' in wait_for(Kind.DIED).reason
+    ended = time.monotonic()
+    assert engine.num_starting == 0
+    for _ in range(3):
+      wait_for(Kind.JOINED)
+    assert time.monotonic() - ended >= 2.9

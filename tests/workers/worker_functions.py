@@ -8,6 +8,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 
@@ -55,6 +56,13 @@ class RefusesOnce(Actor):
     if not mark.exists():
       mark.touch()
       raise RuntimeError('not yet')
+
+
+class EndsSoon(Actor):
+  """A servant whose process ends by itself."""
+
+  def __init__(self):
+    threading.Timer(0.1, os._exit, [6]).start()
 
 
 def leave(code=3):
