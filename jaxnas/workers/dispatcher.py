@@ -35,6 +35,8 @@ from jaxnas.workers.policies import Policy
 from jaxnas.workers.tasks import Durations, Job, Part, Task
 
 _WAIT_SECONDS = 1.0
+# How long a block waits for another worker than the one that it failed on.
+_OTHER_SECONDS = 60.0
 
 
 class Dispatcher:
@@ -199,9 +201,9 @@ class Dispatcher:
 
   def _take_loss(self, event: Event) -> None:
     """Takes note of a worker that has ended, and of what it worked on."""
+    self._record(event, self._roster.members[event.worker].task)
     task = self._roster.remove(event.worker, self._clock())
-    self._record(event, task)
-    if event.kind is Kind.DIED and task is not None:
+    if event.kind is Kind.DIED and task is not None and task.is_open:
       self._fail(task, Status.CRASHED, event.reason)
       return
     reason = f': {event.reason}' if event.reason else ''
@@ -217,8 +219,8 @@ class Dispatcher:
     member = self._roster.members.get(event.worker)
     if member is None or member.number != event.number or member.task is None:
       return
-    task, is_first = member.task, member.is_first
-    self._roster.free(event.worker)
+    task, is_first = member.task, self._is_first(member)
+    self._roster.free(event.worker, self._policy.kind(task.request))
     self._record(event, task)
     if not task.is_open:
       return
@@ -243,6 +245,7 @@ class Dispatcher:
       self._fail(task, Status.FAILED, reason)
       return
     task.raised_by.append(worker)
+    task.raised_at = self._clock()
     if len(task.raised_by) > 1:
       places = ' and '.join(dict.fromkeys(task.raised_by))
       raise ValueError(
@@ -296,22 +299,16 @@ class Dispatcher:
     left: list[Task] = []
     while self._queue and self._roster.idle:
       task = self._queue.popleft()
-      name = self._choose(task)
-      if name is None:
-        left.append(task)
+      # Those that are being started may never be, on a cluster that is full.
+      patience = _OTHER_SECONDS if self._engine.num_starting else 0.0
+      has_waited = self._clock() - task.raised_at >= patience
+      if names := self._roster.choose(task, has_waited):
+        self._send(task, names[0])
       else:
-        self._send(task, name)
+        left.append(task)
     self._queue.extendleft(reversed(left))
     if not self._queue:
       self._copy_old()
-
-  def _choose(self, task: Task) -> str | None:
-    """Returns an idle worker that has not yet failed at a task."""
-    members = self._roster.members
-    others = [name for name in members if name not in task.raised_by]
-    if not others and not self._engine.num_starting:
-      others = list(members)
-    return next((name for name in self._roster.idle if name in others), None)
 
   def _copy_old(self) -> None:
     now = self._clock()
@@ -323,7 +320,7 @@ class Dispatcher:
         if age > self._policy.copy_after(self._durations_of(task)):
           old.append((age, member.name, task))
     for age, name, task in sorted(old, key=lambda each: -each[0]):
-      for idle in self._roster.idle[:1]:
+      for idle in self._roster.choose(task)[:1]:
         what = self._describe(task)
         logging.warning(
           '%s takes %.0f s on %s; a copy runs on %s.', what, age, name, idle
@@ -347,9 +344,16 @@ class Dispatcher:
       for name, member in self._roster.members.items()
       if member.task is not None
       for limit in [
-        self._policy.deadline(self._durations_of(member.task), member.is_first)
+        self._policy.deadline(
+          self._durations_of(member.task), self._is_first(member)
+        )
       ]
     ]
+
+  def _is_first(self, member: roster_lib.Member) -> bool:
+    """Returns whether a worker's task may have to be compiled."""
+    assert member.task is not None
+    return self._policy.kind(member.task.request) not in member.kinds
 
   def _check_deadlines(self) -> None:
     """Stops workers that take too long."""
@@ -357,10 +361,16 @@ class Dispatcher:
     for name, limit, deadline in self._limits():
       if now >= deadline:
         reason = f'it took longer than {limit:g} s'
+        stopped = Event(name, Kind.STOPPED, reason=reason)
+        self._record(stopped, self._roster.members[name].task)
         task = self._stop(name)
         assert task is not None
-        self._record(Event(name, Kind.STOPPED, reason=reason), task)
-        self._fail(task, Status.TIMED_OUT, reason)
+        if task.is_open:
+          self._fail(task, Status.TIMED_OUT, reason)
+        else:
+          logging.warning(
+            '%s stopped: %s, as a copy that is late.', name, reason
+          )
 
   def _seconds_to_wait(self) -> float:
     now = self._clock()

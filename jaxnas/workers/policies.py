@@ -22,7 +22,7 @@ MIN_DEADLINE_SECONDS = 60.0
 """The shortest time that a block has."""
 
 COMPILE_SECONDS = 600.0
-"""How much longer the first block of a process may take, since it compiles.
+"""How much longer a process may take for its first block of a kind, to compile.
 
 Once other processes have shown how long it takes, three times as long.
 """
@@ -65,7 +65,7 @@ class Policy(Protocol):
 
     Args:
       durations: how long others of its kind have taken.
-      is_first: whether it is the first of a worker's process.
+      is_first: whether it is the first of its kind in a worker's process.
     """
 
   def copy_after(self, durations: Durations) -> float:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 import dataclasses
 
 from jaxnas.workers.tasks import Task
@@ -20,14 +20,14 @@ class Member:
     device: the device that it runs on, as its card says.
     task: what it works on, if anything.
     number: the number of its request.
-    is_first: whether it has answered nothing since it was started.
+    kinds: the kinds of requests that it has answered since it was started.
   """
 
   name: str
   device: str
   task: Task | None = None
   number: int | None = None
-  is_first: bool = True
+  kinds: set[Hashable] = dataclasses.field(default_factory=set)
 
 
 class Roster:
@@ -38,7 +38,8 @@ class Roster:
     has_joined: whether there was ever one.
     num_dismissed: the number of workers that differed from the others.
     refusals: why workers could not be started, by name.
-    alone_since: when the last one left, or `start` was called.
+    alone_since: when the last one that had been given something left, or
+      `start` was called.
   """
 
   def __init__(self, expected: Mapping[str, str]):
@@ -59,6 +60,18 @@ class Roster:
   def idle(self) -> list[str]:
     """The names of the workers that have nothing to do."""
     return list(self._idle)
+
+  def choose(self, task: Task, anywhere: bool = False) -> list[str]:
+    """Returns the idle workers that a task may be given to.
+
+    Args:
+      task: the task, which goes where it has not failed before.
+      anywhere: whether it may also go where it has, if it has everywhere.
+    """
+    others = [name for name in self.members if name not in task.raised_by]
+    if not others and anywhere:
+      return self.idle
+    return [name for name in self._idle if name in others]
 
   def find_difference(self, card: Mapping[str, str]) -> str:
     """Returns how a worker differs from the others; `''` if it does not.
@@ -92,7 +105,8 @@ class Roster:
     """Removes a worker and returns the task that it had."""
     member = self.members.pop(name)
     self._idle.pop(name, None)
-    if not self.members:
+    # One that ends as soon as it has joined is none.
+    if member.task is not None or member.kinds:
       self.alone_since = now
     if member.task is not None:
       member.task.running.pop(name, None)
@@ -106,11 +120,11 @@ class Roster:
     task.num_attempts += 1
     task.running[name] = now
 
-  def free(self, name: str) -> None:
-    """Notes that a worker is done with its task."""
+  def free(self, name: str, kind: Hashable) -> None:
+    """Notes that a worker is done with its task, of some kind."""
     member = self.members[name]
     assert member.task is not None
     del member.task.running[name]
     member.task = member.number = None
-    member.is_first = False
+    member.kinds.add(kind)
     self._idle[name] = None

@@ -41,6 +41,7 @@ class Task:
     num_failures: how often a worker died of it or it took too long.
     num_attempts: how often it was given to a worker.
     raised_by: the workers whose servants raised an error.
+    raised_at: when the last of them did, by the dispatcher's clock.
     running: when it was given to the workers that have it now, by name.
     result: what became of it; `None` while it is not finished.
   """
@@ -50,6 +51,7 @@ class Task:
   num_failures: int = 0
   num_attempts: int = 0
   raised_by: list[str] = dataclasses.field(default_factory=list)
+  raised_at: float = 0.0
   running: dict[str, float] = dataclasses.field(default_factory=dict)
   result: Part | None = None
 

@@ -315,6 +315,22 @@ def test_kinds_have_medians_of_their_own():
   assert engine.stopped == []
 
 
+def test_a_worker_may_compile_each_kind_of_block():
+  begun = set()
+
+  def act(worker, request):
+    is_first = (worker, request.kind) not in begun
+    begun.add((worker, request.kind))
+    slow = is_first and request.kind == 'b' and worker == 'worker 1'
+    return (300.0 if slow else 1.0), Kind.ANSWERED, request.names.upper()
+
+  engine = FakeEngine(act)
+  blocks = [Block(name, 'b') for name in 'cdefghijk']
+  finished = run(make(engine), 'a', 'b', *blocks)
+  assert len(finished) == 11
+  assert engine.stopped == []
+
+
 def test_an_idle_worker_copies_what_takes_long(caplog):
   act = Hanging('s')
   engine = FakeEngine(act)
@@ -355,6 +371,39 @@ def test_a_copy_that_dies_leaves_the_other_running():
   assert results(run(dispatcher, 's')['s']) == ok('s')
 
 
+def test_a_copy_does_not_run_where_the_block_has_failed():
+  engine = FakeEngine(answer)
+  dispatcher = make(engine)
+  run(dispatcher, *'abcdef')
+
+  def act(worker, request):
+    if worker == 'worker 0':
+      return 1.0, Kind.RAISED, 'OSError: no space left'
+    return 50.0, Kind.ANSWERED, request.names.upper()
+
+  engine.act = act
+  assert results(run(dispatcher, 's')['s']) == ok('s')
+  assert engine.sent[-2:] == [('worker 0', 's'), ('worker 1', 's')]
+
+
+def test_a_late_copy_is_ended_with_a_line(caplog):
+  engine = FakeEngine(answer)
+  dispatcher = make(engine)
+  run(dispatcher, *'abcdef')
+  engine.act = lambda worker, request: (
+    (1e9, Kind.ANSWERED, None)
+    if (worker, request.names) == ('worker 0', 's')
+    else (10.0, Kind.ANSWERED, request.names.upper())
+  )
+  with caplog.at_level(logging.WARNING):
+    run(dispatcher, 's')
+    run(dispatcher, *'tuvwxyz')
+  assert engine.stopped == ['worker 0']
+  assert caplog.records[-1].getMessage() == (
+    'worker 0 stopped: it took longer than 60 s, as a copy that is late.'
+  )
+
+
 def test_an_error_of_a_block_that_two_workers_raise_stops_the_search(caplog):
   def act(worker, request):
     return 1.0, Kind.RAISED, 'KeyError at train.py:7: 3'
@@ -389,6 +438,22 @@ def test_an_error_that_only_one_worker_raises_is_survived():
   finished = run(make(engine), 'a', 'b', 'c')
   assert results(finished['a']) == ok('a')
   assert ('worker 1', 'a') in engine.sent
+
+
+def test_a_block_does_not_wait_for_a_worker_that_never_starts():
+  raised = []
+
+  def act(worker, request):
+    if request.names == 'a' and not raised:
+      raised.append(worker)
+      return 1.0, Kind.RAISED, 'OSError: no space left'
+    return answer(worker, request)
+
+  engine = FakeEngine(act, num_workers=1)
+  engine.pending.append((1e9, Event('worker 1', Kind.JOINED, card=CARD)))
+  finished = run(make(engine), 'a', 'b')
+  assert results(finished['a']) == ok('a')
+  assert engine.now < 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -520,6 +585,27 @@ def test_a_search_whose_workers_are_lost_waits_for_others():
   assert engine.now > 300
 
 
+def test_workers_that_end_as_soon_as_they_have_joined_are_none():
+  engine = FakeEngine(answer, start_seconds=math.inf)
+  wait = engine.wait
+
+  def wait_and_end(timeout):
+    return [
+      event
+      for each in wait(timeout)
+      for event in (each, Event('worker 0', Kind.DIED, reason='it ended'))
+    ]
+
+  engine.wait = wait_and_end
+  engine.pending = [
+    (float(number), Event('worker 0', Kind.JOINED, card=CARD))
+    for number in range(1000)
+  ]
+  with pytest.raises(ValueError, match='No worker has been ready for 600 s'):
+    run(make(engine), 'a')
+  assert 600 < engine.now < 603
+
+
 def refuse(engine, *names):
   def start(factory):
     for name in names:
@@ -602,6 +688,7 @@ def test_every_event_is_recorded():
       'block': 1,
       'attempt': 1,
       'reason': 'it died',
+      'device': 'cpu',
     },
     joined,
     {
