@@ -68,9 +68,7 @@ class PodTrainers:
     self._waiting: dict[int, TrainingBlock] = {}
     self._finished: dict[int, Trained] = {}
     self._last_number = 0
-    # Whether the others wait for the first message, or for one like the last.
     self._is_begun = False
-    self._is_in_step = True
     self.num_workers = pod.num_processes
     self.compile_seconds: dict[Hashable, float] = {}
     self.run_seconds: dict[Hashable, float] = {}
@@ -108,12 +106,12 @@ class PodTrainers:
     number = min(self._waiting)
     block = self._waiting.pop(number)
     # An interruption leaves the others in the midst of something.
-    self._is_in_step = False
+    self._pod.is_in_step = False
     if not self._is_begun:
       self._begin()
     self._pod.lead(pickle.dumps(block))
     own, outcomes = _train(self._pod, self._servant, block)
-    self._is_in_step = True
+    self._pod.is_in_step = True
     if own is not None:
       raise own
     _check(outcomes)
@@ -125,10 +123,7 @@ class PodTrainers:
 
   def close(self) -> None:
     """Lets the other processes end."""
-    if self._is_in_step:
-      self._is_in_step = False
-      self._pod.lead(b'')
-      self._pod.leave()
+    self._pod.dismiss()
 
   def __enter__(self) -> PodTrainers:
     return self

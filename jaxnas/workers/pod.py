@@ -60,6 +60,7 @@ class Pod:
     num_processes: the number of processes.
     patience: how long to wait for others that ought to have answered, besides
       five times as long as this process took, in seconds.
+    is_in_step: whether the other processes wait for process 0 to lead.
   """
 
   def __init__(self, process_id: int, num_processes: int, patience: float):
@@ -67,6 +68,7 @@ class Pod:
     self.process_id = process_id
     self.num_processes = num_processes
     self.patience = patience
+    self.is_in_step = True
     devices = np.array(jax.devices()).reshape(num_processes, -1)
     mesh = Mesh(devices, ('processes', 'devices'))
     self._sharding = NamedSharding(mesh, PartitionSpec('processes'))
@@ -129,8 +131,16 @@ class Pod:
     ):
       yield
 
+  def dismiss(self) -> None:
+    """Lets the other processes leave, if they wait for process 0 to lead."""
+    if self.is_in_step:
+      self.is_in_step = False
+      self.lead()
+      self.leave()
+
   def leave(self) -> None:
     """Waits for all processes to come here, and ends the pod."""
+    self.is_in_step = False
     with self.hurried(0.0):
       jax.distributed.shutdown()
 
@@ -190,11 +200,14 @@ def join(place: Place | None = None, patience: float = 600.0) -> Pod:
     raise OSError(
       f'The processes of the pod did not come together ({line}).'
     ) from None
-  _check_devices([device.process_index for device in jax.devices()])
-  pod = Pod(jax.process_index(), jax.process_count(), patience)
   # The first exchange opens connections, which libraries tell on standard
   # output.
-  with _unseen_output(), pod.hurried(0.0):
+  with (
+    _unseen_output(),
+    _watched(patience, f'the devices of the pod are not there ({patience} s)'),
+  ):
+    _check_devices([device.process_index for device in jax.devices()])
+    pod = Pod(jax.process_index(), jax.process_count(), patience)
     pod.exchange(b'')
   return pod
 
