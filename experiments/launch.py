@@ -29,7 +29,13 @@ from typing import Any
 
 from absl import app, flags
 
-from experiments import settings, settings_file, settings_help, worker_settings
+from experiments import (
+  pod_settings,
+  settings,
+  settings_file,
+  settings_help,
+  worker_settings,
+)
 from jaxnas import errors
 from jaxnas.datasets import prepared
 from jaxnas.records import workdir
@@ -96,8 +102,13 @@ def launch(
       base = settings_file.read(path, base or config_cls(), flags.FLAGS)
     config = read_config(config_cls, flags.FLAGS, base)
     worker_settings.prepare_driver(config)
-    _prepare_host(config, has_workdir, leaves_host=takes_folders)
-    run(config, *places)
+    _prepare_host(config, leaves_host=takes_folders)
+    with pod_settings.joined(config) as pod:
+      if has_workdir:
+        # Without a workdir, devices are left to the processes started.
+        host.check_platform()
+      if pod is None or pod.process_id == 0:
+        run(config, *places)
 
   def main(argv: Sequence[str]) -> int:
     debug = flags.FLAGS.debug
@@ -157,7 +168,7 @@ def _define_launch_flags(
     )
 
 
-def _prepare_host(config: Any, has_workdir: bool, leaves_host: bool) -> None:
+def _prepare_host(config: Any, leaves_host: bool) -> None:
   """Configures the host for a run with the given settings."""
   # JAX reports every platform that a machine lacks, and matplotlib its search
   # for fonts.
@@ -172,9 +183,6 @@ def _prepare_host(config: Any, has_workdir: bool, leaves_host: bool) -> None:
       getattr(config, name, 1),
       is_asked=name in flags.FLAGS and flags.FLAGS[name].present > 0,
     )
-  if has_workdir:
-    # Without a workdir, devices are left to the processes started.
-    host.check_platform()
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:

@@ -22,9 +22,10 @@ from typing import Any
 
 import jax
 
-from experiments import settings
+from experiments import pod_settings, settings
 from jaxnas.records import events
 from jaxnas.runs import host
+from jaxnas.trainers import pod as pod_trainers
 from jaxnas.trainers import remote, training_servant
 from jaxnas.types import Trainer
 from jaxnas.workers import engines
@@ -35,6 +36,7 @@ FREE = (
   'ray_address',
   'gpus_per_worker',
   'worker_timeout',
+  *pod_settings.FREE,
 )
 """Settings that may change when a run is resumed: all of `Workers`."""
 
@@ -43,7 +45,7 @@ Wrap = Callable[[Hashable, Trainer], Trainer]
 
 
 @dataclasses.dataclass(frozen=True)
-class Workers(settings.Bounded):
+class Workers(pod_settings.PodSettings):
   """Where children are trained."""
 
   workers: str = settings.machine(
@@ -119,6 +121,14 @@ class Team:
       facts: what the module's `worker_trainers` must find too, such as the hash
         of the data.
     """
+    make = functools.partial(make_trainers, module, without_workers(config))
+    if (pod := pod_settings.current()) is not None:
+      print(
+        f'A pod of {pod.num_processes} processes of '
+        f'{jax.local_device_count()} devices each.',
+        file=sys.stderr,
+      )
+      return pod_trainers.PodTrainers(make, pod, facts=_texts(facts)).wrap
     if self._engine is None:
       return lambda name, trainer: trainer
     kind = 'Ray' if self._config.workers == 'ray' else 'processes'
@@ -133,7 +143,7 @@ class Team:
       file=sys.stderr,
     )
     remotes = remote.RemoteTrainers(
-      functools.partial(make_trainers, module, without_workers(config)),
+      make,
       self._engine,
       facts=_texts(facts),
       worker_timeout=self._config.worker_timeout,

@@ -82,10 +82,19 @@ class Checkpoints:
         from orbax import checkpoint
 
         self._orbax = checkpoint
+        # In a pod, this process alone saves, and waits for no other.
+        alone: dict[str, Any] = {
+          'multiprocessing_options': checkpoint.options.MultiprocessingOptions(
+            primary_host=jax.process_index(),
+            active_processes={jax.process_index()},
+          )
+        }
         self._checkpointer = checkpoint.Checkpointer(
           checkpoint.CompositeCheckpointHandler(
-            **{_ITEM: checkpoint.StandardCheckpointHandler()}
-          )
+            composite_options=checkpoint.CompositeOptions(**alone),
+            **{_ITEM: checkpoint.StandardCheckpointHandler(**alone)},
+          ),
+          **alone,
         )
       stack.callback(self._checkpointer.close)
       self._stack = stack.pop_all()

@@ -206,10 +206,18 @@ def join(place: Place | None = None, patience: float = 600.0) -> Pod:
     _unseen_output(),
     _watched(patience, f'the devices of the pod are not there ({patience} s)'),
   ):
-    _check_devices([device.process_index for device in jax.devices()])
+    _check_devices([device.process_index for device in _find_devices()])
     pod = Pod(jax.process_index(), jax.process_count(), patience)
     pod.exchange(b'')
   return pod
+
+
+def _find_devices() -> list[jax.Device]:
+  try:
+    return jax.devices()
+  except RuntimeError as error:
+    line = ' '.join(str(error).split())
+    raise OSError(f'The devices of the pod are not found: {line}') from None
 
 
 def _check_devices(owners: Sequence[int]) -> None:
