@@ -1,4 +1,4 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Worker processes that run calls on this machine."""
+"""A dispatcher, and the workers it has: processes of this machine, or Ray."""
