@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import dataclasses
 import json
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from experiments import launch, settings
 from jaxnas import records
 from jaxnas import search as search_lib
 from jaxnas.records import folder as folder_lib
-from jaxnas.records import trial_log, workdir
+from jaxnas.records import standing, trial_log, workdir
 from jaxnas.runs import run_page
 from jaxnas.visualize import progress
 
@@ -114,6 +115,7 @@ def show(run: folder_lib.Run, num_best: int) -> None:
     num_best: the number of the best trials to show.
   """
   print(f'{run.folder}: {_origin(run.manifest)}')
+  _show_standing(run)
   progress.table(
     f'{len(run.searched)} proposals',
     [
@@ -145,6 +147,22 @@ def show(run: folder_lib.Run, num_best: int) -> None:
       f'{trial.reward:.5g}{f" ({metrics})" if metrics else ""}: {architecture}'
     )
   _show_retrained(run)
+
+
+def _show_standing(run: folder_lib.Run) -> None:
+  """Prints how far a search is that has not ended."""
+  arms = standing.of(run)
+  if all(arm.num_trials >= (arm.budget or 0) for arm in arms):
+    return
+  for arm in arms:
+    lag = f', {arm.lag} after the one that proposed the last trial'
+    print(
+      f'{_name(arm.arm, arm.repeat)}: {arm.num_trials} of {arm.budget} '
+      f'proposals, version {arm.version}{lag if arm.lag is not None else ""}.'
+    )
+  num_workers = standing.num_workers(pathlib.Path(run.folder).expanduser())
+  if num_workers is not None:
+    print(f'{num_workers} workers joined last and have not ended.')
 
 
 def compare(first: folder_lib.Run, second: folder_lib.Run) -> None:

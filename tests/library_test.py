@@ -74,7 +74,7 @@ def main() -> Trial:
       state = search.run(
         search.Search(space, arms, judge, jax.random.key(0)), log
       )
-  print(int(state.round), contestants.top(log.trials, 'mine', 3))
+  print(int(state.num_trials), contestants.top(log.trials, 'mine', 3))
   return max(log.trials, key=lambda trial: trial.reward)
 
 
