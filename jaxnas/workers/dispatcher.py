@@ -21,6 +21,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Hashable, Mapping
 import pickle
+import sys
 import time
 from typing import Any
 
@@ -407,8 +408,9 @@ class Dispatcher:
       medians=[each for each in medians if each is not None],
       lag=None if self.lag is None else self.lag(),
     )
-    if line:
-      logging.info('%s', line)
+    # A single worker has nothing to tell that its search does not.
+    if line and self._engine.num_workers > 1:
+      print(line, file=sys.stderr, flush=True)
 
   def _describe(self, task: Task) -> str:
     return self._policy.describe(task.job.number, task.request)

@@ -702,21 +702,21 @@ def test_every_event_is_recorded():
   ]
 
 
-def test_a_line_is_printed_every_ten_seconds(caplog, monkeypatch):
-  lines = []
-  monkeypatch.setattr(
-    dispatcher_lib.logging, 'info', lambda text, line: lines.append(line)
-  )
+def test_a_line_is_printed_every_ten_seconds(capsys):
   engine = FakeEngine(answer, num_workers=3)
   dispatcher = make(engine)
   dispatcher.lag = lambda: 2.5
   run(dispatcher, *[f'{name}x' for name in 'abcdef'])
+  lines = capsys.readouterr().err.splitlines()
   assert lines[1] == (
     'Workers: 3 ready, 0 lost, 0 starting; 3 blocks running, the oldest for '
     '9 s, median 10 s; 0.6 trials/s; utilization 100%; lag 2.5.'
   )
   assert len(lines) == 2
   assert status_line.SECONDS == 10
+  # One worker has nothing to tell.
+  run(make(FakeEngine(answer, num_workers=1)), *'abcdef')
+  assert capsys.readouterr().err == ''
 
 
 def test_a_dispatcher_is_quick():
