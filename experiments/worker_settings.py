@@ -28,7 +28,7 @@ from jaxnas.runs import host
 from jaxnas.trainers import pod as pod_trainers
 from jaxnas.trainers import remote, training_servant
 from jaxnas.types import Trainer
-from jaxnas.workers import engines
+from jaxnas.workers import engines, filling
 
 FREE = (
   'workers',
@@ -142,6 +142,8 @@ class Team:
       f'{self._path} has what becomes of them.',
       file=sys.stderr,
     )
+    if line := _advice(config):
+      print(line, file=sys.stderr)
     remotes = remote.RemoteTrainers(
       make,
       self._engine,
@@ -212,6 +214,18 @@ def without_workers(config: Any) -> dict[str, Any]:
     for name, value in dataclasses.asdict(config).items()
     if name not in FREE
   }
+
+
+def _advice(config: Any) -> str:
+  """Returns one line if a search leaves workers idle, else `''`."""
+  # Only a search has rounds.
+  if not hasattr(config, 'round_size') or not config.block_size:
+    return ''
+  return filling.advice(
+    config.replicas * config.round_size,
+    config.num_workers * config.block_size,
+    config.round_size,
+  )
 
 
 def _texts(facts: Mapping[str, Any]) -> dict[str, str]:

@@ -266,3 +266,19 @@ def test_the_driver_leaves_gpus_to_workers(monkeypatch):
   )
   assert updates == [('jax_platforms', 'cpu')]
   assert os.environ['JAX_PLATFORMS'] == 'cpu'
+
+
+def test_a_search_that_leaves_workers_idle_says_so(tmp_path):
+  config = dataclasses.replace(recurrent(tmp_path), **WORKERS)
+  # Two searches of 8 trials, and 8 children at a time.
+  assert not worker_settings._advice(config)
+  many = dataclasses.replace(config, num_workers=8)
+  assert '--replicas' not in worker_settings._advice(many)
+  with errors.naming_flags():
+    assert worker_settings._advice(many) == (
+      '16 trials are in flight, and workers train 32 at a time: some will '
+      'idle. --replicas=3 (48 trials) would keep them busy.'
+    )
+  enough = dataclasses.replace(many, replicas=3)
+  assert not worker_settings._advice(enough)
+  assert not worker_settings._advice(build_base2_table.Config(num_workers=8))
