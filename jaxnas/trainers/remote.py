@@ -114,10 +114,15 @@ class RemoteTrainers:
     self._last_number += 1
     group = gathering.Gathering(block, len(range(0, len(order), block_size)))
     self._groups[self._last_number] = group
-    for start in range(0, len(order), block_size):
-      rows = order[start : start + block_size].tolist()
-      number = self.dispatcher.submit(block.select(rows))
-      self._owners[number] = self._last_number, rows
+    try:
+      for start in range(0, len(order), block_size):
+        rows = order[start : start + block_size].tolist()
+        number = self.dispatcher.submit(block.select(rows))
+        self._owners[number] = self._last_number, rows
+    except BaseException:
+      # An interruption must not leave blocks that nobody owns.
+      self.cancel()
+      raise
     return self._last_number
 
   def wait(self) -> None:
@@ -394,7 +399,12 @@ class _Queue:
           finished.append((number, trained))
       if finished:
         break
-      self._remotes.wait()
+      try:
+        self._remotes.wait()
+      except BaseException:
+        # All blocks have been dropped.
+        self._numbers.clear()
+        raise
     done = {number for number, _ in finished}
     self._numbers = [each for each in self._numbers if each not in done]
     return finished

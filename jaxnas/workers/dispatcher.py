@@ -78,7 +78,7 @@ class Dispatcher:
     self._worker_timeout = worker_timeout
     self._write_event = write_event
     self._clock = clock
-    self._is_started = False
+    self._is_started = self._is_closed = False
     self._roster = roster_lib.Roster(expected or {})
     self._queue: collections.deque[Task] = collections.deque()
     self._jobs: dict[int, Job] = {}
@@ -103,7 +103,12 @@ class Dispatcher:
 
     Args:
       request: the request, which can be pickled.
+
+    Raises:
+      ValueError: the workers have been ended.
     """
+    if self._is_closed:
+      raise ValueError('The workers have been ended; make new ones.')
     if not self._is_started:
       self._is_started = True
       self._roster.alone_since = self._clock()
@@ -115,7 +120,7 @@ class Dispatcher:
     self._jobs[job.number] = job
     self._queue.append(job.tasks[0])
     if was_idle:
-      # Nobody has looked for a while, and a worker may have died meanwhile.
+      # A worker may have died while nobody looked.
       for event in self._engine.wait(0):
         self._take(event)
     self._assign()
@@ -156,6 +161,7 @@ class Dispatcher:
 
   def close(self) -> None:
     """Ends all workers."""
+    self._is_closed = True
     self._engine.close()
 
   def _take(self, event: Event) -> None:

@@ -197,6 +197,35 @@ def test_an_error_in_a_worker_stops_the_search_in_one_line(trainer, local):
   assert_equal(run(trainer), run(local))
 
 
+def test_an_interrupted_queue_is_empty_and_serves_the_next(
+  trainer, local, monkeypatch
+):
+  queue = trainer.queue
+  dispatcher = trainer._remotes.dispatcher
+  collect, submit = dispatcher.collect, dispatcher.submit
+
+  def interrupt():
+    monkeypatch.setattr(dispatcher, 'collect', collect)
+    raise KeyboardInterrupt
+
+  queue.submit(CHILDREN[:4], KEYS[:4], RATES[:4], 20)
+  monkeypatch.setattr(dispatcher, 'collect', interrupt)
+  with pytest.raises(KeyboardInterrupt):
+    queue.collect()
+  assert queue.collect() == []
+
+  def interrupt_later(block):
+    monkeypatch.setattr(dispatcher, 'submit', submit)
+    submit(block)
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(dispatcher, 'submit', interrupt_later)
+  with pytest.raises(KeyboardInterrupt):
+    queue.submit(CHILDREN[:4], KEYS[:4], RATES[:4], 20)
+  assert queue.collect() == []
+  assert_equal(run(trainer), run(local))
+
+
 def test_workers_with_other_data_are_refused(local):
   make = functools.partial(worker_trainers.make_trainers, '2')
   with (

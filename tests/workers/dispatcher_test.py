@@ -668,6 +668,14 @@ def test_what_is_cancelled_is_stopped_and_the_next_is_served():
   assert results(run(dispatcher, 'b')['b']) == ok('b')
 
 
+def test_a_dispatcher_that_is_closed_takes_nothing():
+  dispatcher = make(FakeEngine(answer))
+  run(dispatcher, 'a')
+  dispatcher.close()
+  with pytest.raises(ValueError, match=r'^The workers have been ended; '):
+    dispatcher.submit(Block('b'))
+
+
 def test_every_event_is_recorded():
   crashed = []
 
