@@ -16,6 +16,7 @@ import pytest
 from jaxnas import pure_search
 from jaxnas import search as search_lib
 from jaxnas.controllers import recurrent
+from jaxnas.datasets import reward_table
 from jaxnas.records import checkpoints, round_log, trial_log
 from jaxnas.spaces import recurrent_cell
 from jaxnas.strategies import evolution, fixed, ppo, random_search, reinforce
@@ -457,3 +458,49 @@ def test_folding_a_long_log_is_fast(tmp_path):
   run(tmp_path, search, with_checkpoints=False)
   # A tenth of the log, on a machine that may be busy.
   assert time.perf_counter() - started < 9
+
+
+@pytest.mark.parametrize('name', ['reinforce', 'ppo'])
+@pytest.mark.parametrize(('replicas', 'per_update'), [(1, 1), (3, 1), (4, 2)])
+def test_a_window_agrees_with_a_search_that_is_one_function(
+  tmp_path, name, replicas, per_update
+):
+  table = reward_table.Table(
+    tuple(decision.num_choices for decision in SPACE.decisions),
+    np.random.default_rng(0).uniform(size=SPACE.size),
+  )
+  arm = search_lib.Arm(
+    name,
+    STRATEGIES[name],
+    24,
+    2,
+    replicas=replicas,
+    replicas_per_update=per_update,
+  )
+  search = search_lib.Search(
+    SPACE,
+    (arm,),
+    reward_table.make_evaluator(table),
+    jax.random.key(3),
+    reevaluate_duplicates=True,
+  )
+  state = run(tmp_path, search)
+  scanned = search_lib.scan(
+    arm.strategy,
+    table.look_up,
+    search_lib.arm_key(search, arm),
+    12 // per_update,
+    2,
+    replicas=replicas,
+    replicas_per_update=per_update,
+  )
+  tokens = {each.proposal: each.tokens for each in read(tmp_path)}
+  np.testing.assert_array_equal(
+    scanned.tokens.reshape(24, -1), [tokens[each] for each in range(24)]
+  )
+  # One program and several differ in the last bits.
+  jax.tree.map(
+    lambda one, other: np.testing.assert_allclose(one, other, atol=1e-3),
+    scanned.state,
+    state.strategies[0],
+  )
