@@ -75,12 +75,14 @@ def told(trial):
   return trial.number, trial.tokens, trial.reward, trial.status
 
 
-def is_running(pid):
+def is_running(folder, pid):
+  """Whether a process of a folder runs; its number may be another's by now."""
   try:
     stat = pathlib.Path(f'/proc/{pid}/stat').read_text()
+    place = os.readlink(f'/proc/{pid}/cwd')
   except OSError:
     return False
-  return stat.rpartition(')')[2].split()[0] not in 'ZX'
+  return stat.rpartition(')')[2].split()[0] not in 'ZX' and place == str(folder)
 
 
 @pytest.mark.skipif(not pathlib.Path('/proc/self').exists(), reason='no /proc')
@@ -110,7 +112,8 @@ def test_a_killed_search_goes_on_and_leaves_no_process(tmp_path):
     assert len(trials) >= num_kept
     num_kept = len(trials)
     deadline = time.monotonic() + 60
-    while any(is_running(each.name) for each in (tmp_path / 'pids').iterdir()):
+    pids = [each.name for each in (tmp_path / 'pids').iterdir()]
+    while any(is_running(tmp_path, pid) for pid in pids):
       assert time.monotonic() < deadline
       time.sleep(0.02)
   assert start(tmp_path, path.name).wait(300) == 0
