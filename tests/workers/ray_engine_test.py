@@ -81,6 +81,15 @@ def cluster_of(num_cpus):
       cluster.shutdown()
 
 
+@pytest.fixture(autouse=True)
+def _own_folder(monkeypatch):
+  # What a killed program, or one without a head, leaves there.
+  with tempfile.TemporaryDirectory(prefix='ray-') as folder:
+    monkeypatch.setattr(tempfile, 'tempdir', folder)
+    monkeypatch.setenv('TMPDIR', folder)
+    yield
+
+
 @pytest.fixture(scope='module')
 def cluster():
   with cluster_of(2) as made:
