@@ -23,6 +23,7 @@ import threading
 import time
 from typing import NamedTuple
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOK_SECONDS = 1.0
 
@@ -49,6 +50,17 @@ def adopt_orphans() -> None:
     # Without this call in the C library, orphans cannot be adopted.
     with contextlib.suppress(OSError, AttributeError):
       ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def wake_with_parent() -> None:
+  """Makes the end of this process's parent continue it if it is stopped.
+
+  A parent may be killed while it ends this process, just after it stopped it; a
+  stopped process would never see that its parent has ended.
+  """
+  if sys.platform == 'linux':
+    with contextlib.suppress(OSError, AttributeError):
+      ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
 
 
 def read_parents() -> Parents:

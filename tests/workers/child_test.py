@@ -7,6 +7,7 @@ import os
 import pathlib
 import pickle
 import signal
+import subprocess
 import sys
 import time
 
@@ -117,7 +118,7 @@ def test_neither_side_waits_for_a_process_that_is_stopped():
 
 def is_running(pid):
   with contextlib.suppress(OSError):
-    stat = pathlib.Path(f'/proc/{pid}/stat').read_text()
+    stat = pathlib.Path(f'/proc/{int(pid)}/stat').read_text()
     return stat.rpartition(')')[2].split()[0] not in 'ZX'
   return False
 
@@ -142,3 +143,42 @@ def test_what_a_servant_started_ends_with_it(tmp_path, way):
     else:
       assert ask(child, 'exit', 3) == child_lib.Ended('exit code 3')
     wait_for_the_end_of((tmp_path / 'pid').read_text().split())
+
+
+STOPS = """
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.append(sys.argv[1])
+import worker_functions
+
+from jaxnas.workers import child as child_lib
+
+if __name__ == '__main__':
+  child = child_lib.Child(pickle.dumps(worker_functions.Actor))
+  while not child.receive():
+    time.sleep(0.01)
+  # As `kill` does before all else.
+  os.kill(child.pid, signal.SIGSTOP)
+  print(child.pid, flush=True)
+  os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@on_linux
+def test_a_parent_killed_while_it_ends_a_child_leaves_none(tmp_path):
+  script = tmp_path / 'script.py'
+  script.write_text(STOPS)
+  folder = pathlib.Path(__file__).parent
+  ended = subprocess.run(
+    [sys.executable, script, folder],
+    stdout=subprocess.PIPE,
+    env=os.environ | {'PYTHONPATH': str(folder.parents[1])},
+    timeout=60,
+  )
+  assert ended.returncode == -signal.SIGKILL
+  wait_for_the_end_of(ended.stdout.split())
