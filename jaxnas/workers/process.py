@@ -189,6 +189,7 @@ def leave_with_parent() -> None:
   parent = multiprocessing.parent_process()
   if parent is None:
     return
+  process_tree.wake_with_parent()
 
   def watch():
     connection.wait([parent.sentinel])
