@@ -198,6 +198,26 @@ class Arm:
         )
     return proposals
 
+  def check_like(self, first: Proposals, proposals: Proposals) -> None:
+    """Checks that a batch can take another's place in a checkpoint.
+
+    Args:
+      first: an earlier batch.
+      proposals: the batch.
+
+    Raises:
+      ValueError: their structures, shapes or dtypes differ.
+    """
+    before, after = map(checkpoints.types_of, (first, proposals))
+    for name in (*before, *after):
+      if before.get(name) != after.get(name):
+        raise ValueError(
+          f'The ask of arm {self.name!r} changed '
+          f'{name.replace("state", "proposals", 1)} from '
+          f'{before.get(name, "nothing")} to {after.get(name, "nothing")}; '
+          'proposals must keep the structure, shapes and dtypes of the first.'
+        )
+
   def tell(
     self, state: Any, proposals: Proposals, rewards: np.ndarray
   ) -> tuple[Any, dict[str, float]]:

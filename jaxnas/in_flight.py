@@ -108,6 +108,8 @@ class InFlight:
     self._key, self._arm_keys = key, jax.numpy.stack(list(arm_keys))
     self._replay = replay
     self._turns = _turns(replay)
+    # The numbers of trials in the log to replay, by those that they have here.
+    self._numbered: dict[int, int] = {}
     self._waiting: list[_Plan] = []
     self._blocks: dict[int, _Block] = {}
     # Proposals that wait for the first of their architecture, by that.
@@ -348,9 +350,14 @@ class InFlight:
     wanted, got = (
       workdir.plain_json(each.to_json()) for each in (self._replay[turn], trial)
     )
+    self._numbered[trial.number] = self._replay[turn].number
     for name in dict.fromkeys((*wanted, *got)):
-      if name != 'number' and wanted.get(name) != got.get(name):
-        raise self._differs(turn, f'its {name} is {_shown(got.get(name))} here')
+      here = value = got.get(name)
+      # Lines of retrainings, which are not replayed, have numbers too.
+      if name in ('number', 'duplicate_of'):
+        here = self._numbered.get(value)
+      if wanted.get(name) != here:
+        raise self._differs(turn, f'its {name} is {_shown(value)} here')
 
   def _differs(self, turn: int, why: str) -> ValueError:
     if turn >= len(self._replay):

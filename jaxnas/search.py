@@ -116,11 +116,7 @@ Progress = Callable[[Sequence[trial_log.Trial]], None]
 
 def init(search: Search) -> SearchState:
   """Returns the state before the first trial."""
-  return SearchState(
-    num_trials=np.array(0, np.int32),
-    checksum=np.array(0, np.uint32),
-    windows=tuple(fold.start() for fold in _folds(search)),
-  )
+  return _start(_folds(search))
 
 
 def run(
@@ -213,6 +209,14 @@ Scan = pure_search.Scan
 scan = pure_search.scan
 
 
+def _start(folds: Sequence[window_lib.Fold]) -> SearchState:
+  return SearchState(
+    num_trials=np.array(0, np.int32),
+    checksum=np.array(0, np.uint32),
+    windows=tuple(fold.start() for fold in folds),
+  )
+
+
 def _folds(
   search: Search, history: History | None = None
 ) -> list[window_lib.Fold]:
@@ -264,12 +268,17 @@ class _Folded:
       arm.identity: place for place, arm in enumerate(search.arms)
     }
     self._asked: list[in_flight_lib.Proposal] = []
-    self.state = init(search)
+    self.state = _start(self._folds)
     restored = self._restored()
     self._saved = -1 if restored is None else int(restored.num_trials)
     if restored is not None:
       self.state = restored
     self.catch_up()
+    if rounds is not None and self._has_rounds_ahead(rounds):
+      # The log was cut by hand, and may go on in another order.
+      rounds.begin_anew()
+      self.state = _start(self._folds)
+      self.catch_up()
     self._asked = [
       proposal
       for place, window in enumerate(self.state.windows)
@@ -335,6 +344,17 @@ class _Folded:
       (version, *arm.identity) in self._rounds
       for arm, window in zip(self._search.arms, state.windows, strict=True)
       for version in range(int(window.num_told))
+    )
+
+  def _has_rounds_ahead(self, rounds: round_log.RoundLog) -> bool:
+    """Returns whether the round log has what strategies have yet to say."""
+    num_told = {
+      arm.identity: window.num_told
+      for arm, window in zip(self._search.arms, self.state.windows, strict=True)
+    }
+    return any(
+      each.round >= num_told.get((each.arm, each.repeat), each.round + 1)
+      for each in rounds.rounds
     )
 
   def _checksum(self, checksum: int, index: int) -> int:

@@ -125,18 +125,17 @@ class Fold:
       groups=(),
       finished=(),
     )
-    if not self.num_groups:
-      return window
-    # What a group is made of is known once there is one.
+    # What a group is made of is known once there is one, and no budget changes
+    # the structure of a state.
     first = self._ask(window, 0)
     empty = first._replace(number=_scalar(-1))
-    return self.extend(
-      window._replace(
-        num_asked=_scalar(1),
-        groups=(first, *[empty] * (arm.replicas - 1)),
-        finished=(empty,) * (arm.replicas_per_update - 1),
-      )
+    window = window._replace(
+      groups=(empty,) * arm.replicas,
+      finished=(empty,) * (arm.replicas_per_update - 1),
     )
+    if self.num_groups:
+      window = _put(window._replace(num_asked=_scalar(1)), 0, first)
+    return self.extend(window)
 
   def extend(self, window: Window) -> Window:
     """Returns a window with all groups that may be in flight.
@@ -212,10 +211,13 @@ class Fold:
       index * arm.batch_size,
       self.num_tokens,
     )
+    # What need not be told need not be kept.
+    proposals = versions.join([proposals], arm.replicas)
+    if window.groups:
+      arm.check_like(window.groups[0].proposals, proposals)
     return Group(
       _scalar(index),
-      # What need not be told need not be kept.
-      versions.join([proposals], arm.replicas),
+      proposals,
       np.zeros(arm.batch_size, np.float32),
       np.zeros(arm.batch_size, bool),
     )

@@ -427,6 +427,66 @@ def test_a_budget_may_grow_and_shrink(tmp_path, changes):
   assert_equal(less, state)
 
 
+@pytest.mark.parametrize('with_checkpoints', [False, True])
+def test_a_budget_may_be_none_or_less_than_is_in_flight(
+  tmp_path, with_checkpoints
+):
+  contents = []
+  # In groups of 2, of which 3 are in flight.
+  for num_trials in (0, 12, 2, 0, 12):
+    search = make_search(Queue(1, 0), num_trials=num_trials, **ASYNCHRONOUS)
+    state = run(tmp_path, search, with_checkpoints)
+    contents.append(content(tmp_path))
+  assert len(contents[0].splitlines()) == 4
+  assert len(contents[1].splitlines()) == 4 + 2 * 12
+  assert len(set(contents[1:])) == 1
+  assert [int(each.num_finished) for each in state.windows] == [1, 6, 6]
+
+
+def test_a_run_that_grew_after_retraining_is_replayed(tmp_path):
+  def make(seed, num_trials):
+    queue = Queue(3, seed)
+    return make_search(queue, num_trials=num_trials, **ASYNCHRONOUS)
+
+  run(tmp_path / 'first', make(1, 12))
+  with trial_log.TrialLog(tmp_path / 'first' / 'trials.jsonl') as log:
+    retrained = dataclasses.replace(
+      log.trials[0], number=len(log.trials), arm='retrain', proposal=None
+    )
+    log.append([retrained])
+  run(tmp_path / 'first', make(2, 96))
+  trials = read(tmp_path / 'first')
+  # One that repeats a trial after the retraining.
+  assert any((each.duplicate_of or 0) > retrained.number for each in trials)
+  run(tmp_path / 'again', make(3, 96), replay=trials)
+  again = read(tmp_path / 'again')
+  searched = [each for each in trials if each.arm != 'retrain']
+  for each, other in zip(searched, again, strict=True):
+    numbers = {'number': other.number, 'duplicate_of': other.duplicate_of}
+    assert dataclasses.replace(each, **numbers) == other
+  wrong = [
+    dataclasses.replace(each, duplicate_of=each.duplicate_of and 0)
+    for each in trials
+  ]
+  with pytest.raises(ValueError, match=r'its duplicate_of is \d+ here'):
+    run(tmp_path / 'wrong', make(3, 96), replay=wrong)
+
+
+def test_what_strategies_said_of_trials_that_were_cut_is_dropped(tmp_path):
+  run(tmp_path, make_search(Queue(3, 1), **ASYNCHRONOUS))
+  before = said(tmp_path)
+  lines = content(tmp_path).splitlines(keepends=True)
+  (tmp_path / 'trials.jsonl').write_bytes(b''.join(lines[:20]))
+  # The log goes on in another order.
+  run(tmp_path, make_search(Queue(3, 2), **ASYNCHRONOUS))
+  after = said(tmp_path)
+  assert [each.identity for each in after] == [each.identity for each in before]
+  assert after != before
+  (tmp_path / 'rounds.jsonl').unlink()
+  run(tmp_path, make_search(Queue(1, 0, 0), **ASYNCHRONOUS))
+  assert said(tmp_path) == after
+
+
 def test_a_window_is_not_resumed_with_another(tmp_path):
   run(tmp_path, make_search(Queue(3, 1), replicas=3, num_trials=12))
   with pytest.raises(ValueError, match=r'not the one that this run proposes'):

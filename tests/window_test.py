@@ -216,3 +216,25 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_ended(shape):
 def test_an_arm_without_trials_proposes_nothing():
   state = make_fold(Recorder().make(), 2, 2, 1, 0).start()
   assert state.open == []
+
+
+def test_proposals_that_change_their_type_are_refused():
+  """A checkpoint could not be resumed from."""
+
+  class Fickle(Recorder):
+    def ask(self, state, key, num_trials):
+      proposals = super().ask(state, key, num_trials)
+      if len(self.asked) < 3:
+        return proposals
+      return proposals._replace(log_prob=np.zeros(num_trials, np.float32))
+
+  fold = make_fold(Fickle().make(), 1, 2, 1, 6)
+  state = fold.start()
+  for proposal in range(3):
+    state = fold.record(state, proposal, 1.0).window
+  with pytest.raises(
+    ValueError,
+    match=r"The ask of arm 'mine' changed proposals.log_prob from "
+    r'float64\[2\] to float32\[2\]; proposals must keep',
+  ):
+    fold.record(state, 3, 1.0)
