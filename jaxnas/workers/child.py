@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 import contextlib
 import multiprocessing
+from multiprocessing import resource_tracker
 import os
 import pickle
 import signal
@@ -83,9 +84,13 @@ class Child:
       target=process_lib.serve, args=(theirs, their_answers, factory)
     )
     try:
-      with _variables(environment or {}):
+      with _variables(environment or {}), _without_interrupts():
         self._process.start()
     except BaseException:
+      if self._process.pid is not None:
+        # An interruption; nobody else knows the process.
+        self._process.kill()
+        self._process.join()
       self._requests.close()
       self._answers.close()
       raise
@@ -227,3 +232,22 @@ def _variables(environment: Mapping[str, str]) -> Iterator[None]:
           os.environ.pop(name, None)
         else:
           os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+  """Keeps Ctrl-C from a process that is being started.
+
+  The process imports the main script before it has a session of its own. If
+  Ctrl-C reached it meanwhile, it would print where it was.
+  """
+  if not hasattr(signal, 'pthread_sigmask'):
+    yield
+    return
+  # The first process of a program starts it, which lets Ctrl-C through again.
+  resource_tracker.ensure_running()
+  before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+  try:
+    yield
+  finally:
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -184,6 +184,11 @@ def leave_with_parent() -> None:
   if hasattr(os, 'setsid'):
     # Ctrl-C should reach only the parent, which then ends this group.
     os.setsid()
+    # What came before is forgotten; `child` has kept it waiting.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if before is not None:
+      signal.signal(signal.SIGINT, before)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
   else:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
   parent = multiprocessing.parent_process()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
+import multiprocessing
 from multiprocessing import connection
 import os
 import pathlib
@@ -105,6 +106,28 @@ def test_an_idle_child_that_is_killed_has_ended():
 
 
 @on_linux
+@pytest.mark.skipif(not hasattr(os, 'setsid'), reason='no sessions')
+def test_ctrl_c_does_not_reach_a_child_that_is_being_started():
+  with started() as child:
+    os.kill(child.pid, signal.SIGINT)
+    assert receive(child) == process.Ready({'kind': 'actor'})
+    # Later, it is as usual.
+    assert ask(child, 'end', 'SIGINT').startswith('KeyboardInterrupt at ')
+
+
+def test_a_start_that_is_interrupted_leaves_no_process(monkeypatch):
+  @contextlib.contextmanager
+  def interrupted():
+    yield
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(child_lib, '_without_interrupts', interrupted)
+  before = multiprocessing.active_children()
+  with pytest.raises(KeyboardInterrupt):
+    child_lib.Child(pickle.dumps(worker_functions.Actor))
+  assert multiprocessing.active_children() == before
+
+
 def test_neither_side_waits_for_a_process_that_is_stopped():
   with started() as child:
     receive(child)
