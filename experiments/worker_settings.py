@@ -121,7 +121,12 @@ class Team:
       facts: what the module's `worker_trainers` must find too, such as the hash
         of the data.
     """
-    make = functools.partial(make_trainers, module, without_workers(config))
+    make = functools.partial(
+      make_trainers,
+      module,
+      without_workers(config),
+      self._config.gpus_per_worker,
+    )
     if (pod := pod_settings.current()) is not None:
       print(
         f'A pod of {pod.num_processes} processes of '
@@ -175,17 +180,29 @@ def wrap(
 
 
 def make_trainers(
-  module: str, fields: Mapping[str, Any]
+  module: str, fields: Mapping[str, Any], num_gpus: int = 0
 ) -> training_servant.Trainers:
   """Makes the trainers of an experiment, in a worker.
 
   Args:
     module: the name of the experiment's module.
     fields: the complete settings.
+    num_gpus: the number of GPUs that the worker must have; 0: it uses CPUs.
+
+  Raises:
+    ValueError: the worker has fewer GPUs, or a setting is out of range.
   """
   host.set_aside_settings()
   host.use_compilation_cache()
   host.check_platform()
+  if num_gpus:
+    found = jax.local_device_count() if jax.default_backend() == 'gpu' else 0
+    if found < num_gpus:
+      # JAX would go on by the CPU.
+      raise ValueError(
+        f'--gpus_per_worker is {num_gpus}, but jax finds {found} GPUs for this '
+        'worker; ask for fewer GPUs or workers, or install jax with CUDA'
+      )
   experiment = importlib.import_module(f'experiments.{module}')
   made = experiment.worker_trainers(experiment.Config(**fields))
   return made._replace(facts=_texts(made.facts))

@@ -255,6 +255,12 @@ def test_each_worker_has_its_environment(monkeypatch):
   assert first['JAX_PLATFORMS'] == ''
 
 
+def test_a_worker_without_its_gpus_does_not_use_the_cpu(tmp_path):
+  fields = worker_settings.without_workers(recurrent(tmp_path))
+  with pytest.raises(ValueError, match='is 2, but jax finds 0 GPUs for this'):
+    worker_settings.make_trainers('search_recurrent_cell', fields, 2)
+
+
 def test_the_driver_leaves_gpus_to_workers(monkeypatch):
   updates = []
   monkeypatch.setattr(jax.config, 'update', lambda *each: updates.append(each))
