@@ -401,7 +401,6 @@ class Dispatcher:
     return self._durations.setdefault(kind, Durations())
 
   def _print_line(self) -> None:
-    medians = [each.median for each in self._durations.values()]
     line = self._line.update(
       num_workers=self.num_workers,
       num_ready=len(self._roster.members),
@@ -411,7 +410,11 @@ class Dispatcher:
         for name, member in self._roster.members.items()
         if member.task is not None
       ],
-      medians=[each for each in medians if each is not None],
+      medians=[
+        each.median
+        for each in self._durations.values()
+        if each.median is not None
+      ],
       lag=None if self.lag is None else self.lag(),
     )
     # A single worker has nothing to tell that its search does not.
@@ -421,16 +424,11 @@ class Dispatcher:
   def _describe(self, task: Task) -> str:
     return self._policy.describe(task.job.number, task.request)
 
-  def _warn(
-    self, task: Task, status: Status, reason: str, following: str
-  ) -> None:
+  def _warn(self, task: Task, status: Status, reason: str, following: str):
     """Says what happened to a task, and what happens next."""
+    what = status.name.lower().replace('_', ' ')
     logging.warning(
-      '%s %s: %s; %s.',
-      self._describe(task),
-      status.name.lower().replace('_', ' '),
-      reason,
-      following,
+      '%s %s: %s; %s.', self._describe(task), what, reason, following
     )
 
   def _record(
