@@ -99,9 +99,9 @@ def test_run_writes_all_its_files(finished):
   # The space is too shallow for a residual network.
   assert arms.count('known') == 1
   assert arms.count('random') == arms.count('reinforce') == 8
-  # The chain, the dense network and one winner of each arm, with a seed
-  # to choose and two.
-  assert arms.count('retrain') == 12
+  # The chain, which is the dense network of two layers too, and one winner of
+  # each arm, with a seed to choose and two.
+  assert arms.count('retrain') == 9
   for trial in trials:
     assert trial.status == 'ok'
     accuracy = trial.metrics['best_accuracy']
