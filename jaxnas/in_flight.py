@@ -120,6 +120,10 @@ class InFlight:
     self._held: list[tuple[int, Any, _Plan, _Result]] = []
     self._results: dict[tuple[int, int], _Result] = {}
     self._first: dict[tuple[int, bytes], int] = {}
+    # The newest version that has proposed something, by arm.
+    self._versions = [0] * len(arms)
+    if (tell_lag := getattr(queue, 'tell_lag', None)) is not None:
+      tell_lag(self.lag)
     places = {arm.identity: place for place, arm in enumerate(arms)}
     past = sorted(
       (proposal, trial.number, trial)
@@ -139,6 +143,7 @@ class InFlight:
     """
     for each in proposals:
       arm = self._arms[each.arm]
+      self._versions[each.arm] = max(self._versions[each.arm], each.version)
       group, row = divmod(each.proposal, arm.batch_size)
       heapq.heappush(
         self._waiting,
@@ -150,6 +155,19 @@ class InFlight:
         ),
       )
     self._check_replayed(proposals)
+
+  def lag(self) -> float | None:
+    """Returns how many groups were told since what is in evaluation was asked.
+
+    It is a mean over proposals; `None` if there are none.
+    """
+    lags = [
+      (self._versions[each.arm] - each.version)
+      * self._arms[each.arm].replicas_per_update
+      for block in self._blocks.values()
+      for each in (plan.proposal for plan in block.plans)
+    ]
+    return float(np.mean(lags)) if lags else None
 
   def collect(self) -> list[trial_log.Trial]:
     """Evaluates, and returns the next trials, which follow the last in the log.

@@ -58,7 +58,11 @@ class TrainingQueue(Protocol):
 
 
 class EvaluationQueue(Protocol):
-  """Blocks of trials in evaluation; see `TrainingQueue`."""
+  """Blocks of trials in evaluation; see `TrainingQueue`.
+
+  A queue that tells what its workers do may also have `tell_lag(lag)`, which
+  gets a function that returns how many groups a search is behind, or `None`.
+  """
 
   @property
   def block_size(self) -> int:

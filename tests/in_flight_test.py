@@ -301,6 +301,27 @@ def test_a_trial_says_which_version_proposed_it(tmp_path, changes):
       )
 
 
+def test_a_queue_is_told_how_far_the_search_is_behind(tmp_path):
+  for replicas in (1, 4):
+    lags = []
+
+    class Telling(Queue):
+      def tell_lag(self, lag):
+        self.lag = lag
+
+      def collect(self):
+        lags.append(self.lag())  # noqa: B023  # Called in this round alone.
+        return super().collect()
+
+    run(
+      tmp_path / str(replicas),
+      make_search(Telling(3, 0), num_trials=48, replicas=replicas),
+    )
+    assert lags[0] == 0
+    assert (max(lags) > 0) == (replicas > 1)
+    assert max(lags) <= replicas
+
+
 def test_a_duplicate_waits_for_the_trial_that_it_repeats(tmp_path):
   class Slow(Queue):
     """The first block finishes last."""

@@ -91,6 +91,8 @@ class OfTrainer:
       judge: the function that evaluates architectures that were trained.
     """
     self._queue, self._prepare, self._judge = queue, prepare, judge
+    # What those who wait for workers are told; see `EvaluationQueue`.
+    self.tell_lag = getattr(queue, 'tell_lag', lambda lag: None)
     self._architectures: dict[int, Sequence[Any]] = {}
 
   @property

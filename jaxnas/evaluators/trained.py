@@ -240,6 +240,7 @@ class _QueueWithoutReward:
   def __init__(self, open_queue: Callable[[], Any]):
     self._queue = open_queue()
     self.submit = self._queue.submit
+    self.tell_lag = self._queue.tell_lag
 
   @property
   def block_size(self) -> int:

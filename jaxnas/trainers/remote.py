@@ -367,6 +367,16 @@ class _Queue:
     """The number of further blocks that would keep every worker busy now."""
     return self._remotes.num_wanted
 
+  def tell_lag(self, lag: Callable[[], float | None]) -> None:
+    """Has the line on workers say how many groups a search is behind.
+
+    Args:
+      lag: returns the number; see `queues.EvaluationQueue`.
+    """
+    dispatcher = getattr(self._remotes, 'dispatcher', None)
+    if dispatcher is not None:  # Processes in lock step have none.
+      dispatcher.lag = lag
+
   def submit(
     self,
     architectures: Sequence[Any],

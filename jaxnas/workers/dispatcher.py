@@ -71,7 +71,7 @@ class Dispatcher:
       write_event: takes a record of each event.
       clock: returns the time in seconds.
     """
-    self.lag: Callable[[], float] | None = None
+    self.lag: Callable[[], float | None] = lambda: None
     self._engine = engine
     self._factory = factory
     self._policy = policy
@@ -415,7 +415,7 @@ class Dispatcher:
         for each in self._durations.values()
         if each.median is not None
       ],
-      lag=None if self.lag is None else self.lag(),
+      lag=self.lag(),
     )
     # A single worker has nothing to tell that its search does not.
     if line and self._engine.num_workers > 1:

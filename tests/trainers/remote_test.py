@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxnas.evaluators import queues
 from jaxnas.trainers import remote, training_servant
 from jaxnas.types import Status
 from jaxnas.workers import policies, processes
@@ -118,6 +119,12 @@ def test_a_remote_trainer_is_as_the_one_here(trainer, local, remotes):
     trainer.run(CHILDREN, KEYS[:3], RATES, 5)
   with pytest.raises(ValueError, match='stop must be from 0'):
     run(trainer, stop=21)
+
+
+def test_the_line_on_workers_says_how_far_a_search_is_behind(trainer, remotes):
+  queue = queues.OfTrainer(trainer.queue, prepare=None, judge=None)
+  queue.tell_lag(lambda: 2.5)
+  assert remotes.dispatcher.lag() == 2.5
 
 
 def test_blocks_are_finished_in_any_order(trainer, local):
