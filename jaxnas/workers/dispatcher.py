@@ -227,6 +227,7 @@ class Dispatcher:
     if member is None or member.number != event.number or member.task is None:
       return
     task, is_first = member.task, self._is_first(member)
+    self._line.add_work(task.running[event.worker], event.seconds)
     self._roster.free(event.worker, self._policy.kind(task.request))
     self._record(event, task)
     if not task.is_open:
@@ -410,11 +411,7 @@ class Dispatcher:
         for name, member in self._roster.members.items()
         if member.task is not None
       ],
-      medians=[
-        each.median
-        for each in self._durations.values()
-        if each.median is not None
-      ],
+      medians=[each.median for each in self._durations.values()],
       lag=self.lag(),
     )
     # A single worker has nothing to tell that its search does not.

@@ -22,14 +22,24 @@ class StatusLine:
       clock: returns the time in seconds.
     """
     self._clock = clock
-    self._since = self._seen = clock()
+    self._since = clock()
     self._num_trials = 0
     self._busy_seconds = 0.0
-    self._worker_seconds = 0.0
 
   def count(self, num_trials: int) -> None:
     """Counts trials that have been finished."""
     self._num_trials += num_trials
+
+  def add_work(self, started: float, seconds: float) -> None:
+    """Counts the work of a worker, which is idle until it is given more.
+
+    Args:
+      started: when it was given the work, by the clock.
+      seconds: how long it worked.
+    """
+    self._busy_seconds += max(
+      0.0, started + seconds - max(started, self._since)
+    )
 
   def update(
     self,
@@ -37,7 +47,7 @@ class StatusLine:
     num_ready: int,
     num_starting: int,
     started: Sequence[float],
-    medians: Sequence[float],
+    medians: Sequence[float | None],
     lag: float | None,
   ) -> str:
     """Returns the line if it is time for one, else `''`.
@@ -47,25 +57,23 @@ class StatusLine:
       num_ready: the number of workers there are.
       num_starting: the number of workers that are being started.
       started: when the blocks that run now were begun, by the clock.
-      medians: the median duration of each kind of block, in seconds.
+      medians: the median duration of each kind of block, in seconds, if known.
       lag: how many groups the search is behind, if it knows.
     """
     now = self._clock()
-    seconds = now - self._seen
-    self._seen = now
-    self._busy_seconds += seconds * len(started)
-    self._worker_seconds += seconds * num_workers
     passed = now - self._since
     if passed < SECONDS:
       return ''
+    for each in started:
+      self.add_work(each, now - each)
     lost = max(0, num_workers - num_ready - num_starting)
     parts = [f'{num_ready} ready, {lost} lost, {num_starting} starting']
     blocks = f'{len(started)} blocks running'
     if started:
       blocks += f', the oldest for {now - min(started):.0f} s'
-    if medians:
-      blocks += f', median {statistics.median(medians):.3g} s'
-    share = self._busy_seconds / max(self._worker_seconds, 1e-9)
+    if known := [each for each in medians if each is not None]:
+      blocks += f', median {statistics.median(known):.3g} s'
+    share = self._busy_seconds / (passed * max(1, num_workers))
     parts += [
       blocks,
       f'{self._num_trials / passed:.3g} trials/s',
@@ -75,5 +83,5 @@ class StatusLine:
       parts.append(f'lag {lag:.3g}')
     self._since = now
     self._num_trials = 0
-    self._busy_seconds = self._worker_seconds = 0.0
+    self._busy_seconds = 0.0
     return f'Workers: {"; ".join(parts)}.'

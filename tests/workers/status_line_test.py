@@ -15,6 +15,8 @@ def test_a_line_comes_every_ten_seconds_and_counts_afresh():
   line.count(8)
   assert update(5.0, [0.0]) == ''
   line.count(8)
+  # It was done long before anybody looked.
+  line.add_work(1.0, 3.0)
   assert update(5.0, [0.0, 8.0]) == (
     'Workers: 2 ready, 1 lost, 1 starting; 2 blocks running, the oldest for '
     '10 s; 1.6 trials/s; utilization 38%.'
