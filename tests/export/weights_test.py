@@ -87,8 +87,8 @@ def test_numpy_alone_reads_the_file(path):
 def test_a_failed_write_leaves_the_old_file(path, monkeypatch):
   before = path.read_bytes()
 
-  def fail(*_):
-    raise OSError(28, 'No space left on device', 'x.tmp')
+  def fail(source, _):
+    raise OSError(28, 'No space left on device', str(source))
 
   monkeypatch.setattr(os, 'replace', fail)
   with pytest.raises(OSError, match='No space left') as error:

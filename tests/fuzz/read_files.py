@@ -129,8 +129,13 @@ def _exported(write, architecture):
     def read():
       # What the file says when it is run as a program.
       told = io.StringIO()
-      with contextlib.redirect_stdout(told):
-        code = exported.check()
+      before = jax.config.jax_enable_x64
+      try:
+        with contextlib.redirect_stdout(told):
+          code = exported.check()
+      finally:
+        # The check changes the settings of its process.
+        jax.config.update('jax_enable_x64', before)
       if code:
         raise ValueError(told.getvalue().strip())
       found, about = exported.read_arrays(arrays)
