@@ -127,6 +127,11 @@ def fields(trial):
   line = dict(trial.__dict__)
   line.pop('number')
   line['duplicate_of'] = line.get('duplicate_of') is None
+  settings = dict(line['settings'])
+  # A winner is named by the number of its trial, its place in the log.
+  if 'label' in settings:
+    settings['label'] = settings['label'].partition('#')[0]
+  line['settings'] = settings
   return json.dumps(line, sort_keys=True, default=str)
 
 
