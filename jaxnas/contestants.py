@@ -61,6 +61,9 @@ def top(
 ) -> list[trial_log.Trial]:
   """Returns the best distinct trials of one search.
 
+  Of equally good ones the first proposed comes first, whatever the order in
+  which workers finished them.
+
   Args:
     trials: the trials in the log.
     arm: the arm's name.
@@ -76,10 +79,16 @@ def top(
     and trial.duplicate_of is None
     and trial.status == 'ok'
   ]
-  for trial in sorted(candidates, key=lambda trial: -trial.reward):
+  for trial in sorted(candidates, key=_rank):
     tokens = canonical(np.array(trial.tokens, np.int32))
     best.setdefault(tokens.tobytes(), trial)
   return list(best.values())[:count]
+
+
+def _rank(trial: trial_log.Trial) -> tuple[float, int]:
+  # Logs of older versions have no proposals, and are in their order.
+  order = trial.number if trial.proposal is None else trial.proposal
+  return -trial.reward, order
 
 
 def equal_features(

@@ -48,6 +48,17 @@ def test_top_are_distinct_and_trained():
   assert len(contestants.top(trials, 'random', 9)) == 3
 
 
+def test_of_equal_ones_the_first_proposed_wins_whenever_it_was_finished():
+  def trial(number, proposal):
+    return trial_log.Trial(
+      number, 'random', 0, (proposal,), {}, 0.5, {}, 'ok', proposal=proposal
+    )
+
+  late = [trial(0, 2), trial(1, 0), trial(2, 1)]
+  found = contestants.top(late, 'random', 2)
+  assert [trial.proposal for trial in found] == [0, 1]
+
+
 @pytest.mark.parametrize('wanted', [1, 50, 1234, 99999])
 def test_equal_features_is_nearest(wanted):
   def count(features):
