@@ -437,9 +437,8 @@ class Evaluator(NamedTuple):
     evaluate: `(keys[N], tokens int32[N, T]) -> Evaluation`.
     block_size: the number of children that a caller should evaluate at a time.
     floor_reward: the reward of a trial that failed.
-    task: whatever decides a trial's result, such as the function that is
-      called. A resumed search compares its fingerprint; see
-      `records.fingerprint`. `evaluate` itself by default.
+    task: whatever decides a trial's result, `evaluate` by default. A resumed
+      search compares its fingerprint; see `records.fingerprint`.
     open_queue: `() -> queues.EvaluationQueue`, if several blocks run at a time.
   """
 

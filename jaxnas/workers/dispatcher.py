@@ -376,9 +376,7 @@ class Dispatcher:
         if task.is_open:
           self._fail(task, Status.TIMED_OUT, reason)
         else:
-          logging.warning(
-            '%s stopped: %s, as a copy that is late.', name, reason
-          )
+          logging.warning('%s stopped: %s, as a late copy.', name, reason)
 
   def _seconds_to_wait(self) -> float:
     now = self._clock()

@@ -400,7 +400,7 @@ def test_a_late_copy_is_ended_with_a_line(caplog):
     run(dispatcher, *'tuvwxyz')
   assert engine.stopped == ['worker 0']
   assert caplog.records[-1].getMessage() == (
-    'worker 0 stopped: it took longer than 60 s, as a copy that is late.'
+    'worker 0 stopped: it took longer than 60 s, as a late copy.'
   )
 
 
