@@ -37,11 +37,10 @@ from experiments import (
   settings,
   worker_settings,
 )
+from experiments.benchmarks import frameworks, waiting_functions
 from experiments.benchmarks import table as table_lib
-from experiments.benchmarks import waiting_functions
 from experiments.benchmarks.table import Row
 from jaxnas.records import trial_log
-from jaxnas.runs import host
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.trainers import functions, remote
 from jaxnas.workers import (
@@ -139,7 +138,7 @@ def run(config: Config) -> list[Row]:
     print(f'Measuring {name} ...', file=sys.stderr, flush=True)
     rows += measured[name]()
   about = {
-    'machine': {'system': platform.platform(), 'cores': host.num_cores()},
+    'machine': frameworks.machine(),
     'versions': {'python': platform.python_version(), 'jax': jax.__version__},
   }
   seconds = time.perf_counter() - started

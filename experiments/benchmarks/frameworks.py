@@ -38,7 +38,7 @@ class Frameworks:
       target: the Makefile target that installs everything compared.
       searching: the name of what runs on the devices of a search.
     """
-    self.about: dict[str, dict[str, Any]] = {'machine': _machine()}
+    self.about: dict[str, dict[str, Any]] = {'machine': machine()}
     self._stack = stack
     self._prefix = prefix
     self._target = target
@@ -134,7 +134,8 @@ def _environment() -> dict[str, str]:
   }
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+  """The processor of this machine and how many cores it has."""
   processor = 'unknown'
   with contextlib.suppress(OSError):
     text = pathlib.Path('/proc/cpuinfo').read_text()
