@@ -16,7 +16,7 @@ FLOORS = (
   ('queues', 'versions'),
   ('spaces', 'datasets', 'records', 'rewards'),
   ('children', 'workers'),
-  ('training',),
+  ('training', 'costs'),
   ('controllers',),
   ('strategies', 'trainers'),
   ('evaluators',),

@@ -1,0 +1,151 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The least and the greatest cost in a search space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxnas import errors
+from jaxnas.types import Cost, SearchSpace
+
+MAX_ENUMERATED = 50_000
+"""The size up to which all architectures of a space are looked at."""
+
+_NUM_DRAWN = 256
+
+
+class Extremes(NamedTuple):
+  """The bounds of a cost in a space.
+
+  Attributes:
+    low: the least cost.
+    high: the greatest cost.
+    is_exact: whether `low` is certainly the least; otherwise it is the least
+      that was found.
+    how: how it was found, in words.
+  """
+
+  low: float
+  high: float
+  is_exact: bool
+  how: str
+
+
+def find(
+  space: SearchSpace,
+  cost: Cost,
+  *,
+  num_active: int | None = None,
+  num_drawn: int = _NUM_DRAWN,
+  climbs: bool = True,
+) -> Extremes:
+  """Returns the least and the greatest cost of the architectures of a space.
+
+  A small space is looked at as a whole. In a large one architectures are drawn,
+  and the cheapest and the dearest of them are changed token by token for as
+  long as that helps.
+
+  Args:
+    space: the search space.
+    cost: the cost.
+    num_active: the number of decisions to make; all by default.
+    num_drawn: the number of architectures drawn from a large space.
+    climbs: whether tokens are changed one by one; false for a cost that takes
+      long to find out.
+
+  Raises:
+    ValueError: the cost failed, or no architecture could be decoded.
+  """
+  radixes = _radixes(space, num_active)
+  found: dict[bytes, float] = {}
+
+  def value(tokens: np.ndarray) -> float | None:
+    key = tokens.tobytes()
+    if key not in found:
+      padded = np.full(space.num_tokens, -1, np.int32)
+      padded[: len(tokens)] = tokens
+      try:
+        architecture = space.decode(padded)
+      # A user's own space may not allow every combination.
+      except ValueError:
+        return None
+      with errors.calling('The cost'):
+        found[key] = float(cost(architecture))
+    return found[key]
+
+  if climbs and int(np.prod([float(n) for n in radixes])) <= MAX_ENUMERATED:
+    for row in itertools.product(*map(range, radixes)):
+      value(np.array(row, np.int32))
+    _check(found)
+    how = f'of all {len(found):,} architectures of the space'
+    return Extremes(min(found.values()), max(found.values()), True, how)
+  for tokens in _draw(radixes, num_drawn):
+    value(tokens)
+  _check(found)
+  if climbs:
+    for sign in (1, -1):
+      start = min(found, key=lambda key: sign * found[key])
+      _climb(np.frombuffer(start, np.int32), radixes, value, sign)
+  how = f'of {len(found):,} architectures that were looked at'
+  return Extremes(min(found.values()), max(found.values()), False, how)
+
+
+def share_within(
+  space: SearchSpace,
+  is_within: Callable[[np.ndarray], bool],
+  num_active: int | None = None,
+  num_drawn: int = 1000,
+) -> float:
+  """Returns how many of some random architectures meet a condition.
+
+  Args:
+    space: the search space.
+    is_within: the condition, `tokens int32[T] -> bool`.
+    num_active: the number of decisions to make; all by default.
+    num_drawn: the number of architectures that are drawn.
+  """
+  radixes = _radixes(space, num_active)
+  met = 0
+  for tokens in _draw(radixes, num_drawn):
+    padded = np.full(space.num_tokens, -1, np.int32)
+    padded[: len(tokens)] = tokens
+    met += is_within(padded)
+  return met / num_drawn
+
+
+def _radixes(space: SearchSpace, num_active: int | None) -> list[int]:
+  """Returns the number of choices of each token of the active decisions."""
+  decisions = space.decisions[:num_active]
+  return [d.num_choices for d in decisions for _ in range(d.num_tokens)]
+
+
+def _draw(radixes: list[int], num_drawn: int) -> Iterator[np.ndarray]:
+  generator = np.random.default_rng(0)
+  for _ in range(num_drawn):
+    yield generator.integers(0, radixes).astype(np.int32)
+
+
+def _climb(tokens, radixes, value, sign) -> None:
+  """Changes one token at a time for as long as the cost gets better."""
+  best = value(tokens)
+  is_better = True
+  while is_better:
+    is_better = False
+    for place, radix in enumerate(radixes):
+      for token in range(radix):
+        changed = tokens.copy()
+        changed[place] = token
+        cost = value(changed)
+        if cost is not None and sign * cost < sign * best:
+          tokens, best, is_better = changed, cost, True
+
+
+def _check(found: dict[bytes, float]) -> None:
+  if not found:
+    raise ValueError('No architecture of the space could be decoded.')

@@ -1,0 +1,108 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Latency on this machine, measured: how long one forward pass takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+import json
+import os
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnas.records import trial_log, workdir
+
+NUM_WARM = 3
+"""The calls before those that count."""
+
+NUM_CALLS = 20
+"""The calls whose median is the latency."""
+
+
+class Program(NamedTuple):
+  """A function to be measured, with what it is called with.
+
+  Attributes:
+    function: a pure function of arrays.
+    arguments: its arguments, pytrees of arrays.
+  """
+
+  function: Callable[..., Any]
+  arguments: tuple[Any, ...]
+
+
+def measure(program: Program, num_calls: int = NUM_CALLS) -> float:
+  """Returns the latency of a compiled program in milliseconds.
+
+  It is compiled, called a few times to warm up, and then timed until its
+  result is there; the median of these calls is robust to what else the machine
+  does for a moment, but not to what it does all the time.
+
+  Args:
+    program: the program.
+    num_calls: the number of calls that are timed.
+  """
+  compiled = jax.jit(program.function).lower(*program.arguments).compile()
+  seconds = []
+  for _ in range(NUM_WARM + num_calls):
+    start = time.perf_counter()
+    jax.block_until_ready(compiled(*program.arguments))
+    seconds.append(time.perf_counter() - start)
+  return 1e3 * float(np.median(seconds[NUM_WARM:]))
+
+
+class Latency:
+  """The latency of architectures as a cost, each measured once.
+
+  A measurement never gives the same number twice. With a file, every result is
+  on disk before anything follows from it, so a run that is killed and resumed
+  goes on with the numbers that it had.
+  """
+
+  def __init__(
+    self,
+    make_program: Callable[[Any], Program],
+    path: str | os.PathLike[str] | None = None,
+  ):
+    """Reads what was measured before.
+
+    Args:
+      make_program: the function that makes the program of an architecture.
+      path: the file of measurements, made if it is missing; none by default.
+
+    Raises:
+      ValueError: the file is damaged, or another process uses it.
+    """
+    self._make_program = make_program
+    # In containers, so that they are no part of what decides a run.
+    self._known: dict[str, float] = {}
+    self._lines: list[trial_log.JsonLines] = []
+    if path is not None:
+      lines = trial_log.JsonLines(path)
+      try:
+        fields: Mapping[str, Any] = {'key': str, 'latency_ms': float}
+        trial_log.check_fields(lines.path, lines.lines, **fields)
+      except ValueError:
+        lines.close()
+        raise
+      self._lines.append(lines)
+      self._known = {each['key']: each['latency_ms'] for each in lines.lines}
+
+  def __call__(self, architecture: Any) -> float:
+    """Returns the latency of an architecture in milliseconds."""
+    key = json.dumps(workdir.plain_json(architecture.to_json()))
+    if key not in self._known:
+      latency = measure(self._make_program(architecture))
+      for lines in self._lines:
+        lines.append([{'key': key, 'latency_ms': latency}])
+      self._known[key] = latency
+    return self._known[key]
+
+  def close(self) -> None:
+    """Closes the file, if there is one."""
+    for lines in self._lines:
+      lines.close()

@@ -1,0 +1,124 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The costs of a recurrent cell in a language model, counted exactly.
+
+All cells of one base number have the same parameters and the same multiply-adds
+at equal width, since only leaves have weights. Cells differ in their
+transcendental functions, which take several times as long as a product where
+they are not fused with others, and in their latency.
+
+Letters: `D` features, `L` leaves, `V` tokens of the vocabulary.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from jaxnas.children import language_model
+from jaxnas.children import recurrent_cell as cells
+from jaxnas.costs import latency
+from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.types import Cost
+
+TRANSCENDENTAL = ('tanh', 'sigmoid', 'sin')
+"""The activations that are transcendental functions."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """The language model that a cell is part of.
+
+  Attributes:
+    vocab_size: the number of tokens in the vocabulary, `V`.
+    features: the width `D` of the embedding and of every layer.
+    num_layers: the number of recurrent layers.
+    tie_embeddings: whether the softmax uses the embedding as its kernel.
+  """
+
+  vocab_size: int
+  features: int
+  num_layers: int = 1
+  tie_embeddings: bool = False
+
+  def num_params(self, cell: spaces.RecurrentCell) -> int:
+    """Returns the number of parameters: embedding, cells and softmax.
+
+    Args:
+      cell: the cell of every layer.
+    """
+    table = self.vocab_size * self.features
+    tables = table if self.tie_embeddings else 2 * table
+    return tables + self.vocab_size + self._num_weights(cell)
+
+  def num_multiply_adds(self, cell: spaces.RecurrentCell) -> int:
+    """Returns the multiply-adds of the forward pass of one token.
+
+    The products with the cells' weights and with the softmax kernel count;
+    combiners, activations, biases and the look-up of the embedding do not.
+
+    Args:
+      cell: the cell of every layer.
+    """
+    return self._num_weights(cell) + self.vocab_size * self.features
+
+  def num_transcendentals(self, cell: spaces.RecurrentCell) -> int:
+    """Returns the transcendental functions of the forward pass of one token.
+
+    These are the cells' tanh, sigmoid and sin, that of the injection included;
+    the softmax, which is the same for all cells, does not count.
+
+    Args:
+      cell: the cell of every layer.
+    """
+    return num_transcendentals(cell) * self.features * self.num_layers
+
+  def costs(self) -> dict[str, Cost]:
+    """Returns the exact costs of a cell, by the names of the metrics."""
+    return {
+      'num_params': self.num_params,
+      'num_multiply_adds': self.num_multiply_adds,
+      'num_transcendentals': self.num_transcendentals,
+    }
+
+  def program(
+    self, cell: spaces.RecurrentCell, num_steps: int, batch_size: int
+  ) -> latency.Program:
+    """Returns the forward pass whose latency is that of a cell.
+
+    Args:
+      cell: the cell of every layer.
+      num_steps: the number of tokens that the model reads at a time.
+      batch_size: the number of texts that it reads side by side.
+    """
+    model = language_model.LanguageModel(
+      lambda features: cells.GrammarCell(features, architecture=cell),
+      self.vocab_size,
+      self.features,
+      self.num_layers,
+      self.tie_embeddings,
+    )
+    carry = model.initialize_carry(batch_size)
+    tokens = jnp.zeros((num_steps, batch_size), jnp.int32)
+    variables = model.init(jax.random.key(0), carry, tokens, method='logits')
+
+    def forward(variables, carry, tokens):
+      return model.apply(variables, carry, tokens, method='logits')
+
+    return latency.Program(forward, (variables, carry, tokens))
+
+  def _num_weights(self, cell: spaces.RecurrentCell) -> int:
+    return 2 * cell.base * self.features**2 * self.num_layers
+
+
+def num_transcendentals(cell: spaces.RecurrentCell) -> int:
+  """Returns a cell's transcendental functions for each unit and token.
+
+  Args:
+    cell: the cell.
+  """
+  activations = (*cell.activations, cell.inject_activation)
+  return sum(name in TRANSCENDENTAL for name in activations)

@@ -1,0 +1,58 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+
+import jax.numpy as jnp
+import pytest
+
+from jaxnas.costs import latency
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+  size: int
+
+  def to_json(self):
+    return dataclasses.asdict(self)
+
+
+def make_program(each):
+  matrix = jnp.ones((each.size, each.size))
+  return latency.Program(lambda x: x @ x, (matrix,))
+
+
+def test_the_median_of_calls_is_in_milliseconds(monkeypatch):
+  # The clock stands still but for three slow calls, one of them very slow.
+  ticks = iter([*range(2 * latency.NUM_WARM), 0, 2, 0, 500, 0, 3])
+  monkeypatch.setattr(latency.time, 'perf_counter', lambda: next(ticks))
+  assert latency.measure(make_program(Size(2)), 3) == 3000
+
+
+def test_a_larger_product_takes_longer():
+  of = latency.Latency(make_program)
+  assert of(Size(600)) > of(Size(2)) > 0
+
+
+def test_each_is_measured_once_and_kept_on_disk(tmp_path, monkeypatch):
+  path = tmp_path / 'latencies.jsonl'
+  of = latency.Latency(make_program, path)
+  first = of(Size(3))
+  assert of(Size(3)) == first
+  of.close()
+  monkeypatch.setattr(latency, 'measure', lambda program: 77.0)
+  again = latency.Latency(make_program, path)
+  assert again(Size(3)) == first
+  assert again(Size(4)) == 77
+  again.close()
+  assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_damaged_file_is_named(tmp_path):
+  path = tmp_path / 'latencies.jsonl'
+  path.write_text('{"key":3,"latency_ms":1.0}\n')
+  with pytest.raises(ValueError, match=r'latencies\.jsonl.*its key is 3'):
+    latency.Latency(make_program, path)
+  # It is closed, so that it can be repaired.
+  path.write_text('')
+  latency.Latency(make_program, path).close()
