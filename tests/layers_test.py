@@ -11,7 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 FLOORS = (
-  ('decisions', 'errors', 'statistics', 'files', 'versions'),
+  ('decisions', 'errors', 'statistics', 'files', 'halving', 'versions'),
   ('types', 'npz'),
   ('queues', 'versions'),
   ('spaces', 'datasets', 'records', 'rewards'),

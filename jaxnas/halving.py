@@ -1,0 +1,401 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Successive halving: who is trained on, and what a stopped child is worth.
+
+"Non-stochastic Best Arm Identification and Hyperparameter Optimization",
+Jamieson and Talwalkar, 2016 (https://arxiv.org/abs/1502.07943). A batch of
+children is trained to the first *rung*, a number of steps; the best part of
+them is trained on to the next, and so on. What stops keeps its reward at the
+rung where it stopped.
+
+- `Schedule` has the rungs, and says how many children are trained to each and
+  at what cost; one with a single rung trains every child fully.
+- `going_on` decides at one rung, `halve` at all rungs where rewards are known,
+  and `goes_on_early` without waiting for the rest of a batch (ASHA).
+- `calibrate` finds the first rung that tells good children apart, since with
+  one that is too early halving is worse than random search.
+- `Scale` brings the rewards of different rungs to one scale, so that a strategy
+  can learn from them: it is told the reward expected at the end.
+
+Letters: `N` children, `K` rungs, `P` points at which rewards were measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import itertools
+import math
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import stats
+
+MIN_CORRELATION = 0.5
+"""The rank correlation that makes a point a rung; see `calibrate`."""
+
+MIN_CALIBRATION = 8
+"""The fewest children that a calibration takes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+  """The rungs of successive halving.
+
+  Attributes:
+    rungs: the numbers of steps at which children are compared, `K` of them,
+      growing; the last is the full training. Only one means no halving.
+    eta: of those trained to a rung, one in `eta` goes on to the next.
+  """
+
+  rungs: tuple[int, ...]
+  eta: int = 4
+
+  def __post_init__(self):
+    rungs = tuple(self.rungs)
+    if not rungs or any(
+      isinstance(rung, bool) or not isinstance(rung, (int, np.integer))
+      for rung in rungs
+    ):
+      raise ValueError(
+        f'rungs must be at least one whole number of steps, got {rungs}.'
+      )
+    if rungs[0] < 1 or any(
+      after <= before for before, after in itertools.pairwise(rungs)
+    ):
+      raise ValueError(
+        'rungs must grow, from 1 step or more, got '
+        f'{", ".join(map(str, rungs))}.'
+      )
+    if isinstance(self.eta, bool) or not isinstance(
+      self.eta, (int, np.integer)
+    ):
+      raise ValueError(f'eta must be a whole number, got {self.eta!r}.')
+    if self.eta < 2:
+      raise ValueError(
+        f'eta must be at least 2, so that some children stop; got {self.eta}.'
+      )
+    object.__setattr__(self, 'rungs', tuple(int(rung) for rung in rungs))
+    object.__setattr__(self, 'eta', int(self.eta))
+
+  def check_full(self, num_steps: int) -> None:
+    """Checks that those who go on to the end are trained fully.
+
+    Args:
+      num_steps: the number of steps of a full training.
+
+    Raises:
+      ValueError: the last rung is not the full training.
+    """
+    if self.rungs[-1] != num_steps:
+      raise ValueError(
+        f'The last rung must be the full training of {num_steps} steps, got '
+        f'{", ".join(map(str, self.rungs))}.'
+      )
+
+  @property
+  def num_rungs(self) -> int:
+    """The number of rungs, `K`."""
+    return len(self.rungs)
+
+  def num_started(self, batch_size: int) -> tuple[int, ...]:
+    """Returns how many of a batch are trained to each rung, `K` numbers.
+
+    They are fewer if fewer are alive.
+
+    Args:
+      batch_size: the number of children of the batch, `N`.
+
+    Raises:
+      ValueError: there is no child.
+    """
+    if batch_size < 1:
+      raise ValueError(f'batch_size must be at least 1, got {batch_size}.')
+    started = [batch_size]
+    while len(started) < self.num_rungs:
+      started.append(max(1, started[-1] // self.eta))
+    return tuple(started)
+
+  def num_steps(self, batch_size: int) -> int:
+    """Returns the steps of a batch, those of children that fail included.
+
+    Args:
+      batch_size: the number of children of the batch, `N`.
+    """
+    added = np.diff(self.rungs, prepend=0).tolist()
+    started = self.num_started(batch_size)
+    return sum(n * steps for n, steps in zip(started, added, strict=True))
+
+  def num_batches(self, num_steps: int, batch_size: int) -> int:
+    """Returns how many batches can be trained at a cost.
+
+    Args:
+      num_steps: the number of steps to spend.
+      batch_size: the number of children of a batch, `N`.
+    """
+    return num_steps // self.num_steps(batch_size)
+
+
+def going_on(
+  rewards: jax.Array, is_alive: jax.Array, num_started: int
+) -> jax.Array:
+  """Returns which of a batch go on to the next rung; pure.
+
+  They are the best by their rewards at this rung, of equals those proposed
+  earlier. A child that failed, or whose reward is not finite, never goes on, so
+  they may be fewer than planned.
+
+  Args:
+    rewards: the rewards at this rung, `[N]`, in the order of proposal; those of
+      children that are not alive mean nothing.
+    is_alive: which children were trained to this rung and have not failed,
+      `bool[N]`.
+    num_started: how many go on at most; see `Schedule.num_started`.
+
+  Returns:
+    Who goes on, `bool[N]`.
+  """
+  rewards = jnp.asarray(rewards, jnp.float32)
+  is_alive = jnp.asarray(is_alive, bool) & jnp.isfinite(rewards)
+  chex.assert_rank([rewards, is_alive], 1)
+  order = jnp.argsort(jnp.where(is_alive, -rewards, jnp.inf), stable=True)
+  ranks = (
+    jnp.zeros(len(order), jnp.int32)
+    .at[order]
+    .set(jnp.arange(len(order), dtype=jnp.int32))
+  )
+  return is_alive & (ranks < num_started)
+
+
+def halve(schedule: Schedule, curves: jax.Array) -> jax.Array:
+  """Returns how far each child of a batch is trained; pure.
+
+  Args:
+    schedule: the schedule.
+    curves: the rewards of the batch at all rungs, `[N, K]`, in the order of
+      proposal; NaN from the rung on before which a child fails.
+
+  Returns:
+    The index of the last rung that each child is trained to, `int32[N]`. A
+    child that fails before a rung ends there.
+  """
+  chex.assert_shape(curves, (None, schedule.num_rungs))
+  started = schedule.num_started(len(curves))
+  stays = jnp.ones(len(curves), bool)
+  last = jnp.zeros(len(curves), jnp.int32)
+  for rung in range(schedule.num_rungs - 1):
+    stays = going_on(curves[:, rung], stays, started[rung + 1])
+    last += stays
+  return last
+
+
+def goes_on_early(reward: jax.Array, earlier: jax.Array, eta: int) -> jax.Array:
+  """Returns whether a child goes on without waiting for others; pure.
+
+  The stopping form of "A System for Massively Parallel Hyperparameter Tuning",
+  Li et al., 2020 (https://arxiv.org/abs/1810.05934), ASHA: a child goes on if
+  it is among the best `1 / eta` of those that came to the rung before it, and
+  itself; the first always. Who came before is a matter of the log's order, so
+  that the same log makes the same decisions.
+
+  Args:
+    reward: the child's reward at the rung, a scalar. A child that failed, whose
+      reward is not finite, never goes on.
+    earlier: the rewards of those that came to the rung before it in the log's
+      order, `[M]`; NaN for places that are not filled yet, and minus infinity
+      for children that failed.
+    eta: one in `eta` goes on.
+  """
+  earlier = jnp.asarray(earlier)
+  num_before = jnp.sum(~jnp.isnan(earlier))
+  num_better = jnp.sum(earlier >= reward)
+  limit = jnp.maximum(1, (num_before + 1) // eta)
+  return jnp.isfinite(reward) & (num_better < limit)
+
+
+class Calibration(NamedTuple):
+  """Which point of a training can be the first rung.
+
+  Attributes:
+    first: the index of the point; that of the last, which means no halving, if
+      no other tells good children apart.
+    correlations: the rank correlation of each point but the last with the last,
+      within the best half; NaN where it is not defined.
+    num_children: how many children it is measured with.
+  """
+
+  first: int
+  correlations: tuple[float, ...]
+  num_children: int
+
+  def schedule(self, points: Sequence[int], eta: int) -> Schedule:
+    """Returns the schedule of the first rung and all points after it.
+
+    Args:
+      points: the numbers of steps of the points, `P`.
+      eta: one in `eta` goes on.
+    """
+    chex.assert_equal(len(points), len(self.correlations) + 1)
+    return Schedule(tuple(points)[self.first :], eta)
+
+
+def calibrate(
+  curves: np.ndarray, min_correlation: float = MIN_CORRELATION
+) -> Calibration:
+  """Finds the first point of a training that tells good children apart.
+
+  Halving chooses among the best, so what counts is Spearman's rank correlation
+  of a point with the end *within the best half* by the end. Over all children
+  it is high very early, when all that can be told is who will fail.
+
+  Args:
+    curves: the rewards of children drawn at random and trained fully, at every
+      point, `[N, P]`; NaN from the point on before which a child failed.
+    min_correlation: the rank correlation that is enough.
+
+  Raises:
+    ValueError: there are too few children, or no point.
+  """
+  curves = np.asarray(curves, np.float64)
+  if curves.ndim != 2 or not curves.shape[1]:
+    raise ValueError(
+      'curves must have one row for each child and one column for each point, '
+      f'got the shape {curves.shape}.'
+    )
+  num_children, num_points = curves.shape
+  if num_children < MIN_CALIBRATION:
+    raise ValueError(
+      f'A calibration needs at least {MIN_CALIBRATION} children, got '
+      f'{num_children}.'
+    )
+  curves = np.where(np.isfinite(curves), curves, -np.inf)
+  end = curves[:, -1]
+  best = np.argsort(-end, kind='stable')[: num_children // 2]
+  best = best[np.isfinite(end[best])]
+  correlations = tuple(
+    _rank_correlation(curves[best, point], end[best])
+    for point in range(num_points - 1)
+  )
+  first = next(
+    (
+      point
+      for point, correlation in enumerate(correlations)
+      if correlation >= min_correlation
+    ),
+    num_points - 1,
+  )
+  return Calibration(first, correlations, num_children)
+
+
+def _rank_correlation(values: np.ndarray, end: np.ndarray) -> float:
+  """Returns Spearman's correlation; NaN if one side is all the same."""
+  # Two children correlate perfectly, either way.
+  if len(values) < 3:
+    return math.nan
+  ranks = stats.rankdata(values), stats.rankdata(end)
+  if not (np.ptp(ranks[0]) and np.ptp(ranks[1])):
+    return math.nan
+  return float(np.corrcoef(*ranks)[0, 1])
+
+
+class Scale(NamedTuple):
+  """What the reward at each rung tells of that at the next; a pytree.
+
+  It is a fold over the batches of an arm, in the order in which they are told:
+  the moments of the rewards `(x, y)` at a rung and the next, of all children
+  that have both. A linear fit is right although only the best have both, since
+  it was by `x` that they were chosen.
+
+  Attributes:
+    num_pairs: how many children have both, `float32[K - 1]`.
+    x_mean: the mean at the rung, `float32[K - 1]`.
+    y_mean: the mean at the next rung, `float32[K - 1]`.
+    xx: the sum of the squares of `x - x_mean`, `float32[K - 1]`.
+    xy: the sum of `(x - x_mean) (y - y_mean)`, `float32[K - 1]`.
+  """
+
+  num_pairs: jax.Array
+  x_mean: jax.Array
+  y_mean: jax.Array
+  xx: jax.Array
+  xy: jax.Array
+
+
+def init_scale(num_rungs: int) -> Scale:
+  """Returns the scale before any child.
+
+  Args:
+    num_rungs: the number of rungs, `K`.
+  """
+  nothing = jnp.zeros(num_rungs - 1, jnp.float32)
+  return Scale(*[nothing] * len(Scale._fields))
+
+
+def extend_scale(scale: Scale, curves: jax.Array) -> Scale:
+  """Returns the scale with another batch of children; pure.
+
+  Args:
+    scale: the scale so far.
+    curves: the rewards of the children at the rungs, `[N, K]`; NaN where a
+      child was not trained to the rung, or had failed.
+  """
+  chex.assert_shape(curves, (None, len(scale.num_pairs) + 1))
+  x, y = curves[:, :-1], curves[:, 1:]
+  is_pair = jnp.isfinite(x) & jnp.isfinite(y)
+  count = jnp.sum(is_pair, axis=0).astype(jnp.float32)
+
+  def mean_of(values):
+    total = jnp.sum(jnp.where(is_pair, values, 0.0), axis=0)
+    return total / jnp.maximum(count, 1.0)
+
+  x_mean, y_mean = mean_of(x), mean_of(y)
+  x = jnp.where(is_pair, x - x_mean[None], 0.0)
+  y = jnp.where(is_pair, y - y_mean[None], 0.0)
+  # Means and central moments of two samples joined; sums of squares themselves
+  # would lose what matters where rewards are nearly the same.
+  total = scale.num_pairs + count
+  share = count / jnp.maximum(total, 1.0)
+  x_shift, y_shift = x_mean - scale.x_mean, y_mean - scale.y_mean
+  weight = scale.num_pairs * share
+  return Scale(
+    total,
+    scale.x_mean + share * x_shift,
+    scale.y_mean + share * y_shift,
+    scale.xx + jnp.sum(x * x, axis=0) + weight * x_shift * x_shift,
+    scale.xy + jnp.sum(x * y, axis=0) + weight * x_shift * y_shift,
+  )
+
+
+def expected_rewards(
+  scale: Scale, rewards: jax.Array, rungs: jax.Array, floor: float
+) -> jax.Array:
+  """Returns the rewards expected at the end, of which a strategy is told; pure.
+
+  From rung to rung it is a line that does not fall, fitted by least squares.
+  Where all pairs are alike it is a shift, and before the first pair the reward
+  itself. The reward of a full training stays as it is.
+
+  Args:
+    scale: what is known so far.
+    rewards: the rewards of children at the rungs where they stopped, `[N]`; NaN
+      for those that failed.
+    rungs: the indices of those rungs, `int32[N]`.
+    floor: the reward of a child that failed, below which nobody is expected.
+  """
+  rewards = jnp.asarray(rewards, jnp.float32)
+  rungs = jnp.asarray(rungs)
+  chex.assert_equal_shape([rewards, rungs])
+  has_line = scale.xx > 0
+  slope = jnp.where(
+    has_line, scale.xy / jnp.where(has_line, scale.xx, 1.0), 1.0
+  )
+  slope = jnp.maximum(slope, 0.0)
+  for rung in range(len(scale.num_pairs)):
+    line = scale.y_mean[rung] + slope[rung] * (rewards - scale.x_mean[rung])
+    line = jnp.maximum(line, floor)
+    rewards = jnp.where(rung >= rungs, line, rewards)
+  return jnp.where(jnp.isfinite(rewards), rewards, floor)
