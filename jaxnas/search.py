@@ -172,7 +172,8 @@ def run(
     search.arms,
     search.key,
     [arm_key(search, arm) for arm in search.arms],
-    queues.open_queue(search.evaluator),
+    # Where keys follow from the numbers of lines, the lines are in order.
+    queues.open_queue(search.evaluator, is_in_order=history.is_numbered),
     history,
     search.reevaluate_duplicates,
     replay,

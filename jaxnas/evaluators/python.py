@@ -34,8 +34,8 @@ def make_evaluator(
     num_workers: the number of calls that run at a time.
     timeout_seconds: the time limit of a call, in seconds; none by default.
     num_retries: the number of times a failed call is retried.
-    block_size: the number of trials recorded at a time; `num_workers` by
-      default.
+    block_size: the number of trials recorded at a time; each as soon as it is
+      finished by default.
 
   Raises:
     ValueError: an argument is out of range, or the function cannot be called

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
   import jax
 
 
-def open_queue(evaluator: Evaluator) -> queues.EvaluationQueue:
+def open_queue(
+  evaluator: Evaluator, is_in_order: bool = False
+) -> queues.EvaluationQueue:
   """Returns a queue of an evaluator, empty.
 
   Args:
     evaluator: the evaluator; one without a queue of its own evaluates one block
       at a time, in `collect`.
+    is_in_order: whether any evaluator does so.
   """
-  if evaluator.open_queue is not None:
+  if evaluator.open_queue is not None and not is_in_order:
     return evaluator.open_queue()
   return _Local(evaluator)
 

@@ -110,13 +110,13 @@ def make_evaluator(
     'num_steps': num_steps,
     'costs': costs,
   }
-  queue: Any = getattr(trainer, 'queue', None)
+  has_queue = getattr(trainer, 'queue', None) is not None
   return Evaluator(
     evaluate,
-    trainer.block_size if queue is None else queue.block_size,
+    trainer.block_size,
     reward.floor,
     task,
-    None if queue is None else open_queue,
+    open_queue if has_queue else None,
   )
 
 

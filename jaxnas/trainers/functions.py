@@ -24,17 +24,16 @@ import math
 import multiprocessing
 import pickle
 import sys
-import time
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxnas import errors
-from jaxnas.types import Kept, Status, Trained
+from jaxnas import errors, queues
+from jaxnas.trainers import function_calls
+from jaxnas.types import Kept, Trained
 from jaxnas.workers import dispatcher as dispatcher_lib
 from jaxnas.workers import engines, function_servant, policies
-from jaxnas.workers.tasks import Part
 
 Function = Callable[..., Any]
 """`(value, seed) -> reward`, a finite number, or a mapping with `'reward'`."""
@@ -66,7 +65,8 @@ class FunctionTrainer:
     block_size: the number of calls that a caller should request at a time.
     num_devices: the number of calls that run at a time.
     compile_seconds: the time spent compiling, always 0.
-    run_seconds: the time spent waiting for calls so far, in seconds.
+    queue: the calls of a search in flight, which are finished in any order; see
+      `queues.TrainingQueue`.
     task: the function.
   """
 
@@ -98,9 +98,10 @@ class FunctionTrainer:
         start of a worker; no limit by default.
       num_retries: the number of times to retry a call that raised an exception,
         ended its process or took too long.
-      block_size: the number of trials recorded at a time; `num_workers` by
-        default. A larger number keeps all workers busy if calls differ in
-        duration, but a killed run loses more trials.
+      block_size: the number of trials of a search that are recorded at a time;
+        by default each as soon as it is finished. Trials of a block are
+        recorded in the order in which they were proposed, and a killed run
+        loses those that were finished while others of the block were not.
       workers: where functions are called: in `'processes'` of this machine, or
         by `'ray'`, which needs the extra `jaxnas[ray]`. Every machine must be
         able to import the function.
@@ -113,13 +114,12 @@ class FunctionTrainer:
         another process, or this process may not start others; the message says
         how to fix it. `run` raises it if a worker cannot import the function.
     """
-    block_size = num_workers if block_size is None else block_size
     for name, value, least in (
       ('num_workers', num_workers, 1),
       ('num_retries', num_retries, 0),
       ('block_size', block_size, 1),
     ):
-      if value < least:
+      if value is not None and value < least:
         raise ValueError(f'{name} must be at least {least}, got {value}.')
     if timeout_seconds is not None and not timeout_seconds > 0:
       raise ValueError(
@@ -138,15 +138,14 @@ class FunctionTrainer:
         'process, in a thread or in a '
         'concurrent.futures.ProcessPoolExecutor.'
       )
-    self.block_size = block_size
+    self.block_size = block_size or num_workers
     self.num_devices = num_workers
-    self.run_seconds = 0.0
     self.task = function
     self._takes_steps = _takes_steps(function)
     servant = functools.partial(
       function_servant.FunctionServant, _pickle(function)
     )
-    self._dispatcher = dispatcher_lib.Dispatcher(
+    dispatcher = dispatcher_lib.Dispatcher(
       engines.make_engine(
         workers,
         num_workers,
@@ -160,6 +159,15 @@ class FunctionTrainer:
         math.inf if timeout_seconds is None else timeout_seconds,
       ),
     )
+    self._calls = function_calls.Calls(dispatcher)
+    self.queue: queues.TrainingQueue = function_calls.CallQueue(
+      self._calls, self._requests, block_size or 1
+    )
+
+  @property
+  def run_seconds(self) -> float:
+    """The time spent waiting for calls so far, in seconds."""
+    return self._calls.seconds
 
   def run(
     self,
@@ -196,32 +204,10 @@ class FunctionTrainer:
     del learning_rates, splits, durations
     if keep or stop is not None:
       raise ValueError('A function trains to the end, and nothing can be kept.')
-    started = time.perf_counter()
-    steps = {'num_steps': num_steps} if self._takes_steps else {}
-    calls = [
-      (_plain(value), seed, steps)
-      for value, seed in zip(architectures, _seeds(keys), strict=True)
-    ]
-    outcomes = self._call(calls)
-    self.run_seconds += time.perf_counter() - started
-    return Trained(
-      metrics=_metrics(outcomes),
-      status=np.array([outcome.status for outcome in outcomes], np.int32),
-      reasons=tuple(outcome.reason for outcome in outcomes),
-    )
-
-  def _call(self, calls: Sequence[Any]) -> list[Part]:
-    """Returns the outcomes of calls, in order."""
-    outcomes: dict[int, list[Part]] = {}
-    try:
-      numbers = [self._dispatcher.submit(call) for call in calls]
-      while len(outcomes) < len(numbers):
-        outcomes.update(self._dispatcher.collect())
-    except BaseException:
-      # An interruption, or a worker that cannot start: no call may continue.
-      self._dispatcher.cancel()
-      raise
-    return [outcomes[number][0] for number in numbers]
+    number = self._calls.submit(self._requests(architectures, keys, num_steps))
+    while (parts := self._calls.take(number)) is None:
+      self._calls.wait()
+    return function_calls.to_trained(parts)
 
   def resume(self, kept: Kept, **settings: Any) -> Trained:
     """Raises `ValueError`, since calls cannot be continued."""
@@ -230,7 +216,7 @@ class FunctionTrainer:
 
   def close(self) -> None:
     """Ends all worker processes."""
-    self._dispatcher.close()
+    self._calls.dispatcher.close()
 
   def __enter__(self) -> FunctionTrainer:
     return self
@@ -238,21 +224,15 @@ class FunctionTrainer:
   def __exit__(self, *exc_info: object) -> None:
     self.close()
 
-
-def _metrics(outcomes: Sequence[Part]) -> dict[str, np.ndarray]:
-  """Returns the numbers that calls returned, by name; NaN where missing."""
-  answers = [
-    each.answer if each.status is Status.OK else {} for each in outcomes
-  ]
-  names = dict.fromkeys(name for each in answers for name in each)
-  metrics = {
-    name: np.array([each.get(name, np.nan) for each in answers])
-    for name in names
-  }
-  for name, split in (('reward', 'validation'), ('report', 'report')):
-    if name in metrics:
-      metrics[f'{split}_reward'] = metrics.pop(name)
-  return metrics
+  def _requests(
+    self, architectures: Sequence[Any], keys: jax.Array, num_steps: int
+  ) -> list[Any]:
+    """Returns what `function_servant` is asked for."""
+    steps = {'num_steps': num_steps} if self._takes_steps else {}
+    return [
+      (_plain(value), seed, steps)
+      for value, seed in zip(architectures, _seeds(keys), strict=True)
+    ]
 
 
 def _takes_steps(function: Function) -> bool:
@@ -284,9 +264,13 @@ def _plain(value: Any) -> Any:
 
 
 def _seeds(keys: jax.Array) -> list[int]:
-  bits = jax.vmap(lambda key: jax.random.bits(key, dtype=np.uint32))(keys)
   # Every library accepts a nonnegative 32-bit integer as a seed.
-  return [int(each) >> 1 for each in np.asarray(bits)]
+  return [int(each) >> 1 for each in np.asarray(_bits(keys))]
+
+
+@jax.jit
+def _bits(keys: jax.Array) -> jax.Array:
+  return jax.vmap(lambda key: jax.random.bits(key, dtype=np.uint32))(keys)
 
 
 def _name(function: Function) -> str:

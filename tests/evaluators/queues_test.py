@@ -76,7 +76,8 @@ def test_a_queue_of_a_trainer_gives_what_the_evaluator_does():
   trainer = Trainer()
   trainer.queue = QueueOfTrainer()
   evaluator = make_evaluator(trainer)
-  assert evaluator.block_size == 2
+  assert evaluator.block_size == 4
+  assert queues.open_queue(evaluator, is_in_order=True).block_size == 4
   queue = queues.open_queue(evaluator)
   assert queue.block_size == queue.num_wanted == 2
   numbers = [queue.submit(KEYS[:2], TOKENS[:2])]

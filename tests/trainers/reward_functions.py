@@ -99,6 +99,14 @@ def train_long(value, seed, num_steps):
   return num_steps
 
 
+def wait_for_a_file(value, seed):
+  """Waits until there is the file that the value names, if it is a path."""
+  path = pathlib.Path(value['case'])
+  while path.is_absolute() and not path.exists():
+    time.sleep(0.02)
+  return seed / 2**31
+
+
 BEHAVIOURS = {
   'mapping': lambda value, seed: {'reward': -2, 'report': -3, 'size': 7},
   'more': lambda value, seed: {'report': 1},
