@@ -28,7 +28,7 @@ from jaxnas.runs import host
 from jaxnas.trainers import pod as pod_trainers
 from jaxnas.trainers import remote, training_servant
 from jaxnas.types import Trainer
-from jaxnas.workers import engines, filling
+from jaxnas.workers import engines, filling, policies
 
 FREE = (
   'workers',
@@ -36,6 +36,7 @@ FREE = (
   'ray_address',
   'gpus_per_worker',
   'worker_timeout',
+  'first_block_timeout',
   *pod_settings.FREE,
 )
 """Settings that may change when a run is resumed: all of `Workers`."""
@@ -73,6 +74,12 @@ class Workers(pod_settings.PodSettings):
   )
   worker_timeout: float = settings.machine(
     600.0, 'Seconds to wait while there is no worker.', above=0.0
+  )
+  first_block_timeout: float = settings.machine(
+    policies.FIRST_BLOCK_SECONDS,
+    'Seconds, with compiling, that a block has on a worker while none of its '
+    'kind has been finished; later ones have five times the median.',
+    above=0.0,
   )
 
 
@@ -154,6 +161,7 @@ class Team:
       self._engine,
       facts=_texts(facts),
       worker_timeout=self._config.worker_timeout,
+      first_block_timeout=self._config.first_block_timeout,
       write_event=self._write,
     )
     return remotes.wrap

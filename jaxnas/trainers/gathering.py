@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -39,6 +39,13 @@ class Remotes(Protocol):
   @property
   def shares_blocks(self) -> bool:
     """Whether all workers train parts of the same block, in lock step."""
+
+  def tell_lag(self, lag: Callable[[], float | None]) -> None:
+    """Has what is printed on workers say how many groups a search is behind.
+
+    Args:
+      lag: returns the number; see `queues.EvaluationQueue`.
+    """
 
   def submit(self, block: TrainingBlock, block_size: int) -> int:
     """Gives children to workers, in blocks.

@@ -88,6 +88,9 @@ class PodTrainers:
     self._locals[name] = local
     return remote.RemoteTrainer(self, name, local)
 
+  def tell_lag(self, lag: Callable[[], float | None]) -> None:
+    """Does nothing: nothing is printed on processes in lock step."""
+
   def submit(self, block: TrainingBlock, block_size: int) -> int:
     """Takes children to train by the next `wait`; see `gathering.Remotes`."""
     del block_size  # Each process cuts its share by itself.

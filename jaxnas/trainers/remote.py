@@ -49,6 +49,7 @@ class RemoteTrainers:
     *,
     facts: Mapping[str, str] | None = None,
     worker_timeout: float = 600.0,
+    first_block_timeout: float = policies.FIRST_BLOCK_SECONDS,
     write_event: Callable[[Mapping[str, Any]], None] = lambda event: None,
   ):
     """Makes the dispatcher; workers are started by the first block.
@@ -59,6 +60,8 @@ class RemoteTrainers:
       engine: the workers.
       facts: what `make_trainers` must find too, such as a hash of the data.
       worker_timeout: how long to wait while there is no worker, in seconds.
+      first_block_timeout: the time that a block has of a kind of which none has
+        been finished, in seconds.
       write_event: takes a record of each event.
     """
     self.dispatcher = dispatcher_lib.Dispatcher(
@@ -66,7 +69,7 @@ class RemoteTrainers:
       pickle.dumps(
         functools.partial(servant_lib.TrainingServant, make_trainers)
       ),
-      policies.Blocks(),
+      policies.Blocks(first_block_timeout=first_block_timeout),
       worker_timeout=worker_timeout,
       expected={**servant_lib.code_facts(), **(facts or {})},
       write_event=write_event,
@@ -87,6 +90,14 @@ class RemoteTrainers:
   def num_wanted(self) -> int:
     """The number of further blocks that would keep every worker busy now."""
     return self.dispatcher.num_wanted
+
+  def tell_lag(self, lag: Callable[[], float | None]) -> None:
+    """Has the line on workers say how many groups a search is behind.
+
+    Args:
+      lag: returns the number; see `queues.EvaluationQueue`.
+    """
+    self.dispatcher.lag = lag
 
   def wrap(self, name: Hashable, local: Trainer) -> RemoteTrainer:
     """Returns the trainer that workers know by a name.
@@ -248,37 +259,19 @@ class RemoteTrainer:
     dry_run = getattr(self._local, 'dry_run', None)
     return None if dry_run is None else dry_run(architectures, splits)
 
-  def run(
-    self,
-    architectures: Sequence[Any],
-    keys: jax.Array,
-    learning_rates: np.ndarray | Sequence[float],
-    num_steps: int,
-    *,
-    splits: Sequence[str] = ('validation',),
-    durations: Sequence[float] | None = None,
-    stop: int | None = None,
-    keep: bool = False,
-  ) -> Trained:
-    """Trains and measures `N` children; see `types.Trainer`.
+  def run(self, *children: Any, **settings: Any) -> Trained:
+    """Trains and measures `N` children.
+
+    Args:
+      *children: the architectures, keys, learning rates and the number of
+        steps, as those of `types.Trainer`.
+      **settings: its other arguments.
 
     Raises:
       ValueError: there is no child, the arguments have different lengths,
         `stop` is out of range, or no worker can train the children.
     """
-    outcomes.span(0, stop, num_steps)
-    return self._wait_for(
-      self.submit(
-        architectures,
-        keys,
-        learning_rates,
-        num_steps,
-        splits=splits,
-        durations=durations,
-        stop=stop,
-        keep=keep,
-      )
-    )
+    return self._wait_for(self.submit(*children, **settings))
 
   def resume(
     self,
@@ -322,11 +315,16 @@ class RemoteTrainer:
     stop: int | None = None,
     keep: bool = False,
   ) -> int:
-    """Gives children to workers; the arguments are those of `run`.
+    """Gives children to workers; see `types.Trainer`.
 
     Returns:
-      The number by which `RemoteTrainers.take` knows them.
+      The number by which `Remotes.take` knows them.
+
+    Raises:
+      ValueError: there is no child, the arguments have different lengths, or
+        `stop` is out of range.
     """
+    outcomes.span(0, stop, num_steps)
     rates = outcomes.check(architectures, keys, learning_rates)
     block = TrainingBlock(
       self._name,
@@ -373,29 +371,11 @@ class _Queue:
     Args:
       lag: returns the number; see `queues.EvaluationQueue`.
     """
-    dispatcher = getattr(self._remotes, 'dispatcher', None)
-    if dispatcher is not None:  # Processes in lock step have none.
-      dispatcher.lag = lag
+    self._remotes.tell_lag(lag)
 
-  def submit(
-    self,
-    architectures: Sequence[Any],
-    keys: jax.Array,
-    learning_rates: np.ndarray | Sequence[float],
-    num_steps: int,
-    *,
-    splits: Sequence[str] = ('validation',),
-    durations: Sequence[float] | None = None,
-  ) -> int:
+  def submit(self, *children: Any, **settings: Any) -> int:
     """Adds a block; see `queues.TrainingQueue`."""
-    number = self._trainer.submit(
-      architectures,
-      keys,
-      learning_rates,
-      num_steps,
-      splits=splits,
-      durations=durations,
-    )
+    number = self._trainer.submit(*children, **settings)
     self._numbers.append(number)
     return number
 

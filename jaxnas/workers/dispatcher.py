@@ -368,7 +368,7 @@ class Dispatcher:
     now = self._clock()
     for name, limit, deadline in self._limits():
       if now >= deadline:
-        reason = f'it took longer than {limit:g} s'
+        reason = self._policy.explain_limit(limit)
         stopped = Event(name, Kind.STOPPED, reason=reason)
         self._record(stopped, self._roster.members[name].task)
         task = self._stop(name)

@@ -27,6 +27,12 @@ COMPILE_SECONDS = 600.0
 Once other processes have shown how long it takes, three times as long.
 """
 
+FIRST_BLOCK_SECONDS = 7200.0
+"""The time that a block has of a kind of which none has been finished.
+
+It ends what hangs for ever, and should be longer than any block takes.
+"""
+
 _MIN_AGE_SECONDS = 1.0
 
 
@@ -66,6 +72,13 @@ class Policy(Protocol):
     Args:
       durations: how long others of its kind have taken.
       is_first: whether it is the first of its kind in a worker's process.
+    """
+
+  def explain_limit(self, limit: float) -> str:
+    """Returns the reason of a request that took too long.
+
+    Args:
+      limit: the time that it had, in seconds.
     """
 
   def copy_after(self, durations: Durations) -> float:
@@ -138,6 +151,10 @@ class Functions:
     del durations, is_first
     return self._timeout
 
+  def explain_limit(self, limit: float) -> str:
+    """Returns the reason of a call that took too long."""
+    return f'it took longer than {limit:g} s'
+
   def copy_after(self, durations: Durations) -> float:
     """Returns infinity: a call is never copied."""
     del durations
@@ -190,14 +207,21 @@ class Blocks:
   verb = 'run'
   stops_at_error = True
 
-  def __init__(self, num_retries: int = 1):
+  def __init__(
+    self,
+    num_retries: int = 1,
+    first_block_timeout: float = FIRST_BLOCK_SECONDS,
+  ):
     """Makes a policy.
 
     Args:
       num_retries: how often a block is tried again whose worker died, before it
         is split.
+      first_block_timeout: the time that a block has of a kind of which none has
+        been finished, in seconds.
     """
     self.num_retries = num_retries
+    self._first_block_timeout = first_block_timeout
 
   def describe(self, number: int, request: Block) -> str:
     """Returns the block in words."""
@@ -221,15 +245,26 @@ class Blocks:
     return Status.OK, ''
 
   def deadline(self, durations: Durations, is_first: bool) -> float:
-    """Returns 60 s or five times the median, longer for a first block."""
+    """Returns 60 s or five times the median, longer for a first block.
+
+    While there is no median, it is `first_block_timeout`.
+    """
     if durations.median is None:
-      return math.inf
+      return self._first_block_timeout
     limit = max(MIN_DEADLINE_SECONDS, 5 * durations.median)
     if not is_first:
       return limit
     if durations.longest_first is None:
       return limit + COMPILE_SECONDS
     return limit + 3 * durations.longest_first
+
+  def explain_limit(self, limit: float) -> str:
+    """Returns the reason of a block that took too long."""
+    reason = f'it took longer than {limit:g} s'
+    if limit != self._first_block_timeout:
+      return reason
+    name = errors.choose('--first_block_timeout', 'first_block_timeout')
+    return f'{reason}, the {name} while none has been finished'
 
   def copy_after(self, durations: Durations) -> float:
     """Returns twice the median."""

@@ -294,6 +294,17 @@ def test_a_worker_has_a_deadline(caplog, seconds, limit):
   assert results(run(dispatcher, 'd')['d']) == ok('d')
 
 
+def test_a_first_block_that_hangs_ends_too():
+  engine = FakeEngine(Hanging('ab', 'a'), num_workers=1)
+  policy = policies.Blocks(first_block_timeout=100.0)
+  finished = run(make(engine, policy), 'ab')
+  parts = finished['ab']
+  # Twice in one piece, and then each child by itself.
+  assert [each.status for each in parts] == [Status.TIMED_OUT, Status.OK]
+  assert 'longer than 100 s, the first_block_timeout' in parts[0].reason
+  assert engine.stopped == ['worker 0'] * 4
+
+
 def test_what_was_answered_meanwhile_is_in_time():
   engine = FakeEngine(answer, num_workers=1)
   dispatcher = make(engine)

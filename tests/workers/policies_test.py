@@ -22,7 +22,7 @@ def durations(first, others):
   ('first', 'others', 'later', 'earlier', 'age'),
   [
     # Nobody knows how long a block takes.
-    ([], [], math.inf, math.inf, math.inf),
+    ([], [], 7200.0, 7200.0, math.inf),
     # The first of a process may compile.
     ([200.0], [], 1000.0, 1600.0, 400.0),
     ([200.0], [2.0, 3.0, 50.0], 60.0, 660.0, 6.0),
@@ -38,6 +38,17 @@ def test_a_block_has_a_multiple_of_the_median(
   assert blocks.deadline(known, is_first=False) == later
   assert blocks.deadline(known, is_first=True) == pytest.approx(earlier)
   assert blocks.copy_after(known) == age
+
+
+def test_a_block_that_takes_too_long_at_first_says_which_setting_ends_it():
+  blocks = policies.Blocks(first_block_timeout=9.0)
+  limit = blocks.deadline(durations([], []), is_first=True)
+  assert blocks.explain_limit(limit) == (
+    'it took longer than 9 s, the first_block_timeout while none has been '
+    'finished'
+  )
+  limit = blocks.deadline(durations([], [30.0]), is_first=False)
+  assert blocks.explain_limit(limit) == 'it took longer than 150 s'
 
 
 def test_a_call_has_the_time_that_the_user_gave_it():
