@@ -77,7 +77,7 @@ class Schedule:
       raise ValueError(f'eta must be a whole number, got {self.eta!r}.')
     if self.eta < 2:
       raise ValueError(
-        f'eta must be at least 2, so that some children stop; got {self.eta}.'
+        f'eta must be at least 2, or all would go on; got {self.eta}.'
       )
     object.__setattr__(self, 'rungs', tuple(int(rung) for rung in rungs))
     object.__setattr__(self, 'eta', int(self.eta))

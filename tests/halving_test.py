@@ -45,7 +45,7 @@ def test_one_rung_is_the_full_training_of_all():
     ((), 4, 'rungs must be at least one whole number of steps'),
     ((1.5, 2), 4, 'rungs must be at least one whole number of steps'),
     ((True, 2), 4, 'rungs must be at least one whole number of steps'),
-    ((64, 256), 1, 'eta must be at least 2, so that some children stop; got 1'),
+    ((64, 256), 1, 'eta must be at least 2, or all would go on; got 1'),
     ((64, 256), 2.5, 'eta must be a whole number, got 2.5'),
   ],
 )
