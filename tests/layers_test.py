@@ -22,6 +22,7 @@ FLOORS = (
   ('evaluators',),
   ('arms', 'contestants', 'generations', 'history', 'pure_search'),
   ('in_flight', 'window'),
+  ('folding',),
   ('search',),
   ('retraining', 'succession'),
   ('export', 'visualize'),
