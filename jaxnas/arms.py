@@ -97,6 +97,8 @@ class Arm:
       the synchronous search: propose, evaluate, learn.
     replicas_per_update: the number of finished batches that the strategy is
       told at a time.
+    trains_fully: whether children are trained to their end even in a search
+      with rungs. Those of known architectures always are.
   """
 
   name: str
@@ -109,6 +111,7 @@ class Arm:
   label: str = ''
   replicas: int = 1
   replicas_per_update: int = 1
+  trains_fully: bool = False
 
   def __post_init__(self):
     if not self.label:
@@ -134,6 +137,11 @@ class Arm:
   def identity(self) -> tuple[str, int]:
     """The name and repeat by which the log identifies the arm."""
     return self.name, self.repeat
+
+  @property
+  def is_halved(self) -> bool:
+    """Whether children may stop at rungs, where a search has some."""
+    return not self.trains_fully and self.role is not Role.KNOWN
 
   @property
   def num_groups(self) -> int:

@@ -67,7 +67,8 @@ def top(
   Args:
     trials: the trials in the log.
     arm: the arm's name.
-    count: the largest number to return; failed trials are left out.
+    count: the largest number to return; trials that failed or that stopped at
+      a rung are left out.
     canonical: the function that maps equal architectures to equal tokens.
     repeat: the number of the arm's repeat.
   """
@@ -77,7 +78,7 @@ def top(
     for trial in trials
     if (trial.arm, trial.repeat) == (arm, repeat)
     and trial.duplicate_of is None
-    and trial.status == 'ok'
+    and trial.is_complete
   ]
   for trial in sorted(candidates, key=_rank):
     tokens = canonical(np.array(trial.tokens, np.int32))

@@ -340,7 +340,7 @@ class InFlight:
     """Returns the random keys of a block, one per trial."""
     if self._history.is_numbered:
       return _numbered_keys(self._key, np.array(numbers, np.uint32))
-    return _trial_keys(
+    return trial_keys(
       self._arm_keys,
       np.array([plan.proposal.arm for plan in plans], np.int32),
       np.array([plan.proposal.proposal for plan in plans], np.uint32),
@@ -422,9 +422,16 @@ def _result_in(trial: trial_log.Trial) -> _Result:
 
 
 @jax.jit
-def _trial_keys(
+def trial_keys(
   arm_keys: jax.Array, arms: jax.Array, proposals: jax.Array
 ) -> jax.Array:
+  """Returns the random keys of trials; see `pure_search.trial_key`.
+
+  Args:
+    arm_keys: the keys of all arms.
+    arms: the places of the trials' arms, `int32[N]`.
+    proposals: the positions of the trials in their arms, `uint32[N]`.
+  """
   return jax.vmap(pure_search.trial_key)(arm_keys[arms], proposals)
 
 

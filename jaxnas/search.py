@@ -22,9 +22,10 @@ from typing import Any
 import jax
 
 from jaxnas import arms as arms_lib
-from jaxnas import folding, pure_search
+from jaxnas import folding, halved_rounds, pure_search
 from jaxnas import history as history_lib
 from jaxnas import in_flight as in_flight_lib
+from jaxnas import rungs as rungs_lib
 from jaxnas.evaluators import queues
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import round_log, trial_log
@@ -48,6 +49,8 @@ class Search:
       proposed is trained again, instead of getting its old reward.
     max_failures: the number of trials that, if they all fail for the same
       reason from the start, stop the run; 0 never stops it.
+    rungs: how children share steps, most of them stopping early; all of them
+      train to the end by default.
   """
 
   space: SearchSpace
@@ -56,8 +59,11 @@ class Search:
   key: jax.Array
   reevaluate_duplicates: bool = False
   max_failures: int = 8
+  rungs: rungs_lib.Halving | None = None
 
   def __post_init__(self):
+    if self.rungs is not None:
+      self.rungs.check(self.evaluator, self.arms)
     if self.max_failures < 0:
       raise ValueError(
         f'max_failures must be at least 0, got {self.max_failures}.'
@@ -153,17 +159,7 @@ def run(
     checkpoint_every,
     rounds,
   )
-  in_flight = in_flight_lib.InFlight(
-    search.space,
-    search.arms,
-    search.key,
-    [arm_key(search, arm) for arm in search.arms],
-    # Where keys follow from the numbers of lines, the lines are in order.
-    queues.open_queue(search.evaluator, is_in_order=history.is_numbered),
-    history,
-    search.reevaluate_duplicates,
-    replay,
-  )
+  in_flight = _begin(search, history, replay)
   in_flight.add(folded.take_asked())
   while trials := in_flight.collect():
     history.append(trials)
@@ -175,6 +171,42 @@ def run(
   folded.finish()
   history.warn_of_failures()
   return folded.state
+
+
+def _begin(
+  search: Search,
+  history: History,
+  replay: Sequence[trial_log.Trial],
+) -> in_flight_lib.InFlight | halved_rounds.HalvedRounds:
+  """Returns what evaluates proposals, with nothing in flight."""
+  arm_keys = [arm_key(search, arm) for arm in search.arms]
+  if search.rungs is None:
+    rungs_lib.check_has_none(history.trials)
+    return in_flight_lib.InFlight(
+      search.space,
+      search.arms,
+      search.key,
+      arm_keys,
+      # Where keys follow from the numbers of lines, the lines are in order.
+      queues.open_queue(search.evaluator, is_in_order=history.is_numbered),
+      history,
+      search.reevaluate_duplicates,
+      replay,
+    )
+  if replay:
+    raise ValueError(
+      'A search with rungs always records its trials in the same order; leave '
+      'replay out.'
+    )
+  return halved_rounds.HalvedRounds(
+    search.space,
+    search.arms,
+    arm_keys,
+    search.evaluator,
+    search.rungs,
+    history,
+    search.reevaluate_duplicates,
+  )
 
 
 def arm_key(search: Search, arm: Arm) -> jax.Array:

@@ -262,9 +262,8 @@ class Trained(NamedTuple):
       split, such as `'validation_perplexity'`. A child that was not trained has
       NaN, or 0 in an integer array.
     status: how each training ended, `int32[N]`, values of `Status`.
-    reasons: why each child failed, `N` lines, empty for a child that did not
-      fail or whose failure has no known reason; an empty sequence if no reason
-      is known at all.
+    reasons: why each child failed, `N` lines, empty where it did not or where
+      nobody knows; an empty sequence if no reason is known at all.
     kept: the children, if the caller asked to keep them.
   """
 
@@ -437,9 +436,9 @@ class Evaluator(NamedTuple):
     evaluate: `(keys[N], tokens int32[N, T]) -> Evaluation`.
     block_size: the number of children that a caller should evaluate at a time.
     floor_reward: the reward of a trial that failed.
-    task: whatever decides a trial's result, `evaluate` by default. A resumed
-      search compares its fingerprint; see `records.fingerprint`.
+    task: what decides results, by its `records.fingerprint`; or `evaluate`.
     open_queue: `() -> queues.EvaluationQueue`, if several blocks run at a time.
+    stages: `evaluators.stages.Stages`, if children can be trained on.
   """
 
   evaluate: Callable[[jax.Array, np.ndarray], Evaluation]
@@ -447,3 +446,4 @@ class Evaluator(NamedTuple):
   floor_reward: float
   task: Any = None
   open_queue: Callable[[], Any] | None = None
+  stages: Any = None

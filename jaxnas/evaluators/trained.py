@@ -21,7 +21,7 @@ from absl import logging
 import numpy as np
 
 from jaxnas import errors
-from jaxnas.evaluators import queues
+from jaxnas.evaluators import queues, stages
 from jaxnas.trainers import functions
 from jaxnas.types import (
   Cost,
@@ -117,6 +117,7 @@ def make_evaluator(
     reward.floor,
     task,
     open_queue if has_queue else None,
+    stages.make_stages(trainer, num_steps, prepare, finish),
   )
 
 

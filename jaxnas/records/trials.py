@@ -40,6 +40,14 @@ class Trial:
       strategy proposed and in logs that an older version began.
     version: the number of times that the strategy had been told rewards when it
       proposed; `None` like `proposal`.
+    steps: the number of steps after which the child was measured, in a search
+      with rungs; the next three fields, too, are written there alone.
+    rung: the rung of that measurement, from 0; `None` for a child that trained
+      to its end whatever its rewards were.
+    is_stopped: whether the child was alive and did not go on to the next rung.
+      The strategy was then told the reward expected at the end, see `halving`.
+    curve: the reward itself at each number of steps at which the child was
+      measured alive, pairs of both.
   """
 
   number: int
@@ -55,6 +63,15 @@ class Trial:
   reason: str = ''
   proposal: int | None = None
   version: int | None = None
+  steps: int | None = None
+  rung: int | None = None
+  is_stopped: bool = False
+  curve: tuple[tuple[int, float], ...] = ()
+
+  @property
+  def is_complete(self) -> bool:
+    """Whether the child was trained to its end, and did not fail."""
+    return self.status == _OK and not self.is_stopped
 
   def __post_init__(self):
     if not _is_finite(self.reward):
@@ -98,6 +115,9 @@ class Trial:
         **fields,
         'tokens': None if tokens is None else tuple(tokens),
         'reward': float(fields['reward']),
+        'curve': tuple(
+          (steps, float(reward)) for steps, reward in fields.get('curve', ())
+        ),
         'metrics': {
           name: math.nan if value is None else _number(value)
           for name, value in metrics.items()
@@ -108,6 +128,16 @@ class Trial:
 
 def _is_int(value: Any) -> bool:
   return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_point(value: Any) -> bool:
+  return (
+    isinstance(value, list)
+    and len(value) == 2
+    and _is_int(value[0])
+    and _is_number(value[1])
+    and _is_finite(value[1])
+  )
 
 
 def _is_number(value: Any) -> bool:
@@ -122,7 +152,16 @@ def _is_finite(value: Any) -> bool:
 
 
 # The fields that are written only where they say something.
-_USUAL: dict[str, Any] = {'reason': '', 'proposal': None, 'version': None}
+_USUAL: dict[str, Any] = {
+  'reason': '',
+  'proposal': None,
+  'version': None,
+  'steps': None,
+  'rung': None,
+  'is_stopped': False,
+  'curve': [],
+}
+_OK = Status.OK.name.lower()
 _STATUSES = tuple(status.name.lower() for status in Status)
 # The check that from_json makes of each field, and its name in errors.
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -150,11 +189,16 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     'an integer or null',
   ),
   **dict.fromkeys(
-    ('proposal', 'version'),
+    ('proposal', 'version', 'steps', 'rung'),
     (
       lambda value: value is None or (_is_int(value) and value >= 0),
       'a natural number',
     ),
+  ),
+  'is_stopped': (lambda value: isinstance(value, bool), 'true or false'),
+  'curve': (
+    lambda value: isinstance(value, list) and all(map(_is_point, value)),
+    'a list of pairs of steps and a reward',
   ),
   'settings': (lambda value: isinstance(value, dict), 'an object'),
   'reason': (lambda value: isinstance(value, str), 'text'),

@@ -68,9 +68,11 @@ class FunctionTrainer:
     queue: the calls of a search in flight, which are finished in any order; see
       `queues.TrainingQueue`.
     task: the function.
+    can_pause: false, since a call cannot be continued.
   """
 
   compile_seconds = 0.0
+  can_pause = False
 
   def __init__(
     self,

@@ -246,6 +246,11 @@ class RemoteTrainer:
       self._queue = _Queue(self._remotes, self, block_size)
     return self._queue
 
+  @property
+  def can_pause(self) -> bool:
+    """Whether children can be trained a part of the way, and then on."""
+    return getattr(self._local, 'can_pause', True)
+
   def dry_run(self, architectures: Sequence[Any], splits: Sequence[str]) -> Any:
     """Finds out, without training, what a training would give.
 

@@ -1,0 +1,316 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of a search with rungs, by children that cost nothing."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from jaxnas import halving, rungs
+from jaxnas import search as search_lib
+from jaxnas.evaluators import stages as stages_lib
+from jaxnas.records import checkpoints, round_log, trial_log
+from jaxnas.spaces import recurrent_cell
+from jaxnas.strategies import evolution, fixed, random_search
+from jaxnas.types import Evaluation, Evaluator, Kept, Status
+
+SPACE = recurrent_cell.make_space(2)
+SCHEDULE = halving.Schedule((2, 5, 8), eta=2)
+POINTS = (2, 5, 8)
+LENGTH = 8
+
+
+class KilledError(Exception):
+  pass
+
+
+class Children:
+  """Children whose state says for how many steps they have been trained.
+
+  Attributes:
+    num_steps: the number of steps of all trainings.
+    blocks: the first step, the last step and the size of each block.
+  """
+
+  def __init__(self, kill_after=None, block_size=4):
+    self.num_steps, self.blocks = 0, []
+    self._kill_after = kill_after
+    self.evaluator = Evaluator(
+      lambda keys, tokens: self.start(keys, tokens, LENGTH)[0],
+      block_size,
+      floor_reward=0.0,
+      task='made-up children',
+      stages=stages_lib.Stages(self.start, self.go_on, LENGTH, block_size),
+    )
+
+  def start(self, keys, tokens, stop):
+    seeds = np.asarray(jax.random.key_data(keys), np.uint32)[:, -1]
+    kept = Kept(
+      [tuple(row.tolist()) for row in tokens],
+      keys,
+      np.ones(len(keys), np.float32),
+      LENGTH,
+      0,
+      [np.array([0, seed], np.uint32) for seed in seeds],
+    )
+    return self.go_on(kept, stop)
+
+  def go_on(self, kept, stop):
+    assert 0 < len(kept.states) <= self.evaluator.block_size
+    if self._kill_after == len(self.blocks):
+      raise KilledError
+    self.blocks.append((kept.num_trained, stop, len(kept.states)))
+    added = stop - kept.num_trained
+    self.num_steps += added * len(kept.states)
+    for state in kept.states:
+      assert state[0] == kept.num_trained
+    states = [state + np.array([added, 0], np.uint32) for state in kept.states]
+    kept = kept._replace(num_trained=stop, states=states)
+    rewards = np.array(
+      [
+        reward_at(tokens, state)
+        for tokens, state in zip(kept.architectures, states, strict=True)
+      ],
+      np.float32,
+    )
+    failed = ~np.isfinite(rewards)
+    evaluation = Evaluation(
+      np.where(failed, 0, rewards).astype(np.float32),
+      {'trained': np.full(len(states), stop, np.int32)},
+      np.where(failed, Status.DIVERGED, Status.OK),
+    )
+    return evaluation, kept if stop < LENGTH else None
+
+
+def reward_at(tokens, state):
+  """Returns a child's reward, which grows with the steps; NaN if it failed."""
+  steps, seed = (int(each) for each in state)
+  noise = np.sin(seed % 1000 + steps) * 0.2 / steps
+  if tokens[0] + tokens[1] == 0 and steps > 2:
+    return np.nan
+  return np.mean(np.array(tokens) == 1) * steps / LENGTH + 1.0 + noise
+
+
+KNOWN = SPACE.encode(recurrent_cell.KNOWN_CELLS['paper_example'])
+DRAW = random_search.make_random_search(SPACE.decisions)
+ARMS = (
+  search_lib.Arm(
+    *('known', fixed.make_fixed([KNOWN]), 1, 1), role=search_lib.Role.KNOWN
+  ),
+  search_lib.Arm(
+    'evolution',
+    evolution.make_evolution(SPACE.decisions, 6, sample_size=3),
+    24,
+    6,
+  ),
+  search_lib.Arm('random', DRAW, 24, 6),
+  search_lib.Arm('random', DRAW, 12, 6, repeat=1),
+  search_lib.Arm('random_full', DRAW, 6, 6, trains_fully=True),
+)
+CALIBRATING = rungs.Calibrating(('random', 0), 6, (1, 2, 5, 8))
+HALVING = rungs.Halving(SCHEDULE, CALIBRATING)
+
+
+def make_search(children, **changes):
+  search = search_lib.Search(
+    SPACE,
+    ARMS,
+    children.evaluator,
+    jax.random.key(5),
+    rungs=HALVING,
+  )
+  return dataclasses.replace(search, **changes)
+
+
+def run(folder, children, **changes):
+  folder.mkdir(exist_ok=True)
+  with (
+    trial_log.TrialLog(folder / 'trials.jsonl') as log,
+    checkpoints.Checkpoints(folder / 'checkpoints') as saved,
+    round_log.RoundLog(folder / 'rounds.jsonl') as rounds_,
+  ):
+    search = make_search(children, **changes)
+    search_lib.run(search, log, saved, 2, rounds=rounds_)
+    return list(log.trials)
+
+
+def content(folder):
+  return [
+    (folder / name).read_bytes() for name in ('trials.jsonl', 'rounds.jsonl')
+  ]
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('whole')
+  children = Children()
+  return folder, run(folder, children), children
+
+
+def batches(trials, identity, size=6):
+  mine = [each for each in trials if (each.arm, each.repeat) == identity]
+  mine.sort(key=lambda trial: trial.proposal)
+  return [mine[start : start + size] for start in range(0, len(mine), size)]
+
+
+def test_the_best_of_each_batch_go_on(whole):
+  trials = whole[1]
+  stopped = set()
+  for identity in (('evolution', 0), ('random', 0), ('random', 1)):
+    for group, batch in enumerate(batches(trials, identity)):
+      if identity == CALIBRATING.arm and group == 0:
+        continue
+      curves = np.full((6, 3), np.nan, np.float32)
+      for row, trial in enumerate(batch):
+        if trial.duplicate_of is None:
+          state = np.array([0, seed_of(trial)], np.uint32)
+          curves[row] = [
+            reward_at(trial.tokens, state + np.array([rung, 0], np.uint32))
+            for rung in SCHEDULE.rungs
+          ]
+      last = np.asarray(halving.halve(SCHEDULE, curves))
+      for row, trial in enumerate(batch):
+        if trial.duplicate_of is None:
+          assert trial.rung == last[row]
+          assert trial.steps == SCHEDULE.rungs[last[row]]
+          assert trial.metrics['trained'] == trial.steps
+          known = [
+            (rung, float(curves[row, place]))
+            for place, rung in enumerate(SCHEDULE.rungs[: last[row] + 1])
+            if np.isfinite(curves[row, place])
+          ]
+          assert list(trial.curve) == known
+          assert trial.is_stopped == (trial.status == 'ok' and last[row] < 2)
+          stopped.add(trial.is_stopped)
+  assert stopped == {True, False}
+  assert {trial.status for trial in trials} == {'ok', 'diverged'}
+
+
+def seed_of(trial):
+  place = [arm.identity for arm in ARMS].index((trial.arm, trial.repeat))
+  search = make_search(Children())
+  key = search_lib.arm_key(search, search.arms[place])
+  key = jax.random.fold_in(jax.random.fold_in(key, 2**32 - 1), trial.proposal)
+  return np.asarray(jax.random.key_data(key))[-1]
+
+
+def test_strategies_are_told_the_reward_expected_at_the_end(whole):
+  scale = halving.init_scale(3)
+  for batch in batches(whole[1], ('random', 0)):
+    curves = rungs.curves_in(batch, SCHEDULE, reevaluates=False)
+    scale = halving.extend_scale(scale, curves)
+    for trial in batch:
+      own = trial.curve[-1][1] if trial.curve else None
+      if trial.duplicate_of is not None:
+        first = whole[1][trial.duplicate_of]
+        assert (trial.reward, trial.rung) == (first.reward, first.rung)
+      elif trial.status != 'ok':
+        assert trial.reward == 0
+      elif not trial.is_stopped:
+        assert trial.reward == own
+      else:
+        expected = halving.expected_rewards(
+          scale, np.array([own]), np.array([trial.rung]), 0.0
+        )
+        assert trial.reward == pytest.approx(float(expected[0]), rel=1e-6)
+        # Rewards grow with the steps here, so more is expected.
+        assert trial.reward > own
+
+
+def test_no_step_is_taken_twice(whole):
+  _, trials, children = whole
+  new = [trial for trial in trials if trial.duplicate_of is None]
+  assert sum(trial.steps for trial in new) == children.num_steps
+  # Blocks are filled from the batches of all arms.
+  going_on = [size for start, stop, size in children.blocks if start == 2]
+  assert max(going_on) == 4
+
+
+def test_who_trains_fully(whole):
+  for trial in whole[1]:
+    is_calibrating = trial.arm == 'random' and trial.repeat == 0
+    is_calibrating &= trial.proposal < CALIBRATING.num_trials
+    if trial.arm in ('known', 'random_full') or is_calibrating:
+      assert trial.rung is None
+      assert trial.is_complete or trial.status == 'diverged'
+      if trial.is_complete:
+        assert trial.steps == LENGTH
+  curves = rungs.calibration_curves(whole[1], CALIBRATING)
+  assert curves.shape[1] == 4
+  assert np.isfinite(curves[:, 0]).all()
+
+
+def test_the_children_that_calibrate_come_first(whole):
+  first = whole[1][: CALIBRATING.num_trials]
+  assert {(trial.arm, trial.repeat) for trial in first} == {CALIBRATING.arm}
+
+
+def test_killed_at_any_block_and_resumed(tmp_path, whole):
+  num_blocks = len(whole[2].blocks)
+  for kill_after in range(0, num_blocks, 5):
+    folder = tmp_path / str(kill_after)
+    with pytest.raises(KilledError):
+      run(folder, Children(kill_after))
+    run(folder, Children(block_size=3))
+    assert content(folder) == content(whole[0])
+
+
+def test_cut_in_any_round_and_resumed(tmp_path, whole):
+  trials, said = content(whole[0])
+  lines = trials.splitlines(keepends=True)
+  for place in range(1, len(lines), 13):
+    folder = tmp_path / str(place)
+    folder.mkdir()
+    cut = b''.join(lines[:place]) + lines[place][:20]
+    (folder / 'trials.jsonl').write_bytes(cut)
+    run(folder, Children())
+    assert content(folder) == [trials, said]
+
+
+def test_a_duplicate_can_be_trained_again(tmp_path):
+  children = Children()
+  arms = (search_lib.Arm('same', fixed.make_fixed([KNOWN] * 6), 6, 6),)
+  search = {'arms': arms, 'rungs': rungs.Halving(SCHEDULE)}
+  trials = run(tmp_path / 'one', children, **search)
+  assert children.num_steps == LENGTH
+  assert {trial.steps for trial in trials} == {LENGTH}
+  children = Children()
+  search['reevaluate_duplicates'] = True
+  trials = run(tmp_path / 'all', children, **search)
+  assert children.num_steps == SCHEDULE.num_steps(6)
+  assert [trial.duplicate_of for trial in trials] == [None, *[0] * 5]
+
+
+def test_what_cannot_be_halved_is_refused():
+  children = Children()
+  evaluator = children.evaluator._replace(stages=None)
+  with pytest.raises(ValueError, match='a function trains to its end'):
+    make_search(children, evaluator=evaluator)
+  short = rungs.Halving(halving.Schedule((2, 4), 2))
+  with pytest.raises(ValueError, match='full training of 8 steps, got 2, 4'):
+    make_search(children, rungs=short)
+  arms = tuple(dataclasses.replace(each, replicas=2) for each in ARMS)
+  with pytest.raises(ValueError, match="replicas must be 1; arm 'known'"):
+    make_search(children, arms=arms)
+
+
+def test_a_log_of_other_rungs_is_refused(tmp_path, whole):
+  for name, changed in {
+    'others': rungs.Halving(halving.Schedule((3, 8), 2)),
+    'none': None,
+  }.items():
+    (tmp_path / name).mkdir()
+    trials = content(whole[0])[0]
+    (tmp_path / name / 'trials.jsonl').write_bytes(trials)
+    with pytest.raises(ValueError, match='it was started with'):
+      run(tmp_path / name, Children(), rungs=changed)
+
+
+def test_the_order_of_a_log_cannot_be_asked_for(tmp_path, whole):
+  with trial_log.TrialLog(tmp_path / 'trials.jsonl') as log:
+    search = make_search(Children())
+    with pytest.raises(ValueError, match='leave replay out'):
+      search_lib.run(search, log, replay=whole[1])
