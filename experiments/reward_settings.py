@@ -101,6 +101,7 @@ def choosing(
   config: OwnReward,
   retraining: retraining_lib.Retraining,
   costs: Mapping[str, Cost],
+  is_weighed: bool = False,
 ) -> retraining_lib.Retraining:
   """Returns a retraining whose winners are chosen by a reward of one's own.
 
@@ -108,7 +109,8 @@ def choosing(
     config: the settings; without a reward the retraining stays as it is.
     retraining: the retraining.
     costs: the functions that give an architecture's costs, by name.
+    is_weighed: whether the usual reward weighs a cost.
   """
-  if not config.reward:
-    return retraining
+  if not (config.reward or is_weighed):
+    return dataclasses.replace(retraining, costs=costs) if costs else retraining
   return dataclasses.replace(retraining, costs=costs, choose_by_reward=True)

@@ -26,6 +26,7 @@ import numpy as np
 from experiments import (
   conv_route_settings,
   conv_settings,
+  cost_settings,
   data_settings,
   launch,
   reward_settings,
@@ -36,6 +37,7 @@ from experiments import (
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import search as search_lib
 from jaxnas.controllers import anchors, recurrent
+from jaxnas.costs import conv_net as conv_costs
 from jaxnas.datasets import images
 from jaxnas.runs import conv_contestants, search_run
 from jaxnas.spaces import conv_net as spaces
@@ -52,6 +54,7 @@ class Config(
   conv_settings.ConvSpace,
   conv_route_settings.Route,
   reward_settings.OwnReward,
+  cost_settings.Costs,
   search_settings.Settings,
 ):
   """Settings of a search for a convolutional network."""
@@ -245,10 +248,13 @@ def make_experiment(
   known_conv_nets.make_smallest(
     config.num_layers, max(config.strides), config.merge, config.pool_after
   ).sizes(*dataset.image_shape[:2])
-  reward = reward_settings.choose(
-    config, rewards.make_accuracy_reward(config.reward_power)
+  prices = _make_prices(config, space, dataset)
+  reward = prices.reward(
+    reward_settings.choose(
+      config, rewards.make_accuracy_reward(config.reward_power)
+    )
   )
-  costs = conv_contestants.costs(dataset) if config.reward else {}
+  costs = prices.costs
   any_net = space.decode(np.zeros(space.num_tokens, np.int32))
   reward_settings.check(config, reward, [any_net], METRICS, costs)
   known = conv_contestants.fitting_nets(
@@ -260,7 +266,7 @@ def make_experiment(
     config.pool_after,
   )
   # What is wrong with them is said before routes are measured.
-  arms = _make_arms(config, space, list(known.values()))
+  arms = _make_arms(config, space, list(known.values()), prices)
   makers = _make_routes(config, dataset, recipe)
   route, timing = conv_routes.choose(
     makers,
@@ -293,6 +299,7 @@ def make_experiment(
         config.learning_rate,
         config.num_steps,
         costs=costs or None,
+        limits=prices.limits,
         duration=functools.partial(conv_contestants.multiply_adds, dataset),
       ),
       key=jax.random.key(config.seed),
@@ -308,6 +315,7 @@ def make_experiment(
         statistics.ACCURACY,
       ),
       costs,
+      prices.is_weighed,
     ),
     num_retrainings=field.num_retrainings,
     trainers=makers.trainers,
@@ -325,7 +333,8 @@ def make_experiment(
     draw=pictures.write_net,
     picture='best_net.svg',
     has_report=dataset.has_report,
-    own_reward=bool(config.reward),
+    own_reward=bool(config.reward) or prices.is_weighed,
+    opened=prices.opened,
   )
 
 
@@ -353,15 +362,12 @@ def _data_facts(dataset: images.ImageDataset) -> dict[str, str]:
 
 
 def _make_arms(
-  config: Config, space: SearchSpace, known: list[spaces.ConvNet]
+  config: Config,
+  space: SearchSpace,
+  known: list[spaces.ConvNet],
+  prices: cost_settings.Prices,
 ) -> tuple[search_lib.Arm, ...]:
-  schedule = search_lib.DepthSchedule(
-    config.first_depth or config.num_layers,
-    config.depth_growth,
-    config.depth_every,
-    config.num_layers,
-    spaces.layer_decisions(config.strides),
-  )
+  schedule = _make_schedule(config)
   return search_settings.make_arms(
     config,
     space,
@@ -373,6 +379,43 @@ def _make_arms(
       anchors=anchors.MECHANISMS[config.anchors](),
     ),
     schedule if schedule.first_depth < config.num_layers else None,
+    prices.redraw,
+  )
+
+
+def _make_schedule(config: Config) -> search_lib.DepthSchedule:
+  return search_lib.DepthSchedule(
+    config.first_depth or config.num_layers,
+    config.depth_growth,
+    config.depth_every,
+    config.num_layers,
+    spaces.layer_decisions(config.strides),
+  )
+
+
+def _make_prices(
+  config: Config, space: SearchSpace, dataset: images.ImageDataset
+) -> cost_settings.Prices:
+  images_of = conv_costs.Images(dataset.image_shape, dataset.num_classes)
+  schedule = _make_schedule(config)
+  choices = conv_costs.Choices(
+    schedule.first_depth,
+    *(config.heights, config.widths, config.filters, config.strides),
+    *(config.merge, config.pool_after),
+  )
+  return cost_settings.Prices(
+    config,
+    space,
+    images_of.costs(),
+    lambda net: images_of.program(net, 1),
+    {
+      'num_params': lambda: conv_costs.fewest_params(images_of, choices),
+      'num_multiply_adds': lambda: conv_costs.fewest_multiply_adds(
+        images_of, choices
+      ),
+    },
+    schedule(0),
+    wanted=bool(config.reward),
   )
 
 

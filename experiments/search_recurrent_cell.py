@@ -24,6 +24,7 @@ import jax
 import numpy as np
 
 from experiments import (
+  cost_settings,
   data_settings,
   launch,
   reward_settings,
@@ -37,6 +38,7 @@ from jaxnas import search as search_lib
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import recurrent_interpreter
 from jaxnas.controllers import recurrent as controllers
+from jaxnas.costs import recurrent_cell as cell_costs
 from jaxnas.runs import search_run
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.trainers import blocks, training_servant, waiting
@@ -50,6 +52,7 @@ class Config(
   data_settings.TextData,
   data_settings.TextBatches,
   reward_settings.OwnReward,
+  cost_settings.Costs,
   search_settings.Settings,
 ):
   """Settings of a search for a recurrent cell."""
@@ -204,11 +207,14 @@ def make_experiment(
   """
   field = _make_field(config, team)
   config, space, tasks = field.config, field.space, field.tasks
-  reward = reward_settings.choose(
-    config, rewards.make_perplexity_reward(config.reward_scale)
+  prices = field.prices
+  reward = prices.reward(
+    reward_settings.choose(
+      config, rewards.make_perplexity_reward(config.reward_scale)
+    )
   )
   tried = [space.decode(np.zeros(space.num_tokens, np.int32)), *field.known]
-  reward_settings.check(config, reward, tried, METRICS, {})
+  reward_settings.check(config, reward, tried, METRICS, prices.costs)
   trainer = field.trainers['space']
   search = search_lib.Search(
     space=space,
@@ -221,6 +227,7 @@ def make_experiment(
         num_layers=config.controller_layers,
         features=config.controller_features,
       ),
+      redraw=prices.redraw,
     ),
     evaluator=evaluators.make_evaluator(
       space,
@@ -228,6 +235,8 @@ def make_experiment(
       reward,
       config.learning_rate,
       config.num_steps,
+      costs=prices.costs or None,
+      limits=prices.limits,
     ),
     key=jax.random.key(config.seed),
     reevaluate_duplicates=config.reevaluate_duplicates,
@@ -245,7 +254,8 @@ def make_experiment(
         reward,
         statistics.PERPLEXITY,
       ),
-      {},
+      prices.costs,
+      prices.is_weighed,
     ),
     num_retrainings=field.num_retrainings,
     trainers=list(field.trainers.values()),
@@ -259,7 +269,8 @@ def make_experiment(
     search_metric='validation_perplexity',
     draw=pictures.write_cell,
     picture='best_cell.svg',
-    own_reward=bool(config.reward),
+    own_reward=bool(config.reward) or prices.is_weighed,
+    opened=prices.opened,
   )
 
 
@@ -328,6 +339,7 @@ class _Field:
     config: the complete settings.
     space: the search space.
     tasks: the tasks on the text.
+    prices: what the cells of the space cost.
     trainers: the trainers of the contestants, by name.
     num_retrainings: the maximum number of trainings.
   """
@@ -341,6 +353,19 @@ class _Field:
   ):
     self.config, self.space = config, space
     self.tasks, self._recipe = tasks, recipe
+    model = cell_costs.Model(
+      tasks.dataset.vocab_size,
+      recipe.features,
+      recipe.num_layers,
+      recipe.tie_embeddings,
+    )
+    self.prices = cost_settings.Prices(
+      config,
+      space,
+      model.costs(),
+      lambda cell: model.program(cell, config.num_unrolled, 1),
+      model.fewest(space),
+    )
     any_cell: Any = space.decode(np.zeros(space.num_tokens, np.int32))
     self._num_params = self._count(
       functools.partial(cells.GrammarCell, architecture=any_cell),

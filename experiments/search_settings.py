@@ -24,7 +24,7 @@ from jaxnas import search as search_lib
 from jaxnas import statistics
 from jaxnas.records import trial_log
 from jaxnas.strategies import fixed
-from jaxnas.types import Controller, Reward, SearchSpace, Trainer
+from jaxnas.types import Controller, Reward, SearchSpace, Strategy, Trainer
 
 FREE = (
   'num_trials',
@@ -224,6 +224,7 @@ def make_arms(
   known: Sequence[Any],
   make_controller: Callable[[], Controller],
   num_active: Callable[[int], int] | None = None,
+  redraw: Callable[[Strategy], Strategy] = lambda strategy: strategy,
 ) -> tuple[search_lib.Arm, ...]:
   """Makes the arms of a search, which share its trials evenly.
 
@@ -234,6 +235,7 @@ def make_arms(
     make_controller: a function that makes a controller, called once for
       REINFORCE and once for PPO.
     num_active: the number of decisions to make; see `search.Arm`.
+    redraw: a function of each searching strategy, as for limits on costs.
 
   Raises:
     ValueError: the trials cannot be shared evenly, or are too few for the
@@ -261,8 +263,10 @@ def make_arms(
     )
   num_trials = config.num_trials // config.num_searches
   for name in config.strategies:
-    strategy = strategy_settings.make_strategy(
-      name, config, space.decisions, make_controller, num_trials
+    strategy = redraw(
+      strategy_settings.make_strategy(
+        name, config, space.decisions, make_controller, num_trials
+      )
     )
     arms.extend(
       search_lib.Arm(

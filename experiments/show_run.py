@@ -242,7 +242,7 @@ def _arm_row(run: folder_lib.Run, arm: str, repeat: int) -> list[str]:
     _name(arm, repeat),
     str(len(trials)),
     str(sum(each.duplicate_of is None for each in trials)),
-    str(sum(each.status != 'ok' for each in trials)),
+    str(sum(each.has_failed for each in trials)),
     _best(trials),
     _mean(trials[:middle]),
     _mean(trials[middle:]),

@@ -144,9 +144,11 @@ class HalvedRounds:
     return taken
 
   def _evaluate(self, plans: Sequence[_Plan]) -> dict[_Plan, climbing.Outcome]:
-    """Trains each child as far as it comes."""
+    """Trains each child as far as it comes, and none that must not be."""
+    refused = self._refuse(plans)
+    plans = [plan for plan in plans if plan not in refused]
     if not plans:
-      return {}
+      return refused
     rungs, schedule = self._rungs, self._rungs.schedule
     fully, calibrating, halved = [], [], []
     for plan in plans:
@@ -173,7 +175,20 @@ class HalvedRounds:
         outcome.is_alive and outcome.rung < schedule.num_rungs - 1
       )
     self._tell_expected(climbed, choice)
-    return outcomes | climbed
+    return refused | outcomes | climbed
+
+  def _refuse(self, plans: Sequence[_Plan]) -> dict[_Plan, climbing.Outcome]:
+    screen = self._evaluator.screen
+    found = (
+      {}
+      if screen is None
+      else {plan: screen(plan.proposal.tokens) for plan in plans}
+    )
+    return {
+      plan: climbing.read(evaluation, 0, 0)
+      for plan, evaluation in found.items()
+      if evaluation is not None
+    }
 
   def _train_fully(
     self, plans: Sequence[_Plan]

@@ -27,6 +27,7 @@ RETRAIN = trial_log.RETRAIN
 
 _OK = Status.OK.name.lower()
 _DIVERGED = Status.DIVERGED.name.lower()
+_INFEASIBLE = Status.INFEASIBLE.name.lower()
 # Unlike a broken function, one child that diverges or does not fit into memory
 # says nothing about the others. A child that diverged with a reason was trained
 # to the end, and the reward, another function, is what failed.
@@ -151,7 +152,7 @@ class History:
     for trial in self.trials:
       if len(start) == max_failures:
         break
-      if trial.duplicate_of is None:
+      if trial.duplicate_of is None and trial.status != _INFEASIBLE:
         start.append(trial)
     if not max_failures or len(start) < max_failures:
       return
@@ -288,7 +289,7 @@ def redo_failed(
   Returns:
     The number of failed trials.
   """
-  failed = [trial for trial in log.trials if trial.status != _OK]
+  failed = [trial for trial in log.trials if trial.has_failed]
   if failed:
     # The log comes last, because everything else can be recomputed from it.
     if checkpoints is not None:

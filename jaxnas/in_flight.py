@@ -11,7 +11,7 @@ another trial's wait for that trial.
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import heapq
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from jaxnas import arms as arms_lib
 from jaxnas import errors, pure_search, queues
 from jaxnas import history as history_lib
 from jaxnas.records import trial_log, workdir
-from jaxnas.types import SearchSpace, Status
+from jaxnas.types import Evaluation, SearchSpace, Status
 
 
 class Proposal(NamedTuple):
@@ -89,6 +89,7 @@ class InFlight:
     history: history_lib.History,
     reevaluate_duplicates: bool = False,
     replay: Sequence[trial_log.Trial] = (),
+    screen: Callable[[np.ndarray], Evaluation | None] | None = None,
   ):
     """Starts with nothing in flight.
 
@@ -101,10 +102,11 @@ class InFlight:
       history: the trials so far.
       reevaluate_duplicates: whether to evaluate an architecture again.
       replay: the trials whose order the log is to have, from its start.
+      screen: the evaluator's `screen`, if it has one.
     """
     self._space, self._arms, self._queue = space, arms, queue
     self._history = history
-    self._reevaluates = reevaluate_duplicates
+    self._reevaluates, self._screen = reevaluate_duplicates, screen
     self._key, self._arm_keys = key, jax.numpy.stack(list(arm_keys))
     self._replay = replay
     self._turns = _turns(replay)
@@ -265,6 +267,9 @@ class InFlight:
       if first is not None:
         return _result_in(first)
       return self._results.get((plan.proposal.arm, plan.first))
+    if self._screen is not None:
+      refused = self._screen(plan.proposal.tokens)
+      return None if refused is None else _result_of(refused, 0)
     return None
 
   def _settle(self, plan: _Plan, result: _Result) -> None:

@@ -192,6 +192,7 @@ def _begin(
       history,
       search.reevaluate_duplicates,
       replay,
+      search.evaluator.screen,
     )
   if replay:
     raise ValueError(

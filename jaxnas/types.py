@@ -32,27 +32,10 @@ if TYPE_CHECKING:
   import jax
 
 __all__ = (
-  'AnchorPoint',
-  'Architecture',
-  'Choice',
-  'Controller',
-  'Cost',
-  'Decision',
-  'Evaluation',
-  'Evaluator',
-  'Kept',
-  'Params',
-  'Proposals',
-  'Range',
-  'Reward',
-  'SearchSpace',
-  'Span',
-  'Status',
-  'Strategy',
-  'Task',
-  'Trained',
-  'Trainer',
-)
+  'AnchorPoint', 'Architecture', 'Choice', 'Controller', 'Cost', 'Decision',
+  'Evaluation', 'Evaluator', 'Kept', 'Params', 'Proposals', 'Range', 'Reward',
+  'SearchSpace', 'Span', 'Status', 'Strategy', 'Task', 'Trained', 'Trainer',
+)  # fmt: skip
 
 
 class Architecture(Hashable, Protocol):
@@ -347,7 +330,8 @@ class Trainer(Protocol):
 class Status(enum.IntEnum):
   """How the evaluation of one architecture ended.
 
-  The last four occur only where functions run in processes of their own.
+  The four from `FAILED` on occur only where functions run in processes of their
+  own.
 
   Attributes:
     OK: the trial has a reward.
@@ -357,6 +341,8 @@ class Status(enum.IntEnum):
     CRASHED: the function's process died.
     TIMED_OUT: the function took too long.
     NOT_FINITE: the function did not return a finite number.
+    INFEASIBLE: the architecture exceeds a limit, so nothing was trained, and
+      nothing failed.
   """
 
   OK = 0
@@ -366,6 +352,7 @@ class Status(enum.IntEnum):
   CRASHED = 4
   TIMED_OUT = 5
   NOT_FINITE = 6
+  INFEASIBLE = 7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -439,6 +426,9 @@ class Evaluator(NamedTuple):
     task: what decides results, by its `records.fingerprint`; or `evaluate`.
     open_queue: `() -> queues.EvaluationQueue`, if several blocks run at a time.
     stages: `evaluators.stages.Stages`, if children can be trained on.
+    screen: `tokens int32[T] -> Evaluation | None`: that of one architecture
+      that must not be trained, found without training; `None` for any other. A
+      caller asks before it evaluates.
   """
 
   evaluate: Callable[[jax.Array, np.ndarray], Evaluation]
@@ -447,3 +437,4 @@ class Evaluator(NamedTuple):
   task: Any = None
   open_queue: Callable[[], Any] | None = None
   stages: Any = None
+  screen: Callable[[np.ndarray], Evaluation | None] | None = None

@@ -314,3 +314,32 @@ def test_the_order_of_a_log_cannot_be_asked_for(tmp_path, whole):
     search = make_search(Children())
     with pytest.raises(ValueError, match='leave replay out'):
       search_lib.run(search, log, replay=whole[1])
+
+
+def screened(kill_after=None):
+  """Children of which some must not be trained."""
+  children = Children(kill_after)
+
+  def screen(tokens):
+    if tokens[2] != 1:
+      return None
+    refused = np.array([Status.INFEASIBLE], np.int32)
+    return Evaluation(np.zeros(1, np.float32), {}, refused, ('over',))
+
+  children.evaluator = children.evaluator._replace(screen=screen)
+  return children
+
+
+def test_what_exceeds_a_limit_takes_no_step(tmp_path):
+  trials = run(tmp_path / 'whole', screened())
+  over = [trial for trial in trials if trial.status == 'infeasible']
+  assert len(over) > 10
+  assert all(trial.tokens[2] == 1 for trial in over)
+  assert {(t.steps, t.rung, t.curve, t.reason) for t in over} == {
+    (0, None, (), 'over')
+  }
+  assert not any(t.tokens[2] == 1 for t in trials if t not in over)
+  with pytest.raises(KilledError):
+    run(tmp_path / 'killed', screened(9))
+  run(tmp_path / 'killed', screened())
+  assert content(tmp_path / 'killed') == content(tmp_path / 'whole')

@@ -585,3 +585,79 @@ def test_a_window_agrees_with_a_search_that_is_one_function(
     scanned.state,
     state.strategies[0],
   )
+
+
+def is_over(tokens):
+  """Whether an architecture exceeds a limit: too many of some operations."""
+  return bool((np.asarray(SPACE.canonical(tokens)) == 1).sum() > 3)
+
+
+def screened(queue=None, **changes):
+  """A search that must train nothing that exceeds a limit."""
+  search = make_search(queue, names=('evolution', 'random'), **changes)
+
+  def screen(tokens):
+    if not is_over(tokens):
+      return None
+    return Evaluation(
+      np.zeros(1, np.float32),
+      {'ones': np.array([4])},
+      np.array([Status.INFEASIBLE]),
+      ('4 ones',),
+    )
+
+  def judge(keys, tokens):
+    assert not any(map(is_over, tokens))
+    return evaluate(keys, tokens)
+
+  evaluator = search.evaluator._replace(screen=screen, evaluate=judge)
+  return dataclasses.replace(search, evaluator=evaluator)
+
+
+def test_what_exceeds_a_limit_is_recorded_and_not_trained(tmp_path):
+  run(tmp_path, screened())
+  trials = read(tmp_path)
+  over = [trial for trial in trials if trial.status == 'infeasible']
+  assert len(over) > 4
+  assert all(is_over(trial.tokens) for trial in over)
+  assert not any(is_over(t.tokens) for t in trials if t not in over)
+  first = over[0]
+  assert (first.reward, first.metrics) == (0, {'ones': 4})
+  assert first.reason == '4 ones'
+  # Strategies were told of them, and they count as proposals.
+  assert len(trials) == 4 + 2 * 24
+
+
+@pytest.mark.parametrize('seed', range(2))
+def test_screened_searches_are_the_same_with_workers_and_resumed(
+  tmp_path, seed
+):
+  run(tmp_path / 'alone', screened())
+  run(tmp_path / 'workers', screened(Queue(3, seed)))
+  lines = sorted_lines(tmp_path / 'alone')
+  assert sorted_lines(tmp_path / 'workers') == lines
+  with contextlib.suppress(KilledError):
+    run(tmp_path / 'killed', screened(Queue(2, seed, kill_after=5 + 7 * seed)))
+  run(tmp_path / 'killed', screened(Queue(2, seed)))
+  assert sorted_lines(tmp_path / 'killed') == lines
+
+
+def test_failed_trials_alone_are_redone(tmp_path):
+  run(tmp_path, screened())
+  before = read(tmp_path)
+  assert any(trial.status == 'diverged' for trial in before)
+  run(tmp_path, screened(), redo_failed=True)
+  assert (tmp_path / 'trials.jsonl.1').exists()
+  only = tmp_path / 'only'
+  search = screened()
+  judge = search.evaluator.evaluate
+  fine = search.evaluator._replace(
+    evaluate=lambda keys, tokens: judge(keys, tokens)._replace(
+      status=np.zeros(len(tokens), np.int32)
+    )
+  )
+  search = dataclasses.replace(search, evaluator=fine)
+  run(only, search)
+  assert any(trial.status == 'infeasible' for trial in read(only))
+  run(only, search, redo_failed=True)
+  assert not (only / 'trials.jsonl.1').exists()

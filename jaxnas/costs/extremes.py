@@ -14,7 +14,7 @@ import numpy as np
 from jaxnas import errors
 from jaxnas.types import Cost, SearchSpace
 
-MAX_ENUMERATED = 50_000
+MAX_ENUMERATED = 10_000
 """The size up to which all architectures of a space are looked at."""
 
 _NUM_DRAWN = 256
@@ -26,15 +26,24 @@ class Extremes(NamedTuple):
   Attributes:
     low: the least cost.
     high: the greatest cost.
-    is_exact: whether `low` is certainly the least; otherwise it is the least
-      that was found.
-    how: how it was found, in words.
+    low_how: how the least was found, in words.
+    high_how: how the greatest was found, in words.
   """
 
   low: float
   high: float
-  is_exact: bool
-  how: str
+  low_how: str
+  high_how: str
+
+  def with_low(self, low: float | None) -> Extremes:
+    """Returns the bounds with a least cost that was counted exactly.
+
+    Args:
+      low: the least cost; `None` changes nothing.
+    """
+    if low is None:
+      return self
+    return self._replace(low=low, low_how='counted exactly')
 
 
 def find(
@@ -83,8 +92,8 @@ def find(
     for row in itertools.product(*map(range, radixes)):
       value(np.array(row, np.int32))
     _check(found)
-    how = f'of all {len(found):,} architectures of the space'
-    return Extremes(min(found.values()), max(found.values()), True, how)
+    how = f'of all {len(found):,} architectures'
+    return Extremes(min(found.values()), max(found.values()), how, how)
   for tokens in _draw(radixes, num_drawn):
     value(tokens)
   _check(found)
@@ -92,8 +101,8 @@ def find(
     for sign in (1, -1):
       start = min(found, key=lambda key: sign * found[key])
       _climb(np.frombuffer(start, np.int32), radixes, value, sign)
-  how = f'of {len(found):,} architectures that were looked at'
-  return Extremes(min(found.values()), max(found.values()), False, how)
+  how = f'of {len(found):,} architectures that were looked at, not of all'
+  return Extremes(min(found.values()), max(found.values()), how, how)
 
 
 def share_within(

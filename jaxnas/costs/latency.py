@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
 import json
 import os
 import time
@@ -58,39 +59,49 @@ def measure(program: Program, num_calls: int = NUM_CALLS) -> float:
 class Latency:
   """The latency of architectures as a cost, each measured once.
 
-  A measurement never gives the same number twice. With a file, every result is
-  on disk before anything follows from it, so a run that is killed and resumed
-  goes on with the numbers that it had.
+  A measurement never gives the same number twice. While there is a file, every
+  result is on disk before anything follows from it, so a run that is killed and
+  resumed goes on with the numbers that it had.
   """
 
-  def __init__(
-    self,
-    make_program: Callable[[Any], Program],
-    path: str | os.PathLike[str] | None = None,
-  ):
-    """Reads what was measured before.
+  def __init__(self, make_program: Callable[[Any], Program]):
+    """Starts with nothing measured.
 
     Args:
       make_program: the function that makes the program of an architecture.
-      path: the file of measurements, made if it is missing; none by default.
-
-    Raises:
-      ValueError: the file is damaged, or another process uses it.
     """
     self._make_program = make_program
     # In containers, so that they are no part of what decides a run.
     self._known: dict[str, float] = {}
     self._lines: list[trial_log.JsonLines] = []
-    if path is not None:
-      lines = trial_log.JsonLines(path)
-      try:
-        fields: Mapping[str, Any] = {'key': str, 'latency_ms': float}
-        trial_log.check_fields(lines.path, lines.lines, **fields)
-      except ValueError:
-        lines.close()
-        raise
+
+  @contextlib.contextmanager
+  def kept(self, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Reads what was measured before, and keeps what is measured from now on.
+
+    Args:
+      path: the file of measurements, made if it is missing.
+
+    Raises:
+      ValueError: the file is damaged, or another process uses it.
+    """
+    with trial_log.JsonLines(path) as lines:
+      fields: Mapping[str, Any] = {'key': str, 'latency_ms': float}
+      trial_log.check_fields(lines.path, lines.lines, **fields)
+      kept = {each['key']: each['latency_ms'] for each in lines.lines}
+      lines.append(
+        [
+          {'key': key, 'latency_ms': latency}
+          for key, latency in self._known.items()
+          if key not in kept
+        ]
+      )
+      self._known |= kept
       self._lines.append(lines)
-      self._known = {each['key']: each['latency_ms'] for each in lines.lines}
+      try:
+        yield
+      finally:
+        self._lines.remove(lines)
 
   def __call__(self, architecture: Any) -> float:
     """Returns the latency of an architecture in milliseconds."""
@@ -101,8 +112,3 @@ class Latency:
         lines.append([{'key': key, 'latency_ms': latency}])
       self._known[key] = latency
     return self._known[key]
-
-  def close(self) -> None:
-    """Closes the file, if there is one."""
-    for lines in self._lines:
-      lines.close()

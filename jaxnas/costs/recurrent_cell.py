@@ -13,16 +13,19 @@ Letters: `D` features, `L` leaves, `V` tokens of the vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnas.children import language_model
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.costs import latency
 from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.types import Cost
+from jaxnas.types import Cost, SearchSpace
 
 TRANSCENDENTAL = ('tanh', 'sigmoid', 'sin')
 """The activations that are transcendental functions."""
@@ -82,6 +85,24 @@ class Model:
       'num_params': self.num_params,
       'num_multiply_adds': self.num_multiply_adds,
       'num_transcendentals': self.num_transcendentals,
+    }
+
+  def fewest(self, space: SearchSpace) -> dict[str, Callable[[], float]]:
+    """Returns functions that count the least costs of a space of cells.
+
+    Args:
+      space: a space of `spaces.recurrent_cell`.
+    """
+    # The first choices make a cell, and every cell has its parameters.
+    any_cell: Any = space.decode(np.zeros(space.num_tokens, np.int32))
+    activation: Any = space.decisions[1]
+    is_needed = set(activation.values) <= set(TRANSCENDENTAL)
+    # One for each node and one for the injection, all or none of them.
+    most = 2 * any_cell.base * self.features * self.num_layers
+    return {
+      'num_params': lambda: self.num_params(any_cell),
+      'num_multiply_adds': lambda: self.num_multiply_adds(any_cell),
+      'num_transcendentals': lambda: most if is_needed else 0,
     }
 
   def program(

@@ -21,6 +21,7 @@ from absl import logging
 import numpy as np
 
 from jaxnas import errors
+from jaxnas.costs import limits as limits_lib
 from jaxnas.evaluators import queues, stages
 from jaxnas.trainers import functions
 from jaxnas.types import (
@@ -44,6 +45,7 @@ def make_evaluator(
   *,
   costs: Mapping[str, Cost] | None = None,
   duration: Cost | None = None,
+  limits: limits_lib.Limits | None = None,
 ) -> Evaluator:
   """Makes an evaluator of a trainer and a reward.
 
@@ -59,6 +61,8 @@ def make_evaluator(
       metrics.
     duration: the expected duration of an architecture's training relative to
       others; all equal by default.
+    limits: the most that an architecture may cost; what exceeds them is
+      infeasible, and not trained. None by default.
 
   Raises:
     ValueError: the learning rate is not positive; when architectures are
@@ -109,6 +113,8 @@ def make_evaluator(
     'learning_rate': given,
     'num_steps': num_steps,
     'costs': costs,
+    # Runs without limits are told by what they always were.
+    **({'limits': dict(limits.most)} if limits is not None else {}),
   }
   has_queue = getattr(trainer, 'queue', None) is not None
   return Evaluator(
@@ -118,6 +124,7 @@ def make_evaluator(
     task,
     open_queue if has_queue else None,
     stages.make_stages(trainer, num_steps, prepare, finish),
+    None if limits is None else limits.screen(space, reward.floor),
   )
 
 

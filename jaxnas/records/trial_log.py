@@ -29,6 +29,7 @@ from jaxnas.records import trials as trials_lib
 from jaxnas.records import workdir
 
 RETRAIN = trials_lib.RETRAIN
+INFEASIBLE = trials_lib.INFEASIBLE
 Trial = trials_lib.Trial
 
 

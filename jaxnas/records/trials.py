@@ -16,6 +16,11 @@ from jaxnas.types import Status
 RETRAIN = 'retrain'
 """The arm of trials that compare winners; no strategy learns from them."""
 
+INFEASIBLE = Status.INFEASIBLE.name.lower()
+"""The status of a trial whose architecture exceeds a limit."""
+
+_OK = Status.OK.name.lower()
+
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
@@ -84,6 +89,11 @@ class Trial:
         f'Trial {self.number} is marked as a duplicate of the later trial '
         f'{self.duplicate_of}.'
       )
+
+  @property
+  def has_failed(self) -> bool:
+    """Whether a training failed; one that was not begun has not."""
+    return self.status not in (_OK, INFEASIBLE)
 
   def to_json(self) -> dict[str, Any]:
     """Returns the trial as a dict that `json.dumps` accepts."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-import functools
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from jaxnas.datasets import images
 from jaxnas.records import trial_log
 from jaxnas.spaces import conv_net, known_conv_nets
 from jaxnas.trainers import conv_routes
-from jaxnas.types import Cost, SearchSpace, Trainer
+from jaxnas.types import SearchSpace, Trainer
 
 BASELINES: Mapping[str, Callable[..., conv_net.ConvNet]] = {
   'plain chain': known_conv_nets.make_chain,
@@ -45,18 +44,6 @@ def multiply_adds(dataset: images.ImageDataset, net: conv_net.ConvNet) -> int:
   """Returns the number of multiply-adds of a network for one image."""
   height, width, channels = dataset.image_shape
   return net.num_multiply_adds(height, width, channels, dataset.num_classes)
-
-
-def costs(dataset: images.ImageDataset) -> dict[str, Cost]:
-  """Returns the costs of a network, by name, that a reward may weigh."""
-
-  def num_params(net):
-    return net.num_params(dataset.image_shape[2], dataset.num_classes)
-
-  return {
-    'num_params': num_params,
-    'num_multiply_adds': functools.partial(multiply_adds, dataset),
-  }
 
 
 def fitting_nets(

@@ -79,12 +79,18 @@ def _show_search(experiment, log):
         label,
         str(count),
         str(new),
-        *(f'{1 - n / count:.1%}' if count else '-' for n in (new, len(good))),
+        *(
+          f'{n / count:.1%}' if count else '-'
+          for n in (count - new, sum(t.has_failed for t in trials[name]))
+        ),
         *(spell(good) for spell in columns.values()),
       ]
     )
   searched = [t for t in log.trials if t.arm != search_lib.RETRAIN]
-  distinct = sum(trial.duplicate_of is None for trial in searched)
+  distinct = sum(
+    trial.duplicate_of is None and trial.status != trial_log.INFEASIBLE
+    for trial in searched
+  )
   progress.table(
     f'Search: {len(searched)} proposals, {distinct} distinct ones trained '
     f'({shown}, one training each)',
@@ -92,6 +98,8 @@ def _show_search(experiment, log):
     rows,
     spare=('duplicates', 'failed'),
   )
+  for line in infeasible(experiment.search.arms, log.trials):
+    print(line)
   for line in failures(experiment.search.arms, log.trials):
     print(line)
 
@@ -138,6 +146,29 @@ def _value_of_best(measure, metric, trials):
   return '-' if best is None else measure.text(best.metrics[metric])
 
 
+def infeasible(
+  arms: Sequence[search_lib.Arm], trials: Sequence[trial_log.Trial]
+) -> list[str]:
+  """Returns one line per strategy that proposed what exceeds a limit.
+
+  Args:
+    arms: the arms of the search, including every repeat of each.
+    trials: all trials of the log.
+  """
+  lines = []
+  for name, label in {arm.name: arm.label for arm in arms}.items():
+    mine = [trial for trial in trials if trial.arm == name]
+    over = [t for t in mine if t.status == trial_log.INFEASIBLE]
+    if over:
+      rest = ', so nothing can be retrained' if len(over) == len(mine) else ''
+      lines.append(
+        f'{len(over)} of {len(mine)} proposals of {label} exceed a limit '
+        f'(infeasible) and were not trained{rest}; the last: '
+        f'{over[-1].reason}.'
+      )
+  return lines
+
+
 def failures(
   arms: Sequence[search_lib.Arm], trials: Sequence[trial_log.Trial]
 ) -> list[str]:
@@ -153,7 +184,7 @@ def failures(
   }
   for name, label in labels.items():
     mine = [trial for trial in trials if trial.arm == name]
-    if mine and all(trial.status != 'ok' for trial in mine):
+    if mine and all(trial.has_failed for trial in mine):
       counts = collections.Counter(trial.status for trial in mine)
       reasons = ', '.join(
         f'{count} {status.replace("_", " ")}'
@@ -186,7 +217,10 @@ def _show_known(experiment, log):
   for name, trial in zip(experiment.known, known, strict=False):
     rank = f'{np.mean(np.array(rewards) < trial.reward):.0%}' if rewards else ''
     if trial.status != 'ok':
-      print(f'Known architecture {name}: its training failed.')
+      why = 'its training failed'
+      if trial.status == trial_log.INFEASIBLE:
+        why = f'not trained, for {trial.reason}'
+      print(f'Known architecture {name}: {why}.')
       continue
     print(
       f'Known architecture {name}: {metric.replace("_", " ")} '

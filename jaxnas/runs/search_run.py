@@ -6,18 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+import contextlib
 import dataclasses
 import functools
 import pathlib
 from typing import Any
 
-from absl import logging
 import numpy as np
 
 from jaxnas import history, statistics
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
-from jaxnas.export import architecture as architecture_file
 from jaxnas.records import checkpoints as checkpoints_lib
 from jaxnas.records import (
   heads,
@@ -27,7 +26,13 @@ from jaxnas.records import (
   trial_log,
   workdir,
 )
-from jaxnas.runs import run_summary, scalars, search_report, stopwatch
+from jaxnas.runs import (
+  best_file,
+  run_summary,
+  scalars,
+  search_report,
+  stopwatch,
+)
 from jaxnas.types import Trainer
 from jaxnas.visualize import curves, pictures, progress, report
 
@@ -72,6 +77,8 @@ class Experiment:
     log_to: the names of the sinks that scalars go to, see `records.sinks`.
     replay: the path of another log of this run, in whose order trials are
       recorded; none by default.
+    opened: a function that opens what the search keeps in the run's folder
+      besides, and checks what can be checked only then.
   """
 
   config: Mapping[str, Any]
@@ -97,6 +104,9 @@ class Experiment:
   own_reward: bool = False
   log_to: Sequence[str] = ()
   replay: str = ''
+  opened: Callable[[pathlib.Path], contextlib.AbstractContextManager[None]] = (
+    lambda path: contextlib.nullcontext()
+  )
 
 
 def run(experiment: Experiment, folder: str) -> None:
@@ -134,7 +144,10 @@ def run(experiment: Experiment, folder: str) -> None:
         heads.note(path, first_lines)
       _check_records(experiment, log, timings)
       take = scalars.OfSearch(log, rounds).take
-      with sinks.Sinks(path, experiment.log_to, take) as outlets:
+      with (
+        experiment.opened(path),
+        sinks.Sinks(path, experiment.log_to, take) as outlets,
+      ):
         _run(
           experiment,
           path,
@@ -259,7 +272,7 @@ def _run(experiment, path, checkpoints, log, timings, rounds, publish, replay):
   search_report.show(experiment, path, log, retraining)
   _draw(experiment, path, log, retraining)
   pictures.draw(report.write, path / report.FILE, path)
-  names = ('best.json', experiment.picture, 'curve.png', report.FILE)
+  names = (best_file.FILE, experiment.picture, 'curve.png', report.FILE)
   progress.files(path, [*filter(None, names), 'trials.jsonl'])
 
 
@@ -349,61 +362,18 @@ def _retrain(retraining, log, clock, publish, replay):
     retraining_lib.run(retraining, log, on_trials, replay)
 
 
-def _found(criterion, rows: Sequence[retraining_lib.Result]):
-  """Returns the best result that the search itself proposed.
-
-  It is chosen by separate trainings, so that its final ones stay unbiased.
-  """
-  found = [row for row in rows if row.contestant.tokens is not None]
-  return criterion.best(found, lambda row: row.selection.mean())
-
-
 def _write(experiment, path, log, retraining, was_finished):
   rows = retraining_lib.results(retraining, log)
-  best, file = _found(retraining.criterion, rows), path / 'best.json'
+  best = best_file.found(retraining.criterion, rows)
   results = run_summary.find_results(experiment, log, retraining, best)
   description = run_summary.describe(experiment)
   summary.write(path, dataclasses.replace(description, results=results))
-  if was_finished:
-    _check_best(file, best)
-  if best is not None:
-    contestant = best.contestant
-    architecture_file.write_architecture(
-      file,
-      contestant.architecture,
-      label=contestant.label,
-      tokens=list(contestant.tokens),
-      **_sizes(contestant),
-      **_terms(experiment, retraining, best),
-      **{
-        name: values.tolist()
-        for name, values in (
-          (f'validation_{experiment.measure.name}', best.validation),
-          (f'report_{experiment.measure.name}', best.report),
-          *([('reward', best.rewards)] if experiment.own_reward else []),
-        )
-      },
-    )
-
-
-def _check_best(file, best):
-  """Warns if `best.json` of a finished run disagrees with the log."""
-  try:
-    written = workdir.read_json(file).get('architecture')
-  except (OSError, ValueError):  # It is rewritten in any case.
-    return
-  if best is None:
-    logging.warning('%s does not belong to this run: it found nothing.', file)
-  elif written != workdir.plain_json(best.contestant.architecture.to_json()):
-    logging.warning(
-      '%s held another architecture than the best of the log; it is '
-      'overwritten.',
-      file,
-    )
+  best_file.write(experiment, path, retraining, best, was_finished)
 
 
 def _draw(experiment, path, log, retraining):
-  best = _found(retraining.criterion, retraining_lib.results(retraining, log))
+  rows = retraining_lib.results(retraining, log)
+  best = best_file.found(retraining.criterion, rows)
   if best is not None and experiment.draw is not None:
     contestant = best.contestant
     pictures.draw(
@@ -428,22 +398,3 @@ def _draw(experiment, path, log, retraining):
       )
     )
   pictures.draw(curves.plot_search, path / 'curve.png', plotted)
-
-
-def _terms(experiment, retraining, result):
-  """Returns the terms of a result's training that the run chose."""
-  terms = {}
-  if experiment.has_learning_rates:
-    terms['learning_rate'] = result.learning_rate
-  if experiment.unit:
-    terms[f'num_{experiment.unit}'] = retraining.num_steps
-  return terms
-
-
-def _sizes(contestant):
-  """Returns the known sizes of a contestant."""
-  sizes = {
-    name: getattr(contestant, name)
-    for name in ('features', 'num_params', 'num_multiply_adds')
-  }
-  return {name: size for name, size in sizes.items() if size is not None}

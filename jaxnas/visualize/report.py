@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxnas.records import folder as folder_lib
 from jaxnas.records import summary as summary_lib
+from jaxnas.records import trial_log
 from jaxnas.visualize import (
   checklist,
   gallery,
@@ -157,8 +158,12 @@ class _Page:
 
   def _searched(self) -> str:
     run, summary = self._run, self._summary
-    distinct = sum(each.duplicate_of is None for each in run.searched)
-    failed = sum(each.status != 'ok' for each in run.trials)
+    over = sum(t.status == trial_log.INFEASIBLE for t in run.searched)
+    distinct = sum(
+      each.duplicate_of is None and each.status != trial_log.INFEASIBLE
+      for each in run.searched
+    )
+    failed = sum(each.has_failed for each in run.trials)
     wall = sum(line['wall_seconds'] for line in run.timings)
     tiles = {
       'possible architectures': checklist.spell_size(summary.space_size) or '–',
@@ -168,6 +173,8 @@ class _Page:
       'failed trainings': f'{failed:,}',
       'time': progress.duration(wall) if run.timings else '–',
     }
+    if over:
+      tiles['over a limit, not trained'] = f'{over:,}'
     told = [
       f'Architectures are compared by {summary.measure.name}: '
       f'{"higher" if summary.measure.is_higher_better else "lower"} is better.'

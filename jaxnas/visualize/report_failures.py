@@ -27,7 +27,8 @@ def draw(trials: Sequence[trial_log.Trial]) -> str:
   Args:
     trials: all trials of the run, retrainings included.
   """
-  failed = [trial for trial in trials if trial.status != 'ok']
+  trials = [each for each in trials if each.status != trial_log.INFEASIBLE]
+  failed = [trial for trial in trials if trial.has_failed]
   # A duplicate repeats the failure of the trial that it repeats.
   failed = [trial for trial in failed if trial.duplicate_of is None]
   trained = sum(trial.duplicate_of is None for trial in trials)

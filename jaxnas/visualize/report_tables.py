@@ -169,7 +169,7 @@ def draw_searches(run: folder_lib.Run, summary: summary_lib.Summary) -> str:
       if (trial.arm, trial.repeat) == (arm.name, arm.repeat)
     ]
     distinct = sum(trial.duplicate_of is None for trial in mine)
-    failed = sum(trial.status != 'ok' for trial in mine)
+    failed = sum(trial.has_failed for trial in mine)
     good = [trial.reward for trial in mine if trial.status == 'ok']
     several = sum(each.name == arm.name for each in summary.arms) > 1
     rows.append(

@@ -12,14 +12,14 @@ from jaxnas.types import Choice, SearchSpace
 def test_a_small_space_is_looked_at_as_a_whole():
   space = recurrent_cell.make_space(2, ('add',), ('tanh', 'relu'))
   found = extremes.find(space, lambda cell: cell.activations.count('tanh'))
-  assert found == (0, 3, True, 'of all 144 architectures of the space')
+  how = 'of all 144 architectures'
+  assert found == (0, 3, how, how)
 
 
 def test_a_large_space_is_climbed():
   space = conv_net.make_space(5, filters=(3, 8, 20))
   cost = lambda net: net.num_params(1, 10)  # noqa: E731
   found = extremes.find(space, cost)
-  assert not found.is_exact
   dense = conv_net.ConvNet(
     tuple(
       conv_net.ConvLayer(7, 7, 20, inputs=tuple(range(number)))
@@ -31,7 +31,9 @@ def test_a_large_space_is_climbed():
   assert 5 * 3 < found.low < 250
   drawn = extremes.find(space, cost, num_drawn=5, climbs=False)
   assert found.low < drawn.low < drawn.high < found.high
-  assert drawn.how == 'of 5 architectures that were looked at'
+  assert drawn.low_how == ('of 5 architectures that were looked at, not of all')
+  assert found.with_low(None) == found
+  assert found.with_low(2)[::2] == (2, 'counted exactly')
 
 
 def test_shallower_networks_have_costs_of_their_own():
@@ -59,7 +61,7 @@ def test_what_is_not_allowed_is_passed_over():
   space = SearchSpace('pairs', decisions, decode, np.array, np.asarray, 9)
   found = extremes.find(space, sum)
   assert (found.low, found.high) == (1, 3)
-  assert found.how == 'of all 6 architectures of the space'
+  assert found.high_how == 'of all 6 architectures'
 
 
 def test_a_cost_that_fails_is_told():

@@ -36,23 +36,28 @@ def test_a_larger_product_takes_longer():
 
 def test_each_is_measured_once_and_kept_on_disk(tmp_path, monkeypatch):
   path = tmp_path / 'latencies.jsonl'
-  of = latency.Latency(make_program, path)
-  first = of(Size(3))
+  of = latency.Latency(make_program)
+  with of.kept(path):
+    first = of(Size(3))
   assert of(Size(3)) == first
-  of.close()
   monkeypatch.setattr(latency, 'measure', lambda program: 77.0)
-  again = latency.Latency(make_program, path)
-  assert again(Size(3)) == first
-  assert again(Size(4)) == 77
-  again.close()
+  again = latency.Latency(make_program)
+  with again.kept(path):
+    assert again(Size(3)) == first
+    assert again(Size(4)) == 77
+  assert again(Size(5)) == 77
   assert len(path.read_text().splitlines()) == 2
+  # What was measured before there was a file is as it was.
+  with again.kept(path):
+    assert len(path.read_text().splitlines()) == 3
 
 
 def test_a_damaged_file_is_named(tmp_path):
   path = tmp_path / 'latencies.jsonl'
   path.write_text('{"key":3,"latency_ms":1.0}\n')
-  with pytest.raises(ValueError, match=r'latencies\.jsonl.*its key is 3'):
-    latency.Latency(make_program, path)
-  # It is closed, so that it can be repaired.
-  path.write_text('')
-  latency.Latency(make_program, path).close()
+  of = latency.Latency(make_program)
+  with (
+    pytest.raises(ValueError, match=r'latencies\.jsonl.*its key is 3'),
+    of.kept(path),
+  ):
+    pass

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxnas.children import recurrent_cell as cells
-from jaxnas.costs import latency
+from jaxnas.costs import extremes, latency
 from jaxnas.costs import recurrent_cell as costs
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.training import text_task
@@ -75,3 +75,15 @@ def test_the_program_reads_all_tokens():
   assert logits.shape == (4, 2, VOCAB)
   assert jnp.isfinite(logits).all()
   assert latency.measure(program, 3) > 0
+
+
+@pytest.mark.parametrize(
+  ('activations', 'least'), [(('tanh', 'relu'), 0), (('tanh', 'sin'), 4)]
+)
+def test_the_fewest_are_those_of_all_cells(activations, least):
+  space = spaces.make_space(2, ('add',), activations)
+  model = costs.Model(VOCAB, FEATURES)
+  fewest = model.fewest(space)
+  assert fewest['num_transcendentals']() == least * FEATURES
+  for name, cost in model.costs().items():
+    assert fewest[name]() == extremes.find(space, cost).low

@@ -624,3 +624,37 @@ def test_every_setting_is_a_field_of_the_file(finished, data_file):
   assert set(saved) == {
     field.name for field in dataclasses.fields(search_conv_net.Config)
   }
+
+
+def test_limits_and_targets_bound_what_is_trained(tmp_path, data_file, capsys):
+  config = small(
+    data_file,
+    **{'num_steps': 4, 'num_trials': 8, 'max_params': 90, 'max_redraws': 0},
+    **{'cost_target': 60.0, 'cost_weight': -0.5, 'strategies': ('random',)},
+    known_nets=('chain',),
+  )
+  search_conv_net.run(config, str(tmp_path))
+  trials = trial_log.read_trials(tmp_path / 'trials.jsonl')
+  over = [trial for trial in trials if trial.status == 'infeasible']
+  fine = [trial for trial in trials if trial.status == 'ok']
+  assert over
+  assert {'num_params', 'num_multiply_adds'} == {*over[0].metrics}
+  for trial in (*over, *fine):
+    cost = trial.metrics['num_params']
+    assert (cost > 90) == (trial.status == 'infeasible')
+    if trial.status == 'ok':
+      quality = trial.metrics['best_accuracy'] ** 3
+      assert trial.reward == pytest.approx(quality - abs(cost / 60 - 1) / 2)
+  # What failed to be tried has less than what was tried.
+  floor = {trial.reward for trial in over}.pop()
+  assert floor < min(trial.reward for trial in fine)
+  printed = capsys.readouterr().out
+  assert 'of 1,000 random architectures meet them' in printed
+  assert 'exceed a limit (infeasible) and were not trained' in printed
+  html = (tmp_path / 'report.html').read_text()
+  assert 'over a limit, not trained' in html
+  # Whoever resumes it with other limits searches for something else.
+  with pytest.raises(ValueError, match='max_params'):
+    search_conv_net.run(
+      dataclasses.replace(config, max_params=80), str(tmp_path)
+    )

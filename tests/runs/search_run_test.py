@@ -3,27 +3,19 @@
 
 """Tests of what a run does beside its search and its retraining."""
 
-import numpy as np
+import pytest
 
-from jaxnas import contestants as contestants_lib
-from jaxnas import retraining, statistics
+from jaxnas.records import trial_log
 from jaxnas.runs import search_run
 
 
-def result(name, tokens, selection, fresh):
-  contestant = contestants_lib.Contestant(name, name, 'space', 1, tokens=tokens)
-  fresh = np.array(fresh)
-  return retraining.Result(
-    contestant, 0.1, 1, np.array(selection), fresh, fresh, -fresh
-  )
+def trial(status, **metrics):
+  return trial_log.Trial(0, 'ppo', 0, (0,), {}, 0.0, metrics, status)
 
 
-def test_what_is_written_was_not_chosen_by_the_trainings_that_are_told():
-  rows = [
-    result('LSTM', None, [1.0, 1.0], [1.0, 1.0]),
-    result('random #1', (1,), [4.0, 5.0], [2.0, 2.0]),
-    result('ppo #2', (2,), [3.0, 4.0], [9.0, 9.0]),
-  ]
-  best = search_run._found(statistics.PERPLEXITY, rows)
-  assert best.contestant.label == 'ppo #2'
-  assert search_run._found(statistics.ACCURACY, rows[:1]) is None
+def test_children_need_the_metric_that_they_are_compared_by():
+  trials = [trial('infeasible'), trial('ok', loss=1.0), trial('diverged')]
+  search_run.check_measure('loss', trials)
+  search_run.check_measure('error', [trial('infeasible', num_params=3.0)])
+  with pytest.raises(ValueError, match="needs the metric 'error'"):
+    search_run.check_measure('error', trials)

@@ -1,0 +1,284 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Settings of what architectures may cost, and of how costs are weighed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
+import dataclasses
+import math
+import pathlib
+from typing import Any
+
+from experiments import settings
+from jaxnas import rewards
+from jaxnas.costs import extremes, latency
+from jaxnas.costs import limits as limits_lib
+from jaxnas.strategies import redrawn
+from jaxnas.types import Cost, Reward, SearchSpace, Strategy
+
+METRICS: Mapping[str, str] = {
+  'params': 'num_params',
+  'multiply_adds': 'num_multiply_adds',
+  'transcendentals': 'num_transcendentals',
+  'latency': 'latency_ms',
+}
+"""The metrics of the costs, by the names that settings have for them."""
+
+FILE = 'latencies.jsonl'
+"""The file of a run that has its measured latencies."""
+
+_MOST = 10**15
+_NUM_MEASURED = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs(settings.Bounded):
+  """What architectures may cost, and how a reward weighs it."""
+
+  max_params: int = settings.search(
+    0,
+    'Most parameters of an architecture; 0: no limit. What exceeds a limit is '
+    'not trained.',
+    low=0,
+    high=_MOST,
+  )
+  max_multiply_adds: int = settings.search(
+    0,
+    'Most multiply-adds of the forward pass of one image, or of one token; 0: '
+    'no limit.',
+    low=0,
+    high=_MOST,
+  )
+  max_latency_ms: float = settings.search(
+    0.0,
+    'Most milliseconds of the forward pass of one image, or of one text of '
+    '--num_unrolled tokens, on this machine: the median of 20 calls; 0: no '
+    'limit.',
+    low=0.0,
+  )
+  max_redraws: int = settings.search(
+    16,
+    'Most draws that replace a proposal that exceeds a limit, before it is '
+    'recorded as infeasible.',
+    low=0,
+    high=settings.MAX_ITEMS,
+  )
+  cost: str = settings.search(
+    'params',
+    'Cost that --cost_target is a target for. Only cells have a count of '
+    'transcendental functions.',
+    choices=tuple(METRICS),
+  )
+  cost_target: float = settings.search(
+    0.0,
+    'Target T of the cost C, which the reward Q then weighs as well; 0: none.',
+    low=0.0,
+  )
+  cost_reward: str = settings.search(
+    'absolute',
+    'How the reward weighs the cost: Q + beta |C/T - 1| (absolute), Q (C/T)^w '
+    '(power), or Q min((C/T)^w, 1) (hard).',
+    source='TuNAS (Bender et al., 2020) and MnasNet (Tan et al., 2019)',
+    choices=tuple(rewards.COST_WEIGHTS),
+  )
+  cost_weight: float = settings.search(
+    0.0,
+    'Weight beta or w, below 0; 0: -0.1 for absolute, -0.07 for the others.',
+    source='TuNAS (Bender et al., 2020) and MnasNet (Tan et al., 2019)',
+    high=0.0,
+  )
+
+  @property
+  def limits(self) -> dict[str, float]:
+    """The limits that are set, by the names of metrics."""
+    most: dict[str, float] = {
+      'num_params': self.max_params,
+      'num_multiply_adds': self.max_multiply_adds,
+      'latency_ms': self.max_latency_ms,
+    }
+    return {name: each for name, each in most.items() if each}
+
+
+class Prices:
+  """What the architectures of an experiment cost.
+
+  Attributes:
+    costs: the costs that trials are told with, by name: all of them as soon as
+      one matters.
+    limits: the limits, if there are any.
+    is_weighed: whether the reward weighs a cost.
+  """
+
+  def __init__(
+    self,
+    config: Costs,
+    space: SearchSpace,
+    exact: Mapping[str, Cost],
+    make_program: Callable[[Any], latency.Program],
+    fewest: Mapping[str, Callable[[], float | None]] | None = None,
+    num_active: int | None = None,
+    wanted: bool = False,
+  ):
+    """Checks the limits and the target; what is measured is checked later.
+
+    Args:
+      config: the settings.
+      space: the search space.
+      exact: the costs that are counted, by the names of metrics.
+      make_program: the function that makes the program whose latency counts.
+      fewest: functions that count the least cost of the space exactly, by name;
+        one may return `None`.
+      num_active: the number of decisions that a search begins with; all by
+        default.
+      wanted: whether trials are told with their costs in any case.
+
+    Raises:
+      ValueError: no architecture meets a limit or the target, or there is no
+        such cost.
+    """
+    self._config, self._space, self._exact = config, space, exact
+    self._fewest, self._num_active = fewest or {}, num_active
+    self._latency = latency.Latency(make_program)
+    name = METRICS[config.cost]
+    self._target = name if config.cost_target else ''
+    self._check_names()
+    self.is_weighed = bool(self._target)
+    is_used = wanted or bool(config.limits) or self.is_weighed
+    known: dict[str, Cost] = dict(exact) if is_used else {}
+    if 'latency_ms' in (self._target, *config.limits):
+      known['latency_ms'] = self._latency
+    # A known architecture may be outside of the space, and is `None` then.
+    self.costs = {name: _or_nan(cost) for name, cost in known.items()}
+    self.limits = (
+      limits_lib.Limits(config.limits, self.costs) if config.limits else None
+    )
+    self._bounds: dict[str, extremes.Extremes] = {}
+    self._check([name for name in self._used if name != 'latency_ms'])
+
+  def reward(self, reward: Reward) -> Reward:
+    """Returns a reward that weighs the cost as well, if it has a target.
+
+    Args:
+      reward: the reward without.
+
+    Raises:
+      ValueError: rewards may be negative, and the cost would multiply them.
+    """
+    config = self._config
+    if not self._target:
+      return reward
+    # A latency's bounds are known once it may be measured; a floor that is too
+    # high would only be told of.
+    deviation = 1.0
+    if self._target in self._bounds:
+      bounds = self._bounds[self._target]
+      deviation = max(
+        abs(each / config.cost_target - 1) for each in (bounds.low, bounds.high)
+      )
+    return rewards.make_cost_reward(
+      reward,
+      self._target,
+      config.cost_target,
+      config.cost_reward,
+      config.cost_weight or None,
+      deviation,
+    )
+
+  def redraw(self, strategy: Strategy) -> Strategy:
+    """Returns a strategy that draws again what exceeds a limit.
+
+    Args:
+      strategy: the strategy.
+    """
+    if self.limits is None:
+      return strategy
+    return redrawn.make_redrawn(
+      strategy, self.limits.allows(self._space), self._config.max_redraws
+    )
+
+  @contextlib.contextmanager
+  def opened(self, folder: pathlib.Path) -> Iterator[None]:
+    """Keeps measured latencies in a run's folder, and checks them.
+
+    Also prints how many random architectures meet the limits.
+
+    Args:
+      folder: the run's folder.
+
+    Raises:
+      ValueError: no architecture that was measured meets a limit or the target,
+        or the file is damaged.
+    """
+    if told := self._told():
+      print(told)
+    if 'latency_ms' not in self.costs:
+      yield
+      return
+    with self._latency.kept(folder / FILE):
+      self._check(['latency_ms'])
+      yield
+
+  def _told(self) -> str:
+    """Returns how many random architectures meet the limits; '' if unknown."""
+    if self.limits is None or 'latency_ms' in self.limits.most:
+      return ''
+    share = extremes.share_within(
+      self._space, self.limits.allows(self._space), self._num_active
+    )
+    return f'Limits: {share:.1%} of 1,000 random architectures meet them.'
+
+  @property
+  def _used(self) -> list[str]:
+    names = filter(None, [*self._config.limits, self._target])
+    return list(dict.fromkeys(names))
+
+  def _check_names(self) -> None:
+    for name in self._used:
+      if name not in (*self._exact, 'latency_ms'):
+        have = [kind for kind, each in METRICS.items() if each in self._exact]
+        raise ValueError(
+          f'Architectures of this space have no cost {name}; they have '
+          f'{", ".join(have)} and latency.'
+        )
+
+  def _check(self, names: list[str]) -> None:
+    config = self._config
+    for name in names:
+      bounds = self._bounds[name] = self._find(name)
+      if name in config.limits:
+        flag = 'max_' + name.removeprefix('num_')
+        most = config.limits[name]
+        limits_lib.check_met(name, most, bounds, f'--{flag}={most:g}')
+      if name == self._target:
+        limits_lib.check_target(
+          name,
+          config.cost_target,
+          bounds,
+          f'--cost_target={config.cost_target:g}',
+        )
+
+  def _find(self, name: str) -> extremes.Extremes:
+    """Returns the bounds of a cost in the space."""
+    if name == 'latency_ms':
+      return extremes.find(
+        self._space,
+        self._latency,
+        num_active=self._num_active,
+        num_drawn=_NUM_MEASURED,
+        climbs=False,
+      )
+    bounds = extremes.find(
+      self._space, self._exact[name], num_active=self._num_active
+    )
+    least = self._fewest.get(name)
+    return bounds if least is None else bounds.with_low(least())
+
+
+def _or_nan(cost: Cost) -> Cost:
+  def priced(architecture: Any) -> float:
+    return math.nan if architecture is None else cost(architecture)
+
+  return priced

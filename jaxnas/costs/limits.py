@@ -1,0 +1,146 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Limits on costs, which are checked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from jaxnas import errors
+from jaxnas.costs import extremes
+from jaxnas.types import Cost, Evaluation, SearchSpace, Status
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+  """The most that an architecture may cost.
+
+  Attributes:
+    most: the limits, by the names of costs.
+    costs: the costs of an architecture, by name, those without a limit
+      included; an infeasible trial has them as its metrics.
+  """
+
+  most: Mapping[str, float]
+  costs: Mapping[str, Cost]
+
+  def __post_init__(self):
+    for name, most in self.most.items():
+      if name not in self.costs:
+        raise ValueError(
+          f'There is a limit on {name!r}, which is no cost; the costs are '
+          f'{", ".join(sorted(self.costs)) or "none"}.'
+        )
+      if not most > 0:
+        raise ValueError(f'The limit on {name!r} must be positive, got {most}.')
+
+  def exceeded(self, architecture: Any) -> str:
+    """Returns which limits an architecture exceeds, in words; empty if none.
+
+    Args:
+      architecture: the architecture.
+    """
+    found = []
+    for name, most in self.most.items():
+      with errors.calling(f'The cost {name!r}'):
+        value = self.costs[name](architecture)
+      # A cost that is not a number is within no limit.
+      if not value <= most:
+        found.append(f'{name} is {value:,.6g}, above the limit of {most:,.6g}')
+    return '; '.join(found)
+
+  def allows(self, space: SearchSpace) -> Callable[[np.ndarray], bool]:
+    """Returns the function that tells whether tokens are within the limits.
+
+    Args:
+      space: the search space, which decodes tokens.
+    """
+
+    def is_allowed(tokens: np.ndarray) -> bool:
+      return not self.exceeded(space.decode(tokens))
+
+    return is_allowed
+
+  def screen(
+    self, space: SearchSpace, floor: float
+  ) -> Callable[[np.ndarray], Evaluation | None]:
+    """Returns the `screen` of an evaluator.
+
+    Args:
+      space: the search space, which decodes tokens.
+      floor: the reward of what exceeds a limit.
+    """
+
+    def screen(tokens: np.ndarray) -> Evaluation | None:
+      architecture = space.decode(tokens)
+      reason = self.exceeded(architecture)
+      if not reason:
+        return None
+      return Evaluation(
+        rewards=np.array([floor], np.float32),
+        metrics={
+          name: np.array([cost(architecture)])
+          for name, cost in self.costs.items()
+        },
+        status=np.array([Status.INFEASIBLE], np.int32),
+        reasons=(reason,),
+      )
+
+    return screen
+
+
+def check_met(
+  name: str, most: float, least: extremes.Extremes, spelled: str = ''
+) -> None:
+  """Checks before a search that an architecture meets a limit.
+
+  Args:
+    name: the name of the cost.
+    most: the limit.
+    least: the bounds of the cost in the space.
+    spelled: what the user wrote, such as `'--max_params=10'`.
+
+  Raises:
+    ValueError: even the cheapest architecture exceeds it.
+  """
+  if least.low > most:
+    raise ValueError(
+      f'No architecture of the space meets {spelled or f"{name} <= {most:g}"}: '
+      f'the least {name} is {least.low:,.6g}, {least.low_how}.'
+    )
+
+
+def check_target(
+  name: str, target: float, bounds: extremes.Extremes, spelled: str = ''
+) -> None:
+  """Checks before a search that a target lies between the costs of a space.
+
+  Args:
+    name: the name of the cost.
+    target: the target.
+    bounds: the bounds of the cost in the space.
+    spelled: what the user wrote, such as `'--cost_target=10'`.
+
+  Raises:
+    ValueError: all architectures cost more, or less, or the same.
+  """
+  spelled = spelled or f'the target {name} = {target:g}'
+  if bounds.low == bounds.high:
+    raise ValueError(
+      f'All architectures of the space have {name} {bounds.low:,.6g}, so '
+      f'{spelled} has nothing to choose from; take another cost.'
+    )
+  for is_missed, word, value, how in (
+    (bounds.low > target, 'least', bounds.low, bounds.low_how),
+    (bounds.high < target, 'greatest', bounds.high, bounds.high_how),
+  ):
+    if is_missed:
+      raise ValueError(
+        f'No architecture of the space meets {spelled}: the {word} {name} is '
+        f'{value:,.6g}, {how}.'
+      )

@@ -1,0 +1,115 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The best architecture that a search found, in its file `best.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import pathlib
+import typing
+
+from absl import logging
+
+from jaxnas import retraining as retraining_lib
+from jaxnas import statistics
+from jaxnas.export import architecture as architecture_file
+from jaxnas.records import workdir
+
+if typing.TYPE_CHECKING:
+  from jaxnas.runs import search_run
+
+FILE = 'best.json'
+
+
+def found(
+  criterion: statistics.Measure, rows: Sequence[retraining_lib.Result]
+) -> retraining_lib.Result | None:
+  """Returns the best result that the search itself proposed, if there is one.
+
+  It is chosen by separate trainings, so that its final ones stay unbiased.
+
+  Args:
+    criterion: the quantity that chooses.
+    rows: the results of the retraining.
+  """
+  proposed = [row for row in rows if row.contestant.tokens is not None]
+  return criterion.best(proposed, lambda row: row.selection.mean())
+
+
+def write(
+  experiment: search_run.Experiment,
+  path: pathlib.Path,
+  retraining: retraining_lib.Retraining,
+  best: retraining_lib.Result | None,
+  was_finished: bool,
+) -> None:
+  """Writes the best architecture; nothing if none was found.
+
+  Args:
+    experiment: the experiment.
+    path: the run's folder.
+    retraining: the retraining.
+    best: the best result.
+    was_finished: whether there should be the same file already; a warning says
+      if there is not.
+  """
+  file = path / FILE
+  if was_finished:
+    _check(file, best)
+  if best is None:
+    return
+  contestant = best.contestant
+  assert contestant.architecture is not None
+  assert contestant.tokens is not None
+  architecture_file.write_architecture(
+    file,
+    contestant.architecture,
+    label=contestant.label,
+    tokens=list(contestant.tokens),
+    **_sizes(contestant),
+    **_terms(experiment, retraining, best),
+    **{
+      name: values.tolist()
+      for name, values in (
+        (f'validation_{experiment.measure.name}', best.validation),
+        (f'report_{experiment.measure.name}', best.report),
+        *([('reward', best.rewards)] if experiment.own_reward else []),
+      )
+    },
+  )
+
+
+def _check(file, best):
+  """Warns if `best.json` of a finished run disagrees with the log."""
+  try:
+    written = workdir.read_json(file).get('architecture')
+  except (OSError, ValueError):  # It is rewritten in any case.
+    return
+  if best is None:
+    logging.warning('%s does not belong to this run: it found nothing.', file)
+  elif written != workdir.plain_json(best.contestant.architecture.to_json()):
+    logging.warning(
+      '%s held another architecture than the best of the log; it is '
+      'overwritten.',
+      file,
+    )
+
+
+def _terms(experiment, retraining, result):
+  """Returns the terms of a result's training that the run chose."""
+  terms = {}
+  if experiment.has_learning_rates:
+    terms['learning_rate'] = result.learning_rate
+  if experiment.unit:
+    terms[f'num_{experiment.unit}'] = retraining.num_steps
+  return terms
+
+
+def _sizes(contestant):
+  """Returns the known sizes of a contestant."""
+  sizes = {
+    name: getattr(contestant, name)
+    for name in ('features', 'num_params', 'num_multiply_adds')
+  }
+  return {name: size for name, size in sizes.items() if size is not None}
