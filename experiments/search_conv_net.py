@@ -442,6 +442,10 @@ def _complete(config: Config, epoch_steps: int) -> Config:
     config,
     num_steps=num_steps,
     retrain_steps=config.retrain_steps or 2 * num_steps,
+    block_size=config.block_size
+    or search_settings.gpu_block_size(
+      config, functools.partial(conv_routes.default_block_size, config.route)
+    ),
     num_host_devices=search_settings.choose_num_devices(config),
   )
 

@@ -284,7 +284,9 @@ def _complete(config: Config) -> Config:
     config,
     retrain_steps=config.retrain_steps or config.num_epochs,
     num_host_devices=num_devices,
-    block_size=config.block_size or blocks.default_block_size(num_devices),
+    block_size=config.block_size
+    or search_settings.gpu_block_size(config, blocks.default_block_size)
+    or blocks.default_block_size(num_devices),
   )
 
 

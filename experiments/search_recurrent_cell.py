@@ -307,9 +307,13 @@ def _complete(config: Config, tasks: dataset_tasks.TextTasks) -> Config:
   num_devices = search_settings.choose_num_devices(config)
   num_steps = config.num_steps or config.num_epochs * tasks.num_segments
   # A block larger than a round would be padded with repeats.
-  block_size = config.block_size or min(
-    blocks.default_block_size(num_devices),
-    max(1, -(-config.round_size // num_devices)) * num_devices,
+  block_size = (
+    config.block_size
+    or search_settings.gpu_block_size(config, blocks.default_block_size)
+    or min(
+      blocks.default_block_size(num_devices),
+      max(1, -(-config.round_size // num_devices)) * num_devices,
+    )
   )
   search_settings.check(config, num_steps)
   return dataclasses.replace(

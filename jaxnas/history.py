@@ -182,6 +182,36 @@ class History:
       )
 
 
+def check_replay(
+  turns: Mapping[tuple[tuple[str, int], int], int],
+  budgets: Mapping[tuple[str, int], int],
+  num_recorded: int,
+) -> None:
+  """Checks that a search proposes all trials of a log to replay.
+
+  Args:
+    turns: the order of those trials, by arm and proposal.
+    budgets: the number of proposals of each arm.
+    num_recorded: the number of trials that the search's own log has already,
+      which no budget undoes.
+
+  Raises:
+    ValueError: some are beyond the budget, or of an arm that is not there.
+  """
+  for (identity, proposal), turn in turns.items():
+    budget = budgets.get(identity, 0)
+    if turn >= num_recorded and proposal >= budget:
+      name, repeat = identity
+      count = sum(each == identity for each, _ in turns)
+      number = f', search {repeat + 1},' if repeat else ''
+      raise ValueError(
+        f'The log to replay has {count} trials of {name}{number} and this '
+        f'search asks for {budget}; replay it with the '
+        + errors.choose('--num_trials, --strategies', 'arms, their num_trials')
+        + ' and other settings that wrote it.'
+      )
+
+
 def _searched(trials: Sequence[trial_log.Trial]) -> list[trial_log.Trial]:
   """Returns the trials that a strategy proposed."""
   return [trial for trial in trials if trial.arm != RETRAIN]

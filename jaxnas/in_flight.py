@@ -126,6 +126,11 @@ class InFlight:
     self._versions = [0] * len(arms)
     if (tell_lag := getattr(queue, 'tell_lag', None)) is not None:
       tell_lag(self.lag)
+    history_lib.check_replay(
+      self._turns,
+      {arm.identity: arm.num_groups * arm.batch_size for arm in arms},
+      len(history.trials),
+    )
     places = {arm.identity: place for place, arm in enumerate(arms)}
     past = sorted(
       (proposal, trial.number, trial)

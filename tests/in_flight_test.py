@@ -415,6 +415,15 @@ def test_a_log_of_another_run_is_not_replayed(tmp_path):
   with pytest.raises(ValueError, match=r'line 12 .*its reward is .* here'):
     replay('reward', better)
   assert read(tmp_path / 'reward') == trials[: len(read(tmp_path / 'reward'))]
+  fewer = make_search(num_trials=12, **ASYNCHRONOUS).arms
+  with pytest.raises(
+    ValueError,
+    match='has 24 trials of reinforce and this search asks for 12; replay it '
+    'with the arms, their num_trials and other settings that wrote it',
+  ):
+    replay('fewer', trials, arms=fewer)
+  with pytest.raises(ValueError, match=r'of random and .* asks for 0'):
+    replay('none', trials, arms=make_search(**ASYNCHRONOUS).arms[:2])
   # A proposal that is not made before those that precede it.
   late = [trials[-1], *trials[:-1]]
   with pytest.raises(ValueError, match=r'of another run: line'):
@@ -535,10 +544,10 @@ def test_folding_a_long_log_is_fast(tmp_path):
   )
   search = dataclasses.replace(search, arms=search.arms[1:])
   run(tmp_path, search, with_checkpoints=False)
-  started = time.perf_counter()
+  started = time.process_time()
   run(tmp_path, search, with_checkpoints=False)
   # A tenth of the log, on a machine that may be busy.
-  assert time.perf_counter() - started < 9
+  assert time.process_time() - started < 9
 
 
 @pytest.mark.parametrize('name', ['reinforce', 'ppo'])

@@ -74,6 +74,8 @@ class Arm:
     role: the value of the arm's role.
     num_trials: the budget, in proposals.
     batch_size: the number of proposals in a round.
+    replicas: the number of batches in flight.
+    replicas_per_update: the number of finished batches told at a time.
   """
 
   name: str
@@ -82,6 +84,8 @@ class Arm:
   role: str
   num_trials: int
   batch_size: int
+  replicas: int = 1
+  replicas_per_update: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,11 +245,17 @@ def _build(kind: Any, value: Any, name: str) -> Any:
     )
   if isinstance(value, dict) and dataclasses.is_dataclass(kind):
     hints = typing.get_type_hints(kind)
-    if value.keys() != hints.keys():
+    # An older version lacks those that have defaults.
+    needed = {
+      each.name
+      for each in dataclasses.fields(kind)
+      if each.default is dataclasses.MISSING
+    }
+    if not needed <= value.keys() <= hints.keys():
       raise TypeError(
         f'{name} has the fields {", ".join(hints)}; got {", ".join(value)}'
       )
-    fields = {each: _build(hints[each], value[each], each) for each in hints}
+    fields = {each: _build(hints[each], value[each], each) for each in value}
     return typing.cast(Any, kind)(**fields)
   if kind is float and type(value) is int:
     return float(value)

@@ -38,6 +38,8 @@ def describe(experiment: search_run.Experiment) -> summary_lib.Summary:
         arm.role.value,
         arm.num_trials,
         arm.batch_size,
+        arm.replicas,
+        arm.replicas_per_update,
       )
       for arm in search.arms
     ),

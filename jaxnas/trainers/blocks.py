@@ -24,15 +24,17 @@ from jaxnas.trainers import mapping as mapping_lib
 from jaxnas.types import Span, Task, Trained
 
 
-def default_block_size(num_devices: int) -> int:
+def default_block_size(num_devices: int, platform: str = '') -> int:
   """Returns the number of children to train at once.
 
   Args:
     num_devices: the number of devices that they are spread over.
+    platform: the platform of the devices; `platforms.default()` by default.
   """
+  platform = platform or platforms.default()
   # A few children keep a CPU busy, and more would only cost cache; an
   # accelerator needs many to hide the latency of a recurrence's small steps.
-  return num_devices * (4 if platforms.default() == 'cpu' else 128)
+  return num_devices * (4 if platform == 'cpu' else 128)
 
 
 class BlockTrainer(resumable.ResumableTrainer):

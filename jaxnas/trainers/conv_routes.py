@@ -39,14 +39,16 @@ ROUTES = ('compiled', 'interpreted', 'vmapped')
 _NUM_VMAPPED = 32
 
 
-def default_block_size(name: str, num_devices: int) -> int:
+def default_block_size(name: str, num_devices: int, platform: str = '') -> int:
   """Returns the number of children per call of a route.
 
   Args:
     name: the name of the route, one of `ROUTES`.
     num_devices: the number of devices that children are spread over.
+    platform: the platform of the devices; `platforms.default()` by default.
   """
-  is_wide = name == 'vmapped' and platforms.default() != 'cpu'
+  platform = platform or platforms.default()
+  is_wide = name == 'vmapped' and platform != 'cpu'
   return num_devices * (_NUM_VMAPPED if is_wide else 4)
 
 

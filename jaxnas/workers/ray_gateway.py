@@ -260,36 +260,18 @@ class Gateway:
       self._start(slot.name, slot.environment)
 
   def _lose(self, slot: _Slot, error: BaseException) -> None:
-    """Tells that there is no actor any more, and starts another."""
+    """Takes note of an actor that has gone, and starts another."""
     self._end(slot)
-    exceptions = self._ray.exceptions
-    reason = _reason(error)
-    is_broken = not isinstance(error, exceptions.RayActorError) or (
-      error.actor_init_failed
-    )
-    if not is_broken and not self._is_there(slot, error):
-      if slot.is_ready:
-        reason = f'its machine left ({reason})'
-        self._tell([Event(slot.name, Kind.LOST, reason=reason)])
-    elif not is_broken and slot.is_ready:
-      reason = f'its actor died ({reason})'
-      self._tell([Event(slot.name, Kind.DIED, reason=reason)])
-    else:
-      self._tell([Event(slot.name, Kind.REFUSED, reason=reason)])
-      del self._slots[slot.name]
-      self._call_later(
-        processes.REFUSED_SECONDS,
-        functools.partial(self._start, slot.name, slot.environment),
-      )
+    kind, reason = fate(self._ray, error, slot.is_ready, slot.node)
+    if kind is not Kind.LOST or slot.is_ready:
+      self._tell([Event(slot.name, kind, reason=reason)])
+    if kind is not Kind.REFUSED:
+      self._start(slot.name, slot.environment)
       return
-    self._start(slot.name, slot.environment)
-
-  def _is_there(self, slot: _Slot, error: BaseException) -> bool:
-    """Returns whether the machine of an actor that has gone is still there."""
-    if not isinstance(error, self._ray.exceptions.ActorDiedError):
-      return False
-    return any(
-      each['Alive'] for each in self._ray.nodes() if each['NodeID'] == slot.node
+    del self._slots[slot.name]
+    self._call_later(
+      processes.REFUSED_SECONDS,
+      functools.partial(self._start, slot.name, slot.environment),
     )
 
   def _end(self, slot: _Slot) -> None:
@@ -389,6 +371,39 @@ def _reach(address: str) -> None:
   socket.create_connection(
     (host.strip('[]'), int(port)), _SOCKET_SECONDS
   ).close()
+
+
+def fate(
+  ray: Any, error: BaseException, is_ready: bool, node: str
+) -> tuple[Kind, str]:
+  """Returns what became of an actor, and one line on why.
+
+  Args:
+    ray: the module, which is connected.
+    error: what Ray raises instead of an answer of the actor.
+    is_ready: whether the actor had a process that could be given requests.
+    node: the id of the machine's node in Ray.
+
+  Returns:
+    `LOST` if its machine has left, which is no fault of a request; else `DIED`,
+    or `REFUSED` if it had yet to be ready.
+  """
+  exceptions, reason = ray.exceptions, _reason(error)
+  if isinstance(error, exceptions.OutOfMemoryError):
+    # Ray's own line advises on Ray.
+    reason = 'Ray ended it for lack of memory on its machine'
+    return (Kind.DIED if is_ready else Kind.REFUSED), reason
+  has_gone = isinstance(error, exceptions.RayActorError) and (
+    not error.actor_init_failed
+  )
+  is_there = isinstance(error, exceptions.ActorDiedError) and any(
+    each['Alive'] for each in ray.nodes() if each['NodeID'] == node
+  )
+  if has_gone and not is_there:
+    return Kind.LOST, f'its machine left ({reason})'
+  if is_ready:
+    return Kind.DIED, f'its actor died ({reason})'
+  return Kind.REFUSED, reason
 
 
 def _reason(error: BaseException) -> str:

@@ -9,6 +9,7 @@ import pytest
 from experiments import search_settings, strategy_settings
 from jaxnas.controllers import recurrent
 from jaxnas.spaces import recurrent_cell
+from jaxnas.trainers import blocks
 
 SPACE = recurrent_cell.make_space(base=2)
 
@@ -35,6 +36,30 @@ def make_arms(config, known=()):
       SPACE.decisions, num_layers=1, features=config.controller_features
     ),
   )
+
+
+@pytest.mark.parametrize(
+  ('changes', 'expected'),
+  [
+    # Two workers share a round of 32; this process has two devices.
+    ({'gpus_per_worker': 1, 'num_workers': 2}, 16),
+    ({'gpus_per_worker': 3, 'num_workers': 2}, 18),
+    ({'gpus_per_worker': 1, 'num_workers': 2, 'replicas': 4}, 64),
+    ({'gpus_per_worker': 1, 'num_workers': 2, 'replicas': 40}, 128),
+    ({'gpus_per_worker': 2, 'num_workers': 2, 'replicas': 40}, 256),
+    ({'gpus_per_worker': 1, 'num_workers': 64}, 2),
+    ({'gpus_per_worker': 0, 'num_workers': 2}, 0),
+    ({'gpus_per_worker': 1, 'num_workers': 2, 'block_size': 6}, 0),
+  ],
+)
+def test_workers_with_gpus_share_what_is_in_flight(
+  changes, expected, monkeypatch
+):
+  monkeypatch.setattr(search_settings, 'choose_num_devices', lambda _: 2)
+  config = small(**changes)
+  assert config.round_size == 32
+  size = search_settings.gpu_block_size(config, blocks.default_block_size)
+  assert size == expected
 
 
 def test_every_strategy_has_its_arms_and_an_equal_share():

@@ -146,7 +146,6 @@ def trials_of(folder):
   [
     (search_recurrent_cell, recurrent, 'processes'),
     (search_conv_net, conv, 'processes'),
-    (search_hyperparameters, hyperparameters, 'processes'),
     pytest.param(search_recurrent_cell, recurrent, 'ray', marks=NEEDS_RAY),
   ],
 )
@@ -172,6 +171,26 @@ def test_a_search_finds_the_same_with_workers(
   if module is search_recurrent_cell:
     module.run(dataclasses.replace(config, **changes), str(there))
     assert len(trials_of(there)) > len(trials_of(tmp_path / 'local'))
+
+
+def test_a_search_with_replicas_is_replayed_without_workers(tmp_path):
+  config = dataclasses.replace(
+    hyperparameters(tmp_path), trials_per_update=4, replicas=2
+  )
+  there, here = tmp_path / 'workers', tmp_path / 'local'
+  search_hyperparameters.run(dataclasses.replace(config, **WORKERS), str(there))
+  replay = dataclasses.replace(config, replay=str(there / 'trials.jsonl'))
+  fewer = dataclasses.replace(replay, num_trials=8)
+  with (
+    errors.naming_flags(),
+    pytest.raises(
+      ValueError, match=r'has 8 trials .* asks for 4.*--num_trials'
+    ),
+  ):
+    search_hyperparameters.run(fewer, str(here))
+  search_hyperparameters.run(replay, str(here))
+  trials = (there / 'trials.jsonl').read_bytes()
+  assert (here / 'trials.jsonl').read_bytes() == trials
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,19 @@ def test_a_summary_is_read_as_it_was_written(tmp_path):
     assert summary.read(tmp_path) == written
 
 
+def test_a_summary_of_an_older_version_has_no_replicas(tmp_path):
+  arms = (summary.Arm('ppo', 0, 'PPO', 'searched', 16, 4, 3, 2),)
+  summary.write(tmp_path, summary.Summary(**{**vars(SUMMARY), 'arms': arms}))
+  assert summary.read(tmp_path).arms == arms
+  path = tmp_path / 'summary.json'
+  fields = json.loads(path.read_text())
+  for name in ('replicas', 'replicas_per_update'):
+    del fields['arms'][0][name]
+  del fields['crc32']
+  path.write_text(json.dumps(fields))
+  assert summary.read(tmp_path) == SUMMARY
+
+
 @pytest.mark.parametrize(
   ('decision', 'kind', 'labels', 'num_tokens'),
   [

@@ -28,10 +28,11 @@ def run_search(path):
       8,
       4,
       role=role,
+      replicas=replicas,
     )
-    for name, role in (
-      ('mine', jaxnas.Role.SEARCHED),
-      ('random', jaxnas.Role.BASELINE),
+    for name, role, replicas in (
+      ('mine', jaxnas.Role.SEARCHED, 2),
+      ('random', jaxnas.Role.BASELINE, 1),
     )
   ]
   with jaxnas.FunctionTrainer(train, num_workers=1) as trainer:
@@ -58,9 +59,9 @@ def test_a_run_says_what_it_searched_and_what_it_found(tmp_path, capsys):
     ('1', '2', '4'),
     ('a', 'b'),
   ]
-  assert [(each.name, each.role) for each in summary.arms] == [
-    ('mine', 'searched'),
-    ('random', 'baseline'),
+  assert [(each.name, each.role, each.replicas) for each in summary.arms] == [
+    ('mine', 'searched', 2),
+    ('random', 'baseline', 1),
   ]
   results = summary.results
   assert results.rows[0].name == 'usual'
