@@ -13,6 +13,9 @@ ARGS ?=
 # Another folder for another Python: make test-fast VENV=.venv-newest
 VENV ?= .venv
 BIN := $(VENV)/bin
+# A file's tests share what it made; `tests/conftest.py` orders the files.
+IN_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+  --no-loadscope-reorder
 # Twice quiet: errors only.
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 
@@ -49,10 +52,10 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy jaxnas experiments
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/python -m pytest $(IN_PROCESSES)
 
-# Two of the README's three commands at toy size, and all tests but those of the
-# experiments, which are half of the time.
+# Two of the README's three commands at toy size, and all tests but those that
+# mostly wait for the compiler, which are most of the time.
 test-fast: $(VENV)/.installed-dev
 	rm -rf runs/toy
 	$(BIN)/python -m experiments.search_recurrent_cell \
@@ -64,8 +67,9 @@ test-fast: $(VENV)/.installed-dev
 	  --route=compiled --num_layers=2 --filters=4,8 --num_epochs=1 \
 	  --num_winners=1 --num_seeds=2 --num_selection_seeds=1 \
 	  --retrain_learning_rates=0.1
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 \
-	  --dist=loadfile --ignore=tests/experiments --ignore=tests/docs_test.py
+	$(BIN)/python -m pytest $(IN_PROCESSES) --ignore=tests/experiments \
+	  --ignore=tests/docs_test.py --ignore=tests/fuzz \
+	  --ignore=tests/children --ignore=tests/training
 
 # The fuzzers of `make test` at their full size: 200 damages of every file that
 # is read back, 10 of whole runs, 300 command lines (most of the hour).

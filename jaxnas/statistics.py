@@ -21,7 +21,9 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+
+# `scipy.stats` is loaded when it is first used, a quarter of a start.
+import scipy
 
 
 class Interval(NamedTuple):
@@ -50,7 +52,7 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
   if len(values) < 2:
     nothing = np.full_like(mean, np.nan)
     return Interval(mean, nothing, nothing)
-  quantile = stats.t.ppf((1 + confidence) / 2, len(values) - 1)
+  quantile = scipy.stats.t.ppf((1 + confidence) / 2, len(values) - 1)
   width = quantile * values.std(axis=0, ddof=1) / np.sqrt(len(values))
   return Interval(mean, mean - width, mean + width)
 
@@ -77,7 +79,7 @@ def share_interval(is_true: np.ndarray, confidence: float = 0.95) -> Interval:
     confidence: the confidence level of the interval.
   """
   count, total = int(np.sum(is_true)), len(is_true)
-  bounds = stats.binomtest(count, total).proportion_ci(
+  bounds = scipy.stats.binomtest(count, total).proportion_ci(
     confidence, method='wilson'
   )
   return Interval(count / total, float(bounds.low), float(bounds.high))
@@ -246,14 +248,14 @@ def _test(measure, first, second, is_paired):
     difference = first - second
     if not np.ptp(difference):
       return None
-    return stats.ttest_1samp(difference, 0.0)
+    return scipy.stats.ttest_1samp(difference, 0.0)
   if not (np.ptp(first) or np.ptp(second)):
     return None
   with warnings.catch_warnings():
     # One side without spread, as is common among accuracies, makes scipy warn
     # although its result is right.
     warnings.simplefilter('ignore', RuntimeWarning)
-    return stats.ttest_ind(first, second, equal_var=False)
+    return scipy.stats.ttest_ind(first, second, equal_var=False)
 
 
 def _holm(p_values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,14 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Settings that jax reads when it starts; the environment may override them."""
+"""Settings that jax reads when it starts; the environment may override them.
 
+And those of the garbage collector, and the order of the tests.
+"""
+
+import gc
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
@@ -37,5 +42,24 @@ if 'XLA_FLAGS' not in os.environ:
 # Programs that one session meets again, often in another process.
 _CACHE = tempfile.TemporaryDirectory(prefix='jaxnas_test_programs')
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', _CACHE.name)
-os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.2')
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES', '-1')
+
+# What takes longest, so that no process still has a long file to do when the
+# others have finished.
+_LONG = ('experiments', 'docs_test.py', 'fuzz', 'runs', 'trainers')
+
+# Jax leaves tens of thousands of objects that live as long as a session.
+gc.set_threshold(50_000, 20, 100)
+
+
+def pytest_collection_finish() -> None:
+  """Takes what was imported out of the sight of the garbage collector."""
+  gc.collect()
+  gc.freeze()
+
+
+def pytest_collection_modifyitems(items) -> None:
+  """Puts the folders and files that take longest first."""
+  here = pathlib.Path(__file__).parent
+  items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in _LONG)

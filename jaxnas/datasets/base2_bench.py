@@ -28,7 +28,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from jaxnas import npz
 
@@ -220,7 +220,9 @@ def _rank_correlation(values: np.ndarray) -> np.ndarray:
   return np.mean(
     [
       [
-        stats.spearmanr(values[:, i, point], values[:, j, point]).statistic
+        scipy.stats.spearmanr(
+          values[:, i, point], values[:, j, point]
+        ).statistic
         for point in range(values.shape[2])
       ]
       for i, j in pairs

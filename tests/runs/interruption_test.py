@@ -6,6 +6,7 @@
 import concurrent.futures
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -35,14 +36,30 @@ def leaves(monkeypatch):
 
 def _interrupt():
   os.kill(os.getpid(), signal.SIGINT)
-  time.sleep(5)
+  time.sleep(60)
+
+
+def _wait_for(said):
+  deadline = time.monotonic() + 60
+  while not said and time.monotonic() < deadline:
+    time.sleep(0.01)
 
 
 def test_who_closes_in_time_is_left_alone(leaves):
   wakeup = signal.set_wakeup_fd(-1)
-  with pytest.raises(KeyboardInterrupt), interruption.watched('late', 0.2):
-    _interrupt()
-  time.sleep(0.4)
+  before = set(threading.enumerate())
+  watchers = []
+
+  def work():
+    with interruption.watched('late', 60.0):
+      watchers.extend(set(threading.enumerate()) - before)
+      _interrupt()
+
+  with pytest.raises(KeyboardInterrupt):
+    work()
+  (watcher,) = watchers
+  watcher.join(60)
+  assert not watcher.is_alive()
   assert not leaves
   assert signal.set_wakeup_fd(wakeup) == -1
 
@@ -51,7 +68,7 @@ def test_who_does_not_is_ended(leaves):
   with interruption.watched('late', 0.2):
     with pytest.raises(KeyboardInterrupt):
       _interrupt()
-    time.sleep(0.5)
+    _wait_for(leaves)
     assert leaves == ['late']
 
 
@@ -60,7 +77,7 @@ def test_a_second_interruption_waits_for_nothing(leaves):
     for _ in range(2):
       with pytest.raises(KeyboardInterrupt):
         _interrupt()
-    time.sleep(0.2)
+    _wait_for(leaves)
     assert leaves == ['late']
 
 
