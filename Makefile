@@ -20,7 +20,7 @@ IN_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile \
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 
 .PHONY: search search-conv search-hyperparameters search-controller compare \
-  base2-table test test-fast fuzz bench-recurrent bench-conv \
+  compare-scorers base2-table test test-fast fuzz bench-recurrent bench-conv \
   bench-strategies bench-workers clean
 .DELETE_ON_ERROR:
 
@@ -42,6 +42,9 @@ search-controller: $(VENV)/.installed
 compare: $(VENV)/.installed
 	$(BIN)/python -m experiments.compare_strategies \
 	  --workdir=runs/strategies $(ARGS)
+
+compare-scorers: $(VENV)/.installed
+	$(BIN)/python -m experiments.compare_scorers --workdir=runs/scorers $(ARGS)
 
 # Hours of training; stopped at any instant and started again, it goes on.
 base2-table: $(VENV)/.installed

@@ -85,6 +85,37 @@ def share_interval(is_true: np.ndarray, confidence: float = 0.95) -> Interval:
   return Interval(count / total, float(bounds.low), float(bounds.high))
 
 
+def rank_correlation(values: npt.ArrayLike, others: npt.ArrayLike) -> float:
+  """Returns Spearman's rank correlation of paired values.
+
+  Equal values share the mean of their ranks, infinite ones included: all that
+  are negative infinity are last together.
+
+  Args:
+    values: the one value of each unit, `[S]`; none is NaN.
+    others: the other value of each unit, `[S]`; none is NaN.
+
+  Returns:
+    A number from -1 to 1; NaN if there are fewer than two units, or all values
+    of one side are equal.
+
+  Raises:
+    ValueError: the sides have different lengths, or a value is NaN.
+  """
+  values, others = np.asarray(values), np.asarray(others)
+  if values.shape != others.shape or values.ndim != 1:
+    raise ValueError(
+      f'Rank correlation needs pairs of values, got {values.shape} and '
+      f'{others.shape}.'
+    )
+  if np.isnan(values).any() or np.isnan(others).any():
+    raise ValueError('A value is NaN, which has no rank; leave it out.')
+  if any(len(np.unique(side)) < 2 for side in (values, others)):
+    return math.nan
+  ranks = scipy.stats.rankdata(values), scipy.stats.rankdata(others)
+  return float(scipy.stats.pearsonr(*ranks).statistic)
+
+
 @dataclasses.dataclass(frozen=True)
 class Measure:
   """The quantity by which children, or searches, are compared.

@@ -238,3 +238,27 @@ def test_a_bad_measure_is_refused(settings, message):
   arguments = {'name': 'loss', 'is_higher_better': False, 'is_ratio': True}
   with pytest.raises(ValueError, match=message):
     statistics.Measure(**arguments | settings)
+
+
+def test_rank_correlation_is_scipys_and_ties_share_a_rank():
+  rng = np.random.default_rng(0)
+  values = rng.integers(5, size=60).astype(float)
+  others = values + rng.integers(4, size=60)
+  expected = stats.spearmanr(values, others).statistic
+  found = statistics.rank_correlation(values, others)
+  np.testing.assert_allclose(found, expected, rtol=1e-12)
+  # By hand: the ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4.
+  found = statistics.rank_correlation([1, 2, 2, 3], [-5, 0, 7, 9])
+  np.testing.assert_allclose(found, 4.5 / np.sqrt(4.5 * 5), rtol=1e-12)
+
+
+def test_infinite_values_have_ranks_and_others_none():
+  values = [-np.inf, 3.0, -np.inf, np.inf]
+  found = statistics.rank_correlation(values, [0.0, 2.0, 0.0, 5.0])
+  np.testing.assert_allclose(found, 1.0)
+  assert np.isnan(statistics.rank_correlation([1.0, 1.0], [1.0, 2.0]))
+  assert np.isnan(statistics.rank_correlation([1.0], [1.0]))
+  with pytest.raises(ValueError, match='A value is NaN'):
+    statistics.rank_correlation([np.nan, 1.0], [1.0, 2.0])
+  with pytest.raises(ValueError, match=r'needs pairs of values, got \(2,\)'):
+    statistics.rank_correlation([1.0, 2.0], [1.0])

@@ -114,7 +114,20 @@ class LanguageModel(nn.Module):
       The new carry, and the inputs of the softmax layer, `[T, B, D]`.
     """
     table = self.embedding_dropout(self.embedding, deterministic=deterministic)
-    hidden = self.dropout(table[inputs], deterministic=deterministic)
+    return self.read(carry, table[inputs], deterministic)
+
+  def read(self, carry, embedded, deterministic=True):
+    """Runs the recurrent layers on embedded tokens.
+
+    Args:
+      carry: the carry of each layer.
+      embedded: the rows of the embedding that are read, `[T, B, D]`.
+      deterministic: whether dropout is off; if on, it uses the key `'dropout'`.
+
+    Returns:
+      The new carry, and the inputs of the softmax layer, `[T, B, D]`.
+    """
+    hidden = self.dropout(embedded, deterministic=deterministic)
     new_carry = []
     for cell, scan, layer_carry in zip(
       self.layers, self.scans, carry, strict=True
@@ -159,8 +172,16 @@ class LanguageModel(nn.Module):
       carry.
     """
     carry, hidden = self.encode(carry, inputs, deterministic)
+    return self.predict(hidden), carry
+
+  def predict(self, hidden):
+    """Returns the logits of the next token, `[T, B, V]`.
+
+    Args:
+      hidden: the inputs of the softmax layer, `[T, B, D]`.
+    """
     bias = self.output_bias[None, None]
-    return hidden @ self._output_matrix() + bias, carry
+    return hidden @ self._output_matrix() + bias
 
   def _output_matrix(self):
     return self.embedding.T if self.tie_embeddings else self.output_kernel

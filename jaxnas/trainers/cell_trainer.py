@@ -99,16 +99,8 @@ class CellTrainer:
       NaN from the point where a child failed, and `num_trained int32[N]`, the
       number of steps before it failed.
     """
-    canonical = [
-      np.asarray(self._space.canonical(row), np.int32)
-      for row in np.asarray(tokens)
-    ]
-    names = [zlib.crc32(row.tobytes()) for row in canonical]
-    keys = jax.vmap(
-      lambda seed, name: jax.random.fold_in(
-        jax.random.fold_in(self._key, seed), name
-      )
-    )(np.asarray(seeds, np.uint32), np.asarray(names, np.uint32))
+    canonical = [self._space.canonical(row) for row in np.asarray(tokens)]
+    keys = child_keys(self._key, canonical, seeds)
     metrics = self.trainer.run(
       [self._space.decode(row) for row in canonical],
       keys,
@@ -118,3 +110,21 @@ class CellTrainer:
     ).metrics
     curves = {name: metrics[f'{name}_perplexity'] for name in SPLITS}
     return {**curves, 'num_trained': metrics['num_trained']}
+
+
+def child_keys(
+  key: jax.Array,
+  canonical: Sequence[np.ndarray],
+  seeds: Sequence[int] | np.ndarray,
+) -> jax.Array:
+  """Returns the key that each cell's child is made from, `[N]`.
+
+  Args:
+    key: the run's key.
+    canonical: the tokens of the cells in canonical form, `int32[N, T]`.
+    seeds: the seed of each child, `[N]`.
+  """
+  names = [zlib.crc32(np.asarray(row, np.int32).tobytes()) for row in canonical]
+  return jax.vmap(
+    lambda seed, name: jax.random.fold_in(jax.random.fold_in(key, seed), name)
+  )(np.asarray(seeds, np.uint32), np.asarray(names, np.uint32))

@@ -66,6 +66,7 @@ class TextTasks:
     dataset: the text.
     num_segments: the number of segments of the training text, which is the
       number of steps in an epoch.
+    train: the segments of the training text.
   """
 
   def __init__(
@@ -86,7 +87,7 @@ class TextTasks:
       dataset.train, batch_size, num_unrolled
     )
     self.num_segments = inputs.shape[0]
-    self._train = text_task.Segments(
+    self.train = text_task.Segments(
       jnp.asarray(inputs), jnp.asarray(targets), jnp.ones(inputs.shape)
     )
     self._splits = {
@@ -109,7 +110,7 @@ class TextTasks:
       recipe,
       self.dataset.vocab_size,
       make_cell,
-      self._train,
+      self.train,
       self._splits,
       assemble,
       program_axes,
@@ -128,7 +129,7 @@ class TextTasks:
       recipe,
       self.dataset.vocab_size,
       make_cell,
-      self._train,
+      self.train,
       self._splits,
       fractions,
       assemble,

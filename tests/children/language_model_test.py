@@ -314,3 +314,21 @@ def test_logits_are_those_of_the_loss(tie_embeddings):
     jax.tree.leaves(new_carry), jax.tree.leaves(same_carry), strict=True
   ):
     np.testing.assert_array_equal(one, two)
+
+
+def test_a_model_can_be_read_from_embedded_tokens():
+  model = language_model.LanguageModel(nascell, V, D)
+  tokens = jnp.arange(T * B).reshape(T, B)
+  carry = model.initialize_carry(B)
+  variables = model.init(jax.random.key(0), carry, tokens, method='logits')
+
+  @jax.jit
+  def both_ways():
+    embedded = variables['params']['embedding'][tokens]
+    after, hidden = model.apply(variables, carry, embedded, method='read')
+    logits = model.apply(variables, hidden, method='predict')
+    return (logits, after), model.apply(
+      variables, carry, tokens, method='logits'
+    )
+
+  jax.tree.map(np.testing.assert_array_equal, *both_ways())

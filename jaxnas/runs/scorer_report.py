@@ -1,0 +1,230 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The report on scorers: tables, verdicts and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import math
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from jaxnas.datasets import base2_bench
+from jaxnas.records import workdir
+from jaxnas.runs import scorers
+from jaxnas.visualize import pictures, progress
+from jaxnas.visualize import scorers as scorer_plot
+
+YARDSTICK = 'steps_64'
+"""The name of the scorer that a proxy must be better than to be of use."""
+
+_NOTES = (
+  'Scores that are not finite are last. Equal scores share their mean rank, '
+  'and the best of them are expectations over their random order, so scores '
+  'that are all equal have no correlation and choose as random search does.',
+  'Core-seconds of proxies are measured in this run, without compiling; those '
+  'of trainings are their share of what the table took where it was made.',
+)
+
+_PLOTTED = {
+  'correlation': 'rank correlation',
+  'best_correlation': 'in the best tenth',
+  'overlap': 'overlap of the best 1 %',
+}
+# With 1 where higher is better, and -1 where lower is.
+_MEASURES = {
+  'correlation': ('rank correlation', 1),
+  'best_correlation': ('rank correlation in the best tenth', 1),
+  'overlap': ('overlap of the best 1 %', 1),
+  'regret': (f'regret of the top {scorers.NUM_TOP}', -1),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """How one scorer does.
+
+  Attributes:
+    scorer: the scorer.
+    judgement: how well it ranks.
+    core_seconds: the time of a core that all its scores take.
+  """
+
+  scorer: scorers.Scorer
+  judgement: scorers.Judgement
+  core_seconds: float
+
+  @property
+  def seconds(self) -> float:
+    """The time of a core that one score takes."""
+    return self.core_seconds / self.judgement.num_cells
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns the result as a dict; see `workdir.plain_json`."""
+    return {
+      'label': self.scorer.label,
+      'kind': self.scorer.kind,
+      'core_seconds': self.core_seconds,
+      **self.judgement._asdict(),
+    }
+
+
+class Report:
+  """A comparison of scorers on Base2Bench.
+
+  Attributes:
+    results: the results by scorer.
+  """
+
+  def __init__(
+    self,
+    table: base2_bench.Base2Bench,
+    rewards: np.ndarray,
+    found: Mapping[str, tuple[scorers.Scorer, scorers.Scores]],
+  ):
+    """Judges scores.
+
+    Args:
+      table: the table.
+      rewards: the rewards of the cells, `[N]`.
+      found: the scorers and their scores of these cells, by name.
+    """
+    self._table, self._num_cells = table, len(rewards)
+    self.results = {
+      name: Result(
+        scorer, scorers.judge(scores.values, rewards), scores.core_seconds
+      )
+      for name, (scorer, scores) in found.items()
+    }
+
+  def show(self) -> None:
+    """Prints the table and the verdicts."""
+    progress.table(
+      f'Base2Bench, {self._num_cells:,} cells: how scores rank their rewards '
+      f'after {self._table.points[-1]} steps',
+      [
+        'scorer',
+        'cells',
+        'rank correlation',
+        'in the best tenth',
+        'overlap of the best 1 %',
+        f'regret of the top {scorers.NUM_TOP}',
+        'core-seconds',
+        'ms each',
+        'last',
+      ],
+      [self._row(result) for result in self.results.values()],
+      spare=('last', 'ms each', 'cells'),
+    )
+    for line in (*self.verdicts(), *_NOTES):
+      print(line)
+
+  def _row(self, result: Result) -> list[str]:
+    judged = result.judgement
+    return [
+      result.scorer.label,
+      f'{judged.num_cells:,}',
+      _number(judged.correlation),
+      _number(judged.best_correlation),
+      f'{judged.overlap:.2f}',
+      f'{judged.regret:.4f}',
+      f'{result.core_seconds:,.0f}',
+      f'{1000 * result.seconds:.3g}',
+      f'{judged.num_dead / judged.num_cells:.1%}',
+    ]
+
+  def verdicts(self) -> list[str]:
+    """Returns what each proxy is worth beside the yardstick, in sentences."""
+    proxies = {
+      name: result
+      for name, result in self.results.items()
+      if result.scorer.kind == 'proxy'
+    }
+    yardstick = self.results.get(YARDSTICK)
+    if yardstick is None or not proxies:
+      return []
+    lines = []
+    ahead_of_all = []
+    for result in proxies.values():
+      ahead = _ahead(result.judgement, yardstick.judgement)
+      if len(ahead) == len(_MEASURES):
+        ahead_of_all.append(result.scorer.label)
+      share = result.seconds / yardstick.seconds
+      lines.append(
+        f'{result.scorer.label} costs {share:.2%} of '
+        f'{yardstick.scorer.label} and is better in '
+        f'{_join(ahead) if ahead else "nothing"}.'
+      )
+    if ahead_of_all:
+      lines.append(
+        f'Better than {yardstick.scorer.label} in everything: '
+        f'{_join(ahead_of_all)}.'
+      )
+    else:
+      lines.append(
+        f'No proxy is better than {yardstick.scorer.label} in everything.'
+      )
+    return lines
+
+  def write(
+    self, folder: pathlib.Path, warm_starts: Mapping[str, Any] | None = None
+  ) -> None:
+    """Writes `scorers.json`.
+
+    Args:
+      folder: the folder of the run.
+      warm_starts: the results of searches that start from scored pools, if
+        there are any.
+    """
+    workdir.write_json(
+      folder / 'scorers.json',
+      {
+        'num_cells': self._num_cells,
+        'verdicts': self.verdicts(),
+        'scorers': {
+          name: result.to_json() for name, result in self.results.items()
+        },
+        'warm_starts': warm_starts,
+      },
+      sealed=True,
+    )
+
+  def draw(self, folder: pathlib.Path) -> None:
+    """Draws `scorers.png`."""
+    pictures.draw(
+      scorer_plot.plot_scorers,
+      folder / 'scorers.png',
+      list(_PLOTTED.values()),
+      [
+        scorer_plot.Row(
+          result.scorer.label,
+          [getattr(result.judgement, field) for field in _PLOTTED],
+          result.seconds,
+        )
+        for result in self.results.values()
+      ],
+      f'Base2Bench, {self._num_cells:,} cells: scores against rewards after '
+      f'{self._table.points[-1]} steps',
+    )
+
+
+def _number(value: float) -> str:
+  return '-' if math.isnan(value) else f'{value:.3f}'
+
+
+def _ahead(judgement: scorers.Judgement, other: scorers.Judgement) -> list[str]:
+  """Returns the names of the measures in which a judgement is better."""
+  return [
+    name
+    for field, (name, sign) in _MEASURES.items()
+    if sign * getattr(judgement, field) > sign * getattr(other, field)
+  ]
+
+
+def _join(names: list[str]) -> str:
+  *most, last = names
+  return f'{", ".join(most)} and {last}' if most else last
