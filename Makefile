@@ -19,9 +19,20 @@ IN_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile \
 # Twice quiet: errors only.
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 
+# PYTHON_ENV=none runs bench-device with $(PYTHON) as it is, and installs
+# nothing: for machines with a card whose Python has jax already.
+PYTHON_ENV ?= $(VENV)
+ifeq ($(PYTHON_ENV),none)
+DEVICE_PYTHON := $(PYTHON)
+DEVICE_NEEDS :=
+else
+DEVICE_PYTHON := $(BIN)/python
+DEVICE_NEEDS := $(VENV)/.installed-bench
+endif
+
 .PHONY: search search-conv search-hyperparameters search-controller compare \
   compare-scorers base2-table test test-fast fuzz bench-recurrent bench-conv \
-  bench-strategies bench-workers clean
+  bench-strategies bench-device bench-workers clean
 .DELETE_ON_ERROR:
 
 search: $(VENV)/.installed
@@ -88,6 +99,10 @@ bench-conv: $(VENV)/.installed-bench
 
 bench-strategies: $(VENV)/.installed-bench
 	$(BIN)/python -m experiments.benchmark_strategies $(ARGS)
+
+# For an accelerator: make bench-device PYTHON_ENV=none
+bench-device: $(DEVICE_NEEDS)
+	$(DEVICE_PYTHON) -m experiments.benchmark_device $(ARGS)
 
 bench-workers: $(VENV)/.installed-dev
 	$(BIN)/python -m experiments.benchmark_workers $(ARGS)

@@ -60,7 +60,7 @@ def make_train(
     total time that threads spent compiling.
   """
   children = [spaces.ConvNet.from_json(each) for each in architectures]
-  makers = make_search(block_size=_whole_block(len(children)), **shape)
+  makers = make_search(block_size=whole_block(len(children)), **shape)
   way = makers.make(route)
 
   def burst(num_steps: int) -> Facts:
@@ -87,7 +87,7 @@ def make_full(
     **shape: the images and the search space; see `make_search`.
   """
   children = [spaces.ConvNet.from_json(each) for each in architectures]
-  block_size = _whole_block(len(children))
+  block_size = whole_block(len(children))
   if block_size >= _SEARCH_BLOCK * len(jax.local_devices()):
     block_size = 0
 
@@ -140,7 +140,7 @@ def make_grouped(
       assemble=masked.assemble,
       program_axes=conv_masked.BATCH_AXES,
     ),
-    _whole_block(len(children)),
+    whole_block(len(children)),
   )
 
   def burst() -> Facts:
@@ -375,8 +375,8 @@ def _train(
   return time.perf_counter() - started
 
 
-def _whole_block(num_children: int) -> int:
-  """Returns the smallest block size that holds the given number of children."""
+def whole_block(num_children: int) -> int:
+  """Returns the smallest block size that holds a number of children."""
   num_devices = len(jax.local_devices())
   return -(-num_children // num_devices) * num_devices
 

@@ -115,6 +115,7 @@ def make_train(
   batch_size: int,
   device: str,
   num_threads: int | None = None,
+  compiler: str = '',
   **space: Any,
 ) -> tuple[Facts, Burst]:
   """Trains children one after another; a burst trains each for some steps.
@@ -125,9 +126,16 @@ def make_train(
     batch_size: the number of images per step.
     device: the device to train on.
     num_threads: the number of threads; `None` for PyTorch's default.
+    compiler: the backend of `torch.compile`, by which each child's forward pass
+      is compiled; `''` for eager.
     **space: the other settings of the search space, which are ignored.
+
+  Returns:
+    The facts and the burst. `cold_seconds` is the duration of the first steps
+    of all children, including everything before them.
   """
   del space
+  started = time.perf_counter()
   recurrent_torch.prepare(device, num_threads)
   # Like XLA on a GPU: the fastest kernels, and TF32.
   torch.backends.cudnn.benchmark = True
@@ -141,6 +149,8 @@ def make_train(
     # Not typed: PyTorch's types lack `memory_format`.
     model: Any = ConvNetwork(spaces.ConvNet.from_json(each), image_shape[-1])
     model = model.to(device).to(memory_format=torch.channels_last)
+    if compiler:
+      recurrent_torch.compile_method(model, 'forward', compiler)
     steps.append(make_step(model))
 
   def burst(num_steps: int) -> Facts:
@@ -160,7 +170,10 @@ def make_train(
     }
 
   burst(2)
-  return {'num_threads': torch.get_num_threads()}, burst
+  return {
+    'num_threads': torch.get_num_threads(),
+    'cold_seconds': time.perf_counter() - started,
+  }, burst
 
 
 MAKERS: dict[str, worker_lib.Maker] = {'train': make_train}

@@ -69,14 +69,14 @@ class Frameworks:
   def jax(self) -> worker_lib.Worker:
     """Returns the worker with JAX's default: one device with all threads."""
     if 'jax' not in self._workers:
-      environment = _environment()
-      environment['XLA_FLAGS'] = re.sub(
+      variables = environment()
+      variables['XLA_FLAGS'] = re.sub(
         r'--xla_(force_host_platform_device_count|cpu_multi_thread_eigen)=\S+',
         '',
-        environment.get('XLA_FLAGS', ''),
+        variables.get('XLA_FLAGS', ''),
       ).strip()
-      environment.pop('JAX_NUM_CPU_DEVICES', None)
-      worker = self._start('jax', environment)
+      variables.pop('JAX_NUM_CPU_DEVICES', None)
+      worker = self._start('jax', variables)
       facts = worker.facts
       self.about['jax'] = {
         'platform': facts['platform'],
@@ -92,11 +92,11 @@ class Frameworks:
     Args:
       xla_flags: flags to add to those of the environment.
     """
-    environment = _environment()
+    variables = environment()
     if xla_flags:
-      given = environment.get('XLA_FLAGS', '')
-      environment['XLA_FLAGS'] = f'{given} {xla_flags}'.strip()
-    with worker_lib.Worker(self._module('jax'), environment) as worker:
+      given = variables.get('XLA_FLAGS', '')
+      variables['XLA_FLAGS'] = f'{given} {xla_flags}'.strip()
+    with worker_lib.Worker(self._module('jax'), variables) as worker:
       self.about['devices'] = {
         self._searching: worker.facts['num_devices'],
         'all else in jax': self.jax().facts['num_devices'],
@@ -107,7 +107,7 @@ class Frameworks:
     """Returns the PyTorch worker with the given number."""
     name = f'torch_{number}'
     if name not in self._workers:
-      facts = self._start(name, _environment()).facts
+      facts = self._start(name, environment()).facts
       self.about['torch'] = {
         'version': facts['version'],
         'threads': facts['num_threads'],
@@ -125,7 +125,8 @@ class Frameworks:
     return f'experiments.benchmarks.{self._prefix}{framework}'
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+  """Returns the environment variables of a worker."""
   return {
     **os.environ,
     # Compilations are measured, and several processes share an accelerator.
@@ -135,7 +136,7 @@ def _environment() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-  """The processor of this machine and how many cores it has."""
+  """Returns the processor and the number of cores."""
   processor = 'unknown'
   with contextlib.suppress(OSError):
     text = pathlib.Path('/proc/cpuinfo').read_text()

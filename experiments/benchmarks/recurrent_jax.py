@@ -40,25 +40,33 @@ _BATCHES_A_SCAN = 32
 
 
 def make_interpreted(
-  architectures: Sequence[Mapping[str, Any]], **shapes: int
+  architectures: Sequence[Mapping[str, Any]],
+  block_size: int = 0,
+  **shapes: int,
 ) -> tuple[Facts, Burst]:
   """Trains children by the interpreted route, as a search does.
 
   A burst uses the library's own code path: programs are assembled, and block
   after block is initialized, trained for `num_steps` and measured on one
   segment. The facts include the duration of the one compilation.
+
+  Args:
+    architectures: the children.
+    block_size: the largest number of children at once; 0 for the default of a
+      search.
+    **shapes: the sizes of the children and of the text.
   """
   children = [spaces.RecurrentCell.from_json(cell) for cell in architectures]
   num_devices = len(jax.local_devices())
   trainer = blocks.BlockTrainer(
-    _make_task(
+    make_task(
       recurrent_interpreter.InterpretedCell,
       recurrent_interpreter.assemble,
       recurrent_interpreter.BATCH_AXES,
       **shapes,
     ),
     min(
-      blocks.default_block_size(num_devices),
+      block_size or blocks.default_block_size(num_devices),
       -(-len(children) // num_devices) * num_devices,
     ),
     num_devices,
@@ -93,7 +101,7 @@ def make_compiled(
     make_cell = functools.partial(
       cells.GrammarCell, architecture=children[index]
     )
-    task = _make_task(make_cell, None, None, **shapes)
+    task = make_task(make_cell, None, None, **shapes)
     seconds = {'compile_seconds': 0.0, 'run_seconds': 0.0}
 
     def call(function, *arguments):
@@ -376,7 +384,7 @@ MAKERS: dict[str, worker_lib.Maker] = {
 }
 
 
-def _make_task(
+def make_task(
   make_cell: Callable[..., nn.RNNCellBase],
   assemble: Any,
   program_axes: Any,
@@ -387,7 +395,18 @@ def _make_task(
   batch_size: int,
   num_segments: int,
 ) -> Task:
-  """Makes the task of training on random tokens by clipped SGD."""
+  """Makes the task of training on random tokens by clipped SGD.
+
+  Args:
+    make_cell: `features -> cell`, or `features, program -> cell`.
+    assemble: `architectures -> programs`, or `None` for one architecture.
+    program_axes: the axes of programs that are mapped over.
+    vocab_size: the number of different tokens.
+    features: the number of hidden units.
+    num_unrolled: the number of steps of backpropagation through time.
+    batch_size: the number of columns of text.
+    num_segments: the number of segments of the text.
+  """
   shape = (num_segments + 1, num_unrolled, batch_size)
   generator = np.random.default_rng(0)
   tokens = jnp.asarray(generator.integers(vocab_size, size=shape), jnp.int32)

@@ -230,7 +230,7 @@ class Benchmark:
       )
     if 'peak' in results:
       peak = max(max(flops) for flops in results['peak'])
-      flops = _step_flops(config, vocab_size) / seconds
+      flops = step_flops(config, vocab_size) / seconds
       rows.append(
         Row(
           'peak',
@@ -394,7 +394,7 @@ def random_cells(count: int, base: int) -> list[dict[str, Any]]:
   ]
 
 
-def _step_flops(config: Any, vocab_size: int) -> int:
+def step_flops(config: Any, vocab_size: int) -> int:
   """Returns the number of matmul operations in one child's training step."""
   cell = 2 * config.features * config.base * config.features
   rows = config.num_unrolled * config.batch_size

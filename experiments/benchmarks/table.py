@@ -97,6 +97,18 @@ def publish(
     seconds: the duration of the whole benchmark, in seconds.
   """
   print(format_table(rows, about, left_out, seconds), flush=True)
+  write(output, config, rows, about, left_out, seconds)
+
+
+def write(
+  output: pathlib.Path,
+  config: Any,
+  rows: Sequence[Row],
+  about: Mapping[str, Any],
+  left_out: Mapping[str, str],
+  seconds: float,
+) -> None:
+  """Writes a table as JSON; the arguments are those of `publish`."""
   workdir.write_json(
     output,
     {
@@ -131,6 +143,14 @@ def format_table(
   lines += [f'{name}: left out, {why}.' for name, why in left_out.items()]
   lines.append(f'Measured in {seconds:.0f} s.')
   return '\n'.join(lines)
+
+
+def spell_row(row: Row) -> str:
+  """Returns a row in one line, as it is told while others are measured."""
+  text = f'{row.name}: {_number(row.ours)} {row.unit}'
+  if row.theirs is not None:
+    text += f', against {_number(row.theirs)}'
+  return text + (f' (ratio {_number(row.ratio)})' if row.ratio else '')
 
 
 def _grid(rows: Sequence[Row]) -> list[str]:

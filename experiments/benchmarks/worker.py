@@ -15,10 +15,12 @@ A request and its reply are one line of JSON each: `{"make": name, "settings":
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+import contextlib
 import json
 import os
 import pathlib
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -98,9 +100,19 @@ class Worker:
       raise self._failure(reply.get('error'))
     return reply['facts']
 
+  def kill(self) -> None:
+    """Kills the process and all that it started; `receive` then fails.
+
+    Another thread may call it while this one waits for a reply.
+    """
+    if self._process.poll() is None:
+      # The process leads a group, to which what it starts belongs.
+      with contextlib.suppress(ProcessLookupError):
+        os.killpg(self._process.pid, signal.SIGKILL)
+
   def close(self) -> None:
     """Ends the process."""
-    self._process.kill()
+    self.kill()
     self._process.communicate()
 
   def __enter__(self) -> Worker:
