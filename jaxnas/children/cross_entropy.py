@@ -5,12 +5,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import functools
+import math
+from typing import Any
+
 import chex
 import jax
 from jax import lax
 import jax.numpy as jnp
 
+# The rows of a chunk on a CPU, whose caches hold no more.
 _MAX_CHUNK_ROWS = 384
+# The logits of a group of children, or of a chunk of one, on an accelerator.
+# Exponentials and gradients of logits need as much again.
+_MAX_GROUP_BYTES = 2**30
 
 
 def cross_entropy(
@@ -19,14 +28,14 @@ def cross_entropy(
   bias: jax.Array,
   targets: jax.Array,
   weights: jax.Array,
+  *,
+  is_sequential: bool = True,
 ) -> jax.Array:
   """Returns the weighted sum of the cross-entropy of each row.
 
-  Logits are computed for one chunk of rows of one child at a time, together
-  with their gradients, so the memory needed is that of one chunk. Under
-  `jax.vmap` children are processed one after another, which on a CPU is also
-  the fastest. A row of weight 0 contributes nothing, even if its inputs are not
-  finite.
+  Logits are computed together with their gradients, and never for all rows of
+  all children if those are many. A row of weight 0 contributes nothing, even if
+  its inputs are not finite.
 
   `R` is the number of rows, `V` the number of classes.
 
@@ -36,6 +45,10 @@ def cross_entropy(
     bias: the bias of the softmax layer, `[V]`.
     targets: the correct class of each row, `int32[R]`.
     weights: the weight of each row, `[R]`. No gradient flows here.
+    is_sequential: whether children under `jax.vmap` are processed one after
+      another, each in chunks that fit a cache, which is the fastest on a CPU.
+      If not, they are processed in groups as large as one GiB of logits allows,
+      so that an accelerator runs few large operations.
 
   Returns:
     A scalar, in nats.
@@ -47,7 +60,7 @@ def cross_entropy(
   hidden, kernel, bias, weights = (
     x.astype(dtype) for x in (hidden, kernel, bias, weights)
   )
-  return _cross_entropy(hidden, kernel, bias, targets, weights)
+  return _cross_entropy(is_sequential, hidden, kernel, bias, targets, weights)
 
 
 def _chunked(array, num_chunks):
@@ -57,14 +70,14 @@ def _chunked(array, num_chunks):
   return padded.reshape(num_chunks, rows, *array.shape[1:])
 
 
-def _chunks(hidden, targets, weights):
+def _chunks(max_rows, hidden, targets, weights):
   """Cuts the rows into equal chunks; padding has weight 0.
 
   Rows of weight 0 are set to zero, so that everything computed from them is
   finite and multiplying by the weight gives 0.
   """
   hidden = jnp.where(weights[:, None] != 0, hidden, 0)
-  num_chunks = -(-hidden.shape[0] // _MAX_CHUNK_ROWS)
+  num_chunks = -(-hidden.shape[0] // max_rows)
   return tuple(_chunked(x, num_chunks) for x in (hidden, targets, weights))
 
 
@@ -79,18 +92,16 @@ def _chunk_loss(hidden, kernel, bias, targets, weights):
   return jnp.sum(weights * nats), exponentials, sums
 
 
-@jax.custom_batching.sequential_vmap
-def _loss(hidden, kernel, bias, targets, weights):
+def _loss(max_rows, hidden, kernel, bias, targets, weights):
   def step(total, chunk):
     hidden, targets, weights = chunk
     return total + _chunk_loss(hidden, kernel, bias, targets, weights)[0], None
 
   total = jnp.zeros((), hidden.dtype)
-  return lax.scan(step, total, _chunks(hidden, targets, weights))[0]
+  return _scan(step, total, _chunks(max_rows, hidden, targets, weights))[0]
 
 
-@jax.custom_batching.sequential_vmap
-def _loss_and_gradients(hidden, kernel, bias, targets, weights):
+def _loss_and_gradients(max_rows, hidden, kernel, bias, targets, weights):
   def step(sums, chunk):
     hidden, targets, weights = chunk
     loss, exponentials, total = _chunk_loss(
@@ -107,21 +118,92 @@ def _loss_and_gradients(hidden, kernel, bias, targets, weights):
     jnp.zeros_like(kernel),
     jnp.zeros_like(bias),
   )
-  (loss, grad_kernel, grad_bias), grad_hidden = lax.scan(
-    step, zeros, _chunks(hidden, targets, weights)
+  (loss, grad_kernel, grad_bias), grad_hidden = _scan(
+    step, zeros, _chunks(max_rows, hidden, targets, weights)
   )
   grad_hidden = grad_hidden.reshape(-1, hidden.shape[1])[: hidden.shape[0]]
   return loss, (grad_hidden, grad_kernel, grad_bias)
 
 
-@jax.custom_vjp
-def _cross_entropy(hidden, kernel, bias, targets, weights):
-  return _loss(hidden, kernel, bias, targets, weights)
+def _scan(step, state, chunks):
+  """Does what `lax.scan` does, without a loop if there is one chunk."""
+  if chunks[0].shape[0] > 1:
+    return lax.scan(step, state, chunks)
+  state, outputs = step(state, tuple(chunk[0] for chunk in chunks))
+  return state, jax.tree.map(lambda output: output[None], outputs)
 
 
-def _backward(gradients, cotangent):
+def _in_groups(function: Callable[..., Any]) -> Callable[..., Any]:
+  """Returns a function of one child that `jax.vmap` maps over groups.
+
+  Args:
+    function: a function of the largest number of rows in a chunk, and of the
+      arrays of a child.
+  """
+
+  @jax.custom_batching.custom_vmap
+  def run(*stacked):
+    num_children, num_rows, _ = stacked[0].shape
+    row_bytes = stacked[1].shape[-1] * stacked[0].dtype.itemsize
+    max_rows = max(1, _MAX_GROUP_BYTES // row_bytes)
+    # Groups of about equal size: a smaller last one would be a second program.
+    num_groups = math.ceil(num_children / max(1, max_rows // num_rows))
+    group_size = math.ceil(num_children / num_groups)
+
+    def one(arrays):
+      return function(max_rows, *arrays)
+
+    if num_groups == 1:
+      return jax.vmap(one)(stacked)
+    return lax.map(one, stacked, batch_size=group_size)
+
+  @run.def_vmap
+  def _(axis_size, is_batched, *stacked):
+    shape = axis_size, stacked[0].shape[1 if is_batched[0] else 0]
+    joined = (
+      (x if batched else jnp.broadcast_to(x[None], (axis_size, *x.shape)))
+      .reshape(math.prod(shape), *x.shape[2 if batched else 1 :])
+      for x, batched in zip(stacked, is_batched, strict=True)
+    )  # fmt: skip
+    results = jax.tree.map(
+      lambda x: x.reshape(*shape, *x.shape[1:]), run(*joined)
+    )
+    return results, jax.tree.map(lambda _: True, results)
+
+  def of_one(*arrays):
+    results = run(*(array[None] for array in arrays))
+    return jax.tree.map(lambda x: x[0], results)
+
+  return of_one
+
+
+def _one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
+  """Returns a function of one child that `jax.vmap` runs child by child."""
+  return jax.custom_batching.sequential_vmap(
+    functools.partial(function, _MAX_CHUNK_ROWS)
+  )
+
+
+_LOSS = {True: _one_by_one(_loss), False: _in_groups(_loss)}
+_LOSS_AND_GRADIENTS = {
+  True: _one_by_one(_loss_and_gradients),
+  False: _in_groups(_loss_and_gradients),
+}
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _cross_entropy(is_sequential, hidden, kernel, bias, targets, weights):
+  return _LOSS[is_sequential](hidden, kernel, bias, targets, weights)
+
+
+def _forward(is_sequential, *arrays):
+  return _LOSS_AND_GRADIENTS[is_sequential](*arrays)
+
+
+def _backward(is_sequential, gradients, cotangent):
+  del is_sequential
   grad_hidden, grad_kernel, grad_bias = (cotangent * g for g in gradients)
   return grad_hidden, grad_kernel, grad_bias, None, None
 
 
-_cross_entropy.defvjp(_loss_and_gradients, _backward)
+_cross_entropy.defvjp(_forward, _backward)

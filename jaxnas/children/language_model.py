@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 from typing import Any
 
 from flax import linen as nn
@@ -13,7 +14,7 @@ from flax.typing import Initializer
 import jax
 import jax.numpy as jnp
 
-from jaxnas.children import cross_entropy, initializers
+from jaxnas.children import cross_entropy, initializers, platforms
 
 
 class LanguageModel(nn.Module):
@@ -43,6 +44,7 @@ class LanguageModel(nn.Module):
     variational: whether the masks of `dropout_rate` are the same for all steps
       of a segment.
     embedding_init: the initializer of the embedding and the softmax kernel.
+    platform: the platform that the model is compiled for, such as `'cpu'`.
   """
 
   make_cell: Callable[[int], nn.RNNCellBase]
@@ -55,6 +57,9 @@ class LanguageModel(nn.Module):
   embedding_dropout_rate: float = 0.0
   variational: bool = False
   embedding_init: Initializer = initializers.uniform(0.05)
+  platform: str = dataclasses.field(
+    default_factory=platforms.default, metadata=platforms.CONDITION
+  )
 
   def setup(self):
     """Declares the parameters."""
@@ -208,5 +213,6 @@ class LanguageModel(nn.Module):
       self.output_bias,
       targets.reshape(-1),
       weights.reshape(-1),
+      is_sequential=self.platform == 'cpu',
     )
     return loss, carry

@@ -21,7 +21,7 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.children import initializers, language_model
+from jaxnas.children import initializers, language_model, platforms
 from jaxnas.training import guard
 from jaxnas.types import Span, Task
 
@@ -109,7 +109,10 @@ class TrainState(NamedTuple):
 
 
 def make_model(
-  recipe: Recipe, vocab_size: int, make_cell: Callable[..., nn.RNNCellBase]
+  recipe: Recipe,
+  vocab_size: int,
+  make_cell: Callable[..., nn.RNNCellBase],
+  platform: str | None = None,
 ) -> language_model.LanguageModel:
   """Makes the language model that a recipe describes.
 
@@ -118,6 +121,8 @@ def make_model(
     vocab_size: the size `V` of the vocabulary.
     make_cell: a function that makes a cell from `features`, `kernel_init` and
       `recurrent_kernel_init`.
+    platform: the platform that it is compiled for, such as `'cpu'`; JAX's
+      default platform by default. That of the cell is up to `make_cell`.
   """
   cell_init = initializers.uniform(recipe.cell_scale)
   return language_model.LanguageModel(
@@ -129,6 +134,7 @@ def make_model(
     num_layers=recipe.num_layers,
     tie_embeddings=recipe.tie_embeddings,
     embedding_init=initializers.uniform(recipe.embedding_scale),
+    platform=platform or platforms.default(),
   )
 
 
@@ -138,6 +144,7 @@ def make_program_model(
   make_cell: Callable[..., nn.RNNCellBase],
   takes_program: bool,
   program: Any,
+  platform: str | None = None,
 ) -> language_model.LanguageModel:
   """Makes the language model of one program.
 
@@ -147,10 +154,11 @@ def make_program_model(
     make_cell: a function that makes a cell, as in `make_model`.
     takes_program: whether `make_cell` takes `program` too.
     program: the program of one cell.
+    platform: the platform, as in `make_model`.
   """
   if takes_program:
     make_cell = functools.partial(make_cell, program=program)
-  return make_model(recipe, vocab_size, make_cell)
+  return make_model(recipe, vocab_size, make_cell, platform)
 
 
 def init(
@@ -300,6 +308,7 @@ def make_task(
   splits: Mapping[str, Segments],
   assemble: Callable[[Sequence[Any]], Any] | None = None,
   program_axes: Any = None,
+  platform: str | None = None,
 ) -> Task:
   """Makes the task of training a language model on a text.
 
@@ -312,14 +321,18 @@ def make_task(
     splits: the texts to measure on, by name.
     assemble: `cells -> program`, as in `Task`; `None` if the cell is fixed.
     program_axes: the batch axes of the programs.
+    platform: the platform, as in `make_model`.
 
   Returns:
     A task that measures the `perplexity`. Its training metrics are
     `num_trained` and `is_alive`.
   """
-  model_of = functools.partial(
-    make_program_model, recipe, vocab_size, make_cell, assemble is not None
-  )
+  takes_program = assemble is not None
+
+  def model_of(program):
+    return make_program_model(
+      recipe, vocab_size, make_cell, takes_program, program, platform
+    )
 
   def init_child(program, key, learning_rate):
     del learning_rate

@@ -1,6 +1,8 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -95,6 +97,65 @@ def test_large_logits_do_not_overflow():
   )
   assert loss == 3e4
   assert all(np.isfinite(leaf).all() for leaf in gradients)
+
+
+IN_GROUPS = functools.partial(module.cross_entropy, is_sequential=False)
+
+
+@pytest.mark.usefixtures('float64')
+@pytest.mark.parametrize(
+  # All children at once, two groups of which one is smaller, and children one
+  # after another in chunks that their rows do not fill.
+  'bytes_of',
+  [lambda row: 100 * row, lambda row: 2 * 9 * row, lambda row: 4 * row],
+)
+def test_groups_give_what_each_child_gives_alone(bytes_of, monkeypatch):
+  monkeypatch.setattr(module, '_MAX_GROUP_BYTES', bytes_of(V * 8))
+  children = [make_arguments(seed, 9) for seed in range(3)]
+  batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *children)
+  expected = jax.jit(jax.vmap(value_and_gradients(definition)))(*batch)
+  run = value_and_gradients(IN_GROUPS)
+  assert_close(jax.jit(jax.vmap(run))(*batch), expected)
+  assert_close(jax.jit(jax.vmap(IN_GROUPS))(*batch), expected[0] / 3)
+  # One child alone, and two maps in one another.
+  first = jax.tree.map(lambda leaf: leaf[0], expected)
+  assert_close(jax.jit(run)(*children[0]), first)
+  twice = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), batch)
+  assert_close(
+    jax.jit(jax.vmap(jax.vmap(run)))(*twice),
+    jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), expected),
+  )
+
+
+@pytest.mark.usefixtures('float64')
+def test_groups_share_what_is_not_mapped():
+  hidden, kernel, bias, targets, weights = make_arguments(4, ONE_CHUNK)
+  several = jnp.stack([hidden, 2 * hidden])
+  mapped = jax.vmap(value_and_gradients(IN_GROUPS), (0, *[None] * 4))
+  expected = jax.vmap(value_and_gradients(definition), (0, *[None] * 4))
+  arguments = several, kernel, bias, targets, weights
+  assert_close(jax.jit(mapped)(*arguments), jax.jit(expected)(*arguments))
+
+
+def test_groups_need_few_operations():
+  shapes = ((ONE_CHUNK, D), (D, V), (V,), (ONE_CHUNK,), (ONE_CHUNK,))
+  dtypes = (np.float32, np.float32, np.float32, np.int32, np.float32)
+  arguments = [
+    jax.ShapeDtypeStruct((16, *shape), dtype)
+    for shape, dtype in zip(shapes, dtypes, strict=True)
+  ]
+  texts = {
+    is_sequential: jax.jit(
+      jax.vmap(
+        value_and_gradients(
+          functools.partial(module.cross_entropy, is_sequential=is_sequential)
+        )
+      )
+    ).lower(*arguments).as_text()
+    for is_sequential in (True, False)
+  }  # fmt: skip
+  assert 'stablehlo.while' in texts[True]
+  assert 'stablehlo.while' not in texts[False]
 
 
 def test_the_logits_of_all_children_never_exist():

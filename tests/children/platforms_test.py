@@ -54,6 +54,7 @@ def text(route, platform):
     V,
     train_segments=segments,
     splits={'validation': segments},
+    platform=platform,
   )
   if route == 'compiled':
     cell = functools.partial(recurrent_cell.GrammarCell, architecture=CELL)
