@@ -24,6 +24,7 @@ import jax
 import numpy as np
 
 from experiments import (
+  cell_tasks,
   cost_settings,
   data_settings,
   launch,
@@ -36,7 +37,6 @@ from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import search as search_lib
 from jaxnas.children import recurrent_cell as cells
-from jaxnas.children import recurrent_interpreter
 from jaxnas.controllers import recurrent as controllers
 from jaxnas.costs import recurrent_cell as cell_costs
 from jaxnas.runs import search_run
@@ -285,10 +285,7 @@ def _make_field(config: Config, team: worker_settings.Team | None) -> _Field:
     config.num_unrolled,
   )
   config = _complete(config, tasks)
-  recipe = settings.fill(
-    text_task.Recipe, config, unset=('embedding_scale', 'cell_scale')
-  )
-  field = _Field(config, space, tasks, recipe)
+  field = _Field(config, space, tasks, cell_tasks.make_recipe(config))
   wrap = worker_settings.wrap(
     team, 'search_recurrent_cell', config, _data_facts(field)
   )
@@ -306,15 +303,6 @@ def _complete(config: Config, tasks: dataset_tasks.TextTasks) -> Config:
   """Returns the config with every setting resolved, after checking it."""
   num_devices = search_settings.choose_num_devices(config)
   num_steps = config.num_steps or config.num_epochs * tasks.num_segments
-  # A block larger than a round would be padded with repeats.
-  block_size = (
-    config.block_size
-    or search_settings.gpu_block_size(config, blocks.default_block_size)
-    or min(
-      blocks.default_block_size(num_devices),
-      max(1, -(-config.round_size // num_devices)) * num_devices,
-    )
-  )
   search_settings.check(config, num_steps)
   return dataclasses.replace(
     config,
@@ -322,7 +310,9 @@ def _complete(config: Config, tasks: dataset_tasks.TextTasks) -> Config:
     num_steps=num_steps,
     retrain_steps=config.retrain_steps or 2 * num_steps,
     num_host_devices=num_devices,
-    block_size=block_size,
+    block_size=config.block_size
+    or search_settings.gpu_block_size(config, blocks.default_block_size)
+    or cell_tasks.choose_block_size(config, tasks, num_devices),
   )
 
 
@@ -375,21 +365,9 @@ class _Field:
       functools.partial(cells.GrammarCell, architecture=any_cell),
       recipe.features,
     )
-    interpreter = functools.partial(
-      recurrent_interpreter.InterpretedCell,
-      combiners=config.combiners,
-      activations=config.activations,
-    )
-    assemble = functools.partial(
-      recurrent_interpreter.assemble,
-      combiners=config.combiners,
-      activations=config.activations,
-    )
     self.trainers: dict[str, Trainer] = {
       'space': blocks.BlockTrainer(
-        tasks.make(
-          recipe, interpreter, assemble, recurrent_interpreter.BATCH_AXES
-        ),
+        cell_tasks.make_task(config, tasks, recipe),
         config.block_size,
         config.num_host_devices,
       )

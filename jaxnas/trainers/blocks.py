@@ -126,6 +126,36 @@ class BlockTrainer(resumable.ResumableTrainer):
     """
     return dry_runs.trace(self.task, architectures[0], splits)
 
+  def needed_bytes(self, architecture: Any) -> int | None:
+    """Compiles the training, and returns the memory that it needs.
+
+    Nothing is trained, and nothing refused.
+
+    Args:
+      architecture: any architecture to be trained.
+
+    Returns:
+      The bytes on each device; `None` if the platform does not tell.
+    """
+    programs = None
+    if self._assemble is not None:
+      programs = self._assemble([architecture] * self.block_size)
+    keys = jax.eval_shape(
+      lambda: jax.random.split(jax.random.key(0), self.block_size)
+    )
+    rates = jax.ShapeDtypeStruct((self.block_size,), np.float32)
+    program = self._mapping.compile(
+      self._train,
+      self._train_data,
+      programs,
+      jax.eval_shape(self._init, programs, keys, rates),
+      keys,
+      rates,
+      Span(*(np.int32(0),) * len(Span._fields)),
+      compiler_options=self._compiler_options,
+    )
+    return memory.needed(program)
+
   def _train_all(self, children, span, splits, durations, keep) -> Trained:
     """Trains children block by block, starting from their states."""
     num_children = len(children.keys)

@@ -144,6 +144,25 @@ class BlockMapping:
     if jax.process_count() > 1:
       # With other processes, a program takes no NumPy arrays to be sharded.
       arguments = jax.device_put(arguments, self._shardings[program])
+    compiled = self.compile(
+      program, *arguments, check=check, compiler_options=compiler_options
+    )
+    started = time.perf_counter()
+    result = jax.block_until_ready(compiled(*arguments))
+    self.run_seconds += time.perf_counter() - started
+    return result
+
+  def compile(
+    self,
+    program: jax.stages.Wrapped,
+    *arguments: Any,
+    check: Callable[[jax.stages.Compiled], None] | None = None,
+    compiler_options: Mapping[str, Any] | None = None,
+  ) -> jax.stages.Compiled:
+    """Returns the compiled form of a program; the arguments are as in `call`.
+
+    Shapes and types may stand for arrays.
+    """
     key = program, *shapes_of(arguments[0])
     if key not in self._compiled:
       started = time.perf_counter()
@@ -154,10 +173,7 @@ class BlockMapping:
         check(compiled)
       self._compiled[key] = compiled
       self.compile_seconds += time.perf_counter() - started
-    started = time.perf_counter()
-    result = jax.block_until_ready(self._compiled[key](*arguments))
-    self.run_seconds += time.perf_counter() - started
-    return result
+    return self._compiled[key]
 
 
 def map_axes(function: Callable[..., Any], axes: Any, *trees: Any) -> Any:

@@ -278,6 +278,19 @@ def test_a_bad_block_is_refused(block_size, num_devices, message):
     blocks.BlockTrainer(make_toy(), block_size, num_devices)
 
 
+def test_the_memory_of_a_block_is_known_before_it_runs():
+  trainers = [blocks.BlockTrainer(make_toy(), size, 2) for size in (2, 64)]
+  needs = [trainer.needed_bytes('any') for trainer in trainers]
+  assert 0 < needs[0] < needs[1]
+  seconds = trainers[0].compile_seconds
+  assert seconds > 0
+  assert trainers[0].run_seconds == 0
+  # The program is the one that trains.
+  keys = jax.random.split(jax.random.key(0), 2)
+  trainers[0].run(['any'] * 2, keys, [0.1] * 2, 1, splits=())
+  assert trainers[0].compile_seconds == seconds
+
+
 def test_the_default_block_divides_over_devices():
   for num_devices in (1, 2, 8):
     block_size = blocks.default_block_size(num_devices)

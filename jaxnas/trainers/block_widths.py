@@ -1,0 +1,97 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Chooses how many children an accelerator trains at once, by their memory.
+
+An accelerator hides the latency of small steps behind many children, so the
+more the better, as far as its memory reaches. What a block needs is known from
+the compiler before anything runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+FREE = 0.2
+"""The part of the memory that is left free: evaluation needs some too."""
+
+
+class Choice(NamedTuple):
+  """A number of children, and the sentence that says why.
+
+  Attributes:
+    block_size: the number of children at once.
+    reason: the reason, to be printed.
+  """
+
+  block_size: int
+  reason: str
+
+
+def choose(
+  needed_bytes: Callable[[int], int | None],
+  available_bytes: int | None,
+  first: int,
+  most: int,
+) -> Choice:
+  """Returns the widest block that leaves a fifth of the memory free.
+
+  Memory grows about linearly with the number of children, so the widths of two
+  programs tell the third; that is compiled too, and halved until it fits.
+
+  Args:
+    needed_bytes: `block_size -> bytes` on each device, by compiling; `None` if
+      the compiler does not tell.
+    available_bytes: the memory of a device, if it is known.
+    first: the width to begin with, which is taken if nothing is known. Widths
+      are its multiples by powers of two, or `most`.
+    most: the number of children that there are to train at a time.
+
+  Raises:
+    ValueError: a number is not positive.
+  """
+  if min(first, most) < 1:
+    raise ValueError(
+      f'first and most must be at least 1, got {first} and {most}.'
+    )
+  width = min(first, most)
+  found = {width: needed_bytes(width)}
+  if available_bytes is None or found[width] is None:
+    return Choice(
+      width, f'Blocks of {width} children: this device does not tell memory.'
+    )
+  limit = (1 - FREE) * available_bytes
+
+  def fits(width: int) -> bool:
+    if width not in found:
+      found[width] = needed_bytes(width)
+    return (found[width] or 0) <= limit
+
+  if fits(width) and 2 * width <= most and fits(2 * width):
+    each = max(1, (found[2 * width] - found[width]) / width)  # type: ignore[operator]  # Neither is None.
+    room = width + (limit - found[width]) / each  # type: ignore[operator]  # As above.
+    width = _widest(first, min(room, most), most)
+  while not fits(width) and width > 1:
+    width //= 2
+  why = (
+    'all that are trained at a time'
+    if width == most
+    else f'the widest that leaves {FREE:.0%} of the memory free'
+  )
+  gib = (found[width] or 0) / 2**30
+  return Choice(
+    width,
+    f'Blocks of {width} children, {why}: they need {gib:.2g} of '
+    f'{available_bytes / 2**30:.3g} GiB.',
+  )
+
+
+def _widest(first: int, room: float, most: int) -> int:
+  """Returns the widest width, as `choose` describes them, within the room."""
+  if most <= room:
+    return most
+  width = first
+  while 2 * width <= room:
+    width *= 2
+  return width
