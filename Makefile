@@ -19,6 +19,9 @@ IN_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile \
 # Twice quiet: errors only.
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 
+# The compilers of accelerators take some gigabytes, so they have their own.
+COMPILE_VENV ?= .venv-compile
+
 # PYTHON_ENV=none runs bench-device with $(PYTHON) as it is, and installs
 # nothing: for machines with a card whose Python has jax already.
 PYTHON_ENV ?= $(VENV)
@@ -32,7 +35,7 @@ endif
 
 .PHONY: search search-conv search-hyperparameters search-controller compare \
   compare-scorers base2-table test test-fast fuzz bench-recurrent bench-conv \
-  bench-strategies bench-device bench-workers clean
+  bench-strategies bench-device bench-workers compile-for clean
 .DELETE_ON_ERROR:
 
 search: $(VENV)/.installed
@@ -104,11 +107,15 @@ bench-strategies: $(VENV)/.installed-bench
 bench-device: $(DEVICE_NEEDS)
 	$(DEVICE_PYTHON) -m experiments.benchmark_device $(ARGS)
 
+# For an H100, or with ARGS=--target=tpu-v5e.
+compile-for: $(COMPILE_VENV)/.installed
+	$(COMPILE_VENV)/bin/python -m experiments.compile_for $(ARGS)
+
 bench-workers: $(VENV)/.installed-dev
 	$(BIN)/python -m experiments.benchmark_workers $(ARGS)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(COMPILE_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find jaxnas experiments tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.created:
@@ -135,4 +142,11 @@ $(VENV)/.installed-dev: pyproject.toml $(VENV)/.created
 $(VENV)/.installed-bench: pyproject.toml $(VENV)/.created
 	@echo 'Installing jaxnas and PyTorch into $(VENV) (about two minutes) ...'
 	@$(PIP) -e '.[bench]' '$(TORCH)'
+	@touch $@
+
+$(COMPILE_VENV)/.installed: pyproject.toml
+	@echo 'Installing jaxnas and compilers into $(COMPILE_VENV) (some minutes) ...'
+	@$(PYTHON) -m venv $(COMPILE_VENV)
+	@$(COMPILE_VENV)/bin/python -m pip install -qq --no-input \
+	  --disable-pip-version-check -e '.[compile]'
 	@touch $@

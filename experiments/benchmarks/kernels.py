@@ -1,0 +1,119 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Counts the operations that a compiled program launches.
+
+On an accelerator each takes some microseconds at least, however little it
+computes. Counted is the text of the optimized program, as `as_text` of a
+`jax.stages.Compiled` returns it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_COMPUTATION = re.compile(r'^(ENTRY )?%?([\w.\-]+) .*\{\s*$')
+_KIND = re.compile(r'= .*?[\s)}]([a-z][\w\-]*)\(')
+_TRIPS = re.compile(r'known_trip_count[^0-9]*(\d+)')
+_BODY = re.compile(r'body=%?([\w.\-]+)')
+_CALLED = re.compile(r'(?:to_apply|calls|called_computations=\{)=?%?([\w.\-]+)')
+_BRANCHES = re.compile(
+  r'(?:branch_computations=\{([^}]*)\}|'
+  r'true_computation=%?([\w.\-]+), false_computation=%?([\w.\-]+))'
+)
+# What launches nothing, and the second halves of what is launched in two.
+_NOTHING = {
+  'parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast',
+  'after-all', 'partition-id', 'replica-id', 'opt-barrier', 'async-done',
+  'copy-done', 'slice-done', 'dynamic-slice-done', 'all-reduce-done',
+  'async-update',
+}  # fmt: skip
+
+
+class Count(NamedTuple):
+  """The number of launches of a program.
+
+  Attributes:
+    once: the launches of a call, with one turn of each loop whose number of
+      turns is not known to the compiler.
+    turn: the launches of one turn of the outermost such loop with the most; the
+      steps of a training are one.
+    num_open: the number of such loops.
+  """
+
+  once: int
+  turn: int
+  num_open: int
+
+
+def count(text: str) -> Count:
+  """Counts the launches of a program.
+
+  Of several branches the one with most launches counts.
+
+  Args:
+    text: the optimized program.
+
+  Raises:
+    ValueError: there is no program in the text.
+  """
+  computations, entry = _read(text)
+  if entry is None:
+    raise ValueError('The text has no line that begins with ENTRY.')
+  turns: list[int] = []
+  num_open = 0
+
+  def launches(name: str, is_outer: bool) -> int:
+    nonlocal num_open
+    total = 0
+    for line in computations.get(name, ()):
+      found = _KIND.search(line)
+      kind = found[1] if found else ''
+      if kind == 'while':
+        body = _BODY.search(line)
+        trips = _TRIPS.search(line)
+        turn = launches(body[1], is_outer and trips is not None) if body else 0
+        if trips is None:
+          num_open += 1
+          if is_outer:
+            turns.append(turn)
+        total += turn * (int(trips[1]) if trips else 1)
+      elif kind == 'conditional':
+        total += max(
+          (launches(each, is_outer) for each in _branches(line)), default=0
+        )
+      elif kind == 'call':
+        called = _CALLED.search(line)
+        total += launches(called[1], is_outer) if called else 1
+      elif kind and kind not in _NOTHING:
+        total += 1
+    return total
+
+  once = launches(entry, True)
+  return Count(once, max(turns, default=0), num_open)
+
+
+def _branches(line: str) -> list[str]:
+  found = _BRANCHES.search(line)
+  if not found:
+    return []
+  listed, *pair = found.groups()
+  names = listed.split(',') if listed else pair
+  return [name.strip().lstrip('%') for name in names]
+
+
+def _read(text: str) -> tuple[dict[str, list[str]], str | None]:
+  """Returns the lines of each computation by name, and the entry's name."""
+  computations: dict[str, list[str]] = {}
+  entry = current = None
+  for line in text.splitlines():
+    found = None if line.startswith(' ') else _COMPUTATION.match(line)
+    if found:
+      current = found[2]
+      computations[current] = []
+      if found[1]:
+        entry = current
+    elif current and line.startswith('  '):
+      computations[current].append(line.strip())
+  return computations, entry
