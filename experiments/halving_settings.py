@@ -9,6 +9,7 @@ import dataclasses
 
 from experiments import settings
 from jaxnas import halving
+from jaxnas import rungs as rungs_lib
 
 AUTO = 'auto'
 
@@ -78,3 +79,24 @@ def make_schedule(
   schedule = halving.Schedule(tuple(map(int, config.rungs)), config.halving)
   schedule.check_full(num_steps)
   return schedule
+
+
+def make_plan(config: HalvingSettings, num_steps: int) -> rungs_lib.Plan | None:
+  """Makes the plan of a search that trains its children.
+
+  Args:
+    config: the settings.
+    num_steps: the number of steps of the full training.
+
+  Returns:
+    The plan; `None` without halving.
+
+  Raises:
+    ValueError: as `make_schedule`, or a training has no step before its last.
+  """
+  schedule = make_schedule(config, num_steps)
+  if not config.has_halving:
+    return None
+  return rungs_lib.Plan(
+    config.halving, num_steps, None if schedule is None else schedule.rungs
+  )

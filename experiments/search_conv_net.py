@@ -288,7 +288,7 @@ def make_experiment(
   )
   field = _Field(config, space, makers)
   return search_run.Experiment(
-    **search_settings.of_run(config),
+    **search_settings.of_run(config, config.num_steps),
     search=search_lib.Search(
       space=space,
       arms=arms,

@@ -192,7 +192,7 @@ def make_experiment(
   reward = rewards.make_accuracy_reward(config.reward_power, _METRIC)
   field = _Field(config, space, children)
   return search_run.Experiment(
-    **search_settings.of_run(config),
+    **search_settings.of_run(config, config.num_epochs),
     search=search_lib.Search(
       space=space,
       arms=arms,

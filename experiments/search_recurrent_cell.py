@@ -243,7 +243,7 @@ def make_experiment(
   )
 
   return search_run.Experiment(
-    **search_settings.of_run(config),
+    **search_settings.of_run(config, config.num_steps),
     search=search,
     make_retraining=lambda log: reward_settings.choosing(
       config,

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from experiments import (
+  halving_settings,
   machine_settings,
   settings,
   strategy_settings,
@@ -44,9 +45,14 @@ FREE = (
 """Settings that may change when a search is resumed."""
 
 
+FULL = 'random_full'
+"""The arm of random search whose children all train to their end."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings(
   strategy_settings.StrategySettings,
+  halving_settings.HalvingSettings,
   machine_settings.Machine,
   machine_settings.LogTo,
   worker_settings.Workers,
@@ -58,7 +64,8 @@ class Settings(
 
   num_trials: int = settings.search(
     512,
-    'Number of proposals, all strategies together.',
+    'Number of proposals, all strategies together. With --halving, the number '
+    'of full trainings whose steps are spent, by more proposals.',
     is_common=True,
     low=1,
     high=settings.MAX_COUNT,
@@ -104,6 +111,11 @@ class Settings(
   reevaluate_duplicates: bool = settings.search(
     False,
     'Whether an architecture that is proposed again is trained again.',
+  )
+  compare_fidelity: bool = settings.search(
+    False,
+    'Whether random search runs once more without --halving, for comparison, '
+    'with as many steps as each other search.',
   )
   redo_failed: bool = settings.search(
     False,
@@ -168,6 +180,11 @@ class Settings(
     """The number of searches."""
     return len(self.strategies) * self.num_repeats
 
+  @property
+  def num_full_searches(self) -> int:
+    """The number of searches beside them that train all children fully."""
+    return self.num_repeats if self.compare_fidelity else 0
+
   def num_retrainings(
     self, num_known: int, num_rates_of_found: int | None = None
   ) -> int:
@@ -178,12 +195,13 @@ class Settings(
       num_rates_of_found: the number of learning rates that found architectures
         are trained at; all of them by default.
     """
+    num_searches = self.num_searches + self.num_full_searches
     num_rates = len(self.retrain_learning_rates)
     if num_rates_of_found is None:
       num_rates_of_found = num_rates
-    num_found = self.num_searches * self.num_winners
+    num_found = num_searches * self.num_winners
     num_choices = num_known * num_rates + num_found * num_rates_of_found
-    num_entries = num_known + self.num_searches
+    num_entries = num_known + num_searches
     return num_choices * self.num_selection_seeds + num_entries * self.num_seeds
 
 
@@ -199,6 +217,10 @@ def check(config: Settings, num_steps: int) -> None:
   """
   if not config.strategies:
     raise ValueError('--strategies is empty; name at least one.')
+  if config.compare_fidelity and not config.has_halving:
+    raise ValueError(
+      '--compare_fidelity compares with --halving, such as --halving=4.'
+    )
   if not 1 <= num_steps <= settings.MAX_COUNT:
     raise ValueError(
       f'A child would be trained for {num_steps:,} steps; 1 to '
@@ -307,6 +329,25 @@ def make_arms(
       )
       for repeat in range(config.num_repeats)
     )
+  arms.extend(
+    search_lib.Arm(
+      FULL,
+      strategy_settings.make_strategy(
+        strategy_settings.BASELINE,
+        config,
+        space.decisions,
+        make_controller,
+        num_trials,
+      ),
+      num_trials,
+      config.trials_per_update,
+      repeat,
+      num_active,
+      label=f'{strategy_settings.NAMES[strategy_settings.BASELINE]}, no rungs',
+      trains_fully=True,
+    )
+    for repeat in range(config.num_full_searches)
+  )
   return tuple(arms)
 
 
@@ -326,7 +367,8 @@ def winners(
     The fields of a `contestants.Contestant` that the trial determines, and the
     trial.
   """
-  for name in reversed(config.strategies):
+  full = (FULL,) if config.compare_fidelity else ()
+  for name in (*full, *reversed(config.strategies)):
     for repeat in range(config.num_repeats):
       for trial in contestants_lib.top(
         trials, name, config.num_winners, canonical, repeat
@@ -340,13 +382,18 @@ def winners(
         yield fields, trial
 
 
-def of_run(config: Settings) -> dict[str, Any]:
+def of_run(config: Settings, num_steps: int) -> dict[str, Any]:
   """Returns the fields of an `Experiment` that depend only on settings.
 
   Args:
     config: the complete settings.
+    num_steps: the length of a training in the search, as trainers count it.
+
+  Raises:
+    ValueError: the rungs are not those of such a training.
   """
   return {
+    'plan': halving_settings.make_plan(config, num_steps),
     'config': dataclasses.asdict(config),
     'defaults': dataclasses.asdict(type(config)()),
     'free': FREE,

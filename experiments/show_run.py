@@ -27,7 +27,7 @@ from experiments import launch, settings
 from jaxnas import records
 from jaxnas import search as search_lib
 from jaxnas.records import folder as folder_lib
-from jaxnas.records import standing, trial_log, workdir
+from jaxnas.records import standing, steps, trial_log, workdir
 from jaxnas.runs import run_page
 from jaxnas.visualize import progress
 
@@ -116,6 +116,9 @@ def show(run: folder_lib.Run, num_best: int) -> None:
   """
   print(f'{run.folder}: {_origin(run.manifest)}')
   _show_standing(run)
+  has_rungs = steps.are_known(run.searched)
+  if has_rungs and isinstance(rungs := run.manifest.get('rungs'), list):
+    print(f'Rungs: {", ".join(map(str, rungs))} steps.')
   progress.table(
     f'{len(run.searched)} proposals',
     [
@@ -123,19 +126,20 @@ def show(run: folder_lib.Run, num_best: int) -> None:
       'proposals',
       'distinct',
       'failed',
+      *(('steps', 'children ended') if has_rungs else ()),
       'best reward',
       'mean of first half',
       'of second half',
       'entropy, nats',
     ],
     [_arm_row(run, *identity) for identity in _arms(run)],
-    spare=('distinct', 'entropy, nats'),
+    spare=('distinct', 'entropy, nats', 'children ended'),
   )
   best = sorted(
     (
       trial
       for trial in run.searched
-      if trial.duplicate_of is None and trial.status == 'ok'
+      if trial.duplicate_of is None and trial.is_complete
     ),
     key=lambda trial: -trial.reward,
   )
@@ -243,6 +247,11 @@ def _arm_row(run: folder_lib.Run, arm: str, repeat: int) -> list[str]:
     str(len(trials)),
     str(sum(each.duplicate_of is None for each in trials)),
     str(sum(each.has_failed for each in trials)),
+    *(
+      [f'{steps.spent(trials):,}', steps.spell(trials)]
+      if steps.are_known(run.searched)
+      else []
+    ),
     _best(trials),
     _mean(trials[:middle]),
     _mean(trials[middle:]),
@@ -256,7 +265,7 @@ def _rewards(run: folder_lib.Run, arm: str, repeat: int) -> list[str]:
 
 
 def _best(trials) -> str:
-  rewards = [each.reward for each in trials if each.status == 'ok']
+  rewards = [each.reward for each in trials if each.is_complete]
   return f'{max(rewards):.5g}' if rewards else _MISSING
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxnas import arms as arms_lib
-from jaxnas import halving
+from jaxnas import errors, halving
 from jaxnas.records import trial_log
 from jaxnas.types import Evaluator
 
@@ -181,6 +181,8 @@ def calibration_curves(
       for trial in trials
       if (trial.arm, trial.repeat) == calibrating.arm
       and trial.duplicate_of is None
+      # What must not be trained calibrates nothing.
+      and trial.steps
       and trial.proposal is not None
       and trial.proposal < calibrating.num_trials
     ),
@@ -193,7 +195,6 @@ def calibration_curves(
   return np.array(curves, np.float64).reshape(-1, len(calibrating.points))
 
 
-AUTO = 'auto'
 NUM_CALIBRATING = 32
 """The number of random children that find the first rung."""
 
@@ -248,7 +249,8 @@ class Plan:
       for arm in arms
       if arm.role is arms_lib.Role.BASELINE and arm.is_halved
     ]
-    remedy = 'or give the rungs, as in rungs=64,128,256'
+    by_hand = errors.choose('--rungs=64,128,256', 'rungs=(64, 128, 256)')
+    remedy = f'or give rungs, as {by_hand}'
     if not drawn:
       raise ValueError(
         'rungs=auto finds the first rung with the first trials of random '

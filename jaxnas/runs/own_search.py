@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import hashlib
 import os
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -29,6 +29,7 @@ import numpy as np
 from jaxnas import contestants as contestants_lib
 from jaxnas import evaluators, statistics
 from jaxnas import retraining as retraining_lib
+from jaxnas import rungs as rungs_lib
 from jaxnas import search as search_lib
 from jaxnas.records import trial_log, workdir
 from jaxnas.runs import own_checks, search_report, search_run
@@ -64,6 +65,8 @@ def run(
   same_task: bool = False,
   log_to: str | Sequence[str] = (),
   replay: str | os.PathLike[str] = '',
+  halving: int = 0,
+  rungs: Sequence[int] | Literal['auto'] = 'auto',
 ) -> None:
   """Runs, resumes or shows a search and the retraining that follows it.
 
@@ -105,6 +108,13 @@ def run(
       run's folder. It may change when the run is resumed.
     replay: the `trials.jsonl` of another run with these arguments, in whose
       order trials are recorded, so that a search with replicas is repeated.
+    halving: successive halving: of the children of a batch that are trained to
+      a rung, one in this many goes on to the next; 0 trains all fully. The
+      `num_trials` of an arm are then those whose steps it spends, by more
+      proposals. Trainers of Python functions cannot train on.
+    rungs: the numbers of steps at which children are compared, the last of them
+      `num_steps`; by default the first rung is found with the first trials of
+      an arm whose role is `BASELINE`.
 
   Raises:
     ValueError: the folder holds another run, an argument is out of range, or a
@@ -127,6 +137,7 @@ def run(
     'num_seeds': num_seeds,
   }
   own_checks.check_counts(counts)
+  plan = _plan(halving, rungs, num_steps)
   grid = own_checks.grid_of(learning_rates)
   rate_of = learning_rates if callable(learning_rates) else None
   search = search_lib.Search(
@@ -161,6 +172,7 @@ def run(
     'measure': measure.name,
     'seed': seed,
     'redo_failed': redo_failed,
+    **({} if plan is None else {'halving': halving, 'rungs': _spelled(rungs)}),
   }
   search_run.run(
     search_run.Experiment(
@@ -184,9 +196,29 @@ def run(
       own_reward=True,
       log_to=(log_to,) if isinstance(log_to, str) else tuple(log_to),
       replay=os.fspath(replay),
+      plan=plan,
     ),
     os.fspath(folder),
   )
+
+
+def _plan(
+  halving: int, rungs: Sequence[int] | str, num_steps: int
+) -> rungs_lib.Plan | None:
+  """Returns the rungs that are asked for, if any."""
+  if rungs != 'auto' and (isinstance(rungs, str) or not halving):
+    raise ValueError(
+      "rungs must be 'auto' or numbers of steps such as (64, 128, 256), which "
+      f'halving=4 compares children at; got {rungs!r} and halving={halving!r}.'
+    )
+  if not halving:
+    return None
+  given = None if rungs == 'auto' else tuple(rungs)
+  return rungs_lib.Plan(halving, num_steps, given)  # type: ignore[arg-type]
+
+
+def _spelled(rungs: Sequence[int] | str) -> str | list[int]:
+  return rungs if isinstance(rungs, str) else list(rungs)
 
 
 def _make_retraining(

@@ -20,7 +20,8 @@ class OfSearch:
   """The scalars of a search, its strategies and its retrainings.
 
   A trial gives `<arm>/reward` and `<arm>/<metric>`, which are its own, and
-  `<arm>/best_reward_so_far`, the highest of its search up to there; a
+  `<arm>/best_reward_so_far`, the highest of its search up to there that no
+  rung stopped; a
   strategy's report on a round gives `<arm>/tell/<metric>`; a retraining gives
   `retrain/<label>/<metric>`. Values that are not finite are left out.
   """
@@ -64,7 +65,7 @@ class OfSearch:
       )
     arm = _name(trial.arm, trial.repeat)
     rewards = {'reward': trial.reward}
-    if trial.status == 'ok':
+    if trial.is_complete:
       self._best[arm] = max(self._best.get(arm, -math.inf), trial.reward)
     if arm in self._best:
       rewards['best_reward_so_far'] = self._best[arm]

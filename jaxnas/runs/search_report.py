@@ -16,7 +16,7 @@ import numpy as np
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas import statistics
-from jaxnas.records import trial_log
+from jaxnas.records import steps, trial_log
 from jaxnas.runs import comparison
 from jaxnas.visualize import progress
 
@@ -51,11 +51,13 @@ def _show_search(experiment, log):
     name: [trial for trial in log.trials if trial.arm == name]
     for name in labels
   }
+  # What stopped at a rung is no rival of what was trained fully.
   finished = {
-    name: [trial for trial in mine if trial.status == 'ok']
+    name: [trial for trial in mine if trial.is_complete]
     for name, mine in trials.items()
   }
   median = _median_name(map(len, finished.values()))
+  has_rungs = steps.are_known(log.trials)
   columns = {
     'best': lambda mine: _best(measure, _values(mine, metric)),
     median: lambda mine: _median(measure, _values(mine, metric)),
@@ -83,6 +85,8 @@ def _show_search(experiment, log):
           f'{n / count:.1%}' if count else '-'
           for n in (count - new, sum(t.has_failed for t in trials[name]))
         ),
+        *([f'{steps.spent(trials[name]):,}'] if has_rungs else []),
+        *([steps.spell(trials[name])] if has_rungs else []),
         *(spell(good) for spell in columns.values()),
       ]
     )
@@ -93,10 +97,15 @@ def _show_search(experiment, log):
   )
   progress.table(
     f'Search: {len(searched)} proposals, {distinct} distinct ones trained '
-    f'({shown}, one training each)',
-    ['proposed by', 'proposals', 'distinct', 'duplicates', 'failed', *columns],
+    f'({shown}, one training each'
+    + (', of those trained fully)' if has_rungs else ')'),
+    [
+      *('proposed by', 'proposals', 'distinct', 'duplicates', 'failed'),
+      *(('steps', 'children ended') if has_rungs else ()),
+      *columns,
+    ],
     rows,
-    spare=('duplicates', 'failed'),
+    spare=('duplicates', 'failed', 'children ended'),
   )
   for line in infeasible(experiment.search.arms, log.trials):
     print(line)
@@ -118,7 +127,7 @@ def shows_reward(
   return experiment.own_reward and any(
     np.float32(trial.metrics[experiment.search_metric]) != trial.reward
     for trial in log.trials
-    if trial.status == 'ok' and trial.arm != search_lib.RETRAIN
+    if trial.is_complete and trial.arm != search_lib.RETRAIN
   )
 
 

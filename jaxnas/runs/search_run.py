@@ -12,9 +12,7 @@ import functools
 import pathlib
 from typing import Any
 
-import numpy as np
-
-from jaxnas import history, statistics
+from jaxnas import history, rungs, statistics
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas.records import checkpoints as checkpoints_lib
@@ -28,7 +26,9 @@ from jaxnas.records import (
 )
 from jaxnas.runs import (
   best_file,
+  record_checks,
   run_summary,
+  rung_choice,
   scalars,
   search_report,
   stopwatch,
@@ -79,6 +79,8 @@ class Experiment:
       recorded; none by default.
     opened: a function that opens what the search keeps in the run's folder
       besides, and checks what can be checked only then.
+    plan: the rungs at which children stop, if they do. The budgets of `search`
+      are those of full trainings; arms propose what equal steps allow.
   """
 
   config: Mapping[str, Any]
@@ -107,6 +109,7 @@ class Experiment:
   opened: Callable[[pathlib.Path], contextlib.AbstractContextManager[None]] = (
     lambda path: contextlib.nullcontext()
   )
+  plan: rungs.Plan | None = None
 
 
 def run(experiment: Experiment, folder: str) -> None:
@@ -122,6 +125,8 @@ def run(experiment: Experiment, folder: str) -> None:
     OSError: a file cannot be read or written.
   """
   sinks.check(experiment.log_to)
+  if experiment.plan is not None:
+    rung_choice.check(experiment.plan, experiment.search)
   replay = _read_replay(experiment.replay)
   with workdir.lock(folder) as path:
     workdir.begin(path)
@@ -142,7 +147,7 @@ def run(experiment: Experiment, folder: str) -> None:
       if experiment.config.get('redo_failed'):
         history.redo_failed(log, checkpoints, rounds)
         heads.note(path, first_lines)
-      _check_records(experiment, log, timings)
+      record_checks.check_records(experiment, log, timings)
       take = scalars.OfSearch(log, rounds).take
       with (
         experiment.opened(path),
@@ -171,69 +176,18 @@ def _read_replay(path: str) -> list[trial_log.Trial]:
   return trial_log.read_trials(path)
 
 
-_RETRAINED: dict[str, Any] = {
-  'label': str,
-  'features': (int, type(None)),
-  'num_params': (int, type(None)),
-  'learning_rate': float,
-  'seed': int,
-  'num_steps': int,
-}
-
-
-def _check_records(experiment, log, timings):
-  """Checks the parts of a log that are shown without retraining or replay."""
-  seconds = {f'{name}_seconds': float for name in ('wall', 'compile', 'train')}
-  trial_log.check_fields(timings.path, timings.lines, **seconds)
-  check_measure(experiment.search_metric, log.trials)
-  for number, trial in enumerate(log.trials):
-    is_retrained = trial.arm == search_lib.RETRAIN
-    split = 'validation_' if is_retrained else ''
-    metric = experiment.measure.name if split else experiment.search_metric
-    try:
-      if is_retrained:
-        trial_log.check_fields(log.path, [trial.settings], **_RETRAINED)
-      else:
-        decoded = experiment.search.space.decode(np.array(trial.tokens))
-        if workdir.plain_json(decoded.to_json()) != trial.architecture:
-          raise ValueError('its tokens are not those of its architecture')
-      if trial.status == 'ok' and f'{split}{metric}' not in trial.metrics:
-        raise ValueError(f'it has no {split}{metric}')
-    except (ValueError, TypeError, KeyError) as error:
-      raise ValueError(
-        f'{log.path}: trial {number} is damaged ({error}); restore the file '
-        f'from a copy or cut it before line {number + 1} and resume.'
-      ) from None
-
-
-def check_measure(metric: str, trials: Sequence[trial_log.Trial]) -> None:
-  """Checks that children have the metric that they are compared by.
-
-  Args:
-    metric: the name of the metric.
-    trials: trials of the run.
-
-  Raises:
-    ValueError: no child has the metric.
-  """
-  have = [trial.metrics for trial in trials if trial.status == 'ok']
-  if have and not any(metric in each for each in have):
-    raise ValueError(
-      f'The measure needs the metric {metric!r}, which children lack; they '
-      f'have {", ".join(sorted(have[0])) or "none"}.'
-    )
-
-
 def _run(experiment, path, checkpoints, log, timings, rounds, publish, replay):
+  asked, experiment = experiment, rung_choice.with_rungs(experiment, path)
   search = experiment.search
   num_searched = sum(trial.arm != search_lib.RETRAIN for trial in log.trials)
   search_left = search.num_trials - num_searched
   retraining: Any = None
   left = experiment.num_retrainings
-  if search_left <= 0:
+  has_rungs = asked.plan is None or experiment is not asked
+  if search_left <= 0 and has_rungs:
     retraining = experiment.make_retraining(log)
     left = retraining_lib.num_left(retraining, log)
-  is_finished = search_left <= 0 and not left
+  is_finished = search_left <= 0 and has_rungs and not left
   redo_failed = bool(experiment.config.get('redo_failed'))
   history.check_task(
     search.evaluator, log, experiment.same_task, redo_failed, is_finished
@@ -254,16 +208,27 @@ def _run(experiment, path, checkpoints, log, timings, rounds, publish, replay):
       timings, functools.partial(_spent, experiment.trainers)
     )
     if experiment.estimate is not None:
+      trials = 'search trials'
+      if asked.plan is not None:
+        search_left = rung_choice.num_left(asked, log.trials)
+        trials = 'full search trials, or their steps,'
       seconds = experiment.estimate(max(0, search_left), left)
       # The measurement compiled the programs that most children share.
       print(
         f'Estimated cost: {progress.duration(seconds + clock.total)}, with '
-        f'compiling, for {max(0, search_left)} search trials and {left} '
+        f'compiling, for {max(0, search_left)} {trials} and {left} '
         'retrainings.',
         flush=True,
       )
     clock.lap('estimate', trials=[])
-    _search(experiment, checkpoints, log, rounds, clock, publish, replay)
+
+    def search_on(experiment):
+      _search(experiment, checkpoints, log, rounds, clock, publish, replay)
+
+    if not has_rungs:
+      experiment = rung_choice.calibrate(experiment, path, log, search_on)
+      summary.write(path, run_summary.describe(experiment))
+    search_on(experiment)
     retraining = experiment.make_retraining(log)
     _retrain(retraining, log, clock, publish, replay)
     if experiment.estimate is not None:
@@ -300,9 +265,9 @@ def _search(experiment, checkpoints, log, rounds, clock, publish, replay):
   def add(trials):
     nonlocal done
     done += len(trials)
-    check_measure(experiment.search_metric, trials)
+    record_checks.check_measure(experiment.search_metric, trials)
     for trial in trials:
-      if trial.status == 'ok':
+      if trial.is_complete:
         best[trial.arm] = measure.best(
           [
             best.get(trial.arm, measure.worst),
@@ -395,6 +360,7 @@ def _draw(experiment, path, log, retraining):
         [trial.reward for trial in trials],
         [trial.duplicate_of is None for trial in trials],
         group=arm.label,
+        is_stopped=[trial.is_stopped for trial in trials],
       )
     )
   pictures.draw(curves.plot_search, path / 'curve.png', plotted)

@@ -18,6 +18,7 @@ import math
 from typing import Any, NamedTuple
 
 from jaxnas.records import folder as folder_lib
+from jaxnas.records import steps
 from jaxnas.records import summary as summary_lib
 from jaxnas.visualize import markup
 
@@ -75,6 +76,9 @@ def draw(points: Sequence[Point]) -> str:
   return f'{markup.paragraphs([told])}<ul class="checklist">{items}</ul>'
 
 
+_NEARLY_EQUAL = 0.9
+
+
 def _searches(summary: summary_lib.Summary) -> dict[str, list[summary_lib.Arm]]:
   """Returns the arms of each strategy, without known architectures."""
   found: dict[str, list[summary_lib.Arm]] = {}
@@ -89,6 +93,12 @@ def _of_comparison(run, summary) -> Iterator[Point]:
   budgets = {
     name: sum(trial.arm == name for trial in run.searched) for name in searches
   }
+  has_rungs = steps.are_known(run.searched)
+  if has_rungs:
+    budgets = {
+      name: steps.spent([each for each in run.searched if each.arm == name])
+      for name in searches
+    }
   spelled = ', '.join(
     f'{arms[0].label} {budgets[name]:,}' for name, arms in searches.items()
   )
@@ -102,10 +112,19 @@ def _of_comparison(run, summary) -> Iterator[Point]:
     )
   else:
     is_equal = len(set(budgets.values())) == 1 and len(budgets) > 1
+    if has_rungs:
+      # Failures, duplicates and whole batches make budgets differ a little.
+      is_equal = len(budgets) > 1 and (
+        min(budgets.values()) >= _NEARLY_EQUAL * max(budgets.values())
+      )
     yield Point(
       title,
       Answer.YES if is_equal else Answer.PARTLY,
-      f'Proposals: {spelled}.'
+      (
+        f'Steps at which children were trained: {spelled}.'
+        if has_rungs
+        else f'Proposals: {spelled}.'
+      )
       + ('' if is_equal else ' A comparison needs equal budgets of several.'),
     )
   yield Point(

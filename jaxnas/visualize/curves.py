@@ -28,12 +28,15 @@ class ArmCurve:
     is_new: whether each trial was trained; false for a duplicate.
     group: the name of the curve's group, such as the repeats of an arm, whose
       curves share a color; `name` if empty.
+    is_stopped: whether each trial stopped at a rung, so that its reward is only
+      what was expected of it, and cannot be the best; none if empty.
   """
 
   name: str
   rewards: Sequence[float]
   is_new: Sequence[bool]
   group: str = ''
+  is_stopped: Sequence[bool] = ()
 
   def __post_init__(self):
     if len(self.rewards) != len(self.is_new):
@@ -82,10 +85,14 @@ def plot_search(
     name = _describe(group, members)
     for arm in members:
       rewards = np.asarray(arm.rewards, float)
-      trained = rewards[np.asarray(arm.is_new, bool)]
-      shown += _plot_arm(left, name, rewards, window, color)
+      stopped = np.zeros(len(rewards), bool)
+      if arm.is_stopped:
+        stopped = np.asarray(arm.is_stopped, bool)
+      best = np.where(stopped, -np.inf, rewards)
+      new = np.asarray(arm.is_new, bool)
+      shown += _plot_arm(left, name, rewards, best, window, color)
       for panel in right:
-        shown += _plot_arm(panel, name, trained, window, color)
+        shown += _plot_arm(panel, name, rewards[new], best[new], window, color)
       # Matplotlib omits labels that begin with an underscore from the legend.
       name = f'_{group}'
   left.set_ylim(*_limits(shown))
@@ -114,6 +121,7 @@ def plot_search(
 
 def _limits(curves: Sequence[np.ndarray]) -> tuple[float, float]:
   """Returns the limits of the rewards axis."""
+  curves = [curve for curve in curves if len(curve)]
   low = min(float(curve[len(curve) // 10 :].min()) for curve in curves)
   high = max(float(curve.max()) for curve in curves)
   # Constant curves need an axis of nonzero length too.
@@ -129,20 +137,26 @@ def _describe(group: str, members: Sequence[ArmCurve]) -> str:
 
 
 def _plot_arm(
-  panel: axes.Axes, name: str, rewards: np.ndarray, window: int, color: str
+  panel: axes.Axes,
+  name: str,
+  rewards: np.ndarray,
+  rivals: np.ndarray,
+  window: int,
+  color: str,
 ) -> list[np.ndarray]:
-  """Plots one search and returns its curves."""
+  """Plots one search and returns its curves; the best is of the rivals."""
   if not len(rewards):
     return []
   trials = np.arange(1, len(rewards) + 1)
-  best = np.maximum.accumulate(rewards)
+  best = np.maximum.accumulate(rivals)
+  best = np.where(np.isfinite(best), best, np.nan)
   panel.plot(
     trials,
     best,
     color=color,
     drawstyle='steps-post',
     # A line through a single point would be invisible.
-    marker='o' if len(rewards) == 1 else None,
+    marker='o' if np.isfinite(best).sum() == 1 else None,
     label=f'{name}: best so far',
   )
   sums = np.concatenate([[0.0], np.cumsum(rewards)])
@@ -157,4 +171,4 @@ def _plot_arm(
     alpha=0.7,
     label=f'{name}: mean of the last {window}',
   )
-  return [best, means]
+  return [best[np.isfinite(best)], means]

@@ -30,11 +30,12 @@ def best_trials(
 
   Args:
     trials: the trials that strategies proposed.
-    count: the largest number to return; failed trials are left out.
+    count: the largest number to return; trials that failed or that stopped at
+      a rung are left out.
   """
   found: dict[str, trial_log.Trial] = {}
   for trial in sorted(trials, key=lambda trial: -trial.reward):
-    if trial.status == 'ok':
+    if trial.is_complete:
       found.setdefault(json.dumps(trial.architecture, sort_keys=True), trial)
   return list(found.values())[:count]
 

@@ -182,6 +182,12 @@ class _Page:
     if summary.search_metric and not summary.own_reward:
       metric = summary.search_metric.replace('_', ' ')
       told.append(f'The reward of a trial follows from its {metric}.')
+    rungs = run.manifest.get('rungs')
+    if isinstance(rungs, list) and len(rungs) > 1:
+      told.append(
+        f'Rungs: {", ".join(map(str, rungs))} steps. Most children stop early, '
+        'and their strategies are told the reward expected at the end.'
+      )
     if summary.known:
       told.append(
         'Known architectures were tried in the same training: '

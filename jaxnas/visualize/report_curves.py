@@ -86,7 +86,7 @@ def _best(
     for trial in trials
   ]
   values = [
-    value if trial.status == 'ok' and math.isfinite(value) else math.nan
+    value if trial.is_complete and math.isfinite(value) else math.nan
     for trial, value in zip(trials, values, strict=True)
   ]
   follow = np.fmax if measure.is_higher_better else np.fmin

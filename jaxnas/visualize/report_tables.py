@@ -16,8 +16,8 @@ import numpy as np
 
 from jaxnas import statistics
 from jaxnas.records import folder as folder_lib
+from jaxnas.records import steps, trial_log
 from jaxnas.records import summary as summary_lib
-from jaxnas.records import trial_log
 from jaxnas.visualize import dot_rows, markup, progress
 
 Cell = markup.Cell
@@ -162,6 +162,7 @@ def draw_searches(run: folder_lib.Run, summary: summary_lib.Summary) -> str:
     summary: the run's summary.
   """
   rows: list[markup.Row] = []
+  has_rungs = steps.are_known(run.searched)
   for arm in summary.arms:
     mine = [
       trial
@@ -170,8 +171,9 @@ def draw_searches(run: folder_lib.Run, summary: summary_lib.Summary) -> str:
     ]
     distinct = sum(trial.duplicate_of is None for trial in mine)
     failed = sum(trial.has_failed for trial in mine)
-    good = [trial.reward for trial in mine if trial.status == 'ok']
+    good = [trial.reward for trial in mine if trial.is_complete]
     several = sum(each.name == arm.name for each in summary.arms) > 1
+    spent = steps.spent(mine)
     rows.append(
       [
         arm.label + (f', search {arm.repeat + 1}' if several else ''),
@@ -179,6 +181,8 @@ def draw_searches(run: folder_lib.Run, summary: summary_lib.Summary) -> str:
         Cell(f'{distinct:,}', distinct),
         _share(len(mine) - distinct, len(mine)),
         _share(failed, len(mine)),
+        *([Cell(f'{spent:,}', spent)] if has_rungs else []),
+        *([steps.spell(mine)] if has_rungs else []),
         Cell(f'{max(good):.5g}', max(good)) if good else Cell(_NONE),
       ]
     )
@@ -188,6 +192,7 @@ def draw_searches(run: folder_lib.Run, summary: summary_lib.Summary) -> str:
     'distinct',
     'duplicates',
     'failed',
+    *(('steps', 'children ended') if has_rungs else ()),
     'best reward',
   ]
   return markup.table(columns, rows, 'Proposals')

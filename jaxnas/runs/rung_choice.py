@@ -1,0 +1,196 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""The rungs of a run: given by hand, or found with its first trials.
+
+They stand in the manifest before the first trial that uses them, and a resumed
+run reads them there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import pathlib
+import typing
+from typing import Any
+
+from jaxnas import halving, rungs
+from jaxnas import search as search_lib
+from jaxnas.records import trial_log, workdir
+
+if typing.TYPE_CHECKING:
+  from jaxnas.runs import search_run
+
+MANIFEST = 'rungs'
+"""The entry of the manifest; see `facts`."""
+
+
+def check(plan: rungs.Plan, search: search_lib.Search) -> None:
+  """Checks, before anything is trained, that a search can have rungs.
+
+  Args:
+    plan: what is asked for.
+    search: the search, whose budgets are those of full trainings.
+
+  Raises:
+    ValueError: it cannot.
+  """
+  calibrating = plan.calibrating(search.arms)
+  rungs.Halving(plan.schedule, calibrating).check(search.evaluator, search.arms)
+
+
+def facts(
+  schedule: halving.Schedule, calibration: halving.Calibration | None = None
+) -> dict[str, Any]:
+  """Returns the entries of the manifest.
+
+  Args:
+    schedule: the rungs.
+    calibration: what found them, if they were found.
+  """
+  found: dict[str, Any] = {MANIFEST: list(schedule.rungs)}
+  if calibration is not None:
+    found['rung_correlations'] = list(calibration.correlations)
+    found['rung_children'] = calibration.num_children
+  return found
+
+
+def with_rungs(
+  experiment: search_run.Experiment, folder: pathlib.Path
+) -> search_run.Experiment:
+  """Returns an experiment with its rungs, unless they have yet to be found.
+
+  Args:
+    experiment: the experiment, whose budgets are those of full trainings.
+    folder: the run's folder.
+
+  Raises:
+    ValueError: the manifest is damaged.
+  """
+  plan, search = experiment.plan, experiment.search
+  if plan is None:
+    return experiment
+  halved = _find(plan, search, folder)
+  if halved is None:
+    return experiment
+  print(rungs.spell(halved.schedule))
+  return _with(experiment, halved)
+
+
+def calibrate(
+  experiment: search_run.Experiment,
+  folder: pathlib.Path,
+  log: trial_log.TrialLog,
+  search_on: Callable[[search_run.Experiment], None],
+) -> search_run.Experiment:
+  """Finds the rungs by the first trials; returns the experiment with them.
+
+  Args:
+    experiment: the experiment, whose budgets are those of full trainings.
+    folder: the run's folder, whose manifest gets the rungs.
+    log: the run's trial log.
+    search_on: the function that runs the trials of an experiment that are left.
+
+  Raises:
+    ValueError: there are too few distinct children.
+  """
+  plan, search = experiment.plan, experiment.search
+  assert plan is not None
+  calibrating = plan.calibrating(search.arms)
+  assert calibrating is not None
+  print(
+    f'Finding the first rung with {calibrating.num_trials} random children, '
+    'trained fully:'
+  )
+  part = first_part(search, rungs.Halving(plan.schedule, calibrating))
+  search_on(dataclasses.replace(experiment, search=part))
+  curves = rungs.calibration_curves(log.trials, calibrating)
+  calibration = halving.calibrate(curves)
+  schedule = calibration.schedule(plan.points, plan.eta)
+  manifest = workdir.read_manifest(folder)
+  found = facts(schedule, calibration)
+  workdir.write_json(
+    folder / 'manifest.json', {**manifest, **found}, sealed=True
+  )
+  print(rungs.spell(schedule, calibration))
+  return _with(experiment, rungs.Halving(schedule, calibrating))
+
+
+def first_part(
+  search: search_lib.Search, halved: rungs.Halving
+) -> search_lib.Search:
+  """Returns the part of a search that its rungs are found with.
+
+  Args:
+    search: the search, whose budgets are those of full trainings.
+    halved: the children that find the rungs.
+  """
+  calibrating = halved.calibrating
+  assert calibrating is not None
+  num_trials = {calibrating.arm: calibrating.num_trials}
+  return dataclasses.replace(
+    search,
+    rungs=halved,
+    arms=tuple(
+      dataclasses.replace(arm, num_trials=num_trials.get(arm.identity, 0))
+      for arm in search.arms
+    ),
+  )
+
+
+def num_left(
+  experiment: search_run.Experiment, trials: Sequence[trial_log.Trial]
+) -> int:
+  """Returns how many full trainings the steps that are left amount to.
+
+  Args:
+    experiment: the experiment, whose budgets are those of full trainings.
+    trials: the trials in the log.
+  """
+  assert experiment.plan is not None
+  length = experiment.plan.num_steps
+  spent = sum(
+    trial.steps or 0 for trial in trials if trial.duplicate_of is None
+  )
+  return max(0, -(-(experiment.search.num_trials * length - spent) // length))
+
+
+def _find(
+  plan: rungs.Plan, search: search_lib.Search, folder: pathlib.Path
+) -> rungs.Halving | None:
+  """Returns the rungs of a run; `None` if they have yet to be found."""
+  calibrating = plan.calibrating(search.arms)
+  if plan.rungs is not None:
+    return rungs.Halving(plan.schedule)
+  path = folder / 'manifest.json'
+  found = workdir.read_manifest(folder).get(MANIFEST) if path.exists() else None
+  if found is None:
+    return None
+  if not isinstance(found, list):
+    raise ValueError(
+      f'{path} is damaged: its rungs are {found!r}; restore it from a copy.'
+    )
+  return rungs.Halving(halving.Schedule(tuple(found), plan.eta), calibrating)
+
+
+def _with(
+  experiment: search_run.Experiment, halved: rungs.Halving
+) -> search_run.Experiment:
+  """Returns an experiment whose arms take as many steps as without rungs."""
+  search = experiment.search
+  given = {}
+  if halved.calibrating is None:
+    given = facts(halved.schedule)
+  return dataclasses.replace(
+    experiment,
+    facts={**experiment.facts, **given},
+    search=dataclasses.replace(
+      search,
+      rungs=halved,
+      arms=tuple(
+        dataclasses.replace(arm, num_trials=halved.num_trials(arm))
+        for arm in search.arms
+      ),
+    ),
+  )
