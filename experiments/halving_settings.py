@@ -71,7 +71,9 @@ def make_schedule(
     # Settings are checked before anything is measured.
     halving.Schedule((num_steps,), config.halving)
     return None
-  if not all(rung.strip().isdecimal() for rung in config.rungs):
+  if not config.rungs or not all(
+    rung.strip().isdecimal() for rung in config.rungs
+  ):
     raise ValueError(
       '--rungs must be auto or numbers of steps, such as 64,128,256, got '
       f'{",".join(config.rungs) or "none"}.'

@@ -28,6 +28,7 @@ from experiments import (
   conv_settings,
   cost_settings,
   data_settings,
+  halving_settings,
   launch,
   reward_settings,
   search_settings,
@@ -438,6 +439,14 @@ def _complete(config: Config, epoch_steps: int) -> Config:
   """Returns the config with every setting resolved, after checking it."""
   num_steps = config.num_steps or config.num_epochs * max(1, epoch_steps)
   search_settings.check(config, num_steps)
+  schedule = halving_settings.make_schedule(config, num_steps)
+  every = config.evaluate_every or max(1, epoch_steps)
+  if schedule is not None and schedule.rungs[0] < every:
+    raise ValueError(
+      f'The first rung, {schedule.rungs[0]}, comes before the first evaluation '
+      f'of a child, after {every} steps; begin later, or make '
+      '--evaluate_every smaller.'
+    )
   return dataclasses.replace(
     config,
     num_steps=num_steps,

@@ -14,6 +14,7 @@ from jaxnas import search as search_lib
 from jaxnas.records import checkpoints, round_log, trial_log
 from jaxnas.spaces import recurrent_cell
 from jaxnas.strategies import evolution, fixed, random_search
+from jaxnas.types import Evaluation, Status
 from tests.staged_children import LENGTH, Children, KilledError, reward_at
 
 SPACE = recurrent_cell.make_space(2)

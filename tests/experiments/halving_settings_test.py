@@ -4,7 +4,7 @@
 import pytest
 
 from experiments import halving_settings
-from jaxnas import halving
+from jaxnas import halving, rungs
 
 
 def make(eta, *rungs):
@@ -28,6 +28,18 @@ def test_there_is_no_schedule_without_halving_or_before_a_measurement():
     halving_settings.HalvingSettings(4, ('64', '256')),
   ):
     assert not other.has_measured_rungs
+
+
+def test_a_plan_is_for_children_that_are_trained():
+  config = halving_settings.HalvingSettings(4, ('64', '256'))
+  plan = halving_settings.make_plan(config, 256)
+  assert plan == rungs.Plan(4, 256, (64, 256))
+  measured = halving_settings.HalvingSettings(4)
+  assert halving_settings.make_plan(measured, 80) == rungs.Plan(4, 80)
+  without = halving_settings.HalvingSettings()
+  assert halving_settings.make_plan(without, 80) is None
+  with pytest.raises(ValueError, match='one of 1 steps has none'):
+    halving_settings.make_plan(measured, 1)
 
 
 @pytest.mark.parametrize(

@@ -474,6 +474,10 @@ def test_the_papers_split_of_cifar10(monkeypatch, preset):
     ({'pool_after': (0,)}, 'interpreted route supports neither strides nor'),
     ({'strides': (1, 2)}, 'interpreted route supports neither strides nor'),
     ({'block_size': 3}, 'multiple of num_devices'),
+    (
+      {'halving': 4, 'rungs': ('2', '9'), 'num_steps': 9, 'evaluate_every': 3},
+      'first rung, 2, comes before the first evaluation of a child, after 3',
+    ),
     ({'num_seeds': 1}, 'num_seeds must be from 2 to 100,000, got 1'),
     (
       {'num_steps': 0, 'num_epochs': 0},

@@ -8,6 +8,7 @@ import pytest
 
 from experiments import search_settings, strategy_settings
 from jaxnas.controllers import recurrent
+from jaxnas.records import trial_log
 from jaxnas.spaces import recurrent_cell
 from jaxnas.trainers import blocks
 
@@ -72,6 +73,43 @@ def test_every_strategy_has_its_arms_and_an_equal_share():
     for repeat in (0, 1)
   ]
   assert {(arm.num_trials, arm.batch_size) for arm in arms} == {(8, 4)}
+
+
+def test_random_search_without_rungs_is_one_more_search():
+  config = small(halving=4, compare_fidelity=True)
+  arms = make_arms(config)
+  *halved, first, second = arms
+  assert all(arm.is_halved for arm in halved)
+  for repeat, arm in enumerate((first, second)):
+    assert arm.identity == ('random_full', repeat)
+    assert (arm.num_trials, arm.is_halved) == (8, False)
+    assert arm.label == 'random search, no rungs'
+  without = small(halving=4)
+  assert config.num_retrainings(0) == without.num_retrainings(0) * 5 // 4
+  with pytest.raises(ValueError, match='such as --halving=4'):
+    search_settings.check(small(compare_fidelity=True), num_steps=1)
+
+
+def test_winners_are_trained_fully():
+  def make_trial(number, arm, **fields):
+    return trial_log.Trial(
+      *(number, arm, 0, (number,), {}, number / 10, {}, 'ok'),
+      **{'steps': 8, 'proposal': number, **fields},
+    )
+
+  trials = [
+    make_trial(0, 'random', rung=1),
+    make_trial(1, 'random', rung=0, is_stopped=True, steps=4),
+    make_trial(2, 'random_full'),
+  ]
+  config = small(
+    strategies=('random',), num_repeats=1, halving=4, compare_fidelity=True
+  )
+  found = [
+    (fields['label'], trial.number)
+    for fields, trial in search_settings.winners(config, trials)
+  ]
+  assert found == [('random_full #2', 2), ('random #0', 0)]
 
 
 def test_settings_reach_their_strategies():

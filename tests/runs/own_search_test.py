@@ -535,6 +535,63 @@ def test_a_reward_that_is_never_a_number_stops_the_search(tmp_path, trainer):
   run(tmp_path, trainer, arms=arms(8), redo_failed=True)
 
 
+def test_children_stop_at_rungs(tmp_path, trainer, capsys):
+  run(tmp_path, trainer, halving=2, rungs=(1, 3))
+  shown = capsys.readouterr().out
+  assert 'Rungs: 1 and 3 steps; one child in 2 goes on.' in shown
+  assert 'children ended' in shown
+  searched = [
+    trial for trial in records.read(tmp_path) if trial.arm != search.RETRAIN
+  ]
+  # A batch of 4 takes 8 steps, not 12: there are 3 of them in place of 2.
+  assert len(searched) == 24
+  assert {trial.steps for trial in searched} == {1, 3}
+  assert sum(trial.is_complete for trial in searched) == 12
+  best = json.loads((tmp_path / 'best.json').read_text())
+  assert any(
+    trial.is_complete and list(trial.tokens) == best['tokens']
+    for trial in searched
+  )
+  assert 'Rungs: 1, 3 steps.' in (tmp_path / 'report.html').read_text()
+  with pytest.raises(ValueError, match="Config field 'rungs'"):
+    run(tmp_path, trainer, halving=2, rungs=(2, 3))
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    (
+      {'halving': 2},
+      r'has only 8; take more trials, .* rungs=\(64, 128, 256\)',
+    ),
+    ({'rungs': (1, 3)}, r'got \(1, 3\) and halving=0'),
+    ({'halving': 4, 'rungs': '1,3'}, "rungs must be 'auto' or numbers"),
+    ({'halving': 1, 'rungs': (1, 3)}, 'eta must be at least 2'),
+    ({'halving': 4, 'rungs': (1, 4)}, 'full training of 3 steps, got 1, 4'),
+  ],
+)
+def test_bad_rungs_are_told_before_anything_is_trained(
+  tmp_path, trainer, changes, message
+):
+  with pytest.raises(ValueError, match=message):
+    run(tmp_path / 'run', trainer, **changes)
+  assert not (tmp_path / 'run').exists()
+
+
+def test_a_function_has_no_rungs(tmp_path):
+  with functions.FunctionTrainer(return_a_number) as trainer:
+    measure = statistics.Measure('reward', True, True)
+    reward = Reward(lambda _, metrics: metrics['validation_reward'])
+    with pytest.raises(ValueError, match='a function trains to its end'):
+      run(
+        tmp_path / 'run',
+        trainer,
+        **{'reward': reward, 'measure': measure, 'learning_rates': None},
+        **{'halving': 2, 'rungs': (1, 3)},
+      )
+  assert not (tmp_path / 'run').exists()
+
+
 def test_equal_arrays_have_one_hash():
   one = own_search.hash_arrays((DATA, {'y': jnp.ones(2)}))
   assert one == own_search.hash_arrays(
