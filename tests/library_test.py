@@ -201,7 +201,7 @@ def run_without(names, source):
     capture_output=True,
     text=True,
     check=False,
-    timeout=60,
+    timeout=300,
   )
 
 

@@ -330,27 +330,48 @@ class _Walk:
 
   def _binding(self, source: sources.Source, name: str) -> None:
     label = f'{source.name}.{name}'
-    nodes = [
-      node
-      for node in source.bindings.get(name, ())
-      if not isinstance(node, ast.Import | ast.ImportFrom)
-    ]
-    if label in self.parts or not nodes:
+    if label in self.parts:
       return
-    kind = 'value'
-    if isinstance(nodes[-1], sources.FUNCTIONS):
-      kind = 'class' if isinstance(nodes[-1], ast.ClassDef) else 'function'
-    self._add(
-      label,
-      _digest(repr([list(sources.normal(node)) for node in nodes])),
-      f'the {kind} {name} of {source.name}',
-    )
-    for used, attribute in (
-      pair for node in nodes for pair in sources.used(node)
-    ):
+    binding = _read_binding(source, name)
+    if binding is None:
+      return
+    words = f'the {binding.kind} {name} of {source.name}'
+    self._add(label, binding.digest, words)
+    for used, attribute in binding.used:
       target = sources.resolve(source, used, attribute)
       if target is not None:
         self._binding(*target)
+
+
+class _Binding(NamedTuple):
+  """What a name of a module is bound to, unless it is imported there.
+
+  Attributes:
+    kind: `'function'`, `'class'` or `'value'`.
+    digest: of its source.
+    used: the names in its source, each with the attribute accessed on it.
+  """
+
+  kind: str
+  digest: str
+  used: tuple[tuple[str, str | None], ...]
+
+
+@functools.cache
+def _read_binding(source: sources.Source, name: str) -> _Binding | None:
+  nodes = [
+    node
+    for node in source.bindings.get(name, ())
+    if not isinstance(node, ast.Import | ast.ImportFrom)
+  ]
+  if not nodes:
+    return None
+  kind = 'value'
+  if isinstance(nodes[-1], sources.FUNCTIONS):
+    kind = 'class' if isinstance(nodes[-1], ast.ClassDef) else 'function'
+  used = dict.fromkeys(pair for node in nodes for pair in sources.used(node))
+  digest = _digest(repr([list(sources.normal(node)) for node in nodes]))
+  return _Binding(kind, digest, tuple(used))
 
 
 def _owner(function: Any, place: _Place) -> _Place:

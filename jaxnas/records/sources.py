@@ -19,7 +19,7 @@ from typing import Any
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Source:
   """A module that is not installed, as statements by the names they bind.
 

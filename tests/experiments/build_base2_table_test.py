@@ -18,7 +18,7 @@ CONFIG = build_base2_table.Config()
 @pytest.fixture(scope='module', name='builder')
 def fixture_builder():
   return build_base2_table.Builder(
-    dataclasses.replace(CONFIG, block_size=8, num_steps=64)
+    dataclasses.replace(CONFIG, block_size=8, num_steps=32)
   )
 
 
@@ -49,16 +49,16 @@ def test_the_shipped_table_is_what_training_gives(builder):
     pytest.skip('this Python has another text than the table was made of')
   cells = builder.jobs.cells[:8:2].tolist()
   seeds = builder.jobs.seeds[:8:2].tolist()
-  # 64 steps of the 256, whose last two points are the table's first.
+  # 32 steps of the 256, whose last point is the table's first.
   measured = builder.trainer.train(
-    base2_bench.tokens_of(builder.ranks[cells]), seeds, 64
+    base2_bench.tokens_of(builder.ranks[cells]), seeds, 32
   )
   for split in cell_trainer.SPLITS:
-    expected = getattr(table, split)[cells, seeds, :2]
+    expected = getattr(table, split)[cells, seeds, :1]
     # Rounding differs between machines and numbers of lanes, and grows with
     # every step; cells differ by much more.
     np.testing.assert_allclose(
-      np.log(measured[split][:, 2:]), np.log(expected), atol=0.02
+      np.log(measured[split][:, 3:]), np.log(expected), atol=0.02
     )
 
 

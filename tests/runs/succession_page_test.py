@@ -191,8 +191,8 @@ def test_the_folder_of_an_older_version_has_no_timings(folder, tmp_path):
 
 def test_a_long_succession_makes_no_huge_page(tmp_path):
   folder = make_run(tmp_path / 'run', num_done=0, num_trained=0)
-  generations = [make_generation(succession.CONTROL, 0, num_lineages=500)] + [
-    make_generation(branch, number, num_lineages=500)
+  generations = [make_generation(succession.CONTROL, 0, num_lineages=100)] + [
+    make_generation(branch, number, num_lineages=100)
     for number in range(1, 121)
     for branch in (succession.CONTROL, succession.SUCCESSION)
   ]

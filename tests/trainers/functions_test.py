@@ -335,7 +335,7 @@ def test_nothing_outlives_the_run(tmp_path, signal_name, function):
     assert process.poll() is None
     time.sleep(0.05)
   process.send_signal(getattr(signal, signal_name))
-  process.communicate(timeout=20)
+  process.communicate(timeout=60)
   wait_for_the_end_of(pid_file.read_text().split())
 
 

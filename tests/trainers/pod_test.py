@@ -67,7 +67,7 @@ def started(folder, num_processes=2, num_devices=2, **settings):
 def run(folder, **settings):
   """Runs a pod to its end; returns `(exit code, output, errors)` of each."""
   with started(folder, **settings) as processes:
-    outputs = [process.communicate(timeout=60) for process in processes]
+    outputs = [process.communicate(timeout=300) for process in processes]
     return [
       (process.returncode, *output)
       for process, output in zip(processes, outputs, strict=True)
@@ -117,7 +117,7 @@ def test_the_loss_of_process_0_ends_the_pod(tmp_path, expected):
 def test_a_process_that_is_stuck_ends_the_pod(tmp_path, expected):
   settings = {'deed': 'halt once', 'doer': 1, 'patience': 6.0}
   with started(tmp_path, **settings) as (first, second):
-    _, line = first.communicate(timeout=60)
+    _, line = first.communicate(timeout=300)
     assert first.returncode == 1
     assert line.startswith(
       'error: another process of the pod has not answered for 6 s; the same'
@@ -126,7 +126,7 @@ def test_a_process_that_is_stuck_ends_the_pod(tmp_path, expected):
     assert second.poll() is None
     # Once it can, it ends too.
     second.send_signal(signal.SIGCONT)
-    second.communicate(timeout=60)
+    second.communicate(timeout=300)
     assert second.returncode in (1, -signal.SIGABRT)
   assert read(tmp_path) == ''.join(expected.splitlines(True)[:2])
 
@@ -163,17 +163,17 @@ def test_an_end_by_signal_ends_the_pod(tmp_path):
       assert time.monotonic() < deadline
       time.sleep(0.05)
     second.terminate()
-    _, line = first.communicate(timeout=60)
+    _, line = first.communicate(timeout=300)
     assert first.returncode == 1
     assert line.startswith(LOST)
-    second.communicate(timeout=60)
+    second.communicate(timeout=300)
     assert second.returncode == -signal.SIGTERM
 
 
 def test_a_process_that_nobody_joins_ends(tmp_path):
   with started(tmp_path, patience=4.0) as (first, second):
     second.kill()
-    _, line = first.communicate(timeout=60)
+    _, line = first.communicate(timeout=300)
     assert first.returncode == 1
     assert line == (
       'error: the processes of the pod did not come together within 4 s; the '

@@ -206,7 +206,7 @@ def test_a_parent_killed_while_it_ends_a_child_leaves_none(tmp_path):
     [sys.executable, script, folder],
     stdout=(tmp_path / 'pid').open('w'),
     env=os.environ | {'PYTHONPATH': str(folder.parents[1])},
-    timeout=60,
+    timeout=300,
   )
   assert ended.returncode == -signal.SIGKILL
   wait_for_the_end_of((tmp_path / 'pid').read_text().split())
