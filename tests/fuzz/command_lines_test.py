@@ -17,7 +17,7 @@ import pytest
 from tests.fuzz import command_lines, programs, toys
 
 SEED = int(os.environ.get('FUZZ_SEED', '0'))
-NUM_LINES = int(os.environ.get('FUZZ_COMMAND_LINES', '6'))
+NUM_LINES = int(os.environ.get('FUZZ_COMMAND_LINES', '12'))
 MODULES = tuple(toys.TOYS)
 # Few lines must be quick: a run that has begun to train is left at that.
 PATIENCE = 10.0 if NUM_LINES > 100 else 0.0
