@@ -29,34 +29,55 @@ shows instead what it costs a strategy to have several groups of trials in
 flight, whose rewards come late: for each number of replicas, and for REINFORCE
 each of `--corrections`, the regret and its difference to the search in lock
 step, also written to `staleness.csv`. Durations are drawn anew for each search.
+
+    python -m experiments.compare_strategies --halving=4 --rungs=64,128,256 \
+        --workdir=runs/halving
+
+shows what successive halving is worth to each strategy at the same number of
+steps trained, those of `--num_trials` full trainings, and writes `halving.csv`
+and `halving.png`. With `--rungs=auto` the first rung is measured for each seed.
+`--halving_batches` are the numbers of trials that are halved together, and with
+several `--replicas` no child waits for others (ASHA).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 import dataclasses
 
 import jax
-import numpy as np
 
-from experiments import launch, machine_settings, settings, strategy_settings
+from experiments import (
+  halving_settings,
+  launch,
+  machine_settings,
+  settings,
+  strategy_settings,
+)
 from jaxnas.controllers import recurrent
 from jaxnas.datasets import named_tables
 from jaxnas.datasets import reward_table as table_evaluator
-from jaxnas.records import trial_log, workdir
+from jaxnas.records import workdir
 from jaxnas.runs import (
+  halving_comparison,
+  halving_report,
   many_searches,
   regret_page,
   regret_report,
+  search_jobs,
   staleness_report,
-  stopwatch,
 )
 from jaxnas.strategies import policy
-from jaxnas.visualize import pictures, progress, web_page
+from jaxnas.types import Strategy
+from jaxnas.visualize import pictures, web_page
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(strategy_settings.StrategySettings, machine_settings.Machine):
+class Config(
+  strategy_settings.StrategySettings,
+  halving_settings.HalvingSettings,
+  machine_settings.Machine,
+):
   """Settings of the comparison."""
 
   table: str = settings.data(
@@ -107,6 +128,12 @@ class Config(strategy_settings.StrategySettings, machine_settings.Machine):
     policy.CORRECTIONS,
     'Corrections of REINFORCE that are compared where there are replicas.',
   )
+  halving_batches: tuple[int, ...] = settings.search(
+    (0,),
+    'Numbers of trials that are halved together; 0: trials_per_update.',
+    low=0,
+    high=settings.MAX_ITEMS,
+  )
   block_size: int = settings.machine(
     0,
     'Number of searches in one call; 0: chosen for the device.',
@@ -129,11 +156,12 @@ def run(config: Config, folder: str) -> None:
   """
   _check(config)
   named = named_tables.load(config.table)
-  variants = _variants(config)
-  searches = {
-    name: make_search(config, named.table, *variant)
-    for name, variant in variants.items()
-  }
+  if config.has_halving:
+    comparison = _compare_halving(config, named)
+    jobs = _halving_jobs(config, named, comparison)
+  else:
+    halving_settings.make_schedule(config, 0)
+    jobs = _jobs(config, named, _variants(config))
   config = dataclasses.replace(
     config, block_size=config.block_size or default_block_size()
   )
@@ -146,27 +174,22 @@ def run(config: Config, folder: str) -> None:
         'table_fingerprint': named.fingerprint,
       },
       # Adding or removing a search does not affect the others.
-      free=('strategies', 'table', 'replicas', 'corrections', 'correction'),
+      free=_FREE,
       defaults=dataclasses.asdict(Config()),
     )
-    origins = {
-      name: f'{name} with seed {config.seed} on table {named.fingerprint}'
-      for name in searches
-    }
-    labels = {name: _label(variant) for name, variant in variants.items()}
-    found = _find(config, path, searches, origins, labels)
-    if not _is_lock_step(config):
-      _report_staleness(
-        config, path, named, {variants[name]: found[name] for name in found}
-      )
-      return
-    report = regret_report.Report(
-      named, found, strategy_settings.NAMES, strategy_settings.BASELINE
-    )
-    report.write(path)
-    report.show()
-    pictures.draw(regret_page.write, path / web_page.FILE, path)
-    report.draw(path)
+    found = _find(config, path, jobs)
+    if config.has_halving:
+      _report_halving(config, path, named, comparison, found)
+    elif not _is_lock_step(config):
+      _report_staleness(config, path, named, found)
+    else:
+      _report(path, named, found)
+
+
+_FREE = (
+  'strategies', 'table', 'replicas', 'corrections', 'correction', 'halving',
+  'rungs', 'halving_batches',
+)  # fmt: skip
 
 
 def default_block_size() -> int:
@@ -189,6 +212,11 @@ def _check(config: Config) -> None:
     raise ValueError(
       'replicas must have 1, which the others are compared with, and none '
       f'twice; got {",".join(map(str, config.replicas)) or "none"}.'
+    )
+  if len(set(config.halving_batches)) < max(1, len(config.halving_batches)):
+    raise ValueError(
+      'halving_batches must have at least one number, and none twice; got '
+      f'{",".join(map(str, config.halving_batches)) or "none"}.'
     )
   num_devices = jax.local_device_count()
   if config.block_size % num_devices:
@@ -228,8 +256,107 @@ def _label(variant: staleness_report.Variant) -> str:
   return label + (variant.correction and f' ({variant.correction})')
 
 
+def _origin(config: Config, named: named_tables.NamedTable) -> str:
+  return f'with seed {config.seed} on table {named.fingerprint}'
+
+
+def _jobs(config, named, variants) -> dict[str, search_jobs.Job]:
+  """Returns the searches without halving, by the names of their files."""
+  keys = many_searches.seed_keys(config.seed, config.num_seeds)
+  return {
+    name: search_jobs.Job(
+      make_search(config, named.table, *variant),
+      keys,
+      config.num_trials,
+      _label(variant),
+      f'{name} {_origin(config, named)}',
+    )
+    for name, variant in variants.items()
+  }
+
+
+def _report(path, named, found) -> None:
+  """Prints and writes how strategies compare."""
+  report = regret_report.Report(
+    named, found, strategy_settings.NAMES, strategy_settings.BASELINE
+  )
+  report.write(path)
+  report.show()
+  pictures.draw(regret_page.write, path / web_page.FILE, path)
+  report.draw(path)
+
+
+def _compare_halving(config, named) -> halving_comparison.HalvingComparison:
+  """Returns what is compared with halving; measures rungs where asked."""
+  num_steps = halving_comparison.curves_of(named).points[-1]
+  return halving_comparison.HalvingComparison(
+    named,
+    many_searches.seed_keys(config.seed, config.num_seeds),
+    config.num_trials,
+    halving_settings.make_schedule(config, num_steps),
+    config.halving,
+    strategy_settings.BASELINE,
+  )
+
+
+def _halved(config: Config) -> list[halving_report.Variant]:
+  """Returns the variants with halving."""
+  each = config.trials_per_update
+  shapes = [(batch or each, 1) for batch in config.halving_batches]
+  shapes += [(each, replicas) for replicas in config.replicas if replicas > 1]
+  return [
+    halving_report.Variant(name, *shape)
+    for name in config.strategies
+    for shape in dict.fromkeys(shapes)
+  ]
+
+
+def _halving_jobs(config, named, comparison) -> dict[str, search_jobs.Job]:
+  """Returns the searches with and without halving."""
+  without = {name: staleness_report.Variant(name) for name in config.strategies}
+  return {
+    **_jobs(config, named, without),
+    **comparison.jobs(
+      _halved(config),
+      lambda name: _make_strategy(config, named.table, name),
+      config.replicas_per_update,
+      strategy_settings.NAMES,
+      f'{_origin(config, named)} {named.curves.fingerprint}',
+    ),
+  }
+
+
+def _report_halving(config, path, named, comparison, found) -> None:
+  """Prints, writes and draws what halving is worth."""
+  halved = _halved(config)
+  variants = [
+    variant
+    for name in config.strategies
+    for variant in (
+      halving_report.Variant(name),
+      *(each for each in halved if each.strategy == name),
+    )
+  ]
+  report = halving_report.Report(
+    named.name,
+    float(named.table.rewards.max()),
+    {
+      variant: comparison.found(variant, found, config.replicas_per_update)
+      for variant in variants
+    },
+    comparison.parts,
+    comparison.calibrations,
+    strategy_settings.NAMES,
+  )
+  report.write(path)
+  report.show()
+  report.draw(path)
+
+
 def _report_staleness(config, path, named, found) -> None:
   """Prints and writes what staleness costs."""
+  variants = _variants(config)
+  found = {variants[name]: each for name, each in found.items()}
   keys = many_searches.seed_keys(config.seed, config.num_seeds)
   num_groups = config.num_trials // config.trials_per_update
   report = staleness_report.Report(
@@ -264,8 +391,21 @@ def make_search(
     replicas: the number of groups of trials in flight.
     correction: the correction of REINFORCE; that of the settings by default.
   """
+  return many_searches.make_table_search(
+    table,
+    _make_strategy(config, table, name, correction),
+    config.num_trials,
+    config.trials_per_update,
+    replicas,
+    config.replicas_per_update,
+  )
+
+
+def _make_strategy(
+  config: Config, table: table_evaluator.Table, name: str, correction: str = ''
+) -> Strategy:
   decisions = table_evaluator.make_decisions(table.cardinalities)
-  strategy = strategy_settings.make_strategy(
+  return strategy_settings.make_strategy(
     name,
     dataclasses.replace(config, correction=correction or config.correction),
     decisions,
@@ -275,99 +415,30 @@ def make_search(
       features=config.controller_features,
     ),
   )
-  return many_searches.make_table_search(
-    table,
-    strategy,
-    config.num_trials,
-    config.trials_per_update,
-    replicas,
-    config.replicas_per_update,
-  )
 
 
-def _find(
-  config, path, searches, origins, labels
-) -> dict[str, many_searches.Searches]:
+def _find(config, path, jobs) -> dict[str, many_searches.Searches]:
   """Runs the searches that are still missing."""
-  shape = config.num_seeds, config.num_trials
-  files = {name: path / 'searches' / f'{name}.npz' for name in searches}
-  found = {
-    name: many_searches.Searches.load(file, shape, origins[name])
-    for name, file in files.items()
-    if file.exists()
-  }
-  left = {name: f for name, f in searches.items() if name not in found}
-  if not left:
+  searches = search_jobs.Jobs(path, jobs)
+  if not searches.left:
     print(f'Found the finished run in {path}; nothing is left to search.')
-    return found
-  if found:
-    print(f'Resuming the run in {path}: {", ".join(found)} is there.')
+    return searches.found
+  if searches.found:
+    print(f'Resuming the run in {path}: {", ".join(searches.found)} is there.')
   workdir.write_manifest(path, seed=config.seed, table=config.table)
-  running: dict[str, tuple[many_searches.ManySearches, np.ndarray]] = {}
-
-  def spent():
-    runners = [runner for runner, _ in running.values()]
-    return stopwatch.Spent(
-      sum(runner.compile_seconds for runner in runners),
-      sum(runner.run_seconds for runner in runners),
-    )
-
-  keys = many_searches.seed_keys(config.seed, config.num_seeds)
-  with trial_log.JsonLines(path / 'timings.jsonl') as timings:
-    clock = stopwatch.Stopwatch(timings, spent)
-    running |= _start(config, left, keys, labels)
-    clock.lap('first searches')
-    for name, (runner, first) in running.items():
-      label = labels[name]
-      print(f'{label}:')
-      rest = _follow(runner.blocks(keys, first=1), config.num_seeds, len(first))
-      entries = np.concatenate([first, *rest])
-      found[name] = many_searches.Searches(entries, runner.run_seconds)
-      found[name].save(files[name], origins[name])
-      clock.lap(label)
-  print(
-    f'Real cost: {progress.duration(clock.total)}, of which compiling '
-    f'{progress.duration(spent().compile)}.'
+  kinds = (
+    'strategies'
+    if _is_lock_step(config) and not config.has_halving
+    else 'variants'
   )
-  return {name: found[name] for name in searches}
-
-
-def _start(config, searches, keys, labels):
-  """Compiles every search, runs its first block and prints an estimate."""
-  running = {}
-  seconds = 0.0
-  num_blocks = -(-config.num_seeds // config.block_size)
-  names = ', '.join(labels[name] for name in searches)
-  kinds = 'strategies' if _is_lock_step(config) else 'variants'
-  print(f'Compiling {names} ...', flush=True)
-  for name, search in searches.items():
-    runner = many_searches.ManySearches(search, config.block_size)
-    first = next(runner.blocks(keys))
-    running[name] = runner, first
-    seconds += runner.run_seconds * num_blocks
-  num_trials = len(searches) * config.num_seeds * config.num_trials
-  print(
-    f'Estimated cost: {progress.duration(seconds)} for {num_trials:,} trials: '
-    f'{len(searches)} {kinds}, {config.num_seeds} seeds, '
-    f'{config.num_trials} trials each; {config.block_size} searches at a time '
-    f'on {jax.local_device_count()} devices.',
-    flush=True,
+  each = 'at most ' if config.has_halving else ''
+  num_trials = max(job.num_trials for job in searches.left.values())
+  searches.run(
+    config.block_size,
+    f'{len(searches.left)} {kinds}, {config.num_seeds} seeds, {each}'
+    f'{num_trials} trials each',
   )
-  return running
-
-
-def _follow(
-  blocks: Iterator[np.ndarray], total: int, done: int
-) -> list[np.ndarray]:
-  """Collects blocks and shows the progress."""
-  collected = []
-  with progress.Progress(total, unit='seed') as bar:
-    bar.update(done)
-    for block in blocks:
-      collected.append(block)
-      done += len(block)
-      bar.update(done)
-  return collected
+  return {name: searches.found[name] for name in jobs}
 
 
 if __name__ == '__main__':

@@ -217,6 +217,70 @@ def goes_on_early(reward: jax.Array, earlier: jax.Array, eta: int) -> jax.Array:
   return jnp.isfinite(reward) & (num_better < limit)
 
 
+class Arrivals(NamedTuple):
+  """Who has come to each rung but the last so far, a pytree.
+
+  Attributes:
+    rewards: the rewards in the order of the log, `float32[K - 1, M]`; minus
+      infinity for children that failed, and NaN for places not filled yet.
+    num_arrived: how many have come to each rung, `int32[K - 1]`.
+  """
+
+  rewards: jax.Array
+  num_arrived: jax.Array
+
+
+def init_arrivals(schedule: Schedule, num_children: int) -> Arrivals:
+  """Returns the state in which nobody has come to a rung.
+
+  Args:
+    schedule: the schedule.
+    num_children: the number of children there will be in all, `M`.
+  """
+  num_rungs = schedule.num_rungs - 1
+  return Arrivals(
+    jnp.full((num_rungs, num_children), jnp.nan, jnp.float32),
+    jnp.zeros(num_rungs, jnp.int32),
+  )
+
+
+def halve_early(
+  schedule: Schedule, curves: jax.Array, arrivals: Arrivals
+) -> tuple[jax.Array, Arrivals]:
+  """Returns how far children are trained who wait for nobody (ASHA); pure.
+
+  Args:
+    schedule: the schedule.
+    curves: the rewards of the children at all rungs, `[N, K]`, in the log's
+      order; NaN from the rung on before which a child fails.
+    arrivals: who came to the rungs before them.
+
+  Returns:
+    The index of the last rung that each child is trained to, `int32[N]`, and
+    the arrivals with these children.
+  """
+  chex.assert_shape(curves, (None, schedule.num_rungs))
+
+  def climb(arrivals, curve):
+    rewards, num_arrived = arrivals
+    is_here, last = jnp.bool_(True), jnp.int32(0)
+    for rung in range(schedule.num_rungs - 1):
+      reward = curve[rung]
+      goes_on = goes_on_early(reward, rewards[rung], schedule.eta)
+      arrival = jnp.where(jnp.isfinite(reward), reward, -jnp.inf)
+      place = rung, num_arrived[rung]
+      rewards = rewards.at[place].set(
+        jnp.where(is_here, arrival, rewards[place])
+      )
+      num_arrived = num_arrived.at[rung].add(is_here)
+      is_here &= goes_on
+      last += is_here
+    return Arrivals(rewards, num_arrived), last
+
+  arrivals, last = jax.lax.scan(climb, arrivals, curves)
+  return last, arrivals
+
+
 class Calibration(NamedTuple):
   """Which point of a training can be the first rung.
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas import errors, versions
+from jaxnas import errors, halving, versions
 from jaxnas.strategies import told
 from jaxnas.types import Strategy
 
@@ -23,15 +23,19 @@ class Scan(NamedTuple):
 
   Attributes:
     tokens: the proposals, `int32[R, N, T]`.
-    rewards: the proposals' rewards, `float32[R, N]`.
+    rewards: the proposals' rewards, `float32[R, N]`; with halving, those of the
+      rungs where they stopped, and the floor if they failed.
     metrics: the strategy's metrics, each `[R]`.
     state: the strategy's state after the last update.
+    rungs: with halving, the indices of the last rungs that the proposals were
+      trained to, `int32[R, N]`.
   """
 
   tokens: jax.Array
   rewards: jax.Array
   metrics: Mapping[str, jax.Array]
   state: Any
+  rungs: jax.Array | None = None
 
 
 def scan(
@@ -45,6 +49,9 @@ def scan(
   replicas: int = 1,
   replicas_per_update: int = 1,
   order: jax.Array | Sequence[int] | None = None,
+  schedule: halving.Schedule | None = None,
+  scale: halving.Scale | None = None,
+  floor: float = 0.0,
 ) -> Scan:
   """Runs a whole search as one pure function, for `jit` and `vmap`.
 
@@ -65,9 +72,15 @@ def scan(
   durations. Each round tells `replicas_per_update` groups of `batch_size`
   proposals, so `N` is their product.
 
+  With a `schedule`, children are stopped early; see `halving`. Each group of
+  `batch_size` proposals is halved in itself or, with several replicas, by who
+  came to a rung before in the order of finishing. The strategy is told the
+  rewards expected at the end.
+
   Args:
     strategy: the strategy that proposes.
-    reward: `tokens int32[N, T] -> rewards [N]`, a pure function.
+    reward: `tokens int32[N, T] -> rewards [N]`, a pure function; with halving,
+      `[N, K]`, the rewards at all rungs, NaN where a child has failed by then.
     key: the random key that all randomness follows from.
     num_rounds: the number of times the strategy is told, `R`.
     batch_size: the number of architectures proposed each time.
@@ -77,6 +90,10 @@ def scan(
     replicas_per_update: the number of finished groups told together.
     order: the numbers of the groups in the order of finishing, `int32[R *
       replicas_per_update]`; that of asking by default.
+    schedule: the rungs of successive halving, `K` of them; none by default.
+    scale: what is known before the search of the rewards at the rungs, from
+      children of a calibration; nothing by default.
+    floor: with halving, the reward of a child that fails.
 
   Returns:
     The proposals and their rewards, round by round: groups in the order of
@@ -119,7 +136,7 @@ def scan(
 
   def take(carry, inputs):
     """A free replica asks, and then a group finishes."""
-    state, flying, groups, free = carry
+    state, flying, groups, free, halved = carry
     asked, finished = inputs
     flying = jax.tree.map(
       lambda all_of, new: all_of.at[free].set(new),
@@ -129,7 +146,7 @@ def scan(
     groups = groups.at[free].set(asked)
     free = jnp.argmax(groups == finished)
     proposals = jax.tree.map(lambda all_of: all_of[free], flying)
-    return (state, flying, groups, free), proposals
+    return (state, flying, groups, free, halved), proposals
 
   def play(carry, inputs):
     carry, proposals = jax.lax.scan(take, carry, inputs)
@@ -137,14 +154,24 @@ def scan(
       lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), proposals
     )
     rewards = jnp.asarray(reward(proposals.tokens), jnp.float32)
+    learned, rungs, halved = rewards, None, carry[-1]
+    if stopping is not None:
+      rewards, learned, rungs, halved = stopping.stop(halved, rewards)
     chex.assert_shape(rewards, (replicas_per_update * batch_size,))
-    state, metrics = strategy.tell(carry[0], proposals, rewards)
-    return (state, *carry[1:]), (proposals.tokens, rewards, metrics)
+    state, metrics = strategy.tell(carry[0], proposals, learned)
+    carry = (state, *carry[1:-1], halved)
+    return carry, (proposals.tokens, rewards, metrics, rungs)
 
-  carry = _begin(ask, strategy.init(init_key(key)), replicas)
+  stopping = None
+  if schedule is not None:
+    stopping = _Stopping(schedule, replicas > 1, replicas_per_update, floor)
+  carry = (
+    *_begin(ask, strategy.init(init_key(key)), replicas),
+    stopping and stopping.start(scale, num_groups * batch_size),
+  )
   # Whoever is free asks for the next group, before the next one finishes.
   asked = replicas - 1 + jnp.arange(num_groups)
-  carry, (tokens, rewards, metrics) = jax.lax.scan(
+  carry, (tokens, rewards, metrics, rungs) = jax.lax.scan(
     play,
     carry,
     jax.tree.map(
@@ -154,7 +181,54 @@ def scan(
     num_rounds,
   )
   told.check(rewards)
-  return Scan(tokens, rewards, metrics, carry[0])
+  return Scan(tokens, rewards, metrics, carry[0], rungs)
+
+
+class _Stopping(NamedTuple):
+  """How children are stopped early.
+
+  Attributes:
+    schedule: the rungs.
+    is_early: whether children wait for nobody.
+    num_groups: the number of groups told together.
+    floor: the reward of a child that fails.
+  """
+
+  schedule: halving.Schedule
+  is_early: bool
+  num_groups: int
+  floor: float
+
+  def start(self, scale, num_children):
+    """Returns the state before the first child."""
+    if scale is None:
+      scale = halving.init_scale(self.schedule.num_rungs)
+    if not self.is_early:
+      return scale, None
+    return scale, halving.init_arrivals(self.schedule, num_children)
+
+  def stop(self, state, curves):
+    """Stops children at rungs, `[N, K] -> [N]`.
+
+    Returns:
+      Their rewards where they stopped, the rewards to tell, the rungs, and the
+      state.
+    """
+    scale, arrivals = state
+    num_rungs = self.schedule.num_rungs
+    chex.assert_shape(curves, (None, num_rungs))
+    if self.is_early:
+      rungs, arrivals = halving.halve_early(self.schedule, curves, arrivals)
+    else:
+      groups = curves.reshape(self.num_groups, -1, num_rungs)
+      rungs = jax.vmap(lambda each: halving.halve(self.schedule, each))(groups)
+      rungs = rungs.reshape(-1)
+    is_known = jnp.arange(num_rungs)[None] <= rungs[:, None]
+    scale = halving.extend_scale(scale, jnp.where(is_known, curves, jnp.nan))
+    rewards = jnp.take_along_axis(curves, rungs[:, None], axis=1)[:, 0]
+    learned = halving.expected_rewards(scale, rewards, rungs, self.floor)
+    rewards = jnp.where(jnp.isfinite(rewards), rewards, self.floor)
+    return rewards, learned, rungs, (scale, arrivals)
 
 
 def finishing_order(durations: jax.Array, replicas: int) -> jax.Array:

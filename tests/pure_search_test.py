@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas import arms, pure_search, versions, window
+from jaxnas import arms, halving, pure_search, versions, window
 from jaxnas.controllers import recurrent
 from jaxnas.datasets import reward_table as tables
 from jaxnas.spaces import recurrent_cell
@@ -339,3 +339,113 @@ def test_a_scan_is_the_fold_that_a_run_makes(name):
   chex.assert_trees_all_close(
     result.state, state.strategy, rtol=1e-4, atol=1e-5
   )
+
+
+RUNGS = halving.Schedule((2, 4, 8), 3)
+CURVES = np.random.default_rng(5).uniform(size=(SPACE.size, 3))
+CURVES = np.where(
+  # A tenth fails before each rung.
+  np.logical_or.accumulate(CURVES < 0.1, axis=1),
+  np.nan,
+  CURVES.cumsum(axis=1),
+).astype(np.float32)
+POINTS = tables.Curves(TABLE.cardinalities, (2, 4, 8), CURVES)
+
+
+def halved_by_hand(curves, num_kept):
+  """Returns the last rung of each child of a batch, by sorting."""
+  last, stay = np.zeros(len(curves), int), list(range(len(curves)))
+  for rung, count in enumerate(num_kept):
+    alive = [each for each in stay if np.isfinite(curves[each, rung])]
+    stay = sorted(alive, key=lambda each: (-curves[each, rung], each))[:count]
+    last[stay] = rung + 1
+  return last
+
+
+def halved_early_by_hand(curves, arrived, eta):
+  """Returns the last rung of each child, by sorting who has come so far."""
+  last = np.zeros(len(curves), int)
+  for child, curve in enumerate(curves):
+    for rung, others in enumerate(arrived):
+      others.append(curve[rung] if np.isfinite(curve[rung]) else -np.inf)
+      order = sorted(range(len(others)), key=lambda each: (-others[each], each))
+      best = order[: max(1, len(others) // eta)]
+      if len(others) - 1 not in best or not np.isfinite(curve[rung]):
+        break
+      last[child] += 1
+  return last
+
+
+def expected_by_hand(pairs, reward, rung, floor):
+  """Returns the reward at the end by lines of double precision."""
+  if not np.isfinite(reward):
+    return floor
+  for x, y in (np.array(each).T for each in pairs[rung:]):
+    slope = np.polyfit(x, y, 1)[0] if np.ptp(x) else 1.0
+    reward = y.mean() + max(slope, 0.0) * (reward - x.mean())
+    reward = max(reward, floor)
+  return reward
+
+
+def loop_with_rungs(strategy, key, num_rounds, batch_size, order, replicas):
+  """Returns tokens, rungs and rewards of a search, by a plain loop."""
+  state = strategy.init(pure_search.init_key(key))
+
+  def ask(group):
+    return strategy.ask(state, pure_search.round_key(key, group), batch_size)
+
+  asked = {group: ask(group) for group in range(replicas)}
+  pairs, arrived, found = ([], []), ([], []), []
+  for finished in order:
+    proposals = asked.pop(finished)
+    curves = np.asarray(POINTS.look_up(proposals.tokens))
+    if replicas > 1:
+      last = halved_early_by_hand(curves, arrived, RUNGS.eta)
+    else:
+      last = halved_by_hand(curves, RUNGS.num_started(batch_size)[1:])
+    for curve, reached in zip(curves, last, strict=True):
+      for rung in range(reached):
+        if np.isfinite(curve[rung + 1]):
+          pairs[rung].append(curve[rung : rung + 2])
+    rewards = curves[np.arange(batch_size), last]
+    told = np.array(
+      [
+        expected_by_hand(pairs, *each, -0.5)
+        for each in zip(rewards, last, strict=True)
+      ],
+      np.float32,
+    )
+    state, _ = strategy.tell(state, proposals, told)
+    found.append((proposals.tokens, last, np.nan_to_num(rewards, nan=-0.5)))
+    group = finished + replicas
+    if group < num_rounds:
+      asked[group] = ask(group)
+  return [np.stack(each) for each in zip(*found, strict=True)]
+
+
+@pytest.mark.parametrize('replicas', [1, 3])
+def test_a_scan_with_rungs_is_the_plain_loop(replicas):
+  strategy = evolution.make_evolution(SPACE.decisions, 12, 4)
+  key = jax.random.key(7)
+  order = np.arange(8) if replicas == 1 else np.array([1, 0, 3, 4, 2, 6, 5, 7])
+  found = jax.jit(
+    lambda key: pure_search.scan(
+      strategy,
+      POINTS.look_up,
+      key,
+      8,
+      9,
+      replicas=replicas,
+      order=order,
+      schedule=RUNGS,
+      floor=-0.5,
+    )
+  )(key)
+  tokens, rungs, rewards = loop_with_rungs(
+    strategy, key, 8, 9, order.tolist(), replicas
+  )
+  np.testing.assert_array_equal(found.rungs, rungs)
+  np.testing.assert_array_equal(found.rewards, rewards)
+  np.testing.assert_array_equal(found.tokens, tokens)
+  assert set(np.unique(rungs)) == {0, 1, 2}
+  assert (rewards == -0.5).any()

@@ -180,6 +180,33 @@ class Base2Bench:
     )
     return rewards.astype(np.float32)[self.cell_of]
 
+  def curves(
+    self, split: str = 'validation', seed: int = 0, scale: float = _SCALE
+  ) -> np.ndarray:
+    """Returns the reward of every cell at every point; see `rewards`.
+
+    Args:
+      split: `'validation'` or `'report'`.
+      seed: the seed of the training; only seed 0 has all cells.
+      scale: the constant of the reward.
+
+    Returns:
+      `float32[A, P]`, by rank; NaN where the perplexity is not finite.
+
+    Raises:
+      ValueError: as for `rewards`.
+    """
+    rewards = np.stack(
+      [
+        self.rewards(split, point, seed, scale)
+        for point in range(len(self.points))
+      ],
+      axis=1,
+    )
+    perplexity = getattr(self, split)[:, seed][self.cell_of]
+    rewards[~np.isfinite(perplexity)] = np.nan
+    return rewards
+
   def failed_part(self, point: int) -> float:
     """Returns the fraction of trainings with seed 0 that failed by a point."""
     is_trained = self.num_trained[:, 0] >= 0

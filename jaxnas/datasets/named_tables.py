@@ -24,11 +24,14 @@ class NamedTable(NamedTuple):
     table: the rewards.
     name: the table's name in titles and results.
     description: lines to print below results.
+    curves: the rewards at several points of the training, if they are known;
+      its last point is the full training, whose rewards are the table's.
   """
 
   table: tables.Table
   name: str
   description: tuple[str, ...]
+  curves: tables.Curves | None = None
 
   @property
   def fingerprint(self) -> str:
@@ -57,7 +60,10 @@ def load(name_or_path: str) -> NamedTable:
     f'reward is {table.rewards.max():.4g}, the median '
     f'{np.median(table.rewards):.4g}.',
   )
-  return NamedTable(table, pathlib.Path(name_or_path).stem, description)
+  curves = tables.load_curves(name_or_path)
+  if curves is not None:
+    _check_last(name_or_path, table, curves)
+  return NamedTable(table, pathlib.Path(name_or_path).stem, description, curves)
 
 
 def _load_base2() -> NamedTable:
@@ -81,4 +87,17 @@ def _load_base2() -> NamedTable:
       'below that tell how well this table was searched, not how good the '
       'cells are.'
     )
-  return NamedTable(table, 'Base2Bench', tuple(description))
+  curves = tables.Curves(bench.cardinalities, bench.points, bench.curves())
+  return NamedTable(table, 'Base2Bench', tuple(description), curves)
+
+
+def _check_last(path: str, table: tables.Table, curves: tables.Curves) -> None:
+  """Checks that the last point of curves is what the table has."""
+  last = curves.rewards[:, -1]
+  is_other = np.isfinite(last) & (last != table.rewards)
+  if is_other.any():
+    place = int(is_other.argmax())
+    raise ValueError(
+      f'Table {path}: the last column of curves must be the rewards, got '
+      f'{last[place]} and {table.rewards[place]} at place {place}.'
+    )

@@ -10,8 +10,11 @@ with one decision for each of its axes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 import errno
+import hashlib
+import itertools
 import math
 import os
 from typing import Any
@@ -61,6 +64,79 @@ class Table:
   def look_up(self, tokens: jax.Array) -> jax.Array:
     """Returns rewards, `int32[..., T] -> float32[...]`; see `look_up`."""
     return look_up(self.cardinalities, jnp.asarray(self.rewards), tokens)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Curves:
+  """The rewards of every token sequence at several points of a training.
+
+  Attributes:
+    cardinalities: the number of choices of each of the `T` decisions.
+    points: the numbers of steps of the points, `P` of them, growing.
+    rewards: the reward of each sequence at each point, `float32[A, P]`, ordered
+      as in `Table`; NaN where a training has failed by then. A read-only copy.
+  """
+
+  cardinalities: tuple[int, ...]
+  points: Sequence[int]
+  rewards: np.ndarray
+
+  def __post_init__(self):
+    cardinalities = _check_cardinalities(self.cardinalities)
+    steps = np.asarray(self.points)
+    if steps.ndim != 1 or steps.dtype.kind not in 'iu':
+      raise ValueError(
+        'points must be a list of integers, got '
+        f'{steps.dtype} of shape {steps.shape}.'
+      )
+    points = tuple(steps.tolist())
+    rewards = np.array(self.rewards, np.float32)
+    shape = math.prod(cardinalities), len(points)
+    if rewards.shape != shape or not points:
+      raise ValueError(
+        f'curves must have the shape {shape}, one row for each entry and one '
+        f'column for each point; got {rewards.shape}.'
+      )
+    if points[0] < 1 or any(a >= b for a, b in itertools.pairwise(points)):
+      raise ValueError(f'points must grow, from 1 or more, got {points}.')
+    rewards.flags.writeable = False
+    object.__setattr__(self, 'cardinalities', cardinalities)
+    object.__setattr__(self, 'points', points)
+    object.__setattr__(self, 'rewards', rewards)
+
+  @property
+  def fingerprint(self) -> str:
+    """A hash of the content."""
+    content = hashlib.sha256(repr((self.cardinalities, self.points)).encode())
+    content.update(self.rewards.tobytes())
+    return content.hexdigest()[:16]
+
+  def at(self, points: Sequence[int]) -> Curves:
+    """Returns the curves at some of the points.
+
+    Args:
+      points: the numbers of steps, growing.
+
+    Raises:
+      ValueError: nothing was measured at one of them.
+    """
+    for point in points:
+      if point not in self.points:
+        raise ValueError(
+          f'The table has rewards after {", ".join(map(str, self.points))} '
+          f'steps, and none after {point}.'
+        )
+    places = [self.points.index(point) for point in points]
+    return Curves(self.cardinalities, tuple(points), self.rewards[:, places])
+
+  def look_up(self, tokens: jax.Array) -> jax.Array:
+    """Returns rewards, `int32[..., T] -> float32[..., P]`; pure.
+
+    A sequence that is not in the table fails from the start; see `index`.
+    """
+    places = index(self.cardinalities, tokens)
+    rewards = jnp.asarray(self.rewards)[places]
+    return jnp.where((places < 0)[..., None], jnp.nan, rewards)
 
 
 def index(cardinalities: tuple[int, ...], tokens: jax.Array) -> jax.Array:
@@ -128,6 +204,32 @@ def load(path: str | os.PathLike[str]) -> Table:
     cardinalities = _check_cardinalities(arrays['cardinalities'])
     return Table(cardinalities, arrays['rewards'])
   except ValueError as error:
+    raise ValueError(f'Table {path}: {error}') from None
+
+
+def load_curves(path: str | os.PathLike[str]) -> Curves | None:
+  """Reads the rewards at several points of the training, if a file has them.
+
+  Args:
+    path: a file for `load` that may have besides the arrays `points`, `int[P]`,
+      the numbers of steps, and `curves`, `float[prod(cardinalities), P]`, the
+      rewards after so many steps, NaN where a training has failed.
+
+  Raises:
+    OSError: the file cannot be read.
+    ValueError: the arrays do not belong together; the message names the file.
+  """
+  path = os.fspath(prepared.expand(path))
+  arrays = _read_arrays(path, optional=('points', 'curves'))
+  if 'points' not in arrays or 'curves' not in arrays:
+    return None
+  try:
+    return Curves(
+      _check_cardinalities(arrays['cardinalities']),
+      np.atleast_1d(arrays['points']).tolist(),
+      arrays['curves'],
+    )
+  except (TypeError, ValueError) as error:
     raise ValueError(f'Table {path}: {error}') from None
 
 
@@ -216,11 +318,13 @@ def _strides(cardinalities: tuple[int, ...]) -> np.ndarray:
   return products[::-1].astype(np.int32)
 
 
-def _read_arrays(path: str) -> dict[str, np.ndarray]:
-  """Returns the two arrays of an NPZ file."""
+def _read_arrays(
+  path: str, optional: tuple[str, ...] = ()
+) -> dict[str, np.ndarray]:
+  """Returns the two arrays of an NPZ file, and others that it may have."""
   names = ('cardinalities', 'rewards')
   try:
-    return npz.read(path, names)
+    return npz.read(path, names, optional=optional)
   except npz.NpzError as error:
     raise ValueError(
       f'{path} is not an NPZ file written by numpy.savez: {error.reason}.'

@@ -8,7 +8,7 @@ Letters: `S` seeds, `R` trials of a search.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import math
 from typing import NamedTuple
 
@@ -121,22 +121,46 @@ def compare(
     regrets: the final regrets of each strategy, by name, `[S]`.
     baseline: the final regrets of the baseline, `[S]`.
   """
-  differences = statistics.compare(
-    MEASURE,
-    [(finals, baseline) for finals in regrets.values()],
-    is_paired=True,
-  )
-  return {
-    name: StrategyComparison(
+  found = compare_pairs([(finals, baseline) for finals in regrets.values()])
+  return dict(zip(regrets, found, strict=True))
+
+
+def compare_pairs(
+  pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> list[StrategyComparison]:
+  """Compares searches with others on the same seeds.
+
+  All comparisons share one correction; see `statistics.compare`.
+
+  Args:
+    pairs: the final regrets of both sides of each pair, `[S]`.
+  """
+  differences = statistics.compare(MEASURE, pairs, is_paired=True)
+  return [
+    StrategyComparison(
       difference,
-      better=float(np.mean(finals < baseline)),
-      equal=float(np.mean(finals == baseline)),
-      worse=float(np.mean(finals > baseline)),
+      better=float(np.mean(finals < others)),
+      equal=float(np.mean(finals == others)),
+      worse=float(np.mean(finals > others)),
     )
-    for (name, finals), difference in zip(
-      regrets.items(), differences, strict=True
-    )
-  }
+    for (finals, others), difference in zip(pairs, differences, strict=True)
+  ]
+
+
+def spell_difference(comparison: statistics.Comparison | None) -> list[str]:
+  """Returns a difference, its interval and its p-value for a table.
+
+  Args:
+    comparison: the comparison; `None` where there is none.
+  """
+  if comparison is None or np.isnan(comparison.low):
+    return ['-', '-', '-']
+  p_value = statistics.p_text(comparison.p_value)
+  return [
+    f'{comparison.value:+.4f}',
+    f'{comparison.low:+.4f} to {comparison.high:+.4f}',
+    p_value.removeprefix('p = ').removeprefix('p '),
+  ]
 
 
 def distinct_part(entries: np.ndarray) -> float:

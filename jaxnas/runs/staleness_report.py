@@ -132,7 +132,7 @@ class Report:
           f'{row.lag:.2f}',
           f'{row.regret.value:.4f}',
           _interval(row.regret.low, row.regret.high),
-          *_difference(row.against_lock_step),
+          *regret.spell_difference(row.against_lock_step),
         ]
         for row in self.rows
       ],
@@ -154,7 +154,7 @@ class Report:
             self._labels[row.variant.strategy],
             row.variant.correction,
             f'{row.variant.replicas}',
-            *_difference(row.against_none),
+            *regret.spell_difference(row.against_none),
           ]
           for row in corrected
         ],
@@ -208,17 +208,6 @@ def _compare(finals, other_of) -> dict[Variant, statistics.Comparison]:
 
 def _interval(low: float, high: float) -> str:
   return '-' if np.isnan(low) else f'{low:.4f} to {high:.4f}'
-
-
-def _difference(comparison: statistics.Comparison | None) -> list[str]:
-  if comparison is None or np.isnan(comparison.low):
-    return ['-', '-', '-']
-  p_value = statistics.p_text(comparison.p_value)
-  return [
-    f'{comparison.value:+.4f}',
-    f'{comparison.low:+.4f} to {comparison.high:+.4f}',
-    p_value.removeprefix('p = ').removeprefix('p '),
-  ]
 
 
 def _numbers(comparison: statistics.Comparison | None) -> list[float | str]:

@@ -23,12 +23,16 @@ class RegretCurve:
     mean: the mean regret after every trial.
     low: the lower end of the interval; NaN where there is none.
     high: the upper end of the interval.
+    color: the place of its color; that of the curve by default.
+    is_dashed: whether its line is dashed.
   """
 
   name: str
   mean: Sequence[float]
   low: Sequence[float]
   high: Sequence[float]
+  color: int | None = None
+  is_dashed: bool = False
 
   def __post_init__(self):
     lengths = {len(self.mean), len(self.low), len(self.high)}
@@ -44,8 +48,9 @@ def plot_regret(
   curves: Sequence[RegretCurve],
   levels: Mapping[str, float] | None = None,
   title: str = '',
+  cost: str = 'trials',
 ) -> None:
-  """Plots regret against trials, on logarithmic axes.
+  """Plots regret against trials, or another cost, on logarithmic axes.
 
   A regret of 0, which has no logarithm, is drawn below all others: at half of
   the smallest nonzero mean.
@@ -56,6 +61,7 @@ def plot_regret(
     levels: the regrets to mark with a line, by label; those below all curves,
       such as 0, are left out.
     title: the title above the plot.
+    cost: what the places of a curve count.
 
   Raises:
     ValueError: there is no curve.
@@ -66,13 +72,15 @@ def plot_regret(
   panel = picture.subplots()
   least = _least_shown(curves)
   for index, curve in enumerate(curves):
-    color = colors.COLORS[index % len(colors.COLORS)]
+    place = index if curve.color is None else curve.color
+    color = colors.COLORS[place % len(colors.COLORS)]
     trials = np.arange(1, len(curve.mean) + 1)
     panel.plot(
       trials,
       np.maximum(curve.mean, least),
       color=color,
       label=curve.name,
+      linestyle='--' if curve.is_dashed else '-',
       # A line through a single point would be invisible.
       marker='o' if len(trials) == 1 else None,
     )
@@ -93,7 +101,7 @@ def plot_regret(
   panel.set_xscale('log')
   panel.set_yscale('log')
   panel.set_xlim(1, max(2, *(len(curve.mean) for curve in curves)))
-  panel.set_xlabel('trials')
+  panel.set_xlabel(cost)
   panel.set_ylabel('regret: best reward less best so far')
   panel.set_title(title, fontsize=10, loc='left')
   panel.grid(alpha=0.3, which='both', linewidth=0.5)

@@ -6,13 +6,14 @@ import dataclasses
 import html
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 from experiments import compare_strategies as compare
 from experiments import launch, strategy_settings
-from jaxnas.runs import many_searches, run_page
+from jaxnas.runs import halving_report, many_searches, run_page
 from jaxnas.visualize import regret as regret_plot
 
 CARDINALITIES = (4, 3, 5)
@@ -37,7 +38,16 @@ def fixture_table(tmp_path_factory):
   path = tmp_path_factory.mktemp('table') / 'smooth.npz'
   grid = np.meshgrid(*[np.linspace(0, 1, each) for each in CARDINALITIES])
   rewards = sum(axis.swapaxes(0, 1).ravel() for axis in grid)
-  np.savez(path, cardinalities=CARDINALITIES, rewards=rewards)
+  noise = np.random.default_rng(0).normal(size=(60, 2)) * [0.3, 0.1]
+  curves = np.stack([*(0.5 * rewards[:, None] + noise).T, rewards], axis=1)
+  curves[7] = np.nan
+  np.savez(
+    path,
+    cardinalities=CARDINALITIES,
+    rewards=rewards,
+    points=[2, 4, 8],
+    curves=curves,
+  )
   return path
 
 
@@ -203,6 +213,74 @@ def test_staleness_is_compared_with_the_search_in_lock_step(
   assert 'Compiling REINFORCE with 3 replicas (truncated) ...' in printed
 
 
+def read_halving(folder):
+  with (folder / halving_report.FILE).open() as file:
+    return list(csv.DictReader(file))
+
+
+def test_halving_is_compared_with_full_trainings_at_the_same_steps(
+  finished, table, tmp_path, capsys
+):
+  shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+  config = make_config(
+    table,
+    strategies=('evolution', 'random'),
+    halving=2,
+    rungs=('2', '4', '8'),
+    halving_batches=(0, 8),
+  )
+  compare.run(config, tmp_path)
+  printed = capsys.readouterr().out
+  # What is searched without halving is part of the same run.
+  assert 'is there.' in printed
+  assert 'Compiling regularized evolution with halving from 2 st' in printed
+  assert 'One in 2 goes on at rungs 2, 4, 8.' in printed
+  rows = read_halving(tmp_path)
+  assert [(row['strategy'], row['batch_size']) for row in rows] == [
+    (name, size) for name in ('evolution', 'random') for size in ('0', '4', '8')
+  ]
+  # 24 full trainings of 8 steps; a batch of 4 takes 4 * 2 + 2 * 2 + 1 * 4.
+  assert [float(row['trials']) for row in rows[:3]] == [24, 48, 48]
+  with np.load(table) as file:
+    rewards, curves = file['rewards'], file['curves'].astype(np.float32)
+  entries = read_entries(tmp_path, 'random-8-1-halving-2-2-4-8')
+  finals = []
+  for row in entries:
+    best = []
+    for batch in row.reshape(-1, 8):
+      for rung, count in ((0, 4), (1, 2)):
+        alive = [each for each in batch if np.isfinite(curves[each, rung])]
+        batch = sorted(alive, key=lambda each: -curves[each, rung])[:count]
+      best += [rewards[each] for each in batch]
+    finals.append(rewards.max() - max(best))
+  assert float(rows[-1]['regret']) == pytest.approx(np.mean(finals), abs=1e-6)
+  whole = rewards.max() - rewards[read_entries(tmp_path, 'random')].max(axis=1)
+  assert float(rows[-1]['difference']) == pytest.approx(
+    np.mean(finals - whole), abs=1e-6
+  )
+  assert (tmp_path / halving_report.PICTURE).stat().st_size > 10_000
+  compare.run(config, tmp_path)
+  assert 'nothing is left to search' in capsys.readouterr().out
+  assert read_halving(tmp_path) == rows
+
+
+def test_rungs_are_measured_and_children_may_wait_for_nobody(
+  finished, table, tmp_path, capsys
+):
+  shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+  config = make_config(
+    table, strategies=('random',), halving=2, replicas=(1, 3)
+  )
+  compare.run(config, tmp_path)
+  printed = ' '.join(capsys.readouterr().out.split())
+  assert 'measured for each search with 32 children of random search' in printed
+  assert 'early, 3 x 4 in flight' in printed
+  without, halved, early = read_halving(tmp_path)
+  assert float(without['trials']) == 24
+  # All of the cost of 24 trainings is spent on calibrating with 32.
+  assert float(halved['trials']) == float(early['trials']) == 24
+
+
 def test_fewer_strategies_are_part_of_the_same_run(finished, table, tmp_path):
   folder = tmp_path / 'copy'
   (folder / 'searches').mkdir(parents=True)
@@ -252,27 +330,6 @@ def test_one_seed_has_neither_interval_nor_verdict(table, tmp_path, capsys):
   assert 'nan' not in printed
   regret = read_results(tmp_path)['strategies']['random']['regret']
   assert set(regret['low']) == {None}
-
-
-def test_the_estimate_is_of_all_searches_also_where_one_block_holds_them(
-  table, monkeypatch, capsys
-):
-  class Runner:
-    run_seconds = 20.0
-
-    def __init__(self, search, block_size):
-      del search, block_size
-
-    def blocks(self, keys):
-      yield keys
-
-  monkeypatch.setattr(many_searches, 'ManySearches', Runner)
-  for num_seeds, cost in ((4, '20 s for 96'), (5, '40 s for 120')):
-    config = make_config(table, num_seeds=num_seeds)
-    compare._start(
-      config, {'random': None}, np.zeros(num_seeds), {'random': 'random'}
-    )
-    assert f'Estimated cost: {cost} trials: ' in capsys.readouterr().out
 
 
 def test_one_seed_of_many_is_neither_none_nor_all(table, tmp_path, capsys):
@@ -343,6 +400,18 @@ def test_bad_tables_are_one_line(rewards, message, tmp_path, capsys):
     ({'seed': -1}, 'seed must be from 0'),
     ({'table': 'missing.npz'}, 'no such table'),
     ({'ppo_epochs': 0}, 'ppo_epochs must be'),
+    ({'rungs': ('2', '8')}, '--rungs=2,8 needs --halving'),
+    ({'halving': 4, 'rungs': ('2', '4')}, 'full training of 8 steps, got 2, 4'),
+    ({'halving': 4, 'rungs': ('3', '8')}, 'after 2, 4, 8 steps, and none aft'),
+    ({'halving': 1}, 'eta must be at least 2'),
+    (
+      {'halving': 2, 'rungs': ('2', '8'), 'halving_batches': (100,)},
+      'take more than the 192 steps of a search; use smaller --halving_batches',
+    ),
+    (
+      {'halving_batches': (4, 4)},
+      'halving_batches must .* none twice; got 4,4',
+    ),
   ],
 )
 def test_bad_settings_are_one_line(changes, message, table, tmp_path, capsys):
