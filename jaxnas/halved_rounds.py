@@ -6,8 +6,8 @@
 A round is one batch of every arm. Its children are trained to the first rung in
 blocks; of each batch the best go on, and blocks are filled anew from those of
 all arms. When the round is over its trials leave in the order of proposal, the
-stopped ones with the reward expected at the end. All of it follows from the log
-and the round's own keys: a run that was killed trains the children of its
+stopped ones with `halving.told_rewards`. All of it follows from the log and the
+round's own keys: a run that was killed trains the children of its
 unfinished round again, with the same results.
 
 A duplicate takes no part: it has the result of what it repeats.
@@ -218,10 +218,10 @@ class HalvedRounds:
       last = np.maximum(np.isfinite(curves).sum(axis=1) - 1, 0)
       rewards = curves[np.arange(len(curves)), last]
       rungs = last.astype(np.int32)
-      expected = np.asarray(_expected(scale, rewards, rungs, floor))
+      told = np.asarray(_told(scale, rewards, rungs, floor))
       for plan, outcome in outcomes.items():
         if plan.batch == (place, group) and outcome.is_stopped:
-          outcome.reward = float(expected[plan.row])
+          outcome.reward = float(told[plan.row])
 
   def _scale(self, place: int, group: int, curves: np.ndarray) -> halving.Scale:
     """Returns the scale of an arm after a batch."""
@@ -292,4 +292,4 @@ def _trials_of(
 
 _RESULT = tuple(field.name for field in dataclasses.fields(climbing.Outcome))
 _extend = jax.jit(halving.extend_scale)
-_expected = jax.jit(halving.expected_rewards)
+_told = jax.jit(halving.told_rewards)

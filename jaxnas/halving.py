@@ -15,8 +15,8 @@ rung where it stopped.
   and `goes_on_early` without waiting for the rest of a batch (ASHA).
 - `calibrate` finds the first rung that tells good children apart, since with
   one that is too early halving is worse than random search.
-- `Scale` brings the rewards of different rungs to one scale, so that a strategy
-  can learn from them: it is told the reward expected at the end.
+- `Scale` brings the rewards of different rungs to one scale, and `told_rewards`
+  says what a strategy is told of a child that was stopped.
 
 Letters: `N` children, `K` rungs, `P` points at which rewards were measured.
 """
@@ -437,7 +437,7 @@ def extend_scale(scale: Scale, curves: jax.Array) -> Scale:
 def expected_rewards(
   scale: Scale, rewards: jax.Array, rungs: jax.Array, floor: float
 ) -> jax.Array:
-  """Returns the rewards expected at the end, of which a strategy is told; pure.
+  """Returns the rewards expected at the end of the training; pure.
 
   From rung to rung it is a line that does not fall, fitted by least squares.
   Where all pairs are alike it is a shift, and before the first pair the reward
@@ -463,3 +463,26 @@ def expected_rewards(
     line = jnp.maximum(line, floor)
     rewards = jnp.where(rung >= rungs, line, rewards)
   return jnp.where(jnp.isfinite(rewards), rewards, floor)
+
+
+def told_rewards(
+  scale: Scale, rewards: jax.Array, rungs: jax.Array, floor: float
+) -> jax.Array:
+  """Returns the rewards that a strategy is told; pure.
+
+  A stopped child counts as its reward where it stopped, or as the one expected
+  at the end if that is lower: it gets no credit for what it has not shown, and
+  no early reward outshines those of full trainings. Other scales are compared
+  with it in `docs/results/halving.md`.
+
+  Args:
+    scale: what is known so far.
+    rewards: the rewards of children at the rungs where they stopped, `[N]`; NaN
+      for those that failed.
+    rungs: the indices of those rungs, `int32[N]`.
+    floor: the reward of a child that failed.
+  """
+  expected = expected_rewards(scale, rewards, rungs, floor)
+  rewards = jnp.asarray(rewards, jnp.float32)
+  # NaN is no minimum here.
+  return jnp.fmin(rewards, expected)

@@ -74,8 +74,8 @@ def scan(
 
   With a `schedule`, children are stopped early; see `halving`. Each group of
   `batch_size` proposals is halved in itself or, with several replicas, by who
-  came to a rung before in the order of finishing. The strategy is told the
-  rewards expected at the end.
+  came to a rung before in the order of finishing. The strategy is told what
+  `halving.told_rewards` makes of their rewards.
 
   Args:
     strategy: the strategy that proposes.
@@ -226,7 +226,7 @@ class _Stopping(NamedTuple):
     is_known = jnp.arange(num_rungs)[None] <= rungs[:, None]
     scale = halving.extend_scale(scale, jnp.where(is_known, curves, jnp.nan))
     rewards = jnp.take_along_axis(curves, rungs[:, None], axis=1)[:, 0]
-    learned = halving.expected_rewards(scale, rewards, rungs, self.floor)
+    learned = halving.told_rewards(scale, rewards, rungs, self.floor)
     rewards = jnp.where(jnp.isfinite(rewards), rewards, self.floor)
     return rewards, learned, rungs, (scale, arrivals)
 

@@ -281,3 +281,15 @@ def test_nobody_is_expected_below_a_failed_child():
     halving.expected_rewards(scale, rewards, rungs, -1.0),
     [-1.0, -1.0, 2.0, -1.0],
   )
+
+
+def test_a_stopped_child_gets_no_credit_for_what_it_has_not_shown():
+  # From 1 and 2 to 0 and 3: those above 1.5 are expected to grow.
+  curves = np.array([[1.0, 0.0], [2.0, 3.0]], np.float32)
+  scale = halving.extend_scale(halving.init_scale(2), curves)
+  rewards = np.array([1.75, 1.25, 0.5, NAN, 4.0])
+  rungs = np.array([0, 0, 0, 0, 1])
+  np.testing.assert_array_equal(
+    halving.told_rewards(scale, rewards, rungs, -0.5),
+    [1.75, 0.75, -0.5, -0.5, 4.0],
+  )

@@ -376,15 +376,16 @@ def halved_early_by_hand(curves, arrived, eta):
   return last
 
 
-def expected_by_hand(pairs, reward, rung, floor):
-  """Returns the reward at the end by lines of double precision."""
+def told_by_hand(pairs, reward, rung, floor):
+  """Returns the lower of a reward and that expected at the end."""
   if not np.isfinite(reward):
     return floor
+  shown = reward
   for x, y in (np.array(each).T for each in pairs[rung:]):
     slope = np.polyfit(x, y, 1)[0] if np.ptp(x) else 1.0
     reward = y.mean() + max(slope, 0.0) * (reward - x.mean())
     reward = max(reward, floor)
-  return reward
+  return min(shown, reward)
 
 
 def loop_with_rungs(strategy, key, num_rounds, batch_size, order, replicas):
@@ -396,7 +397,7 @@ def loop_with_rungs(strategy, key, num_rounds, batch_size, order, replicas):
 
   asked = {group: ask(group) for group in range(replicas)}
   pairs, arrived, found = ([], []), ([], []), []
-  for finished in order:
+  for place, finished in enumerate(order):
     proposals = asked.pop(finished)
     curves = np.asarray(POINTS.look_up(proposals.tokens))
     if replicas > 1:
@@ -410,16 +411,15 @@ def loop_with_rungs(strategy, key, num_rounds, batch_size, order, replicas):
     rewards = curves[np.arange(batch_size), last]
     told = np.array(
       [
-        expected_by_hand(pairs, *each, -0.5)
+        told_by_hand(pairs, *each, -0.5)
         for each in zip(rewards, last, strict=True)
       ],
       np.float32,
     )
     state, _ = strategy.tell(state, proposals, told)
     found.append((proposals.tokens, last, np.nan_to_num(rewards, nan=-0.5)))
-    group = finished + replicas
-    if group < num_rounds:
-      asked[group] = ask(group)
+    if place + replicas < num_rounds:
+      asked[place + replicas] = ask(place + replicas)
   return [np.stack(each) for each in zip(*found, strict=True)]
 
 

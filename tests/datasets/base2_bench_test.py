@@ -70,6 +70,10 @@ def test_rewards_are_those_of_the_paper():
     rtol=1e-6,
   )
   assert table.failed_part(1) == 2 / 8
+  curves = table.curves()
+  np.testing.assert_array_equal(np.nan_to_num(curves[:, 1]), rewards)
+  np.testing.assert_array_equal(curves[:, 0], table.rewards(point=0))
+  assert np.isnan(curves[[3, 4, 11], 1]).all()
 
 
 def test_noise_is_that_of_the_seeds():

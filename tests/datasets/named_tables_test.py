@@ -74,3 +74,19 @@ def test_the_table_of_base_2_says_what_its_noise_is(monkeypatch):
 def test_a_table_of_one_seed_says_nothing_of_noise(monkeypatch):
   monkeypatch.setattr(base2_bench, 'load', lambda: make_bench(1))
   assert len(named_tables.load('base2').description) == 1
+
+
+def test_the_last_point_of_curves_is_what_the_table_has(tmp_path):
+  path = tmp_path / 'mine.npz'
+  rewards = np.arange(6.0)
+  curves = np.stack([rewards / 2, rewards], axis=1)
+  curves[0, 1] = np.nan
+  arrays = {'cardinalities': (2, 3), 'rewards': rewards, 'points': [1, 2]}
+  np.savez(path, **arrays, curves=curves)
+  np.testing.assert_array_equal(named_tables.load(path).curves.rewards, curves)
+  curves[4, 1] = 9.0
+  np.savez(path, **arrays, curves=curves)
+  with pytest.raises(
+    ValueError, match=r'rewards, got 9\.0 and 4\.0 at place 4'
+  ):
+    named_tables.load(path)

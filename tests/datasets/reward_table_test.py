@@ -214,3 +214,55 @@ def test_a_file_that_was_damaged_anywhere_is_told_by_its_name(tmp_path, save):
       told.append(str(error))
   assert len(told) > len(whole) / 2
   assert all('damaged.npz' in each for each in told)
+
+
+CURVES = np.random.default_rng(1).normal(size=(24, 3)).astype(np.float32)
+
+
+def test_curves_stand_in_the_order_of_the_table():
+  curves = tables.Curves(CARDINALITIES, [2, 4, 8], CURVES)
+  tokens = jnp.asarray(ALL_TOKENS)
+  np.testing.assert_array_equal(curves.look_up(tokens), CURVES)
+  np.testing.assert_array_equal(
+    jax.jit(curves.look_up)(tokens.reshape(4, 6, 4)), CURVES.reshape(4, 6, 3)
+  )
+  assert np.isnan(curves.look_up(jnp.array([0, 0, 4, 0]))).all()
+  some = curves.at((2, 8))
+  assert some.points == (2, 8)
+  np.testing.assert_array_equal(some.look_up(tokens), CURVES[:, [0, 2]])
+  assert (
+    some.fingerprint != curves.fingerprint == curves.at((2, 4, 8)).fingerprint
+  )
+  with pytest.raises(ValueError, match='after 2, 4, 8 steps, and none after 3'):
+    curves.at((3, 8))
+
+
+@pytest.mark.parametrize(
+  ('points', 'curves', 'message'),
+  [
+    ([2, 4], CURVES, r'shape \(24, 2\), .* got \(24, 3\)'),
+    ([2, 4, 4], CURVES, r'points must grow, from 1 or more, got \(2, 4, 4\)'),
+    ([0, 4, 5], CURVES, 'points must grow, from 1 or more'),
+    ([0.5, 4, 5], CURVES, 'points must be a list of integers, got float64'),
+    ([], CURVES[:, :0], 'points must be a list of integers'),
+  ],
+)
+def test_curves_that_are_none_are_refused(points, curves, message):
+  with pytest.raises(ValueError, match=message):
+    tables.Curves(CARDINALITIES, points, curves)
+
+
+def test_a_file_may_have_curves(tmp_path):
+  arrays = {'cardinalities': CARDINALITIES, 'rewards': REWARDS}
+  path = tmp_path / 'table.npz'
+  np.savez(path, **arrays)
+  assert tables.load_curves(path) is None
+  np.savez(path, **arrays, points=[1, 2, 3], curves=CURVES)
+  found = tables.load_curves(path)
+  assert found.points == (1, 2, 3)
+  np.testing.assert_array_equal(found.rewards, CURVES)
+  np.savez(path, **arrays, points=[1, 2], curves=CURVES)
+  with pytest.raises(
+    ValueError, match=r'table\.npz: curves must have the shap'
+  ):
+    tables.load_curves(path)

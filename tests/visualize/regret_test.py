@@ -3,6 +3,8 @@
 
 """Tests of the curves of regret."""
 
+import dataclasses
+
 from matplotlib import image
 import numpy as np
 import pytest
@@ -34,6 +36,18 @@ def test_every_curve_is_drawn_in_its_color(tmp_path):
   assert count(path, BLUE) > 300
   assert count(path, ORANGE) > 300
   assert not count(path, GREEN)
+
+
+def test_a_pair_has_one_color_and_one_dashed_line(tmp_path):
+  path = tmp_path / 'regret.png'
+  whole = make_curve('one', [0.5, 0.2, 0.1])
+  drawn = []
+  for is_dashed in (False, True):
+    other = dataclasses.replace(whole, color=2, is_dashed=is_dashed)
+    regret.plot_regret(path, [other], cost='steps')
+    assert not count(path, BLUE)
+    drawn.append(count(path, GREEN))
+  assert 100 < drawn[1] < 0.8 * drawn[0]
 
 
 def test_intervals_that_are_not_there_are_not_drawn(tmp_path):
