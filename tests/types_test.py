@@ -32,6 +32,7 @@ def test_states_have_fixed_numbers():
     ('CRASHED', 4),
     ('TIMED_OUT', 5),
     ('NOT_FINITE', 6),
+    ('INFEASIBLE', 7),
   ]
 
 
