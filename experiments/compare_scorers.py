@@ -209,10 +209,14 @@ def _search(
 ) -> warm_starts.Report | None:
   """Returns what evolution makes of scored pools; `None` if it is not asked.
 
-  It takes the scores of all cells.
+  It takes the scores of all cells, and only scorers that tell some apart.
   """
   if not config.pool_size or config.num_cells:
     return None
+  print(
+    f'\nSearching from the best of {config.pool_size:,} cells by score ...',
+    flush=True,
+  )
   # The population of the defaults, in whole batches.
   num_first = 2 * _TRIALS_PER_UPDATE
   return warm_starts.Report(
@@ -225,7 +229,8 @@ def _search(
         report.results[name].seconds,
       )
       for name, (scorer, scores) in found.items()
-      if not np.isnan(scores.values).any()
+      # Equal scores choose as a random start does.
+      if not np.isnan(scores.values).any() and len(np.unique(scores.values)) > 1
     },
     num_searches=config.num_searches,
     num_trials=config.num_trials,

@@ -303,6 +303,6 @@ def _row(result: WarmStart) -> list[str]:
     f'{result.final.low:.4f} to {result.final.high:.4f}',
     f'{difference.value:+.4f}',
     f'{difference.low:+.4f} to {difference.high:+.4f}',
-    statistics.p_text(difference.p_value).removeprefix('p = '),
+    statistics.p_text(difference.p_value).removeprefix('p ').removeprefix('= '),
     verdict[difference.is_better],
   ]

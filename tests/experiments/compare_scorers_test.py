@@ -78,7 +78,7 @@ def test_a_run_is_shown_again_and_continued(tmp_path, capsys, monkeypatch):
 
 def test_evolution_starts_from_the_best_of_scored_pools(tmp_path, capsys):
   config = make_config(
-    scorers=('steps_32', 'num_transcendentals'),
+    scorers=('steps_32', 'num_params', 'num_transcendentals'),
     num_cells=0,
     pool_size=150,
     num_searches=4,
@@ -88,6 +88,8 @@ def test_evolution_starts_from_the_best_of_scored_pools(tmp_path, capsys):
   printed = capsys.readouterr().out
   assert 'at the cost of 120 trainings, whose first 40 trials' in printed
   started = read(tmp_path)['warm_starts']
+  # All cells have the same parameters, which choose as a random start does.
+  assert list(started['scorers']) == ['steps_32', 'num_transcendentals']
   # 150 trainings of an eighth.
   assert started['scorers']['steps_32']['num_spent'] == 19
   assert started['scorers']['num_transcendentals']['num_spent'] == 0
