@@ -268,6 +268,43 @@ class Arm:
       for name, value in metrics.items()
     }
 
+  def probabilities(
+    self, state: Any, key: jax.Array, num_done: int, num_outcomes: int
+  ) -> np.ndarray | None:
+    """Returns how likely the policy is to choose each outcome, `[V]`.
+
+    Args:
+      state: the strategy's state.
+      key: the random key of the estimate.
+      num_done: the number of the arm's earlier proposals.
+      num_outcomes: the number of outcomes of all decisions, `V`.
+
+    Returns:
+      The probabilities, -1 where a decision is not made; `None` if the strategy
+      has no policy.
+
+    Raises:
+      ValueError: the strategy returns anything but `V` such numbers.
+    """
+    # A strategy of a user's own may be any object with the functions.
+    function = getattr(self.strategy, 'probabilities', None)
+    if function is None:
+      return None
+    found = function(state, key, **self.settings(num_done))
+    try:
+      probabilities = np.asarray(found, np.float64)
+    except (TypeError, ValueError):
+      probabilities = np.zeros(())
+    is_wrong = (probabilities < 0) & (probabilities != -1)
+    is_wrong |= probabilities > 1 + 1e-3
+    if probabilities.shape != (num_outcomes,) or is_wrong.any():
+      raise ValueError(
+        f'The probabilities of arm {self.name!r} must be {num_outcomes} '
+        'numbers from 0 to 1, one for each outcome of every decision, or -1 '
+        f'where a decision is not made; got {_shown(found)}.'
+      )
+    return probabilities
+
 
 def _scalar(rule: str, name: str, value: Any) -> float:
   """Returns a metric as a number; `rule` begins the error if it is none."""

@@ -43,6 +43,15 @@ class Decision:
     """The number of values each of its tokens can take."""
     raise NotImplementedError
 
+  @property
+  def num_outcomes(self) -> int:
+    """The number of outcomes that a policy gives a probability.
+
+    They are the values of a choice and the levels of a range; of an anchor
+    point they are the earlier layers, each chosen or not on its own.
+    """
+    return self.num_choices
+
 
 @dataclasses.dataclass(frozen=True, init=False)
 class Choice(Decision):
@@ -135,6 +144,11 @@ class AnchorPoint(Decision):
   def num_choices(self) -> int:
     """The number of values each of its tokens can take."""
     return 2
+
+  @property
+  def num_outcomes(self) -> int:
+    """The number of earlier layers."""
+    return self.num_previous
 
 
 @dataclasses.dataclass(frozen=True)

@@ -94,9 +94,7 @@ def _folds(
           group = proposal // arm.batch_size
           reached[identity] = max(reached[identity], group + 1)
   return [
-    window_lib.Fold(
-      arm, arm_key(key, arm), space.num_tokens, reached[arm.identity]
-    )
+    window_lib.Fold(arm, arm_key(key, arm), space, reached[arm.identity])
     for arm in arms
   ]
 
@@ -238,9 +236,8 @@ class Folded:
       self._check(trial, proposal)
     place = self._places[trial.arm, trial.repeat]
     windows = list(self.state.windows)
-    windows[place], told, asked = self._folds[place].record(
-      windows[place], proposal, trial.reward
-    )
+    before, fold = windows[place], self._folds[place]
+    windows[place], told, asked = fold.record(before, proposal, trial.reward)
     self.state = SearchState(
       num_trials=np.array(index + 1, np.int32),
       checksum=np.array(
@@ -250,8 +247,11 @@ class Folded:
     )
     if asked is not None:
       self._asked.extend(self._proposals(place, asked))
-    if told is not None:
-      yield round_log.Round(told.version, trial.arm, trial.repeat, told.metrics)
+    if told is not None and self._rounds is not None:
+      identity = told.version, trial.arm, trial.repeat
+      # What is recorded already need not be estimated again.
+      if identity not in self._rounds:
+        yield round_log.Round(*identity, told.metrics, fold.policy(before))
 
   def _check(self, trial: trial_log.Trial, proposal: int) -> None:
     """Checks that a trial is what its arm has in flight."""

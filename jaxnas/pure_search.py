@@ -314,4 +314,9 @@ def trial_key(key: jax.Array, proposal: jax.typing.ArrayLike) -> jax.Array:
   return jax.random.fold_in(jax.random.fold_in(key, _TRIALS), proposal)
 
 
-_TRIALS = 2**32 - 1
+def probability_key(key: jax.Array, version: jax.typing.ArrayLike) -> jax.Array:
+  """Returns the key that a version's policy is estimated with."""
+  return jax.random.fold_in(jax.random.fold_in(key, _POLICIES), version)
+
+
+_TRIALS, _POLICIES = 2**32 - 1, 2**32 - 2

@@ -96,11 +96,16 @@ class Controller(NamedTuple):
       decisions], entropy[..., decisions])`, both in nats: the log-probability
       of each decision given the ones before it, and the entropy of the
       distribution it was drawn from.
+    sample_probabilities: `(params, key, num_active) -> float32[V]`, or `None`:
+      the distributions that the decisions of one random architecture were drawn
+      from, each given the decisions before it. Their mean over keys estimates
+      each decision's own distribution; see `Strategy.probabilities` for `V`.
   """
 
   init: Callable[[jax.Array], Params]
   sample_and_log_prob: Callable[..., tuple[jax.Array, jax.Array]]
   log_prob: Callable[..., tuple[jax.Array, jax.Array]]
+  sample_probabilities: Callable[..., jax.Array] | None = None
 
   def sample(
     self,
@@ -145,6 +150,11 @@ class Strategy(NamedTuple):
     tell: `(state, proposals, rewards[N]) -> (state, metrics)`, where metrics is
       a dict of scalars. Raises `ValueError` for a reward that is not finite,
       unless it is traced.
+    probabilities: `(state, key, num_active) -> float[V]`, or `None` for a
+      strategy without a policy: how likely the state's policy is to choose each
+      of the `V` outcomes of all decisions, one decision after another, each
+      with its `num_outcomes`; -1 where the decision is not made. The key is for
+      an estimate, and nothing that the search does depends on the result.
   """
 
   init: Callable[[jax.Array], Any]
@@ -153,6 +163,7 @@ class Strategy(NamedTuple):
     [Any, Proposals, jax.typing.ArrayLike],
     tuple[Any, Mapping[str, jax.Array]],
   ]
+  probabilities: Callable[..., jax.Array] | None = None
 
 
 class Span(NamedTuple):

@@ -21,7 +21,8 @@ import jax
 import numpy as np
 
 from jaxnas import arms, pure_search, versions
-from jaxnas.types import Proposals
+from jaxnas.records import round_log
+from jaxnas.types import Proposals, SearchSpace
 
 
 class Group(NamedTuple):
@@ -105,13 +106,13 @@ class Fold:
   Attributes:
     arm: the arm.
     key: the arm's random key.
-    num_tokens: the length `T` of an architecture's tokens.
+    space: the search space.
     num_groups: the number of groups to propose in all.
   """
 
   arm: arms.Arm
   key: jax.Array
-  num_tokens: int
+  space: SearchSpace
   num_groups: int
 
   def start(self) -> Window:
@@ -203,13 +204,36 @@ class Fold:
     window = window._replace(num_asked=_scalar(window.num_asked + 1))
     return Step(_put(window, place, asked), told, asked)
 
+  def policy(self, window: Window) -> tuple[float, ...] | None:
+    """Returns the probabilities to record of the policy that proposes next.
+
+    They depend on the arm's key and the strategy's state and version alone.
+
+    Args:
+      window: the window, whose strategy has the policy.
+
+    Returns:
+      The probabilities, as in `records.round_log.Round`; `None` if they are not
+      to be recorded, or the strategy has no policy.
+    """
+    version = int(window.num_told)
+    if not round_log.has_probabilities(version):
+      return None
+    probabilities = self.arm.probabilities(
+      window.strategy,
+      pure_search.probability_key(self.key, version),
+      version * self.arm.replicas_per_update * self.arm.batch_size,
+      sum(decision.num_outcomes for decision in self.space.decisions),
+    )
+    return None if probabilities is None else round_log.rounded(probabilities)
+
   def _ask(self, window: Window, index: int) -> Group:
     arm = self.arm
     proposals = arm.ask(
       window.strategy,
       pure_search.round_key(self.key, index),
       index * arm.batch_size,
-      self.num_tokens,
+      self.space.num_tokens,
     )
     # What need not be told need not be kept.
     proposals = versions.join([proposals], arm.replicas)

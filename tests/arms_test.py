@@ -86,6 +86,37 @@ ARM = arms.Arm(
 )
 
 
+def test_a_strategy_without_a_policy_has_no_probabilities():
+  assert ARM.probabilities({}, jax.random.key(0), 0, 3) is None
+
+
+def test_probabilities_are_of_the_depth():
+  def probabilities(state, key, num_active=None):
+    del key
+    return jax.numpy.where(np.arange(3) < num_active, state['best'], -1)
+
+  arm = dataclasses.replace(
+    ARM,
+    strategy=ARM.strategy._replace(probabilities=probabilities),
+    num_active=lambda num_trials: 1 + num_trials // 4,
+  )
+  found = arm.probabilities({'best': 0.5}, jax.random.key(0), 4, 3)
+  np.testing.assert_array_equal(found, [0.5, 0.5, -1])
+
+
+@pytest.mark.parametrize(
+  'returned',
+  [None, [0.5, 0.5], 'abc', [[0.5, 0.5, 0.5]], [2, 0, 0], [-2, 0, 0]],
+)
+def test_probabilities_are_as_many_as_outcomes(returned):
+  strategy = ARM.strategy._replace(probabilities=lambda *_: returned)
+  arm = dataclasses.replace(ARM, strategy=strategy)
+  with pytest.raises(
+    ValueError, match=r"probabilities of arm 'mine' must be 3 numbers.*got"
+  ):
+    arm.probabilities({}, jax.random.key(0), 0, 3)
+
+
 def play(**functions):
   """Plays a round of a strategy with other functions."""
   arm = dataclasses.replace(ARM, strategy=ARM.strategy._replace(**functions))

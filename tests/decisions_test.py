@@ -36,6 +36,7 @@ def test_decisions_count_their_tokens_and_choices():
   assert (rate.num_tokens, rate.num_choices) == (1, 11)
   assert make_space(choice, anchor, rate).num_tokens == 6
   assert make_space().num_tokens == 0
+  assert [d.num_outcomes for d in (choice, anchor, rate)] == [3, 4, 11]
   # The first layer has no earlier layers: a decision without tokens.
   assert decisions.AnchorPoint(0, 'skips').num_tokens == 0
 

@@ -315,7 +315,7 @@ def test_a_scan_is_the_fold_that_a_run_makes(name):
     replicas=replicas,
     replicas_per_update=per_update,
   )
-  fold = window.Fold(arm, key, SPACE.num_tokens, num_groups)
+  fold = window.Fold(arm, key, SPACE, num_groups)
   state, tokens = fold.start(), []
   for group in order:
     for row in range(batch_size):

@@ -255,6 +255,24 @@ def test_what_strategies_say_is_a_line_a_round(uninterrupted):
     )
 
 
+def test_a_policy_says_what_it_prefers(uninterrupted):
+  rounds = round_log.read_rounds(uninterrupted[0] / 'rounds.jsonl')
+  ends = np.cumsum([each.num_outcomes for each in SPACE.decisions])
+  for each in rounds:
+    if each.arm != 'reinforce':
+      assert each.probabilities is None
+      continue
+    parts = np.split(np.array(each.probabilities), ends)
+    assert not len(parts.pop())
+    for part, decision in zip(parts, SPACE.decisions, strict=True):
+      assert len(part) == decision.num_outcomes
+      assert sum(part) == pytest.approx(1, abs=1e-3 * len(part))
+  first, *_, last = [each for each in rounds if each.arm == 'reinforce']
+  # It starts out nearly uniform, and learns.
+  change = np.subtract(last.probabilities, first.probabilities)
+  assert np.abs(change).max() > 0.02
+
+
 @pytest.mark.parametrize('kept', [0, 1, 5, 13])
 def test_rounds_that_were_lost_are_said_again(tmp_path, uninterrupted, kept):
   folder = uninterrupted[0]

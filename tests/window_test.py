@@ -45,7 +45,7 @@ def make_fold(strategy, replicas, batch_size, per_update, num_groups):
     replicas=replicas,
     replicas_per_update=per_update,
   )
-  return window.Fold(arm, jax.random.key(5), SPACE.num_tokens, num_groups)
+  return window.Fold(arm, jax.random.key(5), SPACE, num_groups)
 
 
 def reward_of(proposal, tokens):
@@ -238,3 +238,16 @@ def test_proposals_that_change_their_type_are_refused():
     r'float64\[2\] to float32\[2\]; proposals must keep',
   ):
     fold.record(state, 3, 1.0)
+
+
+def test_a_policy_is_recorded_of_some_versions_with_a_key_of_its_own():
+  fold = make_fold(STRATEGIES['reinforce'], 1, 4, 1, 12)
+  window_of = fold.start()
+  found = fold.policy(window_of)
+  assert len(found) == sum(each.num_outcomes for each in SPACE.decisions)
+  assert fold.policy(window_of) == found
+  later = window_of._replace(num_told=np.array(1, np.int32))
+  assert fold.policy(later) != found
+  assert fold.policy(later._replace(num_told=np.array(65, np.int32))) is None
+  chance = make_fold(STRATEGIES['random'], 1, 4, 1, 12)
+  assert chance.policy(chance.start()) is None

@@ -16,7 +16,7 @@ class Layout:
   """The positions of decisions and tokens, known before any parameter.
 
   Letters: `C` decisions of one token, of at most `K` choices; `L` anchor
-  points, `S` of which later ones can read.
+  points, `S` of which later ones can read; `V` outcomes of all decisions.
 
   Attributes:
     num_steps: the number of decisions.
@@ -40,6 +40,7 @@ class Layout:
     is_pair: which anchor point can read which, `bool[L, S]`.
     token_steps: the decision of each token, `int32[T]`.
     token_places: which of its decision's tokens each token is, `int32[T]`.
+    outcome_steps: the decision of each outcome, `int32[V]`.
   """
 
   def __init__(self, decisions: tuple[Decision, ...]):
@@ -76,11 +77,26 @@ class Layout:
     tokens = np.arange(self.num_tokens, dtype=np.int32)
     self.token_places = tokens - starts[self.token_steps]
 
+    num_outcomes = np.asarray([d.num_outcomes for d in decisions], np.int32)
+    self.outcome_steps = np.repeat(steps, num_outcomes)
+    outcomes = np.arange(num_outcomes.sum(), dtype=np.int32)
+    places = outcomes - _starts(num_outcomes)[self.outcome_steps]
+    # Where each is when all `[C, K]` and then all `[L, S]` are in one row.
+    num_columns = np.where(is_anchor, self.num_sources, len(choices))
+    first = np.where(is_anchor, self.is_choice.size, 0)
+    rows = first + self.numbers * num_columns
+    self._outcomes = rows[self.outcome_steps] + places
+
   def join(self, choices: jax.Array, anchors: jax.Array) -> jax.Array:
     """Puts decisions in order, `[..., C], [..., L] -> [..., steps]`."""
     steps = np.concatenate([self.choice_steps, self.anchor_steps])
     order = np.argsort(steps).astype(np.int32)
     return jnp.concatenate([choices, anchors], axis=-1)[..., order]
+
+  def outcomes(self, choices: jax.Array, anchors: jax.Array) -> jax.Array:
+    """Puts outcomes in order, `[..., C, K], [..., L, S] -> [..., V]`."""
+    flat = [x.reshape(*x.shape[:-2], -1) for x in (choices, anchors)]
+    return jnp.concatenate(flat, axis=-1)[..., self._outcomes]
 
   def is_made(self, tokens: jax.Array) -> jax.Array:
     """Returns which decisions have all their tokens, `bool[..., steps]`."""

@@ -151,7 +151,19 @@ def make_controller(
       jnp.where(is_active, entropy, 0.0),
     )
 
-  return Controller(init, sample_and_log_prob, log_prob)
+  def sample_probabilities(
+    params: Params, key: jax.Array, num_active: jax.Array | int | None = None
+  ) -> jax.Array:
+    params = waves.expand(params)
+    _, hidden = sample(network, params, key)
+    is_active = _is_active(layout.num_steps, num_active)
+    return jnp.where(
+      is_active[layout.outcome_steps],
+      _probabilities(network, params, hidden),
+      -1,
+    )
+
+  return Controller(init, sample_and_log_prob, log_prob, sample_probabilities)
 
 
 def _is_active(
@@ -192,7 +204,9 @@ def _sample_choices(
 ) -> tuple[jax.Array, jax.Array]:
   """Draws one sequence without anchor points; `tokens [T], hidden [T, D]`."""
   layout, dtype = network.layout, params['bias'].dtype
-  noise = jax.random.gumbel(key, layout.is_choice.shape, dtype)
+  # Drawn in one row, as a draw of two axes takes seconds to compile.
+  noise = jax.random.gumbel(key, (layout.is_choice.size,), dtype)
+  noise = noise.reshape(layout.is_choice.shape)
   noise = _choice_noise(layout, params, noise)
 
   def step(state, inputs):
@@ -297,18 +311,9 @@ def _score(
     hidden[..., layout.choice_steps, :],
     tokens[..., layout.choice_tokens],
   )
-  states = hidden[..., layout.anchor_steps, :]
   anchor_tokens = tokens[..., layout.anchor_tokens]
-  logits = jnp.zeros(anchor_tokens.shape, states.dtype)
-  if layout.num_sources:
-    logits = jax.vmap(network.anchors.logits, (None, 0, -2, None), -2)(
-      params['anchors'],
-      jnp.arange(layout.num_anchors),
-      states,
-      states[..., : layout.num_sources, :],
-    )
   anchor_log_prob, anchor_entropy = mechanisms.log_prob_and_entropy(
-    logits, anchor_tokens, layout.is_pair
+    _anchor_logits(network, params, hidden), anchor_tokens, layout.is_pair
   )
   return (
     layout.join(log_prob, anchor_log_prob),
@@ -316,14 +321,49 @@ def _score(
   )
 
 
+def _probabilities(
+  network: recurrent_network.Network, params: Params, hidden: jax.Array
+) -> jax.Array:
+  """Returns every decision's distribution, `[steps, D] -> [V]`."""
+  layout = network.layout
+  choices = jnp.exp(
+    _choice_log_probs(layout, params, hidden[layout.choice_steps])
+  )
+  anchors = jax.nn.sigmoid(_anchor_logits(network, params, hidden))
+  return layout.outcomes(choices, anchors)
+
+
+def _anchor_logits(
+  network: recurrent_network.Network, params: Params, hidden: jax.Array
+) -> jax.Array:
+  """Returns the logits of pairs of layers, `[..., steps, D] -> [..., L, S]`."""
+  layout = network.layout
+  states = hidden[..., layout.anchor_steps, :]
+  if not layout.num_sources:
+    return jnp.zeros((*states.shape[:-1], 0), states.dtype)
+  return jax.vmap(network.anchors.logits, (None, 0, -2, None), -2)(
+    params['anchors'],
+    jnp.arange(layout.num_anchors),
+    states,
+    states[..., : layout.num_sources, :],
+  )
+
+
+def _choice_log_probs(
+  layout: layouts.Layout, params: Params, hidden: jax.Array
+) -> jax.Array:
+  """Returns the softmaxes' log-probabilities, `[..., C, D] -> [..., C, K]`."""
+  logits = jnp.einsum('...td,tdk->...tk', hidden, params['kernel'])
+  masked = jnp.where(layout.is_choice, params['bias'], _MASKED_LOGIT)
+  logits += jnp.broadcast_to(masked, logits.shape)
+  return jax.nn.log_softmax(logits)
+
+
 def _score_choices(
   layout: layouts.Layout, params: Params, hidden: jax.Array, tokens: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
   """Returns two `[..., C]` for `hidden [..., C, D]` and `tokens [..., C]`."""
-  logits = jnp.einsum('...td,tdk->...tk', hidden, params['kernel'])
-  masked = jnp.where(layout.is_choice, params['bias'], _MASKED_LOGIT)
-  logits += jnp.broadcast_to(masked, logits.shape)
-  log_probs = jax.nn.log_softmax(logits)
+  log_probs = _choice_log_probs(layout, params, hidden)
   # A comparison rather than a gather, whose gradient would be a scatter.
   choices = jax.lax.broadcasted_iota(tokens.dtype, log_probs.shape, tokens.ndim)
   is_token = choices == tokens[..., None]

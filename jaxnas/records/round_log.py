@@ -1,7 +1,14 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The log of the strategies' metrics: one line per round of each arm."""
+"""The log of the strategies' metrics: one line per round of each arm.
+
+The lines of some rounds also say how the policy that proposed them distributes
+each decision. Of a long search there are ever fewer of these, so that the file
+stays small: all of the first 64 rounds, every second one of the next 64, every
+fourth one of the next 128, and so on. Which ones they are does not depend on
+the length of the search, which may be extended.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +18,8 @@ import math
 import os
 import pathlib
 from typing import Any
+
+import numpy as np
 
 from jaxnas.records import trial_log
 
@@ -25,12 +34,17 @@ class Round:
     repeat: the number of the arm's repeat.
     metrics: the strategy's metrics, such as `mean_reward`, `baseline`,
       `entropy` and `grad_norm`; NaN for one that is not finite.
+    probabilities: how likely the policy that proposed the round was to choose
+      each outcome of every decision, in order, rounded to a thousandth; NaN for
+      one that is not finite. The outcomes of decisions that were not made are
+      missing at the end. `None` if it is not known.
   """
 
   round: int
   arm: str
   repeat: int
   metrics: Mapping[str, float]
+  probabilities: Sequence[float] | None = None
 
   @property
   def identity(self) -> tuple[int, str, int]:
@@ -43,10 +57,12 @@ class Round:
     expected = [field.name for field in dataclasses.fields(cls)]
     try:
       entry = cls(**fields)
-      metrics = {
-        name: math.nan if value is None else float(value)
-        for name, value in entry.metrics.items()
-      }
+      metrics = {name: _number(value) for name, value in entry.metrics.items()}
+      probabilities = entry.probabilities
+      if probabilities is not None:
+        probabilities = tuple(map(_number, probabilities))
+        if any(each < 0 or each > 1 for each in probabilities):
+          raise ValueError('probabilities are from 0 to 1')
     except (TypeError, AttributeError, ValueError) as error:
       raise ValueError(
         f'A round has the fields {", ".join(expected)} ({error}).'
@@ -56,7 +72,16 @@ class Round:
       raise ValueError(f'A round and a repeat are integers, got {numbers}.')
     if not isinstance(entry.arm, str):
       raise ValueError(f'The arm of a round is text, got {entry.arm!r}.')
-    return dataclasses.replace(entry, metrics=metrics)
+    return dataclasses.replace(
+      entry, metrics=metrics, probabilities=probabilities
+    )
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns the fields of the round's line."""
+    fields = dataclasses.asdict(self)
+    if self.probabilities is None:
+      del fields['probabilities']
+    return fields
 
 
 class RoundLog:
@@ -100,7 +125,7 @@ class RoundLog:
       OSError: not everything could be written. The log is closed; reopen it.
     """
     new = [each for each in rounds if each.identity not in self]
-    self._lines.append([dataclasses.asdict(each) for each in new])
+    self._lines.append([each.to_json() for each in new])
     self.rounds.extend(new)
     self._recorded.update(each.identity for each in new)
 
@@ -122,6 +147,27 @@ class RoundLog:
     self.close()
 
 
+def has_probabilities(round_index: int) -> bool:
+  """Returns whether the line of a round says what the policy prefers."""
+  spacing = 1
+  while round_index >= 64 * spacing:
+    spacing *= 2
+  return round_index % spacing == 0
+
+
+def rounded(probabilities: np.ndarray) -> tuple[float, ...]:
+  """Returns the probabilities of a policy as a round's line has them.
+
+  Args:
+    probabilities: the probability of each outcome, `[V]`; -1 where the decision
+      is not made.
+  """
+  is_made = probabilities != -1
+  num_made = int(np.max(np.flatnonzero(is_made), initial=-1)) + 1
+  values = np.where(is_made, probabilities.clip(0, 1), math.nan)[:num_made]
+  return tuple(round(each, 3) for each in values.tolist())
+
+
 def read_rounds(path: str | os.PathLike) -> list[Round]:
   """Returns the rounds in a log, without changing it; none if it is missing.
 
@@ -134,6 +180,10 @@ def read_rounds(path: str | os.PathLike) -> list[Round]:
   if not pathlib.Path(path).exists():
     return []
   return _to_rounds(path, trial_log.read_json_lines(path))
+
+
+def _number(value: Any) -> float:
+  return math.nan if value is None else float(value)
 
 
 def _to_rounds(path, lines: Sequence[Mapping[str, Any]]) -> list[Round]:

@@ -34,6 +34,10 @@ which of them the current parameters proposed."""
 CORRECTIONS = ('none', 'stale', 'truncated')
 """The ways to learn from proposals of earlier parameters."""
 
+# The standard error of a probability is thereby below 0.05, and usually far
+# below it; see `_make_probabilities`.
+_NUM_SAMPLES = 128
+
 
 class PolicyState(NamedTuple):
   """The state of a strategy that trains a controller.
@@ -110,13 +114,7 @@ def make_policy_gradient(
       numbers but `num_epochs` may be traced, as under `vmap` over settings, and
       are then not checked.
   """
-  # Without isinstance: a user's own needs only the functions.
-  if not hasattr(controller, 'sample_and_log_prob'):
-    raise ValueError(
-      'controller must be a Controller, such as '
-      'make_controller(space.decisions); got '
-      f'{errors.shorten(repr(controller))}.'
-    )
+  _check_controller(controller)
   _check_arguments(
     learning_rate, baseline_decay, entropy_weight, max_grad_norm, num_epochs
   )
@@ -130,6 +128,8 @@ def make_policy_gradient(
     optimizer = optax.chain(optax.clip_by_global_norm(max_grad_norm), optimizer)
   gradient = _make_gradient(controller, loss, correction)
   improve = _make_improve(gradient, optimizer.update, num_epochs)
+  learn = _make_learn(improve, baseline_decay, entropy_weight)
+  draw = _make_draw(controller)
 
   @jax.jit
   def init(key: jax.Array) -> PolicyState:
@@ -140,6 +140,39 @@ def make_policy_gradient(
       baseline=jnp.zeros(()),
       num_updates=jnp.zeros((), jnp.int32),
     )
+
+  def ask(
+    state: PolicyState,
+    key: jax.Array,
+    num_trials: int,
+    num_active: jax.Array | int | None = None,
+  ) -> Proposals:
+    note = {'stale': state.params, 'truncated': state.num_updates}
+    return draw(
+      state.params,
+      note.get(correction),
+      key,
+      _num_active(num_active),
+      num_trials,
+    )
+
+  def tell(state, proposals, rewards):
+    told.check(rewards)
+    return learn(state, proposals, rewards)
+
+  return Strategy(init, ask, tell, _make_probabilities(controller))
+
+
+def _num_active(num_active: jax.Array | int | None) -> jax.Array:
+  # All depths must have one type to share a program, so "all decisions" is a
+  # number that no controller reaches.
+  if num_active is None:
+    num_active = jnp.iinfo(jnp.int32).max
+  return jnp.asarray(num_active, jnp.int32)
+
+
+def _make_draw(controller):
+  """Makes the function that draws proposals."""
 
   @functools.partial(jax.jit, static_argnames='num_trials')
   def draw(params, note, key, num_active, num_trials) -> Proposals:
@@ -153,19 +186,40 @@ def make_policy_gradient(
       policy=jax.tree.map(lambda leaf: leaf[None], note),
     )
 
-  def ask(
+  return draw
+
+
+def _make_probabilities(controller):
+  """Makes the function that estimates each decision's distribution.
+
+  It averages the distributions that the decisions of random architectures are
+  drawn from, which has a lower variance than counting what was drawn: that of a
+  decision which depends on no other is exact.
+  """
+  # A controller of a user's own may lack it.
+  if getattr(controller, 'sample_probabilities', None) is None:
+    return None
+
+  @jax.jit
+  def estimate(params, key, num_active) -> jax.Array:
+    keys = jax.random.split(key, _NUM_SAMPLES)
+    samples = jax.vmap(controller.sample_probabilities, (None, 0, None))(
+      params, keys, num_active
+    )
+    return jnp.mean(samples, axis=0)
+
+  def probabilities(
     state: PolicyState,
     key: jax.Array,
-    num_trials: int,
     num_active: jax.Array | int | None = None,
-  ) -> Proposals:
-    # All depths must have one type to share a program, so "all decisions" is a
-    # number that no controller reaches.
-    if num_active is None:
-      num_active = jnp.iinfo(jnp.int32).max
-    num_active = jnp.asarray(num_active, jnp.int32)
-    note = {'stale': state.params, 'truncated': state.num_updates}
-    return draw(state.params, note.get(correction), key, num_active, num_trials)
+  ) -> jax.Array:
+    return estimate(state.params, key, _num_active(num_active))
+
+  return probabilities
+
+
+def _make_learn(improve, baseline_decay, entropy_weight):
+  """Makes the function that learns from one batch."""
 
   @jax.jit
   def learn(
@@ -194,11 +248,7 @@ def make_policy_gradient(
     learned = PolicyState(params, opt_state, baseline, num_updates)
     return told.keep_where_finite(rewards, learned, state), metrics
 
-  def tell(state, proposals, rewards):
-    told.check(rewards)
-    return learn(state, proposals, rewards)
-
-  return Strategy(init, ask, tell)
+  return learn
 
 
 def _make_gradient(controller, loss, correction):
@@ -255,6 +305,16 @@ def _make_improve(gradient, update, num_epochs):
 def is_violated(condition: jax.Array | bool) -> bool:
   """Returns whether a condition is known to be false; a traced one is not."""
   return not isinstance(condition, jax.core.Tracer) and not condition
+
+
+def _check_controller(controller) -> None:
+  # Without isinstance: a user's own needs only the functions.
+  if not hasattr(controller, 'sample_and_log_prob'):
+    raise ValueError(
+      'controller must be a Controller, such as '
+      'make_controller(space.decisions); got '
+      f'{errors.shorten(repr(controller))}.'
+    )
 
 
 def _check_arguments(

@@ -1,23 +1,25 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""How a policy changed: how often each value of each decision was proposed.
+"""How a policy changed: how likely each value of each decision was, over time.
 
-A log has no probabilities, but many proposals; their frequencies in consecutive
-windows of a search estimate the probabilities of the policy in each window.
+A strategy with a policy of its own has the policy's probabilities recorded with
+its rounds. Of others, and in logs of older versions, there are the proposals:
+their frequencies in consecutive windows of a search.
 
 Letters: `W` windows, `K` values of a decision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 import itertools
+import math
 
 import numpy as np
 
+from jaxnas.records import round_log, trial_log
 from jaxnas.records import summary as summary_lib
-from jaxnas.records import trial_log
 from jaxnas.visualize import markup
 
 MAX_WINDOWS = 16
@@ -50,31 +52,79 @@ def windows(num_trials: int, num_searches: int) -> list[tuple[int, int]]:
 
 
 def frequencies(
-  options: summary_lib.Options,
+  decisions: Sequence[summary_lib.Options],
   searches: Sequence[Sequence[trial_log.Trial]],
-  start: int,
-) -> np.ndarray:
-  """Returns how often each value was proposed in each window, `[K, W]`.
+) -> Iterator[np.ndarray]:
+  """Yields how often each value was proposed in each window, `[K, W]`.
 
-  Of an anchor point, the frequencies of its `K` layers need not add up to 1.
-  They are NaN in windows in which the decision was not made.
+  There is one array for each decision. Of an anchor point, the frequencies of
+  its `K` layers need not add up to 1. They are NaN in windows in which the
+  decision was not made.
 
   Args:
-    options: the decision.
-    searches: the trials of each search of one arm.
-    start: the position of the decision's first token.
+    decisions: the decisions of the space, in order.
+    searches: the trials of each search of one arm; at least one trial.
   """
-  num_trials = max(map(len, searches))
-  found = []
-  for first, last in windows(num_trials, len(searches)):
-    tokens = [
-      trial.tokens[start : start + options.num_tokens]
-      for trials in searches
-      for trial in trials[first:last]
-      if trial.tokens is not None
-    ]
-    found.append(_count(options, [each for each in tokens if _is_made(each)]))
-  return np.array(found).T.reshape(len(options.labels), len(found))
+  edges = windows(max(map(len, searches)), len(searches))
+  start = 0
+  for options in decisions:
+    found = []
+    for first, last in edges:
+      tokens = [
+        trial.tokens[start : start + options.num_tokens]
+        for trials in searches
+        for trial in trials[first:last]
+        if trial.tokens is not None
+      ]
+      found.append(_count(options, [each for each in tokens if _is_made(each)]))
+    yield np.array(found).T.reshape(len(options.labels), len(found))
+    start += options.num_tokens
+
+
+def has_probabilities(rounds: Sequence[round_log.Round]) -> bool:
+  """Returns whether a log has the probabilities of a policy from the start.
+
+  Args:
+    rounds: the rounds of all searches of one arm.
+  """
+  firsts = [each for each in rounds if each.round == 0]
+  return bool(firsts) and all(each.probabilities for each in firsts)
+
+
+def probabilities(
+  decisions: Sequence[summary_lib.Options],
+  rounds: Sequence[round_log.Round],
+) -> Iterator[np.ndarray]:
+  """Yields how likely each value was in each window of rounds, `[K, W]`.
+
+  There is one array for each decision, of means over the policies of the window
+  in all searches. Of an anchor point, the probabilities of its `K` layers need
+  not add up to 1. They are NaN in windows in which the decision was not made.
+
+  Args:
+    decisions: the decisions of the space, in order.
+    rounds: the rounds of all searches of one arm, which has probabilities.
+  """
+  size = sum(len(options.labels) for options in decisions)
+  known = [each for each in rounds if each.probabilities is not None]
+  numbers = sorted({each.round for each in known})
+  num_windows = min(MAX_WINDOWS, len(numbers))
+  sums, counts = np.zeros((2, num_windows, size))
+  for each in known:
+    row = np.full(size, math.nan)
+    values = (each.probabilities or ())[:size]
+    row[: len(values)] = values
+    is_made = np.isfinite(row)
+    window = each.round * num_windows // (numbers[-1] + 1)
+    sums[window, is_made] += row[is_made]
+    counts[window] += is_made
+  with np.errstate(invalid='ignore'):
+    means = (sums / counts).T
+  start = 0
+  for options in decisions:
+    stop = start + len(options.labels)
+    yield means[start:stop]
+    start = stop
 
 
 def _is_made(tokens: Sequence[int]) -> bool:
@@ -94,7 +144,7 @@ def _count(
 
 def draw(
   decisions: Sequence[summary_lib.Options],
-  searches: Sequence[Sequence[trial_log.Trial]],
+  shares: Iterable[np.ndarray],
   num_shown: int = 24,
   max_bytes: int = 1 << 20,
 ) -> str:
@@ -102,22 +152,22 @@ def draw(
 
   Args:
     decisions: the decisions of the space, in order.
-    searches: the trials of each search of one arm; at least one trial.
+    shares: how much of each window each value of each decision has, `[K, W]`:
+      `probabilities` or `frequencies`.
     num_shown: how many maps are seen at once; others open by a click.
     max_bytes: the maps are at most as large together.
   """
   panels: list[str] = []
-  start, is_cut = 0, False
-  for options in decisions:
+  is_cut = False
+  for options, mine in zip(decisions, shares, strict=True):
     # The anchor point of the first layer has nothing to decide.
     if len(options.labels) > (options.kind != 'anchors'):
-      panel = _draw_panel(options, frequencies(options, searches, start))
+      panel = _draw_panel(options, mine)
       max_bytes -= len(panel.encode())
       is_cut = max_bytes < 0 or len(panels) == MAX_MAPS
       if is_cut:
         break
       panels.append(panel)
-    start += options.num_tokens
   shown = f'<div class="maps">{"".join(panels[:num_shown])}</div>'
   if len(panels) > num_shown:
     rest = f'<div class="maps">{"".join(panels[num_shown:])}</div>'
@@ -150,7 +200,7 @@ def _merge(
   """Returns few enough rows to be told apart.
 
   Neighbors on a scale share a row. The values of a choice have no neighbors:
-  those that were proposed most often stay, and the others share one.
+  those with the largest shares stay, and the others share one.
   """
   labels = list(options.labels)
   if len(labels) <= _MAX_ROWS:
@@ -186,9 +236,10 @@ def _percents(shares: np.ndarray, adds_up: bool) -> list[str]:
   """
   if not np.isfinite(shares).all():
     return ['–'] * len(shares)
-  exact = 100 * shares
   if not adds_up:
-    return [f'{each:.0f} %' for each in exact]
+    return [f'{each:.0%}'.replace('%', ' %') for each in shares]
+  # Shares that were rounded add up to 1 only nearly.
+  exact = 100 * shares / max(shares.sum(), 1e-3)
   whole = np.floor(exact + 1e-9).astype(int)
   order = np.argsort(whole - exact, kind='stable')
   whole[order[: 100 - whole.sum()]] += 1

@@ -9,6 +9,7 @@ whenever it is made again; see `web_page`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 import os
 
 import numpy as np
@@ -333,28 +334,42 @@ class _Page:
       '<h3>Each decision</h3>',
       markup.paragraphs(
         [
-          'A log has no probabilities, so the maps show frequencies: how often '
-          'each value was proposed in consecutive windows of the search, from '
-          'left to right, over all searches of a strategy. The numbers belong '
-          'to the last window.'
+          'The maps show how likely each value was in the course of the '
+          'search, from left to right, over all searches of a strategy. The '
+          'numbers belong to the last column. Where the log has the '
+          'probabilities of the policy, they are shown; otherwise, how often '
+          'each value was proposed.'
         ]
       ),
       policy_maps.legend(),
     ]
     names = report_curves.labels(self._summary)
     for number, (name, trials) in enumerate(shown.items()):
+      title, shares = self._shares(name, trials)
       maps = policy_maps.draw(
         self._summary.decisions,
-        trials,
+        shares,
         max_bytes=_MAX_MAP_BYTES // len(shown),
       )
-      count = max(map(len, trials))
-      first, last = policy_maps.windows(count, len(trials))[0]
-      title = f'{names[name]}: windows of about {last - first} proposals'
-      if len(trials) > 1:
-        title += f' of each of {len(trials)} searches'
-      parts.append(markup.unfold(title, maps, is_open=not number))
+      parts.append(
+        markup.unfold(f'{names[name]}: {title}', maps, is_open=not number)
+      )
     return ''.join(parts)
+
+  def _shares(
+    self, name: str, trials: Sequence[Sequence[trial_log.Trial]]
+  ) -> tuple[str, Iterator[np.ndarray]]:
+    """Returns what is mapped of an arm, in words and as shares."""
+    decisions = self._summary.decisions
+    rounds = [each for each in self._run.rounds if each.arm == name]
+    searches = f' of each of {len(trials)} searches' if len(trials) > 1 else ''
+    if policy_maps.has_probabilities(rounds):
+      count = 1 + max(each.round for each in rounds)
+      title = f'probabilities over {count} rounds{searches}'
+      return title, policy_maps.probabilities(decisions, rounds)
+    first, last = policy_maps.windows(max(map(len, trials)), len(trials))[0]
+    title = f'frequencies in windows of about {last - first} proposals'
+    return title + searches, policy_maps.frequencies(decisions, trials)
 
   def _duplicates(self) -> str:
     searched = self._run.searched

@@ -227,6 +227,29 @@ def test_samples_have_the_probabilities_that_the_sampler_says(
   assert np.all(np.abs(frequency - probability) < 5 * deviation + 1e-12)
 
 
+def test_sampled_distributions_average_to_the_marginal_ones(
+  controller, params, log_prob
+):
+  num_samples = 1024
+  keys = jax.random.split(jax.random.key(6), num_samples)
+  sampled = jax.jit(jax.vmap(controller.sample_probabilities, (None, 0, None)))
+  single = jax.tree.map(np.float32, params)
+  result = np.asarray(sampled(single, keys, 6), np.float64)
+  values, _ = log_prob(params, ALL_TOKENS, 6)
+  probability = np.exp(values.sum(axis=1))
+  expected = []
+  for token, step in enumerate(STEPS):
+    chosen = probability @ (ALL_TOKENS[:, token] == 1)
+    is_anchor = isinstance(DECISIONS[step], AnchorPoint)
+    expected.extend([chosen] if is_anchor else [1 - chosen, chosen])
+  chex.assert_shape(result, (num_samples, len(expected)))
+  deviation = result.std(axis=0) / num_samples**0.5
+  error = np.abs(result.mean(axis=0) - expected)
+  assert np.all(error < 5 * deviation + 1e-5)
+  shallow = sampled(single, jax.random.clone(keys), 0)
+  np.testing.assert_array_equal(shallow, -1)
+
+
 def test_same_key_same_tokens_and_a_depth_is_a_prefix(params, sample):
   keys = jax.random.split(jax.random.key(2), 8192)
   tokens, values = sample(params, keys, 6)

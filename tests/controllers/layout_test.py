@@ -35,6 +35,7 @@ def test_places_by_hand():
     'is_pair': [[0, 0], [1, 0], [1, 1]],
     'token_steps': [1, 2, 3, 4, 4, 5],
     'token_places': [0, 0, 0, 0, 1, 0],
+    'outcome_steps': [1, 1, 1, 2, 3, 3, 3, 3, 4, 4, 5, 5],
   }
   for name, values in expected.items():
     np.testing.assert_array_equal(getattr(result, name), values, err_msg=name)
@@ -44,6 +45,16 @@ def test_decisions_are_joined_in_order():
   result = layout.Layout(DECISIONS)
   joined = result.join(jnp.asarray([[1, 3, 5]]), jnp.asarray([[0, 2, 4]]))
   np.testing.assert_array_equal(joined, np.arange(6)[None])
+
+
+def test_outcomes_are_joined_in_order():
+  result = layout.Layout(DECISIONS)
+  choices = jnp.arange(12).reshape(3, 4)
+  anchors = 100 + jnp.arange(6).reshape(3, 2)
+  np.testing.assert_array_equal(
+    result.outcomes(choices[None], anchors[None]),
+    [[0, 1, 2, 102, 4, 5, 6, 7, 104, 105, 8, 9]],
+  )
 
 
 def test_a_decision_is_made_when_all_its_tokens_are_there():

@@ -179,6 +179,24 @@ def test_probabilities_of_a_mixed_space_sum_to_one(mixed, mixed_params):
   assert expected == pytest.approx(float(entropy), rel=1e-4)
 
 
+def test_sampled_distributions_of_a_mixed_space(mixed, mixed_params):
+  keys = jax.random.split(jax.random.key(6), 512)
+  result = jax.jit(jax.vmap(mixed.sample_probabilities, (None, 0)))(
+    mixed_params, keys
+  )
+  values, _ = jax.jit(mixed.log_prob)(mixed_params, MIXED_TOKENS)
+  probability = np.exp(values.sum(axis=1))
+  expected = [
+    probability[MIXED_TOKENS[:, place] == level].sum()
+    for place, size in enumerate((3, 5, 2, 7, 2))
+    for level in ((1,) if size == 2 and place == 2 else range(size))
+  ]
+  assert result.shape[1] == sum(each.num_outcomes for each in MIXED)
+  deviation = np.std(result, axis=0) / 512**0.5
+  error = np.abs(np.mean(result, axis=0) - expected)
+  assert np.all(error < 5 * deviation + 1e-5)
+
+
 def test_samples_of_a_mixed_space_are_as_frequent_as_log_prob_says(
   mixed, mixed_params
 ):

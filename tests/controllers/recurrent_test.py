@@ -122,6 +122,40 @@ def test_frequencies_of_samples_match_log_prob(params, sample, log_prob):
   assert np.all(np.abs(frequency - probability) < 5 * deviation + 1e-12)
 
 
+def test_sampled_distributions_average_to_the_marginal_ones(
+  controller, params, log_prob
+):
+  num_samples = 1024
+  keys = jax.random.split(jax.random.key(4), num_samples)
+  sampled = jax.jit(
+    jax.vmap(controller.sample_probabilities, in_axes=(None, 0, None))
+  )
+  values, _ = log_prob(params, ALL_TOKENS, 5)
+  probability = np.exp(values.sum(axis=1))
+  expected = [
+    probability[ALL_TOKENS[:, place] == choice].sum()
+    for place, num_choices in enumerate(NUM_CHOICES)
+    for choice in range(num_choices)
+  ]
+  result = np.asarray(sampled(params, keys, 5), np.float64)
+  chex.assert_shape(result, (num_samples, sum(NUM_CHOICES)))
+  # The first decision depends on no other, so that no sample differs.
+  np.testing.assert_allclose(
+    result[:, :2], expected[:2] * np.ones((1, 2)), 1e-5
+  )
+  deviation = result.std(axis=0) / num_samples**0.5
+  assert deviation.max() > 1e-3
+  error = np.abs(result.mean(axis=0) - expected)
+  assert np.all(error < 5 * deviation + 1e-5)
+  # Counting what is drawn would be less exact.
+  counted = np.sqrt(np.multiply(expected, np.subtract(1, expected)))
+  assert np.all(result.std(axis=0) < counted)
+  # A shallower network has the same distributions, as far as it goes.
+  shallow = sampled(params, jax.random.clone(keys), 2)
+  np.testing.assert_array_equal(shallow[:, :6], result[:, :6].astype('f'))
+  np.testing.assert_array_equal(shallow[:, 6:], -1)
+
+
 def test_probabilities_sum_to_one_over_the_space(params, log_prob):
   values, _ = log_prob(params, ALL_TOKENS, 5)
   assert np.exp(values.sum(axis=1)).sum() == pytest.approx(1, abs=1e-5)

@@ -144,7 +144,11 @@ def _rounds(folder):
   with round_log.RoundLog(path) as log:
     for number in range(3):
       log.append(
-        [round_log.Round(number, 'ppo', 0, {'entropy': 0.5, 'mean': 1.0})]
+        [
+          round_log.Round(
+            number, 'ppo', 0, {'entropy': 0.5, 'mean': 1.0}, (0.25, 0.75)
+          )
+        ]
       )
 
   def read():

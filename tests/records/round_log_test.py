@@ -3,6 +3,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from jaxnas.records import round_log
@@ -25,6 +26,32 @@ def test_rounds_are_read_as_they_were_written(tmp_path):
   assert [each.metrics['mean_reward'] for each in read] == [0.5, -0.25, 1e-300]
   # JSON has no other numbers.
   assert math.isnan(read[0].metrics['entropy'])
+
+
+def test_probabilities_are_kept_if_there_are_any(tmp_path):
+  path = tmp_path / 'rounds.jsonl'
+  known = round_log.Round(2, 'mine', 0, {}, (0.25, math.nan, 1.0))
+  with round_log.RoundLog(path) as log:
+    log.append([*ROUNDS, known])
+  assert path.read_text().count('probabilities') == 1
+  *others, read = round_log.read_rounds(path)
+  assert all(each.probabilities is None for each in others)
+  np.testing.assert_array_equal(read.probabilities, known.probabilities)
+
+
+def test_probabilities_are_rounded_and_end_with_what_was_decided():
+  rounded = round_log.rounded
+  found = rounded(np.array([0.33333, 1 + 1e-6, 0.66667, -1, 0.5, -1, -1]))
+  np.testing.assert_array_equal(found, [0.333, 1, 0.667, math.nan, 0.5])
+  assert rounded(np.full(3, -1.0)) == ()
+
+
+def test_long_searches_have_ever_fewer_rounds_with_probabilities():
+  numbers = [each for each in range(2048) if round_log.has_probabilities(each)]
+  assert numbers[:64] == list(range(64))
+  assert numbers[64:96] == list(range(64, 128, 2))
+  assert numbers[96:128] == list(range(128, 256, 4))
+  assert len(numbers) == 64 + 5 * 32
 
 
 def test_what_is_recorded_is_not_written_again(tmp_path):
@@ -59,6 +86,9 @@ def test_a_line_that_was_cut_is_written_again(tmp_path):
     '{"round":0.5,"arm":"mine","repeat":0,"metrics":{}}',
     '{"round":0,"arm":"mine","repeat":-1,"metrics":{}}',
     '{"round":0,"arm":3,"repeat":0,"metrics":{}}',
+    '{"round":0,"arm":"a","repeat":0,"metrics":{},"probabilities":0.5}',
+    '{"round":0,"arm":"a","repeat":0,"metrics":{},"probabilities":["a"]}',
+    '{"round":0,"arm":"a","repeat":0,"metrics":{},"probabilities":[1.5]}',
     '[]',
   ],
 )

@@ -39,9 +39,9 @@ def loss_of_probability(log_prob, proposed_log_prob, advantage, entropy):
   return -jnp.mean(jax.lax.stop_gradient(advantage) * log_prob)
 
 
-def make(**changes):
+def make(controller=COIN, **changes):
   return policy.make_policy_gradient(
-    COIN,
+    controller,
     loss_of_probability,
     **{
       'learning_rate': LEARNING_RATE,
@@ -118,3 +118,23 @@ def test_a_condition_is_violated_only_if_its_value_is_known():
     return value
 
   violated(-1.0)
+
+
+def test_probabilities_are_the_mean_over_samples():
+  def sample_probabilities(params, key, num_active):
+    del num_active
+    first = jax.nn.sigmoid(params)
+    return jnp.stack([1 - first, first, jax.random.uniform(key)])
+
+  coin = COIN._replace(sample_probabilities=sample_probabilities)
+  strategy = make(controller=coin)
+  state = strategy.init(jax.random.key(0))._replace(params=jnp.log(3.0))
+  found = strategy.probabilities(state, jax.random.key(1))
+  np.testing.assert_allclose(found[:2], [0.25, 0.75], rtol=1e-6)
+  # Five standard errors of the mean of 128 uniform numbers.
+  assert abs(found[2] - 0.5) < 5 * (12 * 128) ** -0.5
+  assert found[2] != strategy.probabilities(state, jax.random.key(2))[2]
+
+
+def test_a_controller_without_distributions_gives_no_probabilities():
+  assert make().probabilities is None

@@ -140,6 +140,7 @@ def make_run(
   fails: bool = False,
   reason: str = 'the loss is not finite',
   is_finished: bool = True,
+  has_probabilities: bool = False,
 ) -> pathlib.Path:
   """Writes the folder of a run.
 
@@ -153,6 +154,7 @@ def make_run(
     fails: whether all trials failed; otherwise some did.
     reason: why trials failed.
     is_finished: whether there are results.
+    has_probabilities: whether the rounds have those of a policy.
   """
   folder.mkdir()
   workdir.check_config(folder, {'num_trials': num_trials, 'dataset': None})
@@ -165,10 +167,19 @@ def make_run(
     log.append(trials)
     if best is not None and is_finished:
       log.append(_retrained(best, len(trials)))
+  probabilities = [
+    1 / decision.num_outcomes
+    for decision in space.decisions
+    for _ in range(decision.num_outcomes)
+  ]
+  if not has_probabilities:
+    probabilities = None
   with round_log.RoundLog(folder / 'rounds.jsonl') as rounds:
     rounds.append(
       [
-        round_log.Round(number, arm[0], repeat, {'entropy': 9.0 - number})
+        round_log.Round(
+          number, arm[0], repeat, {'entropy': 9.0 - number}, probabilities
+        )
         for number in range(4)
         for arm in arms
         for repeat in range(num_repeats)

@@ -234,6 +234,15 @@ def test_a_folder_of_an_older_version(folder, tmp_path):
   assert 'report' in texts['retrained']
 
 
+def test_policies_are_mapped_by_probabilities_where_a_log_has_them(tmp_path):
+  old = report_runs.make_run(tmp_path / 'old')
+  assert 'frequencies in windows of about' in read(render(old)).texts['policy']
+  new = report_runs.make_run(tmp_path / 'new', has_probabilities=True)
+  text = read(render(new)).texts['policy']
+  assert 'probabilities over 4 rounds of each of 2 searches' in text
+  assert 'frequencies in' not in text
+
+
 def test_a_run_that_has_only_begun(tmp_path):
   with trial_log.TrialLog(tmp_path / 'trials.jsonl'):
     pass
