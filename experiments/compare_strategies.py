@@ -62,14 +62,13 @@ from jaxnas.runs import (
   halving_comparison,
   halving_report,
   many_searches,
-  regret_page,
   regret_report,
+  run_page,
   search_jobs,
   staleness_report,
 )
 from jaxnas.strategies import policy
 from jaxnas.types import Strategy
-from jaxnas.visualize import pictures, web_page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,7 +281,7 @@ def _report(path, named, found) -> None:
   )
   report.write(path)
   report.show()
-  pictures.draw(regret_page.write, path / web_page.FILE, path)
+  run_page.draw(path)
   report.draw(path)
 
 

@@ -43,9 +43,9 @@ from jaxnas.records import heads, sinks, trial_log
 from jaxnas.records import workdir as workdirs
 from jaxnas.runs import (
   cell_judges,
+  run_page,
   scalars,
   stopwatch,
-  succession_page,
   succession_records,
   succession_report,
 )
@@ -206,9 +206,8 @@ def run(config: Config, workdir: str) -> None:
       config.num_trials, succession.space, generations, retrained.lines
     )
     _draw(succession, path, generations)
-    page = web_page.FILE
-    pictures.draw(succession_page.write, path / page, path)
-    names = ('best.json', 'best_cell.svg', 'succession.png', page)
+    run_page.draw(path)
+    names = ('best.json', 'best_cell.svg', 'succession.png', web_page.FILE)
     progress.files(path, (*names, log.path.name))
 
 

@@ -98,8 +98,8 @@ class Controller(NamedTuple):
       distribution it was drawn from.
     sample_probabilities: `(params, key, num_active) -> float32[V]`, or `None`:
       the distributions that the decisions of one random architecture were drawn
-      from, each given the decisions before it. Their mean over keys estimates
-      each decision's own distribution; see `Strategy.probabilities` for `V`.
+      from, each given those before it, as in `Strategy.probabilities`; their
+      mean over keys estimates each decision's own distribution.
   """
 
   init: Callable[[jax.Array], Params]
@@ -152,9 +152,7 @@ class Strategy(NamedTuple):
       unless it is traced.
     probabilities: `(state, key, num_active) -> float[V]`, or `None` for a
       strategy without a policy: how likely the state's policy is to choose each
-      of the `V` outcomes of all decisions, one decision after another, each
-      with its `num_outcomes`; -1 where the decision is not made. The key is for
-      an estimate, and nothing that the search does depends on the result.
+      of the `V` outcomes of all decisions, in order; -1 where one is not made.
   """
 
   init: Callable[[jax.Array], Any]

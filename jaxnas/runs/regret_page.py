@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import math
-import os
 import pathlib
 from typing import Any
 
@@ -75,20 +74,6 @@ class _Results:
   strategies: Sequence[_Strategy]
 
 
-def write(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:
-  """Writes the page of a comparison.
-
-  Args:
-    path: the HTML file; an existing one is replaced.
-    folder: the folder of the run, which may still be in progress.
-
-  Raises:
-    ValueError: a file of the run is damaged.
-    OSError: a file cannot be read or written.
-  """
-  web_page.write(path, render(pathlib.Path(folder)))
-
-
 def render(folder: pathlib.Path) -> str:
   """Returns the page of a comparison.
 
@@ -99,15 +84,7 @@ def render(folder: pathlib.Path) -> str:
     ValueError: a file of the run is damaged.
     OSError: a file cannot be read.
   """
-  page = _Page(folder)
-  return web_page.render(
-    'Comparison of strategies',
-    page.lead(),
-    page.verdict(),
-    page.results is not None,
-    page.sections(),
-    page.charts,
-  )
+  return web_page.render(_Page(folder))
 
 
 def _read_results(path: pathlib.Path) -> _Results:
@@ -167,12 +144,15 @@ def _numbers(values: Sequence[float | None]) -> np.ndarray:
 
 
 class _Page:
-  """The sections of a page.
+  """The contents of a page; see `web_page.Page`.
 
   Attributes:
+    title: the page's heading.
     charts: the page's charts.
     results: the results, if the run has any.
   """
+
+  title = 'Comparison of strategies'
 
   def __init__(self, folder: pathlib.Path):
     path = folder / 'results.json'
@@ -183,6 +163,10 @@ class _Page:
     self._config = workdir.read_config(folder)
     self._manifest = workdir.read_json(manifest) if manifest.exists() else {}
     self.charts = web_page.Charts()
+
+  @property
+  def is_done(self) -> bool:
+    return self.results is not None
 
   def lead(self) -> str:
     results = self.results

@@ -15,7 +15,7 @@ from jaxnas.runs import (
   succession_records,
   tuning_page,
 )
-from jaxnas.visualize import report, web_page
+from jaxnas.visualize import pictures, report, web_page
 
 
 def write(folder: str | os.PathLike[str]) -> pathlib.Path:
@@ -32,6 +32,17 @@ def write(folder: str | os.PathLike[str]) -> pathlib.Path:
   page = path / web_page.FILE
   web_page.write(page, _render(path))
   return page
+
+
+def draw(folder: pathlib.Path) -> None:
+  """Writes the page of a run that has ended; if that fails, logs a warning.
+
+  Args:
+    folder: the folder of the run.
+  """
+  pictures.draw(
+    lambda path: web_page.write(path, _render(folder)), folder / web_page.FILE
+  )
 
 
 def is_search(folder: str | os.PathLike[str]) -> bool:

@@ -27,6 +27,7 @@ from jaxnas.records import (
 from jaxnas.runs import (
   best_file,
   record_checks,
+  run_page,
   run_summary,
   rung_choice,
   scalars,
@@ -34,7 +35,7 @@ from jaxnas.runs import (
   stopwatch,
 )
 from jaxnas.types import Trainer
-from jaxnas.visualize import curves, pictures, progress, report
+from jaxnas.visualize import curves, pictures, progress, web_page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,8 +237,8 @@ def _run(experiment, path, checkpoints, log, timings, rounds, publish, replay):
   _write(experiment, path, log, retraining, is_finished)
   search_report.show(experiment, path, log, retraining)
   _draw(experiment, path, log, retraining)
-  pictures.draw(report.write, path / report.FILE, path)
-  names = (best_file.FILE, experiment.picture, 'curve.png', report.FILE)
+  run_page.draw(path)
+  names = (best_file.FILE, experiment.picture, 'curve.png', web_page.FILE)
   progress.files(path, [*filter(None, names), 'trials.jsonl'])
 
 

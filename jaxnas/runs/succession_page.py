@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import math
-import os
 import pathlib
 from typing import Any
 
@@ -41,20 +40,6 @@ _LABELS = {
 }
 
 
-def write(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:
-  """Writes the page of a succession.
-
-  Args:
-    path: the HTML file; an existing one is replaced.
-    folder: the folder of the run, which may still be in progress.
-
-  Raises:
-    ValueError: a file of the run is damaged.
-    OSError: a file cannot be read or written.
-  """
-  web_page.write(path, render(pathlib.Path(folder)))
-
-
 def render(folder: pathlib.Path) -> str:
   """Returns the page of a succession.
 
@@ -65,24 +50,19 @@ def render(folder: pathlib.Path) -> str:
     ValueError: a file of the run is damaged.
     OSError: a file cannot be read.
   """
-  page = _Page(folder)
-  return web_page.render(
-    'Succession of controllers',
-    page.lead(),
-    page.verdict(),
-    page.is_done,
-    page.sections(),
-    page.charts,
-  )
+  return web_page.render(_Page(folder))
 
 
 class _Page:
-  """The sections of a page.
+  """The contents of a page; see `web_page.Page`.
 
   Attributes:
+    title: the page's heading.
     charts: the page's charts.
     is_done: whether all generations are there.
   """
+
+  title = 'Succession of controllers'
 
   def __init__(self, folder: pathlib.Path):
     records = succession_records.read(folder)

@@ -27,6 +27,7 @@ from jaxnas import search as search_lib
 from jaxnas.records import heads, sinks, summary, trial_log, workdir
 from jaxnas.runs import (
   long_training,
+  run_page,
   scalars,
   training_run,
   training_terms,
@@ -36,7 +37,7 @@ from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import fixed
 from jaxnas.trainers import memory
 from jaxnas.types import Evaluation, Evaluator, Reward, SearchSpace, Status
-from jaxnas.visualize import pictures, progress, web_page
+from jaxnas.visualize import progress, web_page
 
 _ARM = 'grid'
 _MAX_POINTS = 100_000
@@ -123,8 +124,7 @@ def run(tuning: Tuning, folder: str) -> None:
         search_lib.run(search, log, on_trials=lambda _: outlets.update())
       results = _results(tuning, training.terms, log.trials)
       summary.write(path, dataclasses.replace(described, results=results))
-      page = path / web_page.FILE
-      pictures.draw(tuning_page.write, page, path)
+      run_page.draw(path)
       _show(tuning, training.terms, results, log.trials, path)
 
 

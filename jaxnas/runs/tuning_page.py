@@ -64,20 +64,6 @@ def is_at(trial: trial_log.Trial, point: Mapping[str, Any]) -> bool:
   return all(trial.architecture.get(name) == point[name] for name in point)
 
 
-def write(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:
-  """Writes the page of a tuning.
-
-  Args:
-    path: the HTML file; an existing one is replaced.
-    folder: the folder of the tuning, which may still be in progress.
-
-  Raises:
-    ValueError: there is no tuning, or a file of it is damaged.
-    OSError: a file cannot be read or written.
-  """
-  web_page.write(path, render(folder_lib.read(folder)))
-
-
 def render(run: folder_lib.Run) -> str:
   """Returns the page of a tuning.
 
@@ -88,24 +74,18 @@ def render(run: folder_lib.Run) -> str:
     ValueError: a file of a training is damaged.
     OSError: a file of a training cannot be read.
   """
-  assert run.summary is not None
-  page = _Page(run, report_summary.of_run(run))
-  return web_page.render(
-    'Tuning of a long training',
-    page.lead(),
-    page.verdict(),
-    run.summary.results is not None,
-    page.sections(),
-    page.charts,
-  )
+  return web_page.render(_Page(run, report_summary.of_run(run)))
 
 
 class _Page:
-  """The sections of a page.
+  """The contents of a page; see `web_page.Page`.
 
   Attributes:
+    title: the page's heading.
     charts: the page's charts.
   """
+
+  title = 'Tuning of a long training'
 
   def __init__(self, run: folder_lib.Run, summary: summary_lib.Summary):
     self._run, self._summary = run, summary
@@ -121,6 +101,10 @@ class _Page:
       reverse=measure.is_higher_better,
     )
     self.charts = web_page.Charts()
+
+  @property
+  def is_done(self) -> bool:
+    return self._summary.results is not None
 
   def _value(self, trial: trial_log.Trial) -> float:
     """Returns the measure of a training; NaN if it failed."""

@@ -10,7 +10,6 @@ whenever it is made again; see `web_page`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-import os
 
 import numpy as np
 
@@ -47,65 +46,17 @@ _NO_SUMMARY = (
 )
 
 
-def write(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:
-  """Writes the page of a run.
-
-  Args:
-    path: the HTML file; an existing one is replaced.
-    folder: the folder of the run, which may still be in progress.
-
-  Raises:
-    ValueError: there is no run, or a file of it is damaged.
-    OSError: the file cannot be written.
-  """
-  web_page.write(path, render(folder_lib.read(folder)))
-
-
 def render(run: folder_lib.Run) -> str:
   """Returns the page of a run.
 
   Args:
     run: the run.
   """
-  summary = report_summary.of_run(run)
-  page = _Page(run, summary)
-  title = next(
-    (
-      words for name, words in _TITLES.items() if summary.space.startswith(name)
-    ),
-    f'Search of {summary.space}',
-  )
-  return web_page.render(
-    title,
-    _lead(run, summary),
-    page.verdict(),
-    summary.results is not None,
-    page.sections(),
-    page.charts,
-  )
-
-
-def _lead(run: folder_lib.Run, summary: summary_lib.Summary) -> str:
-  """Returns a line on what was searched."""
-  names = list(
-    dict.fromkeys(a.label for a in summary.arms if a.role != 'known')
-  )
-  started = str(run.manifest.get('time_started', ''))[:10]
-  return ' · '.join(
-    part
-    for part in (
-      f'{len(run.searched):,} proposals by {" and ".join(names) or "nobody"}',
-      f'{checklist.spell_size(summary.space_size)} possible architectures'
-      if summary.space_size
-      else '',
-      f'started {started}' if started else '',
-    )
-    if part
-  )
+  return web_page.render(_Page(run, report_summary.of_run(run)))
 
 
 class _Page:
-  """The sections of a page.
+  """The contents of a page; see `web_page.Page`.
 
   Attributes:
     charts: the page's charts.
@@ -116,6 +67,32 @@ class _Page:
     self._searches = report_curves.split(run, summary)
     self._gallery = gallery.Gallery(summary.decisions)
     self.charts = web_page.Charts()
+
+  @property
+  def title(self) -> str:
+    space = self._summary.space
+    found = (words for name, words in _TITLES.items() if space.startswith(name))
+    return next(found, f'Search of {space}')
+
+  @property
+  def is_done(self) -> bool:
+    return self._summary.results is not None
+
+  def lead(self) -> str:
+    """Returns a line on what was searched."""
+    run, summary = self._run, self._summary
+    names = list(
+      dict.fromkeys(a.label for a in summary.arms if a.role != 'known')
+    )
+    started = str(run.manifest.get('time_started', ''))[:10]
+    parts = (
+      f'{len(run.searched):,} proposals by {" and ".join(names) or "nobody"}',
+      f'{checklist.spell_size(summary.space_size)} possible architectures'
+      if summary.space_size
+      else '',
+      f'started {started}' if started else '',
+    )
+    return ' · '.join(part for part in parts if part)
 
   def sections(self) -> list[str]:
     """Returns the sections as HTML, in order."""

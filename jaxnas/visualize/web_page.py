@@ -18,7 +18,7 @@ import importlib.resources
 import os
 import re
 import string
-from typing import Any
+from typing import Any, Protocol
 
 from jaxnas import files
 from jaxnas.visualize import line_chart, markup
@@ -51,31 +51,45 @@ class Charts:
     return line_chart.draw(chart, len(self.data) - 1)
 
 
-def render(
-  title: str,
-  lead: str,
-  verdict: str,
-  is_done: bool,
-  sections: Sequence[str],
-  charts: Charts,
-) -> str:
-  """Returns a page.
+class Page(Protocol):
+  """The contents of a page."""
+
+  @property
+  def title(self) -> str:
+    """The heading of the page."""
+
+  @property
+  def is_done(self) -> bool:
+    """Whether the verdict is the last word."""
+
+  @property
+  def charts(self) -> Charts:
+    """The charts that the sections show."""
+
+  def lead(self) -> str:
+    """Returns a line on what was done."""
+
+  def verdict(self) -> str:
+    """Returns the verdict in a sentence or two."""
+
+  def sections(self) -> Sequence[str]:
+    """Returns the sections as HTML, made by `markup.section`."""
+
+
+def render(page: Page) -> str:
+  """Returns a page as HTML.
 
   Args:
-    title: the heading of the page.
-    lead: a line on what was done.
-    verdict: the verdict in a sentence or two.
-    is_done: whether the verdict is the last word.
-    sections: HTML, as `markup.section` returns it.
-    charts: the charts that the sections show.
+    page: the contents of the page.
   """
   template, script_hash = _load_template()
+  sections = page.sections()
   return template.substitute(
     script_hash=script_hash,
-    title=markup.escape(title),
-    lead=markup.escape(lead),
-    verdict=markup.escape(verdict),
-    verdict_kind='done' if is_done else 'open',
+    title=markup.escape(page.title),
+    lead=markup.escape(page.lead()),
+    verdict=markup.escape(page.verdict()),
+    verdict_kind='done' if page.is_done else 'open',
     links=''.join(
       f'<a href="#{identity}">{name}</a>'
       for identity, name in re.findall(
@@ -83,7 +97,7 @@ def render(
       )
     ),
     sections='\n'.join(sections),
-    data=markup.embed_json({'charts': charts.data}),
+    data=markup.embed_json({'charts': page.charts.data}),
   )
 
 

@@ -210,7 +210,7 @@ class ProcessEngine:
         if worker.num_unused < 2:
           self._start(name)
         else:
-          # What ends by itself would be started and end for ever.
+          # A process that ends by itself would be started again for ever.
           worker.child = None
           worker.starts_at = time.monotonic() + REFUSED_SECONDS
       else:

@@ -62,11 +62,11 @@ class RayEngine:
         worker.
       gpus_per_worker: the number of GPUs that Ray reserves for each worker.
         Workers without one are told to use the CPU.
-      environments: environment variables of each worker's process, besides
+      environments: environment variables of each worker's process, on top of
         those of its machine's Ray; none by default.
 
     Raises:
-      ValueError: Ray is not installed, or the address is none.
+      ValueError: Ray is not installed, or the address is malformed.
     """
     if util.find_spec('ray') is None:
       raise ValueError(
@@ -144,7 +144,7 @@ class RayEngine:
     """Returns what has happened, as soon as there is something.
 
     Raises:
-      ConnectionError: there is no Ray, or no more.
+      ConnectionError: there is no Ray, or it has gone.
     """
     deadline = time.monotonic() + timeout
     events: list[Event] = []

@@ -130,7 +130,7 @@ class RayWorker:
       self._events.put(event._replace(worker=self._name))
 
   def _send(self, number: int, request: bytes) -> None:
-    # A process that has just died is told as an event, which is under way.
+    # If the process has just died, an event that says so is on its way.
     if self._process:
       self._last = number
       self._engine.send(self._process, number, request)

@@ -35,10 +35,10 @@ class Roster:
 
   Attributes:
     members: the workers, by name.
-    has_joined: whether there was ever one.
+    has_joined: whether any worker has ever joined.
     num_dismissed: the number of workers that differed from the others.
     refusals: why workers could not be started, by name.
-    alone_since: when the last one that had been given something left, or
+    alone_since: when the last worker that had been given a task left, or
       `start` was called.
   """
 
@@ -76,7 +76,7 @@ class Roster:
   def find_difference(self, card: Mapping[str, str]) -> str:
     """Returns how a worker differs from the others; `''` if it does not.
 
-    What nobody has said before is expected of all others from now on.
+    What no card has said before is expected of all later ones.
 
     Args:
       card: the worker's card.
@@ -105,7 +105,7 @@ class Roster:
     """Removes a worker and returns the task that it had."""
     member = self.members.pop(name)
     self._idle.pop(name, None)
-    # One that ends as soon as it has joined is none.
+    # A worker that ends as soon as it has joined does not count.
     if member.task is not None or member.kinds:
       self.alone_since = now
     if member.task is not None:

@@ -181,9 +181,8 @@ def test_probabilities_of_a_mixed_space_sum_to_one(mixed, mixed_params):
 
 def test_sampled_distributions_of_a_mixed_space(mixed, mixed_params):
   keys = jax.random.split(jax.random.key(6), 512)
-  result = jax.jit(jax.vmap(mixed.sample_probabilities, (None, 0)))(
-    mixed_params, keys
-  )
+  sample = jax.jit(jax.vmap(mixed.sample_probabilities, (None, 0)))
+  result = np.asarray(sample(mixed_params, keys))
   values, _ = jax.jit(mixed.log_prob)(mixed_params, MIXED_TOKENS)
   probability = np.exp(values.sum(axis=1))
   expected = [

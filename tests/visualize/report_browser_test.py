@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jaxnas.visualize import report
+from jaxnas.records import folder as folder_lib
+from jaxnas.visualize import report, web_page
 from tests.visualize import browser, report_runs
 
 PROGRAM = browser.find()
@@ -30,8 +31,9 @@ def path(request, tmp_path_factory):
   folder = tmp_path_factory.mktemp('runs') / request.param
   space = report_runs.SPACES[request.param]
   report_runs.make_run(folder, space, name=space.name)
-  report.write(folder / 'report.html', folder)
-  return folder / 'report.html'
+  path = folder / 'report.html'
+  web_page.write(path, report.render(folder_lib.read(folder)))
+  return path
 
 
 def middle(page, selector):

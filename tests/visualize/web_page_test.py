@@ -3,9 +3,30 @@
 
 """Tests of the frame of a report."""
 
+import dataclasses
+
 import numpy as np
 
 from jaxnas.visualize import line_chart, markup, web_page
+
+
+@dataclasses.dataclass
+class Page:
+  """A page of given contents."""
+
+  is_done: bool
+  charts: web_page.Charts
+  drawn: str
+  title: str = '<t>'
+
+  def lead(self):
+    return 'l & l'
+
+  def verdict(self):
+    return 'v > w'
+
+  def sections(self):
+    return [markup.section('one', 'Salt & pepper', self.drawn)]
 
 
 def render(is_done=True):
@@ -20,9 +41,7 @@ def render(is_done=True):
     charts.draw(line_chart.Chart('title', 'x', 'y', [line], 'note'))
     for line in lines
   )
-  sections = [markup.section('one', 'Salt & pepper', drawn)]
-  page = web_page.render('<t>', 'l & l', 'v > w', is_done, sections, charts)
-  return page, charts
+  return web_page.render(Page(is_done, charts, drawn)), charts
 
 
 def test_charts_are_numbered_as_their_data_are():
