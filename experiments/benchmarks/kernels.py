@@ -17,6 +17,8 @@ _COMPUTATION = re.compile(r'^(ENTRY )?%?([\w.\-]+) .*\{\s*$')
 _KIND = re.compile(r'= .*?[\s)}]([a-z][\w\-]*)\(')
 _TRIPS = re.compile(r'known_trip_count[^0-9]*(\d+)')
 _BODY = re.compile(r'body=%?([\w.\-]+)')
+_CONDITION = re.compile(r'condition=%?([\w.\-]+)')
+_BOUND = re.compile(r'ROOT .* compare\(.*, %?([\w.\-]+)\), direction=LT')
 _CALLED = re.compile(r'(?:to_apply|calls|called_computations=\{)=?%?([\w.\-]+)')
 _BRANCHES = re.compile(
   r'(?:branch_computations=\{([^}]*)\}|'
@@ -72,13 +74,13 @@ def count(text: str) -> Count:
       kind = found[1] if found else ''
       if kind == 'while':
         body = _BODY.search(line)
-        trips = _TRIPS.search(line)
+        trips = _trips(line, computations)
         turn = launches(body[1], is_outer and trips is not None) if body else 0
         if trips is None:
           num_open += 1
           if is_outer:
             turns.append(turn)
-        total += turn * (int(trips[1]) if trips else 1)
+        total += turn * (trips or 1)
       elif kind == 'conditional':
         total += max(
           (launches(each, is_outer) for each in _branches(line)), default=0
@@ -92,6 +94,27 @@ def count(text: str) -> Count:
 
   once = launches(entry, True)
   return Count(once, max(turns, default=0), num_open)
+
+
+def _trips(line: str, computations: dict[str, list[str]]) -> int | None:
+  """Returns the number of turns of a loop, if the program tells.
+
+  A compiler that does not note it still compares a counter, which JAX starts at
+  0, with a constant.
+  """
+  noted = _TRIPS.search(line)
+  if noted:
+    return int(noted[1])
+  name = _CONDITION.search(line)
+  condition = computations.get(name[1], []) if name else []
+  bound = next(filter(None, map(_BOUND.search, condition)), None)
+  if bound is None:
+    return None
+  constant = re.compile(
+    rf'%?{re.escape(bound[1])} = s32\[\]\S* constant\((\d+)\)'
+  )
+  found = next(filter(None, map(constant.search, condition)), None)
+  return int(found[1]) if found else None
 
 
 def _branches(line: str) -> list[str]:

@@ -82,7 +82,46 @@ def test_the_loop_over_steps_is_the_outermost_open_one():
   assert (count.turn, count.num_open) == (5 * 2 + 2, 2)
 
 
-@pytest.mark.parametrize('name', compile_for.PROGRAMS)
+# The other bases and depths are other sizes of the same code.
+LOWERED = [
+  name
+  for name in compile_for.PROGRAMS
+  if not name.startswith(('recurrent-8', 'recurrent-16'))
+]
+
+
+@pytest.mark.parametrize(
+  ('condition', 'turns'),
+  [
+    # As a TPU's compiler writes it.
+    (
+      '  %n.8 = s32[]{:T(128)} constant(35)\n'
+      '  ROOT %lt = pred[]{:T(512)} compare(%i, %n.8), direction=LT, x={}',
+      35,
+    ),
+    # The bound is data, or not what the counter is compared with.
+    ('  ROOT %lt = pred[] compare(%i, %n), direction=LT', None),
+    (
+      '  %n = s32[] constant(35)\n'
+      '  ROOT %lt = pred[] compare(%i, %n.1), direction=LT',
+      None,
+    ),
+  ],
+)
+def test_turns_are_read_from_the_condition(condition, turns):
+  text = PROGRAM.replace(', backend_config={"known_trip_count":{"n":"2"}}', '')
+  text = text.replace(
+    'ENTRY', f'%cond (p: s32[]) -> pred[] {{\n{condition}\n}}\n\nENTRY'
+  )
+  count = kernels.count(text)
+  if turns is None:
+    assert count.num_open == 2
+  else:
+    # The other loop has the same condition here.
+    assert count == kernels.Count(1 + 35 * 2 + 35 * 1 + 3 + 1, 0, 0)
+
+
+@pytest.mark.parametrize('name', LOWERED)
 def test_every_program_is_lowered_for_every_platform(name):
   for platform in ('cpu', 'cuda', 'tpu'):
     program = programs.MAKERS[name](platform, TOY)
@@ -93,23 +132,24 @@ def test_every_program_is_lowered_for_every_platform(name):
     )
     text = lowered.as_text()
     assert 'func.func public @main' in text
-    if name == 'recurrent-8':
+    if name == 'recurrent-2':
       # On a CPU children go through the softmax one after another.
       assert ('tensor<2x6x20xf32>' in text) == (platform != 'cpu')
 
 
 def test_the_table_is_printed_and_written(tmp_path, capsys, monkeypatch):
   monkeypatch.setattr(programs, 'Sizes', lambda **sizes: TOY)
+  monkeypatch.setattr(programs, 'WIDE', ('recurrent-2',))
   output = tmp_path / 'new' / 'table.json'
   config = compile_for.Config(
     target='cpu',
-    programs=('tell', 'recurrent-8'),
+    programs=('tell', 'recurrent-2'),
     other_children=(4,),
     output=str(output),
   )
   found = compile_for.run(config)
   assert [(each.name, each.num_children) for each in found] == [
-    ('tell', 64), ('recurrent-8', 2), ('recurrent-8', 4)
+    ('tell', 64), ('recurrent-2', 2), ('recurrent-2', 4)
   ]  # fmt: skip
   for each in found:
     assert each.once > 0
