@@ -28,8 +28,8 @@ class ArmCurve:
     is_new: whether each trial was trained; false for a duplicate.
     group: the name of the curve's group, such as the repeats of an arm, whose
       curves share a color; `name` if empty.
-    is_stopped: whether each trial stopped at a rung, so that its reward is only
-      what was expected of it, and cannot be the best; none if empty.
+    is_stopped: whether each trial stopped at a rung, so that its reward is not
+      that of a full training and cannot be the best; none if empty.
   """
 
   name: str

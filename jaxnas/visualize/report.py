@@ -163,8 +163,8 @@ class _Page:
     rungs = run.manifest.get('rungs')
     if isinstance(rungs, list) and len(rungs) > 1:
       told.append(
-        f'Rungs: {", ".join(map(str, rungs))} steps. Most children stop early, '
-        'and their strategies are told the reward expected at the end.'
+        f'Rungs: {", ".join(map(str, rungs))} steps. Most children stop early; '
+        'the best are those that were trained fully.'
       )
     if summary.known:
       told.append(
