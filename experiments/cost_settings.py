@@ -12,11 +12,14 @@ import math
 import pathlib
 from typing import Any
 
+import numpy as np
+
 from experiments import settings
 from jaxnas import rewards
 from jaxnas.costs import extremes, latency
 from jaxnas.costs import limits as limits_lib
-from jaxnas.strategies import redrawn
+from jaxnas.records import search_fronts
+from jaxnas.strategies import pareto_evolution, redrawn
 from jaxnas.types import Cost, Reward, SearchSpace, Strategy
 
 METRICS: Mapping[str, str] = {
@@ -91,6 +94,18 @@ class Costs(settings.Bounded):
     high=0.0,
   )
 
+  objectives: tuple[str, ...] = settings.search(
+    (),
+    'Several objectives: reward, and one or two costs to keep small, such as '
+    'reward,params. Evolution then ranks by all of them, the run keeps the '
+    'front, and its ends and knee are retrained. Empty: the reward alone.',
+  )
+
+  @property
+  def num_parts(self) -> int:
+    """The number of winners of a search that are reported."""
+    return len(search_fronts.PARTS) if self.objectives else 1
+
   @property
   def limits(self) -> dict[str, float]:
     """The limits that are set, by the names of metrics."""
@@ -110,6 +125,8 @@ class Prices:
       one matters.
     limits: the limits, if there are any.
     is_weighed: whether the reward weighs a cost.
+    objectives: the objectives by the names of metrics, if there are several.
+    facts: entries of the manifest.
   """
 
   def __init__(
@@ -144,11 +161,15 @@ class Prices:
     self._latency = latency.Latency(make_program)
     name = METRICS[config.cost]
     self._target = name if config.cost_target else ''
+    self.objectives = _objectives(config)
+    self.facts: dict[str, Any] = {}
+    if self.objectives:
+      self.facts['objectives'] = list(self.objectives)
     self._check_names()
     self.is_weighed = bool(self._target)
-    is_used = wanted or bool(config.limits) or self.is_weighed
+    is_used = wanted or bool(self._used)
     known: dict[str, Cost] = dict(exact) if is_used else {}
-    if 'latency_ms' in (self._target, *config.limits):
+    if 'latency_ms' in self._used:
       known['latency_ms'] = self._latency
     # A known architecture may be outside of the space, and is `None` then.
     self.costs = {name: _or_nan(cost) for name, cost in known.items()}
@@ -187,16 +208,39 @@ class Prices:
       deviation,
     )
 
-  def redraw(self, strategy: Strategy) -> Strategy:
-    """Returns a strategy that draws again what exceeds a limit.
+  def adapt(self, name: str, strategy: Strategy) -> Strategy:
+    """Returns a strategy that knows of costs.
+
+    Evolution ranks by all objectives if there are several, and every strategy
+    draws again what exceeds a limit.
 
     Args:
-      strategy: the strategy.
+      name: the strategy's name.
+      strategy: the strategy as it is without costs.
     """
+    if self.objectives and name == 'evolution':
+      config: Any = self._config
+      strategy = pareto_evolution.make_pareto_evolution(
+        self._space.decisions,
+        self._costs_of,
+        len(self.objectives) - 1,
+        config.population_size,
+      )
     if self.limits is None:
       return strategy
     return redrawn.make_redrawn(
       strategy, self.limits.allows(self._space), self._config.max_redraws
+    )
+
+  def _costs_of(self, tokens: Any) -> np.ndarray:
+    """Returns the costs among the objectives, `float32[N, C]`."""
+    architectures = [self._space.decode(row) for row in np.asarray(tokens)]
+    return np.array(
+      [
+        [self.costs[name](each) for name in self.objectives[1:]]
+        for each in architectures
+      ],
+      np.float32,
     )
 
   @contextlib.contextmanager
@@ -232,7 +276,9 @@ class Prices:
 
   @property
   def _used(self) -> list[str]:
-    names = filter(None, [*self._config.limits, self._target])
+    names = filter(
+      None, [*self._config.limits, self._target, *self.objectives[1:]]
+    )
     return list(dict.fromkeys(names))
 
   def _check_names(self) -> None:
@@ -259,6 +305,11 @@ class Prices:
           bounds,
           f'--cost_target={config.cost_target:g}',
         )
+      if name in self.objectives and bounds.low == bounds.high:
+        raise ValueError(
+          f'All architectures of the space have {name} {bounds.low:,.6g}, so '
+          'it cannot be one of --objectives; take another cost.'
+        )
 
   def _find(self, name: str) -> extremes.Extremes:
     """Returns the bounds of a cost in the space."""
@@ -275,6 +326,23 @@ class Prices:
     )
     least = self._fewest.get(name)
     return bounds if least is None else bounds.with_low(least())
+
+
+def _objectives(config: Costs) -> tuple[str, ...]:
+  given = config.objectives
+  if not given:
+    return ()
+  if (
+    given[0] != search_fronts.REWARD
+    or len(given) not in (2, 3)
+    or len(set(given)) < len(given)
+    or not set(given[1:]) <= set(METRICS)
+  ):
+    raise ValueError(
+      '--objectives must be reward and one or two costs of '
+      f'{", ".join(METRICS)}, such as reward,params; got {",".join(given)}.'
+    )
+  return given[0], *(METRICS[name] for name in given[1:])
 
 
 def _or_nan(cost: Cost) -> Cost:

@@ -16,6 +16,7 @@ as many parameters as the best network found.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 import functools
 import pathlib
@@ -287,7 +288,7 @@ def make_experiment(
   makers.wrap = worker_settings.wrap(
     team, 'search_conv_net', config, _data_facts(dataset)
   )
-  field = _Field(config, space, makers)
+  field = _Field(config, space, makers, prices.objectives)
   return search_run.Experiment(
     **search_settings.of_run(config, config.num_steps),
     search=search_lib.Search(
@@ -327,6 +328,7 @@ def make_experiment(
       'route': route,
       'block_size': config.block_size,
       'num_devices': makers.num_devices,
+      **prices.facts,
     },
     known=list(known),
     measure=statistics.ACCURACY,
@@ -336,6 +338,7 @@ def make_experiment(
     has_report=dataset.has_report,
     own_reward=bool(config.reward) or prices.is_weighed,
     opened=prices.opened,
+    objectives=prices.objectives,
   )
 
 
@@ -380,7 +383,7 @@ def _make_arms(
       anchors=anchors.MECHANISMS[config.anchors](),
     ),
     schedule if schedule.first_depth < config.num_layers else None,
-    prices.redraw,
+    prices.adapt,
   )
 
 
@@ -486,9 +489,13 @@ class _Field:
   """
 
   def __init__(
-    self, config: Config, space: SearchSpace, makers: conv_routes.ConvRoutes
+    self,
+    config: Config,
+    space: SearchSpace,
+    makers: conv_routes.ConvRoutes,
+    objectives: Sequence[str],
   ):
-    self.config = config
+    self.config, self._objectives = config, objectives
     self.made = conv_contestants.ConvContestants(
       makers,
       space,
@@ -501,7 +508,13 @@ class _Field:
 
   def contestants(self, trials):
     """Returns the baselines, and the best of each search."""
-    return self.made.make(list(search_settings.winners(self.config, trials)))
+    return self.made.make(
+      list(
+        search_settings.winners(
+          self.config, trials, objectives=self._objectives
+        )
+      )
+    )
 
 
 if __name__ == '__main__':

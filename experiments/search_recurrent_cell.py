@@ -227,7 +227,7 @@ def make_experiment(
         num_layers=config.controller_layers,
         features=config.controller_features,
       ),
-      redraw=prices.redraw,
+      adapt=prices.adapt,
     ),
     evaluator=evaluators.make_evaluator(
       space,
@@ -263,6 +263,7 @@ def make_experiment(
     facts={
       'seed': config.seed,
       **data_settings.facts_of_text(tasks.dataset),
+      **prices.facts,
     },
     known=_fitting(config, space),
     measure=statistics.PERPLEXITY,
@@ -271,6 +272,7 @@ def make_experiment(
     picture='best_cell.svg',
     own_reward=bool(config.reward) or prices.is_weighed,
     opened=prices.opened,
+    objectives=prices.objectives,
   )
 
 
@@ -439,7 +441,10 @@ class _Field:
         **fields,
       )
       for fields, trial in search_settings.winners(
-        self.config, trials, self.space.canonical
+        self.config,
+        trials,
+        self.space.canonical,
+        self.prices.objectives,
       )
     ]
     return (*self._baselines, *found)

@@ -24,7 +24,7 @@ from jaxnas import contestants as contestants_lib
 from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas import statistics
-from jaxnas.records import trial_log
+from jaxnas.records import search_fronts, trial_log
 from jaxnas.strategies import fixed
 from jaxnas.types import Controller, Reward, SearchSpace, Strategy, Trainer
 
@@ -176,6 +176,11 @@ class Settings(
     return self.num_searches * self.trials_per_update
 
   @property
+  def num_parts(self) -> int:
+    """The number of winners of a search that are reported."""
+    return 1
+
+  @property
   def num_searches(self) -> int:
     """The number of searches."""
     return len(self.strategies) * self.num_repeats
@@ -199,9 +204,11 @@ class Settings(
     num_rates = len(self.retrain_learning_rates)
     if num_rates_of_found is None:
       num_rates_of_found = num_rates
-    num_found = num_searches * self.num_winners
+    num_found = num_searches * (
+      self.num_winners if self.num_parts == 1 else self.num_parts
+    )
     num_choices = num_known * num_rates + num_found * num_rates_of_found
-    num_entries = num_known + num_searches
+    num_entries = num_known + num_searches * self.num_parts
     return num_choices * self.num_selection_seeds + num_entries * self.num_seeds
 
 
@@ -268,7 +275,7 @@ def make_arms(
   known: Sequence[Any],
   make_controller: Callable[[], Controller],
   num_active: Callable[[int], int] | None = None,
-  redraw: Callable[[Strategy], Strategy] = lambda strategy: strategy,
+  adapt: Callable[[str, Strategy], Strategy] = lambda name, strategy: strategy,
 ) -> tuple[search_lib.Arm, ...]:
   """Makes the arms of a search, which share its trials evenly.
 
@@ -279,7 +286,7 @@ def make_arms(
     make_controller: a function that makes a controller, called once for
       REINFORCE and once for PPO.
     num_active: the number of decisions to make; see `search.Arm`.
-    redraw: a function of each searching strategy, as for limits on costs.
+    adapt: `(name, strategy) -> strategy`, for each that searches, as for costs.
 
   Raises:
     ValueError: the trials cannot be shared evenly, or are too few for the
@@ -307,10 +314,11 @@ def make_arms(
     )
   num_trials = config.num_trials // config.num_searches
   for name in config.strategies:
-    strategy = redraw(
+    strategy = adapt(
+      name,
       strategy_settings.make_strategy(
         name, config, space.decisions, make_controller, num_trials
-      )
+      ),
     )
     arms.extend(
       search_lib.Arm(
@@ -355,6 +363,7 @@ def winners(
   config: Settings,
   trials: Sequence[trial_log.Trial],
   canonical: Callable[[np.ndarray], np.ndarray] = np.asarray,
+  objectives: Sequence[str] = (),
 ) -> Iterator[tuple[dict[str, Any], trial_log.Trial]]:
   """Yields the best trials of every search, which are to be retrained.
 
@@ -362,6 +371,8 @@ def winners(
     config: the settings.
     trials: all trials of the log.
     canonical: a function that maps equal architectures to equal tokens.
+    objectives: the objectives, by the names of metrics, if there are several;
+      then it is the ends of each search's front, and its knee.
 
   Yields:
     The fields of a `contestants.Contestant` that the trial determines, and the
@@ -370,16 +381,30 @@ def winners(
   full = (FULL,) if config.compare_fidelity else ()
   for name in (*full, *reversed(config.strategies)):
     for repeat in range(config.num_repeats):
-      for trial in contestants_lib.top(
-        trials, name, config.num_winners, canonical, repeat
+      for part, trial in _best(
+        config, trials, canonical, objectives, name, repeat
       ):
         fields = {
           'label': f'{name} #{trial.number}',
           'group': name,
           'repeat': repeat,
+          'part': part,
           'tokens': trial.tokens,
         }
         yield fields, trial
+
+
+def _best(
+  config, trials, canonical, objectives, name, repeat
+) -> list[tuple[str, trial_log.Trial]]:
+  """Returns the best trials of one search, with their parts of its front."""
+  if objectives:
+    front = search_fronts.front(trials, objectives, (name, repeat))
+    return list(search_fronts.parts(front, objectives).items())
+  best = contestants_lib.top(
+    trials, name, config.num_winners, canonical, repeat
+  )
+  return [('', trial) for trial in best]
 
 
 def of_run(config: Settings, num_steps: int) -> dict[str, Any]:

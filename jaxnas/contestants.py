@@ -32,7 +32,9 @@ class Contestant:
     learning_rates: a learning-rate grid of its own, for a learning rate that
       the search found; the grid of the retraining by default.
     repeat: the number of the search, within the group, that found it. One
-      contestant is chosen for each group and repeat.
+      contestant is chosen for each group, repeat and part.
+    part: the part of the search's front that it stands for, one of
+      `records.search_fronts.PARTS`; empty without several objectives.
   """
 
   label: str
@@ -45,11 +47,12 @@ class Contestant:
   tokens: tuple[int, ...] | None = None
   learning_rates: tuple[float, ...] | None = None
   repeat: int = 0
+  part: str = ''
 
   @property
-  def entry(self) -> tuple[str, int]:
-    """The group and repeat for which it is a candidate."""
-    return self.group, self.repeat
+  def entry(self) -> tuple[str, int, str]:
+    """The group, repeat and part for which it is a candidate."""
+    return self.group, self.repeat, self.part
 
 
 def top(

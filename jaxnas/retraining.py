@@ -250,7 +250,7 @@ def has_report(retraining: Retraining, log: trial_log.TrialLog) -> bool:
 
 def _chosen(retraining: Retraining, recorded: _Recorded) -> list[_Job]:
   """Returns the best selection job of each entry."""
-  entries: dict[tuple[str, int], list[_Job]] = {}
+  entries: dict[tuple[str, int, str], list[_Job]] = {}
   for contestant in retraining.contestants:
     entries.setdefault(contestant.entry, []).extend(
       _Job(_SELECTION, contestant, learning_rate, 0)

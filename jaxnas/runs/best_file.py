@@ -27,13 +27,18 @@ def found(
 ) -> retraining_lib.Result | None:
   """Returns the best result that the search itself proposed, if there is one.
 
-  It is chosen by separate trainings, so that its final ones stay unbiased.
+  It is chosen by separate trainings, so that its final ones stay unbiased. With
+  several objectives it is one of those with the highest rewards.
 
   Args:
     criterion: the quantity that chooses.
     rows: the results of the retraining.
   """
-  proposed = [row for row in rows if row.contestant.tokens is not None]
+  proposed = [
+    row
+    for row in rows
+    if row.contestant.tokens is not None and not row.contestant.part
+  ]
   return criterion.best(proposed, lambda row: row.selection.mean())
 
 

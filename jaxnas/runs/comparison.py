@@ -59,6 +59,9 @@ def sides(
   """
   groups: dict[str, list[retraining.Result]] = {}
   for row in results:
+    # The find of a search is that of the highest reward, not the cheapest.
+    if row.contestant.part:
+      continue
     groups.setdefault(row.contestant.group, []).append(row)
   by_name: dict[str, list[search.Arm]] = {}
   for arm in arms:

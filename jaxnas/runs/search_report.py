@@ -352,9 +352,10 @@ def row_name(arms: Sequence[search_lib.Arm], row: retraining_lib.Result) -> str:
     return contestant.group
   number = contestant.label.split()[-1]
   which = f', search {contestant.repeat + 1}' if len(searches) > 1 else ''
-  return (
-    f'{number} by {searches[0].label}{which} (best of {row.num_contestants})'
-  )
+  what = f'best of {row.num_contestants}'
+  if contestant.part:
+    what = f'{contestant.part} of the front'
+  return f'{number} by {searches[0].label}{which} ({what})'
 
 
 def _show_time(path):

@@ -26,6 +26,7 @@ from jaxnas.records import (
 )
 from jaxnas.runs import (
   best_file,
+  front_report,
   record_checks,
   run_page,
   run_summary,
@@ -78,6 +79,8 @@ class Experiment:
     log_to: the names of the sinks that scalars go to, see `records.sinks`.
     replay: the path of another log of this run, in whose order trials are
       recorded; none by default.
+    objectives: the names of several objectives, the reward first and then
+      metrics that are costs; none if the reward alone counts.
     opened: a function that opens what the search keeps in the run's folder
       besides, and checks what can be checked only then.
     plan: the rungs at which children stop, if they do. The budgets of `search`
@@ -107,6 +110,7 @@ class Experiment:
   own_reward: bool = False
   log_to: Sequence[str] = ()
   replay: str = ''
+  objectives: Sequence[str] = ()
   opened: Callable[[pathlib.Path], contextlib.AbstractContextManager[None]] = (
     lambda path: contextlib.nullcontext()
   )
@@ -236,9 +240,13 @@ def _run(experiment, path, checkpoints, log, timings, rounds, publish, replay):
       print(f'Real cost: {progress.duration(clock.total)}.')
   _write(experiment, path, log, retraining, is_finished)
   search_report.show(experiment, path, log, retraining)
+  of_front = front_report.write(experiment, path, log)
   _draw(experiment, path, log, retraining)
   run_page.draw(path)
-  names = (best_file.FILE, experiment.picture, 'curve.png', web_page.FILE)
+  names = (
+    *(best_file.FILE, experiment.picture, 'curve.png', web_page.FILE),
+    *of_front,
+  )
   progress.files(path, [*filter(None, names), 'trials.jsonl'])
 
 

@@ -86,16 +86,13 @@ def make_evolution(
     ValueError: no decision has a token, a number is out of range, or the first
       population takes all trials, so that nothing would ever be bred.
   """
-  _check_arguments(population_size, sample_size, range_scale, num_trials)
-  uniform = random_search.make_random_search(decisions)
-  uniform_state = uniform.init(jax.random.key(0))
-  mutation = mutations.Mutation(decisions, range_scale)
-  tournament = _tournament(population_size, sample_size)
+  check_arguments(population_size, sample_size, range_scale, num_trials)
+  breeder = Breeder(decisions, population_size, sample_size, range_scale)
 
   @jax.jit
   def init(key: jax.Array) -> EvolutionState:
     del key
-    shape = population_size, len(mutation.num_choices)
+    shape = population_size, breeder.num_tokens
     return EvolutionState(
       tokens=jnp.full(shape, -1, jnp.int32),
       rewards=jnp.zeros(population_size),
@@ -104,29 +101,8 @@ def make_evolution(
 
   @functools.partial(jax.jit, static_argnames='num_trials')
   def propose(state, key, num_active, num_trials) -> Proposals:
-    fresh_key, rank_key, mutation_key = jax.random.split(key, 3)
-    fresh = uniform.ask(uniform_state, fresh_key, num_trials, num_active)
-    # Drawing members uniformly and taking the best is the same as drawing ranks
-    # and taking the smallest.
-    ranks = jax.random.randint(
-      rank_key, (num_trials, sample_size), 0, population_size
-    )
-    ranking = _ranked(state)
-    is_active = mutation.decision_of_token < num_active
-    parents = jnp.where(is_active[None], ranking, -1)
-    chosen = parents[jnp.min(ranks, axis=1)]
-    children = mutation.draw(mutation_key, chosen, is_active)
-    children = jnp.where(chosen >= 0, children, fresh.tokens)
-    from_parents = mutation.log_prob(children, parents, is_active)
-    log_prob = jax.nn.logsumexp(from_parents + tournament[None], axis=1)
-    # Rounding may lift the log-probability of a certain child above 0.
-    log_prob = jnp.minimum(log_prob, 0.0)
     is_full = state.num_told >= population_size
-    return jax.tree.map(
-      lambda bred, drawn: jnp.where(is_full, bred, drawn),
-      Proposals(children, log_prob),
-      fresh,
-    )
+    return breeder.propose(_ranked(state), is_full, key, num_active, num_trials)
 
   def ask(
     state: EvolutionState,
@@ -156,6 +132,79 @@ def make_evolution(
     return learn(state, proposals, rewards)
 
   return Strategy(init, ask, tell)
+
+
+class Breeder:
+  """Breeds architectures from a population in the order of its ranks.
+
+  Attributes:
+    num_tokens: the length `T` of an architecture's tokens.
+  """
+
+  def __init__(
+    self,
+    decisions: tuple[Decision, ...],
+    population_size: int,
+    sample_size: int,
+    range_scale: float,
+  ):
+    """Prepares for populations of one size.
+
+    Args:
+      decisions: the decisions of the search space.
+      population_size: the number of members of the population, `P`.
+      sample_size: the number of members in a tournament.
+      range_scale: the typical length of a step on a `Range`.
+    """
+    self._uniform = random_search.make_random_search(decisions)
+    self._uniform_state = self._uniform.init(jax.random.key(0))
+    self._mutation = mutations.Mutation(decisions, range_scale)
+    self._tournament = _tournament(population_size, sample_size)
+    self._sample_size = sample_size
+    self.num_tokens = len(self._mutation.num_choices)
+
+  def propose(
+    self,
+    ranking: jax.Array,
+    is_full: jax.Array,
+    key: jax.Array,
+    num_active: jax.Array,
+    num_trials: int,
+  ) -> Proposals:
+    """Returns children of the population, or uniform draws before it is full.
+
+    Args:
+      ranking: the members, best first, `int32[P, T]`; a member of -1 stands for
+        an empty place, whose children are drawn uniformly.
+      is_full: whether there are enough members to breed from, a scalar.
+      key: a random key.
+      num_active: the number of decisions to make.
+      num_trials: the number of proposals.
+    """
+    mutation = self._mutation
+    fresh_key, rank_key, mutation_key = jax.random.split(key, 3)
+    fresh = self._uniform.ask(
+      self._uniform_state, fresh_key, num_trials, num_active
+    )
+    # Drawing members uniformly and taking the best is the same as drawing ranks
+    # and taking the smallest.
+    ranks = jax.random.randint(
+      rank_key, (num_trials, self._sample_size), 0, len(ranking)
+    )
+    is_active = jnp.asarray(mutation.decision_of_token < num_active)
+    parents = jnp.where(is_active[None], ranking, -1)
+    chosen = parents[jnp.min(ranks, axis=1)]
+    children = mutation.draw(mutation_key, chosen, is_active)
+    children = jnp.where(chosen >= 0, children, fresh.tokens)
+    from_parents = mutation.log_prob(children, parents, is_active)
+    log_prob = jax.nn.logsumexp(from_parents + self._tournament[None], axis=1)
+    # Rounding may lift the log-probability of a certain child above 0.
+    log_prob = jnp.minimum(log_prob, 0.0)
+    return jax.tree.map(
+      lambda bred, drawn: jnp.where(is_full, bred, drawn),
+      Proposals(children, log_prob),
+      fresh,
+    )
 
 
 def _enter(
@@ -192,9 +241,23 @@ def _ranked(state: EvolutionState) -> jax.Array:
   return state.tokens[jnp.lexsort((age, -state.rewards))]
 
 
-def _check_arguments(
-  population_size, sample_size, range_scale, num_trials
+def check_arguments(
+  population_size: int,
+  sample_size: int,
+  range_scale: float,
+  num_trials: int | None,
 ) -> None:
+  """Checks the arguments of `make_evolution`.
+
+  Args:
+    population_size: the number of members of the population.
+    sample_size: the number of members in a tournament.
+    range_scale: the typical length of a step on a `Range`.
+    num_trials: the number of trials of a search, if known.
+
+  Raises:
+    ValueError: a number is out of range.
+  """
   if population_size < 1:
     raise ValueError(
       f'population_size must be at least 1, got {population_size}.'

@@ -24,6 +24,7 @@ from jaxnas.visualize import (
   progress,
   report_curves,
   report_failures,
+  report_front,
   report_summary,
   report_tables,
   web_page,
@@ -100,6 +101,7 @@ class _Page:
     return [
       markup.section('searched', 'What was searched', self._searched()),
       markup.section('curves', 'Progress of the search', self._curves()),
+      *self._front(),
       markup.section('retrained', 'Retraining', self._retrained()),
       markup.section('best', 'The best architecture', self._best()),
       markup.section('ten', 'The ten best of the search', self._ten_best()),
@@ -213,6 +215,15 @@ class _Page:
       + self.charts.draw(report_curves.rewards(self._searches, self._summary))
       + '</div>'
     )
+
+  def _front(self) -> list[str]:
+    objectives = self._run.manifest.get('objectives', ())
+    if not objectives:
+      return []
+    chart = report_front.chart(self._run, self._summary, objectives)
+    drawn = self.charts.draw(chart)
+    table = report_front.table(self._run, self._summary, objectives)
+    return [markup.section('front', 'The front', drawn + table)]
 
   def _retrained(self) -> str:
     results = self._summary.results

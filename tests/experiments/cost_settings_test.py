@@ -3,11 +3,13 @@
 
 """Tests of limits and targets of costs on a command line."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
-from experiments import cost_settings
+from experiments import cost_settings, strategy_settings
 from jaxnas import rewards
 from jaxnas.costs import conv_net as conv_costs
 from jaxnas.costs import latency
@@ -50,14 +52,16 @@ def test_without_a_setting_nothing_is_counted():
   assert (prices.costs, prices.limits, prices.is_weighed) == ({}, None, False)
   assert prices.reward(USUAL) is USUAL
   strategy = random_search.make_random_search(NETS.decisions)
-  assert prices.redraw(strategy) is strategy
+  assert prices.adapt('random', strategy) is strategy
 
 
 def test_limits_are_kept_by_drawing_again(tmp_path, capsys):
   prices = of_nets(max_params=150, max_multiply_adds=1600, max_redraws=200)
   assert prices.limits.most == {'num_params': 150, 'num_multiply_adds': 1600}
   assert sorted(prices.costs) == ['num_multiply_adds', 'num_params']
-  strategy = prices.redraw(random_search.make_random_search(NETS.decisions))
+  strategy = prices.adapt(
+    'random', random_search.make_random_search(NETS.decisions)
+  )
   proposals = strategy.ask(
     strategy.init(jax.random.key(0)), jax.random.key(1), 8
   )
@@ -118,6 +122,21 @@ def test_a_target_changes_the_reward():
       'greatest num_transcendentals is 16, of',
     ),
     (
+      of_cells,
+      {'objectives': ('reward', 'params')},
+      'have num_params 154, so it cannot be one of --objectives',
+    ),
+    (
+      of_nets,
+      {'objectives': ('params', 'reward')},
+      r'must be reward and one or two costs of params, .* got params,reward',
+    ),
+    (
+      of_nets,
+      {'objectives': ('reward', 'size')},
+      'such as reward,params; got reward,size',
+    ),
+    (
       of_nets,
       {'cost': 'transcendentals', 'cost_target': 17.0},
       'no cost num_transcendentals; they have params, multiply_adds and late',
@@ -127,6 +146,32 @@ def test_a_target_changes_the_reward():
 def test_what_no_architecture_meets_is_found(make, changes, message):
   with pytest.raises(ValueError, match=message):
     make(**changes)
+
+
+def test_evolution_ranks_by_all_objectives():
+  @dataclasses.dataclass(frozen=True)
+  class Config(strategy_settings.StrategySettings, cost_settings.Costs):
+    pass
+
+  config = Config(objectives=('reward', 'params', 'multiply_adds'))
+  prices = cost_settings.Prices(
+    config, NETS, IMAGES.costs(), lambda net: IMAGES.program(net, 1)
+  )
+  assert prices.objectives == ('reward', 'num_params', 'num_multiply_adds')
+  assert prices.facts == {'objectives': list(prices.objectives)}
+  uniform = random_search.make_random_search(NETS.decisions)
+  assert prices.adapt('random', uniform) is uniform
+  strategy = prices.adapt('evolution', uniform)
+  state = strategy.init(jax.random.key(0))
+  proposals = strategy.ask(state, jax.random.key(1), 2)
+  state, _ = strategy.tell(state, proposals, np.array([0.5, 0.5], np.float32))
+  nets = [NETS.decode(np.asarray(row)) for row in proposals.tokens]
+  expected = {
+    (0.5, -IMAGES.num_params(net), -IMAGES.num_multiply_adds(net))
+    for net in nets
+  }
+  assert {tuple(row) for row in state.values[:2].tolist()} == expected
+  assert config.num_parts == 3
 
 
 @pytest.mark.parametrize(

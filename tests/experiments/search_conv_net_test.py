@@ -21,7 +21,7 @@ from jaxnas import search as search_lib
 from jaxnas.children import conv_net
 from jaxnas.datasets import image_builders, image_sources, images
 from jaxnas.export import architecture as architecture_file
-from jaxnas.records import trial_log, workdir
+from jaxnas.records import search_fronts, trial_log, workdir
 from jaxnas.spaces import known_conv_nets
 from jaxnas.trainers import conv_routes, memory, routes
 
@@ -663,3 +663,33 @@ def test_limits_and_targets_bound_what_is_trained(tmp_path, data_file, capsys):
     search_conv_net.run(
       dataclasses.replace(config, max_params=80), str(tmp_path)
     )
+
+
+def test_a_front_is_kept_and_its_ends_and_knee_are_retrained(
+  tmp_path, data_file
+):
+  config = small(
+    data_file,
+    **{'num_steps': 4, 'num_trials': 12, 'population_size': 4},
+    **{'objectives': ('reward', 'params'), 'sample_size': 2},
+    **{'strategies': ('evolution',), 'known_nets': ()},
+  )
+  search_conv_net.run(config, str(tmp_path))
+  trials = trial_log.read_trials(tmp_path / 'trials.jsonl')
+  searched = [trial for trial in trials if trial.arm != 'retrain']
+  retrained = {t.settings['label'] for t in trials if t.arm == 'retrain'}
+  objectives = 'reward', 'num_params'
+  expected = set()
+  for name in config.strategies:
+    front = search_fronts.front(searched, objectives, (name, 0))
+    parts = search_fronts.parts(front, objectives)
+    expected |= {f'{name} #{trial.number}' for trial in parts.values()}
+  assert retrained == expected
+  assert len(expected) > 1
+  rows = (tmp_path / 'front.csv').read_text().splitlines()
+  assert rows[0].startswith('trial,proposed_by,repeat,reward,num_params')
+  assert len(rows) > len(expected)
+  assert (tmp_path / 'front.png').stat().st_size > 0
+  html = (tmp_path / 'report.html').read_text()
+  assert 'The best reward for each cost' in html
+  assert 'of the front)' in html

@@ -21,9 +21,11 @@ ARMS = [
 ]
 
 
-def result(group, label, repeat=0):
+def result(group, label, repeat=0, part=''):
   return types.SimpleNamespace(
-    contestant=types.SimpleNamespace(group=group, label=label, repeat=repeat),
+    contestant=types.SimpleNamespace(
+      group=group, label=label, repeat=repeat, part=part
+    ),
     num_contestants=3,
   )
 
@@ -31,6 +33,10 @@ def result(group, label, repeat=0):
 def test_rows_have_the_names_that_people_use():
   assert search_report.row_name(ARMS, result('ppo', 'ppo #12')) == (
     '#12 by PPO (best of 3)'
+  )
+  assert (
+    search_report.row_name(ARMS, result('ppo', 'ppo #12', part='knee'))
+    == '#12 by PPO (knee of the front)'
   )
   again = search.Arm('ppo', None, 4, 4, repeat=1, label='PPO')
   assert search_report.row_name(

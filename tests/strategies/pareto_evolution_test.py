@@ -1,0 +1,73 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnas import fronts, pure_search
+from jaxnas.strategies import pareto_evolution
+from jaxnas.types import Choice, Proposals
+
+DECISIONS = tuple(Choice(range(4), f'decision_{place}') for place in range(5))
+
+
+def costs(tokens):
+  return tokens.sum(-1, keepdims=True)
+
+
+def reward(tokens):
+  """The more the better, but the last decision is worth twice its cost."""
+  return tokens.sum(-1) + tokens[..., -1].astype(jnp.float32)
+
+
+STRATEGY = pareto_evolution.make_pareto_evolution(
+  DECISIONS, costs, population_size=4
+)
+
+
+def tell(state, tokens, rewards):
+  tokens = jnp.array(tokens)
+  proposals = Proposals(tokens, jnp.zeros(len(tokens)))
+  return STRATEGY.tell(state, proposals, jnp.array(rewards))
+
+
+def test_the_best_of_members_and_batch_survive():
+  state = STRATEGY.init(jax.random.key(0))
+  a, b, c, d, e = np.eye(5, dtype=np.int32)
+  # Costs are 1 but for the last two, of 2; the second repeats the first.
+  state, metrics = tell(state, [a, a, a + b], [1.0, 1.0, 2.0])
+  assert state.tokens.tolist() == [*map(list, (a, a + b)), [-1] * 5, [-1] * 5]
+  assert metrics['front_size'] == 2
+  # It dominates one of them, and is dominated by none.
+  state, metrics = tell(state, [c, c + d, e * 0], [3.0, 2.5, 0.0])
+  assert metrics['front_size'] == 2
+  rows = {tuple(row) for row in state.tokens.tolist()}
+  # The origin is the cheapest; the first member and one dearer come next.
+  assert {tuple(c), (0,) * 5} <= rows
+  assert tuple(a + b) not in rows
+  np.testing.assert_array_equal(state.values[0], [3, -1])
+  assert state.num_told == 6
+
+
+def test_a_search_finds_the_whole_front():
+  strategy = pareto_evolution.make_pareto_evolution(
+    DECISIONS, costs, population_size=24
+  )
+  found = jax.jit(lambda key: pure_search.scan(strategy, reward, key, 40, 12))(
+    jax.random.key(3)
+  )
+  tokens = np.asarray(found.tokens).reshape(-1, 5)
+  points = np.column_stack([reward(tokens), -costs(tokens)[:, 0]])
+  best = [(cost + min(cost, 3), -cost) for cost in range(16)]
+  assert [tuple(points[row]) for row in fronts.front(points)] == best[::-1]
+  # A uniform draw of as many finds less.
+  uniform = np.random.default_rng(0).integers(0, 4, tokens.shape)
+  points = np.column_stack([reward(uniform), -costs(uniform)[:, 0]])
+  assert len(fronts.front(points)) < 16
+
+
+def test_bad_arguments_are_refused():
+  with pytest.raises(ValueError, match='population_size must be at least 1'):
+    pareto_evolution.make_pareto_evolution(DECISIONS, costs, population_size=0)
