@@ -11,7 +11,10 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 FLOORS = (
-  ('decisions', 'errors', 'statistics', 'files', 'halving', 'versions'),
+  (
+    *('decisions', 'errors', 'statistics', 'files', 'fronts', 'halving'),
+    'versions',
+  ),
   ('types', 'npz'),
   ('queues', 'versions'),
   ('spaces', 'datasets', 'records', 'rewards'),
