@@ -68,3 +68,6 @@ def test_a_metric_that_children_lack_is_named():
   with pytest.raises(ValueError, match=r"'loss', which .* validation_accuracy"):
     record_checks.check_measure('loss', [make_trial()])
   record_checks.check_measure('loss', [make_trial(status='diverged')])
+  # What was not trained has costs alone.
+  over = make_trial(status='infeasible', metrics={'num_params': 3.0})
+  record_checks.check_measure('loss', [over])
