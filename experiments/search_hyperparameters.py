@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 import pathlib
 import time
 import typing
@@ -44,20 +45,12 @@ from jaxnas.controllers import recurrent
 from jaxnas.datasets import images
 from jaxnas.runs import search_report, search_run
 from jaxnas.spaces import hyperparameters as spaces
-from jaxnas.trainers import (
-  blocks,
-  compiled,
-  groups,
-  mapping,
-  training_servant,
-)
-from jaxnas.training import dataset_tasks, image_task
-from jaxnas.types import SearchSpace, Span, Trainer
+from jaxnas.trainers import blocks, perceptron_trainer, training_servant
+from jaxnas.training import image_task
+from jaxnas.types import SearchSpace, Trainer
 from jaxnas.visualize import hyperparameters as pictures
 
 _METRIC = 'validation_accuracy'
-# Only the accuracy at the end is used.
-_NEVER = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,7 +208,7 @@ def make_experiment(
     ),
     num_retrainings=field.num_retrainings,
     trainers=[children.trainer],
-    estimate=children.estimate,
+    estimate=functools.partial(_estimate, config, children.trainer),
     facts={
       'seed': config.seed,
       **data_settings.facts_of_images(dataset),
@@ -232,9 +225,21 @@ def make_experiment(
 
 def _make_children(
   config: Config, team: worker_settings.Team | None
-) -> _Children:
+) -> perceptron_trainer.PerceptronTrainer:
   """Reads the images and makes the trainer."""
-  children = _Children(config, data_settings.load_images(config))
+  children = perceptron_trainer.PerceptronTrainer(
+    data_settings.load_images(config),
+    config.widths,
+    config.batch_sizes,
+    num_layers=config.num_layers,
+    schedule=config.schedule,
+    block_size=config.block_size,
+    # A worker trains a block at a time; else a round fills the blocks best.
+    group_block_size=config.round_size
+    if config.workers == 'local'
+    else config.block_size,
+    num_devices=config.num_host_devices,
+  )
   wrap = worker_settings.wrap(
     team, 'search_hyperparameters', config, _data_facts(children.dataset)
   )
@@ -290,104 +295,30 @@ def _complete(config: Config) -> Config:
   )
 
 
-class _Children:
-  """Trains perceptrons; those of one width and batch size share a call.
+def _estimate(
+  config: Config, trainer: Trainer, num_searched: int, num_retrained: int
+) -> float:
+  """Returns the estimated seconds of the trainings, based on one block."""
+  some = _usual(config)
 
-  Attributes:
-    dataset: the images to train and measure on.
-    trainer: the trainer of the perceptrons, whose steps are epochs.
-  """
-
-  def __init__(self, config: Config, dataset: images.ImageDataset):
-    self._config = config
-    self.dataset = dataset
-    self._data: dict[str, Any] = {}
-    num_images = len(dataset.train_labels)
-    if max(config.batch_sizes) > num_images:
-      raise ValueError(
-        f'batch_sizes must be at most {num_images}, the number of training '
-        f'images; got {list(config.batch_sizes)}.'
-      )
-    # Raises first if the block size does not match the devices.
-    self._make_trainer((config.widths[0], config.batch_sizes[0]))
-    self.trainer: Trainer = groups.GroupTrainer(
-      self._make_trainer,
-      lambda architecture: (architecture['width'], architecture['batch_size']),
-      # A worker trains a block at a time; else a round fills the blocks best.
-      config.round_size if config.workers == 'local' else config.block_size,
-      config.num_host_devices or 1,
+  def seconds():
+    started = time.perf_counter()
+    trainer.run(
+      [some] * config.block_size,
+      jax.random.split(jax.random.key(0), config.block_size),
+      [config.learning_rates[0]] * config.block_size,
+      config.num_epochs,
+      splits=('validation', 'report'),
     )
+    return time.perf_counter() - started
 
-  def num_params(self, architecture: Mapping[str, Any]) -> int:
-    """Returns the number of parameters of a perceptron."""
-    return perceptron.num_params(
-      self._widths(architecture['width']),
-      self.dataset.image_shape,
-      self.dataset.num_classes,
-    )
-
-  def estimate(self, num_searched: int, num_retrained: int) -> float:
-    """Returns the estimated seconds of the trainings, based on one block."""
-    config = self._config
-    some = _usual(config)
-
-    def seconds():
-      started = time.perf_counter()
-      self.trainer.run(
-        [some] * config.block_size,
-        jax.random.split(jax.random.key(0), config.block_size),
-        [config.learning_rates[0]] * config.block_size,
-        config.num_epochs,
-        splits=('validation', 'report'),
-      )
-      return time.perf_counter() - started
-
-    cold, warm = seconds(), min(seconds(), seconds())
-    num_shapes = len(config.widths) * len(config.batch_sizes)
-    # The blocks of a shape are not always full in a round.
-    num_blocks = num_searched / config.round_size * num_shapes
-    num_blocks = max(num_blocks, num_searched / config.block_size)
-    num_blocks += num_retrained / config.block_size
-    return num_shapes * max(0.0, cold - warm) + num_blocks * warm
-
-  def _widths(self, width: int) -> list[int]:
-    return [width] * self._config.num_layers
-
-  def _make_trainer(self, shape: tuple[int, int]) -> Trainer:
-    width, batch_size = shape
-    config, dataset = self._config, self.dataset
-    task = dataset_tasks.make_image_task(
-      dataset,
-      image_task.Recipe(
-        batch_size=batch_size,
-        schedule=config.schedule,
-        evaluate_every=_NEVER,
-        num_evaluations=1,
-      ),
-      lambda program: perceptron.make_network(
-        program, self._widths(width), dataset.image_shape, dataset.num_classes
-      ),
-      perceptron.assemble,
-      perceptron.BATCH_AXES,
-    )
-    if not self._data:
-      # The trainers of all shapes share the data.
-      self._data = mapping.place(
-        {'train_data': task.train_data, 'splits': task.splits},
-        config.num_host_devices,
-      )
-    epoch_steps = len(dataset.train_labels) // batch_size
-
-    def train(data, program, state, key, learning_rate, span):
-      span = Span(*(each * epoch_steps for each in span))
-      return task.train(data, program, state, key, learning_rate, span)
-
-    return blocks.BlockTrainer(
-      task._replace(train=train, **self._data),
-      config.block_size,
-      config.num_host_devices,
-      compiler_options=compiled.compiler_options(jax.default_backend()),
-    )
+  cold, warm = seconds(), min(seconds(), seconds())
+  num_shapes = len(config.widths) * len(config.batch_sizes)
+  # The blocks of a shape are not always full in a round.
+  num_blocks = num_searched / config.round_size * num_shapes
+  num_blocks = max(num_blocks, num_searched / config.block_size)
+  num_blocks += num_retrained / config.block_size
+  return num_shapes * max(0.0, cold - warm) + num_blocks * warm
 
 
 class _Field:
@@ -397,7 +328,12 @@ class _Field:
     num_retrainings: the maximum number of trainings.
   """
 
-  def __init__(self, config: Config, space: SearchSpace, children: _Children):
+  def __init__(
+    self,
+    config: Config,
+    space: SearchSpace,
+    children: perceptron_trainer.PerceptronTrainer,
+  ):
     self._config, self._space, self._children = config, space, children
     self._trials: list[Any] = []
     self.num_retrainings = config.num_retrainings(1, num_rates_of_found=1)
