@@ -109,3 +109,10 @@ def of_training(config: LongTraining, may_grow: bool) -> dict[str, Any]:
     'checkpoint_seconds': 60 * config.checkpoint_minutes,
     'log_to': config.log_to,
   }
+
+
+def choose_num_devices(config: Devices) -> int:
+  """Returns the number of local devices that children are spread over."""
+  if config.num_host_devices is None or jax.default_backend() != 'cpu':
+    return jax.local_device_count()
+  return config.num_host_devices

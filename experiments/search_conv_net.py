@@ -25,12 +25,14 @@ import jax
 import numpy as np
 
 from experiments import (
+  conv_parts,
   conv_route_settings,
   conv_settings,
   cost_settings,
   data_settings,
   halving_settings,
   launch,
+  machine_settings,
   reward_settings,
   search_settings,
   settings,
@@ -39,13 +41,11 @@ from experiments import (
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import search as search_lib
 from jaxnas.controllers import anchors, recurrent
-from jaxnas.costs import conv_net as conv_costs
 from jaxnas.datasets import images
 from jaxnas.runs import conv_contestants, search_run
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.spaces import known_conv_nets
 from jaxnas.trainers import conv_routes, training_servant
-from jaxnas.training import image_task
 from jaxnas.types import SearchSpace
 from jaxnas.visualize import conv_net as pictures
 
@@ -218,7 +218,9 @@ def worker_trainers(config: Config) -> training_servant.Trainers:
     config: the complete settings.
   """
   dataset = data_settings.load_images(config)
-  makers = _make_routes(config, dataset, _make_recipe(config))
+  makers = conv_parts.make_routes(
+    config, dataset, conv_parts.make_recipe(config)
+  )
 
   @functools.cache
   def get(name):
@@ -243,14 +245,14 @@ def make_experiment(
   Raises:
     ValueError: a setting is out of range, or the data is unsuitable.
   """
-  space = _make_space(config)
+  space = conv_parts.make_space(config)
   dataset = data_settings.load_images(config)
-  recipe = _make_recipe(config)
+  recipe = conv_parts.make_recipe(config)
   config = _complete(config, len(dataset.train_labels) // recipe.batch_size)
   known_conv_nets.make_smallest(
     config.num_layers, max(config.strides), config.merge, config.pool_after
   ).sizes(*dataset.image_shape[:2])
-  prices = _make_prices(config, space, dataset)
+  prices = conv_parts.make_prices(config, space, dataset)
   reward = prices.reward(
     reward_settings.choose(
       config, rewards.make_accuracy_reward(config.reward_power)
@@ -269,7 +271,7 @@ def make_experiment(
   )
   # What is wrong with them is said before routes are measured.
   arms = _make_arms(config, space, list(known.values()), prices)
-  makers = _make_routes(config, dataset, recipe)
+  makers = conv_parts.make_routes(config, dataset, recipe)
   route, timing = conv_routes.choose(
     makers,
     space,
@@ -321,7 +323,9 @@ def make_experiment(
     ),
     num_retrainings=field.num_retrainings,
     trainers=makers.trainers,
-    estimate=functools.partial(_estimate, field, space, makers, route, timing),
+    estimate=functools.partial(
+      conv_parts.estimate, field, space, makers, route, timing
+    ),
     facts={
       'seed': config.seed,
       **data_settings.facts_of_images(dataset),
@@ -342,24 +346,6 @@ def make_experiment(
   )
 
 
-def _make_space(config: Config) -> SearchSpace:
-  return spaces.make_space(
-    config.num_layers,
-    config.heights,
-    config.widths,
-    config.filters,
-    config.strides,
-    config.merge,
-    config.pool_after,
-  )
-
-
-def _make_recipe(config: Config) -> image_task.Recipe:
-  return settings.fill(
-    image_task.Recipe, config, unset=('evaluation_batch_size',)
-  )
-
-
 def _data_facts(dataset: images.ImageDataset) -> dict[str, str]:
   """Returns what tells whether a worker reads the same images."""
   return {'data': data_settings.facts_of_images(dataset)['data_hash']}
@@ -371,7 +357,7 @@ def _make_arms(
   known: list[spaces.ConvNet],
   prices: cost_settings.Prices,
 ) -> tuple[search_lib.Arm, ...]:
-  schedule = _make_schedule(config)
+  schedule = conv_parts.make_schedule(config)
   return search_settings.make_arms(
     config,
     space,
@@ -384,57 +370,6 @@ def _make_arms(
     ),
     schedule if schedule.first_depth < config.num_layers else None,
     prices.adapt,
-  )
-
-
-def _make_schedule(config: Config) -> search_lib.DepthSchedule:
-  return search_lib.DepthSchedule(
-    config.first_depth or config.num_layers,
-    config.depth_growth,
-    config.depth_every,
-    config.num_layers,
-    spaces.layer_decisions(config.strides),
-  )
-
-
-def _make_prices(
-  config: Config, space: SearchSpace, dataset: images.ImageDataset
-) -> cost_settings.Prices:
-  images_of = conv_costs.Images(dataset.image_shape, dataset.num_classes)
-  schedule = _make_schedule(config)
-  choices = conv_costs.Choices(
-    schedule.first_depth,
-    *(config.heights, config.widths, config.filters, config.strides),
-    *(config.merge, config.pool_after),
-  )
-  return cost_settings.Prices(
-    config,
-    space,
-    images_of.costs(),
-    lambda net: images_of.program(net, 1),
-    {
-      'num_params': lambda: conv_costs.fewest_params(images_of, choices),
-      'num_multiply_adds': lambda: conv_costs.fewest_multiply_adds(
-        images_of, choices
-      ),
-    },
-    schedule(0),
-    wanted=bool(config.reward),
-  )
-
-
-def _make_routes(
-  config: Config, dataset: images.ImageDataset, recipe: image_task.Recipe
-) -> conv_routes.ConvRoutes:
-  return conv_routes.ConvRoutes(
-    dataset,
-    recipe,
-    {
-      name: getattr(config, name)
-      for name in ('num_layers', 'heights', 'widths', 'filters', 'merge')
-    },
-    search_settings.choose_num_devices(config),
-    config.block_size,
   )
 
 
@@ -455,27 +390,10 @@ def _complete(config: Config, epoch_steps: int) -> Config:
     num_steps=num_steps,
     retrain_steps=config.retrain_steps or 2 * num_steps,
     block_size=config.block_size
-    or search_settings.gpu_block_size(
+    or worker_settings.gpu_block_size(
       config, functools.partial(conv_routes.default_block_size, config.route)
     ),
-    num_host_devices=search_settings.choose_num_devices(config),
-  )
-
-
-def _estimate(field, space, makers, route, timing, num_searched, num_retrained):
-  """Returns the estimated seconds of the run, based on a few children."""
-  config, num_known = field.config, field.made.num_baselines
-  if timing is None:
-    timing = makers.measure(space, route, config.learning_rate)
-  # The programs for retraining take about as long to compile as a route's.
-  once = timing.child if route == 'compiled' else timing.once / 2
-  num_contestants = num_known + config.num_searches * config.num_winners
-  # The remaining trainings are spread about evenly over contestants.
-  num_contestants *= num_retrained / config.num_retrainings(num_known)
-  return (
-    num_searched * (timing.child + config.num_steps * timing.step)
-    + num_retrained * config.retrain_steps * timing.step
-    + num_contestants * once
+    num_host_devices=machine_settings.choose_num_devices(config),
   )
 
 

@@ -33,6 +33,7 @@ import numpy as np
 from experiments import (
   data_settings,
   launch,
+  machine_settings,
   search_settings,
   settings,
   worker_settings,
@@ -284,13 +285,13 @@ def _range(name: str, ends: tuple[float, ...], log: bool) -> spaces.Range:
 def _complete(config: Config) -> Config:
   """Returns the config with every setting resolved, after checking it."""
   search_settings.check(config, config.num_epochs)
-  num_devices = search_settings.choose_num_devices(config)
+  num_devices = machine_settings.choose_num_devices(config)
   return dataclasses.replace(
     config,
     retrain_steps=config.retrain_steps or config.num_epochs,
     num_host_devices=num_devices,
     block_size=config.block_size
-    or search_settings.gpu_block_size(config, blocks.default_block_size)
+    or worker_settings.gpu_block_size(config, blocks.default_block_size)
     or blocks.default_block_size(num_devices),
   )
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
-import math
 from typing import Any
 
 import jax
@@ -239,34 +238,6 @@ def check(config: Settings, num_steps: int) -> None:
       '--retrain_learning_rates must be at least one rate, all different; got '
       f'{list(rates)}.'
     )
-
-
-def choose_num_devices(config: Settings) -> int:
-  """Returns the number of local devices that children are spread over."""
-  if config.num_host_devices is None or jax.default_backend() != 'cpu':
-    return jax.local_device_count()
-  return config.num_host_devices
-
-
-def gpu_block_size(config: Settings, default: Callable[[int, str], int]) -> int:
-  """Returns the number of children in one call of a worker with GPUs.
-
-  Workers share what is in flight evenly.
-
-  Args:
-    config: the settings.
-    default: `(num_devices, platform) -> block size`, which keeps devices busy.
-
-  Returns:
-    The number; 0 if it is set, or if workers have no GPUs.
-  """
-  num_gpus = config.gpus_per_worker
-  if config.block_size or not num_gpus:
-    return 0
-  # This process makes the same trainers, on a CPU.
-  each = math.lcm(num_gpus, choose_num_devices(config))
-  share = -(-config.replicas * config.round_size // config.num_workers)
-  return -(-min(default(num_gpus, 'gpu'), share) // each) * each
 
 
 def make_arms(

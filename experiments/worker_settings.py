@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib
+import math
 import os
 import pathlib
 import sys
@@ -22,7 +23,7 @@ from typing import Any
 
 import jax
 
-from experiments import pod_settings, settings
+from experiments import machine_settings, pod_settings, settings
 from jaxnas.records import events
 from jaxnas.runs import host
 from jaxnas.trainers import pod as pod_trainers
@@ -226,6 +227,27 @@ def prepare_driver(config: Any) -> None:
   """
   if getattr(config, 'gpus_per_worker', 0):
     jax.config.update('jax_platforms', 'cpu')
+
+
+def gpu_block_size(config: Any, default: Callable[[int, str], int]) -> int:
+  """Returns the number of children in one call of a worker with GPUs.
+
+  Workers share what is in flight evenly.
+
+  Args:
+    config: the settings.
+    default: `(num_devices, platform) -> block size`, which keeps devices busy.
+
+  Returns:
+    The number; 0 if it is set, or if workers have no GPUs.
+  """
+  num_gpus = config.gpus_per_worker
+  if config.block_size or not num_gpus:
+    return 0
+  # This process makes the same trainers, on a CPU.
+  each = math.lcm(num_gpus, machine_settings.choose_num_devices(config))
+  share = -(-config.replicas * config.round_size // config.num_workers)
+  return -(-min(default(num_gpus, 'gpu'), share) // each) * each
 
 
 def without_workers(config: Any) -> dict[str, Any]:

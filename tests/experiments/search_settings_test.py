@@ -6,7 +6,12 @@
 import jax
 import pytest
 
-from experiments import search_settings, strategy_settings
+from experiments import (
+  machine_settings,
+  search_settings,
+  strategy_settings,
+  worker_settings,
+)
 from jaxnas.controllers import recurrent
 from jaxnas.records import trial_log
 from jaxnas.spaces import recurrent_cell
@@ -56,10 +61,10 @@ def make_arms(config, known=()):
 def test_workers_with_gpus_share_what_is_in_flight(
   changes, expected, monkeypatch
 ):
-  monkeypatch.setattr(search_settings, 'choose_num_devices', lambda _: 2)
+  monkeypatch.setattr(machine_settings, 'choose_num_devices', lambda _: 2)
   config = small(**changes)
   assert config.round_size == 32
-  size = search_settings.gpu_block_size(config, blocks.default_block_size)
+  size = worker_settings.gpu_block_size(config, blocks.default_block_size)
   assert size == expected
 
 
