@@ -25,7 +25,6 @@ import jax
 import numpy as np
 
 from experiments import (
-  conv_parts,
   conv_route_settings,
   conv_settings,
   cost_settings,
@@ -38,6 +37,7 @@ from experiments import (
   settings,
   worker_settings,
 )
+from experiments.parts import conv_nets
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import search as search_lib
 from jaxnas.controllers import anchors, recurrent
@@ -218,9 +218,7 @@ def worker_trainers(config: Config) -> training_servant.Trainers:
     config: the complete settings.
   """
   dataset = data_settings.load_images(config)
-  makers = conv_parts.make_routes(
-    config, dataset, conv_parts.make_recipe(config)
-  )
+  makers = conv_nets.make_routes(config, dataset, conv_nets.make_recipe(config))
 
   @functools.cache
   def get(name):
@@ -245,14 +243,14 @@ def make_experiment(
   Raises:
     ValueError: a setting is out of range, or the data is unsuitable.
   """
-  space = conv_parts.make_space(config)
+  space = conv_nets.make_space(config)
   dataset = data_settings.load_images(config)
-  recipe = conv_parts.make_recipe(config)
+  recipe = conv_nets.make_recipe(config)
   config = _complete(config, len(dataset.train_labels) // recipe.batch_size)
   known_conv_nets.make_smallest(
     config.num_layers, max(config.strides), config.merge, config.pool_after
   ).sizes(*dataset.image_shape[:2])
-  prices = conv_parts.make_prices(config, space, dataset)
+  prices = conv_nets.make_prices(config, space, dataset)
   reward = prices.reward(
     reward_settings.choose(
       config, rewards.make_accuracy_reward(config.reward_power)
@@ -271,7 +269,7 @@ def make_experiment(
   )
   # What is wrong with them is said before routes are measured.
   arms = _make_arms(config, space, list(known.values()), prices)
-  makers = conv_parts.make_routes(config, dataset, recipe)
+  makers = conv_nets.make_routes(config, dataset, recipe)
   route, timing = conv_routes.choose(
     makers,
     space,
@@ -324,7 +322,7 @@ def make_experiment(
     num_retrainings=field.num_retrainings,
     trainers=makers.trainers,
     estimate=functools.partial(
-      conv_parts.estimate, field, space, makers, route, timing
+      conv_nets.estimate, field, space, makers, route, timing
     ),
     facts={
       'seed': config.seed,
@@ -357,7 +355,7 @@ def _make_arms(
   known: list[spaces.ConvNet],
   prices: cost_settings.Prices,
 ) -> tuple[search_lib.Arm, ...]:
-  schedule = conv_parts.make_schedule(config)
+  schedule = conv_nets.make_schedule(config)
   return search_settings.make_arms(
     config,
     space,

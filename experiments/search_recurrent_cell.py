@@ -24,8 +24,6 @@ import jax
 import numpy as np
 
 from experiments import (
-  cell_contestants,
-  cell_tasks,
   cost_settings,
   data_settings,
   launch,
@@ -35,6 +33,7 @@ from experiments import (
   settings,
   worker_settings,
 )
+from experiments.parts import cell_contestants, cell_tasks
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import search as search_lib
 from jaxnas.controllers import recurrent as controllers

@@ -16,7 +16,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import conv_parts, launch, search_conv_net, train_conv_net
+from experiments import launch, search_conv_net, train_conv_net
+from experiments.parts import conv_nets
 from jaxnas import search as search_lib
 from jaxnas.children import conv_net
 from jaxnas.datasets import image_builders, image_sources, images
@@ -527,7 +528,7 @@ def test_no_network_of_an_accepted_space_lacks_pixels(strides, pool_after):
     strides=strides,
     pool_after=pool_after,
   )
-  space = conv_parts.make_space(config)
+  space = conv_nets.make_space(config)
   # Both of a layer's strides alike: either alone can leave no pixel.
   nets = []
   for anchors in itertools.product((0, 1), repeat=3):

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments import cell_tasks, cost_settings, search_settings
+from experiments import cost_settings, search_settings
+from experiments.parts import cell_tasks
 from jaxnas import contestants as contestants_lib
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.costs import recurrent_cell as cell_costs

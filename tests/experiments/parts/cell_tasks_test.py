@@ -3,7 +3,8 @@
 
 import pytest
 
-from experiments import cell_tasks, search_recurrent_cell
+from experiments import search_recurrent_cell
+from experiments.parts import cell_tasks
 from jaxnas.children import platforms
 from jaxnas.trainers import blocks, memory
 
