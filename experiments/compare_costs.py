@@ -89,6 +89,15 @@ class Config(strategy_settings.StrategySettings, machine_settings.Machine):
     'reward and cost; the others know only the reward. None leaves this out.',
   )
 
+  def __post_init__(self):
+    super().__post_init__()
+    for name in ('num_target_trials', 'num_trials'):
+      if getattr(self, name) % self.trials_per_update:
+        raise ValueError(
+          f'{name} must be a multiple of trials_per_update '
+          f'({self.trials_per_update}), got {getattr(self, name)}.'
+        )
+
 
 NAMES = {'pareto': 'evolution (NSGA-II)', **strategy_settings.NAMES}
 _ENOUGH = 0.95
@@ -163,7 +172,9 @@ def make_target_search(
     found = pure_search.scan(
       strategy, table.look_up, key, num_rounds, config.trials_per_update
     )
-    tokens = _mode(controller, found.state.params, jax.random.fold_in(key, 1))
+    # The keys of all rounds are used.
+    last = jax.random.fold_in(key, num_rounds + 1)
+    tokens = _mode(controller, found.state.params, last)
     return reward_table.index(table.cardinalities, tokens)
 
   return search

@@ -159,12 +159,18 @@ class Prices:
     self._config, self._space, self._exact = config, space, exact
     self._fewest, self._num_active = fewest or {}, num_active
     self._latency = latency.Latency(make_program)
+    self._floor = 0.0
     name = METRICS[config.cost]
     self._target = name if config.cost_target else ''
     self.objectives = _objectives(config)
     self.facts: dict[str, Any] = {}
     if self.objectives:
       self.facts['objectives'] = list(self.objectives)
+    if self.objectives and getattr(config, 'has_halving', False):
+      raise ValueError(
+        '--halving compares children by their rewards alone, which would stop '
+        'those that are good by other --objectives; leave one of both out.'
+      )
     self._check_names()
     self.is_weighed = bool(self._target)
     is_used = wanted or bool(self._used)
@@ -182,6 +188,8 @@ class Prices:
   def reward(self, reward: Reward) -> Reward:
     """Returns a reward that weighs the cost as well, if it has a target.
 
+    It is that of the search whose strategies `adapt` changes.
+
     Args:
       reward: the reward without.
 
@@ -189,6 +197,7 @@ class Prices:
       ValueError: rewards may be negative, and the cost would multiply them.
     """
     config = self._config
+    self._floor = reward.floor
     if not self._target:
       return reward
     # A latency's bounds are known once it may be measured; a floor that is too
@@ -199,7 +208,7 @@ class Prices:
       deviation = max(
         abs(each / config.cost_target - 1) for each in (bounds.low, bounds.high)
       )
-    return rewards.make_cost_reward(
+    weighed = rewards.make_cost_reward(
       reward,
       self._target,
       config.cost_target,
@@ -207,6 +216,8 @@ class Prices:
       config.cost_weight or None,
       deviation,
     )
+    self._floor = weighed.floor
+    return weighed
 
   def adapt(self, name: str, strategy: Strategy) -> Strategy:
     """Returns a strategy that knows of costs.
@@ -225,6 +236,7 @@ class Prices:
         self._costs_of,
         len(self.objectives) - 1,
         config.population_size,
+        floor=self._floor,
       )
     if self.limits is None:
       return strategy
@@ -305,6 +317,11 @@ class Prices:
           bounds,
           f'--cost_target={config.cost_target:g}',
         )
+        if config.cost_reward == 'power' and bounds.low <= 0:
+          raise ValueError(
+            f'--cost_reward=power divides by {name}, and an architecture of '
+            f'the space has {bounds.low:g}; take absolute or hard.'
+          )
       if name in self.objectives and bounds.low == bounds.high:
         raise ValueError(
           f'All architectures of the space have {name} {bounds.low:,.6g}, so '

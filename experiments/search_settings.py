@@ -311,12 +311,15 @@ def make_arms(
   arms.extend(
     search_lib.Arm(
       FULL,
-      strategy_settings.make_strategy(
+      adapt(
         strategy_settings.BASELINE,
-        config,
-        space.decisions,
-        make_controller,
-        num_trials,
+        strategy_settings.make_strategy(
+          strategy_settings.BASELINE,
+          config,
+          space.decisions,
+          make_controller,
+          num_trials,
+        ),
       ),
       num_trials,
       config.trials_per_update,

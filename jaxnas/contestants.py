@@ -76,11 +76,13 @@ def top(
     repeat: the number of the arm's repeat.
   """
   best: dict[bytes, trial_log.Trial] = {}
+  complete = {trial.number for trial in trials if trial.is_complete}
   candidates = [
     trial
     for trial in trials
     if (trial.arm, trial.repeat) == (arm, repeat)
-    and trial.duplicate_of is None
+    # The first of equal ones may have stopped at a rung.
+    and trial.duplicate_of not in complete
     and trial.is_complete
   ]
   for trial in sorted(candidates, key=_rank):

@@ -6,8 +6,8 @@
 A round is one batch of every arm. Its children are trained to the first rung in
 blocks; of each batch the best go on, and blocks are filled anew from those of
 all arms. When the round is over its trials leave in the order of proposal, the
-stopped ones with `halving.told_rewards`. All of it follows from the log and the
-round's own keys: a run that was killed trains the children of its
+stopped ones with `rung_scale.told_rewards`. All of it follows from the log and
+the round's own keys: a run that was killed trains the children of its
 unfinished round again, with the same results.
 
 A duplicate takes no part: it has the result of what it repeats.
@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from jaxnas import arms as arms_lib
-from jaxnas import climbing, halving, in_flight
+from jaxnas import climbing, in_flight, rung_scale
 from jaxnas import history as history_lib
 from jaxnas import rungs as rungs_lib
 from jaxnas.records import trial_log
@@ -80,7 +80,7 @@ class HalvedRounds:
     self._first: dict[tuple[int, bytes], int] = {}
     # The scale of each arm, and the number of batches that it is a fold over.
     self._scales = [
-      (0, halving.init_scale(rungs.schedule.num_rungs)) for _ in arms
+      (0, rung_scale.init_scale(rungs.schedule.num_rungs)) for _ in arms
     ]
     places = {arm.identity: place for place, arm in enumerate(arms)}
     for proposal, trial in sorted(
@@ -223,7 +223,9 @@ class HalvedRounds:
         if plan.batch == (place, group) and outcome.is_stopped:
           outcome.reward = float(told[plan.row])
 
-  def _scale(self, place: int, group: int, curves: np.ndarray) -> halving.Scale:
+  def _scale(
+    self, place: int, group: int, curves: np.ndarray
+  ) -> rung_scale.Scale:
     """Returns the scale of an arm after a batch."""
     done, scale = self._scales[place]
     for earlier in range(done, group):
@@ -291,5 +293,5 @@ def _trials_of(
 
 
 _RESULT = tuple(field.name for field in dataclasses.fields(climbing.Outcome))
-_extend = jax.jit(halving.extend_scale)
-_told = jax.jit(halving.told_rewards)
+_extend = jax.jit(rung_scale.extend_scale)
+_told = jax.jit(rung_scale.told_rewards)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas import errors, halving, versions
+from jaxnas import errors, halving, rung_scale, versions
 from jaxnas.strategies import told
 from jaxnas.types import Strategy
 
@@ -50,7 +50,7 @@ def scan(
   replicas_per_update: int = 1,
   order: jax.Array | Sequence[int] | None = None,
   schedule: halving.Schedule | None = None,
-  scale: halving.Scale | None = None,
+  scale: rung_scale.Scale | None = None,
   floor: float = 0.0,
 ) -> Scan:
   """Runs a whole search as one pure function, for `jit` and `vmap`.
@@ -75,7 +75,7 @@ def scan(
   With a `schedule`, children are stopped early; see `halving`. Each group of
   `batch_size` proposals is halved in itself or, with several replicas, by who
   came to a rung before in the order of finishing. The strategy is told what
-  `halving.told_rewards` makes of their rewards.
+  `rung_scale.told_rewards` makes of their rewards.
 
   Args:
     strategy: the strategy that proposes.
@@ -202,7 +202,7 @@ class _Stopping(NamedTuple):
   def start(self, scale, num_children):
     """Returns the state before the first child."""
     if scale is None:
-      scale = halving.init_scale(self.schedule.num_rungs)
+      scale = rung_scale.init_scale(self.schedule.num_rungs)
     if not self.is_early:
       return scale, None
     return scale, halving.init_arrivals(self.schedule, num_children)
@@ -224,9 +224,9 @@ class _Stopping(NamedTuple):
       rungs = jax.vmap(lambda each: halving.halve(self.schedule, each))(groups)
       rungs = rungs.reshape(-1)
     is_known = jnp.arange(num_rungs)[None] <= rungs[:, None]
-    scale = halving.extend_scale(scale, jnp.where(is_known, curves, jnp.nan))
+    scale = rung_scale.extend_scale(scale, jnp.where(is_known, curves, jnp.nan))
     rewards = jnp.take_along_axis(curves, rungs[:, None], axis=1)[:, 0]
-    learned = halving.told_rewards(scale, rewards, rungs, self.floor)
+    learned = rung_scale.told_rewards(scale, rewards, rungs, self.floor)
     rewards = jnp.where(jnp.isfinite(rewards), rewards, self.floor)
     return rewards, learned, rungs, (scale, arrivals)
 

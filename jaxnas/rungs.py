@@ -225,7 +225,9 @@ class Plan:
   @property
   def schedule(self) -> halving.Schedule:
     """The rungs, or where the children that find them are measured."""
-    return halving.Schedule(self.rungs or self.points, self.eta)
+    return halving.Schedule(
+      self.points if self.rungs is None else self.rungs, self.eta
+    )
 
   @property
   def points(self) -> tuple[int, ...]:

@@ -48,6 +48,18 @@ def test_top_are_distinct_and_trained():
   assert len(contestants.top(trials, 'random', 9)) == 3
 
 
+def test_one_that_stopped_may_be_trained_to_its_end_later():
+  def trial(number, **fields):
+    return trial_log.Trial(
+      number, 'random', 0, (1,), {}, 0.5, {}, 'ok', **fields
+    )
+
+  stopped = trial(0, is_stopped=True)
+  complete, again = trial(1, duplicate_of=0), trial(2, duplicate_of=1)
+  found = contestants.top([stopped, complete, again], 'random', 3)
+  assert found == [complete]
+
+
 def test_of_equal_ones_the_first_proposed_wins_whenever_it_was_finished():
   def trial(number, proposal):
     return trial_log.Trial(

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnas import halving, rungs
+from jaxnas import halving, rung_scale, rungs
 from jaxnas import search as search_lib
 from jaxnas.records import checkpoints, round_log, trial_log
 from jaxnas.spaces import recurrent_cell
@@ -126,10 +126,10 @@ def seed_of(trial):
 
 
 def test_strategies_are_told_what_a_stopped_child_has_shown(whole):
-  scale = halving.init_scale(3)
+  scale = rung_scale.init_scale(3)
   for batch in batches(whole[1], ('random', 0)):
     curves = rungs.curves_in(batch, SCHEDULE, reevaluates=False)
-    scale = halving.extend_scale(scale, curves)
+    scale = rung_scale.extend_scale(scale, curves)
     for trial in batch:
       own = trial.curve[-1][1] if trial.curve else None
       if trial.duplicate_of is not None:
@@ -140,7 +140,7 @@ def test_strategies_are_told_what_a_stopped_child_has_shown(whole):
       elif not trial.is_stopped:
         assert trial.reward == own
       else:
-        told = halving.told_rewards(
+        told = rung_scale.told_rewards(
           scale, np.array([own]), np.array([trial.rung]), 0.0
         )
         assert trial.reward == pytest.approx(float(told[0]), rel=1e-6)

@@ -12,7 +12,15 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 FLOORS = (
   (
-    *('decisions', 'errors', 'statistics', 'files', 'fronts', 'halving'),
+    *(
+      'decisions',
+      'errors',
+      'statistics',
+      'files',
+      'fronts',
+      'halving',
+      'rung_scale',
+    ),
     'versions',
   ),
   ('types', 'npz'),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ MAX_ENUMERATED = 10_000
 """The size up to which all architectures of a space are looked at."""
 
 _NUM_DRAWN = 256
+_PARTLY = 'that were looked at, not of all'
 
 
 class Extremes(NamedTuple):
@@ -44,6 +46,15 @@ class Extremes(NamedTuple):
     if low is None:
       return self
     return self._replace(low=low, low_how='counted exactly')
+
+
+def is_exact(how: str) -> bool:
+  """Returns whether a bound is that of all architectures of the space.
+
+  Args:
+    how: how the bound was found; see `Extremes`.
+  """
+  return not how.endswith(_PARTLY)
 
 
 def find(
@@ -88,7 +99,7 @@ def find(
         found[key] = float(cost(architecture))
     return found[key]
 
-  if climbs and int(np.prod([float(n) for n in radixes])) <= MAX_ENUMERATED:
+  if climbs and math.prod(map(int, radixes)) <= MAX_ENUMERATED:
     for row in itertools.product(*map(range, radixes)):
       value(np.array(row, np.int32))
     _check(found)
@@ -101,7 +112,7 @@ def find(
     for sign in (1, -1):
       start = min(found, key=lambda key: sign * found[key])
       _climb(np.frombuffer(start, np.int32), radixes, value, sign)
-  how = f'of {len(found):,} architectures that were looked at, not of all'
+  how = f'of {len(found):,} architectures {_PARTLY}'
   return Extremes(min(found.values()), max(found.values()), how, how)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any
 
+from absl import logging
 import numpy as np
 
 from jaxnas import errors
@@ -99,6 +100,8 @@ def check_met(
 ) -> None:
   """Checks before a search that an architecture meets a limit.
 
+  Where not all architectures were looked at, it warns instead.
+
   Args:
     name: the name of the cost.
     most: the limit.
@@ -108,11 +111,14 @@ def check_met(
   Raises:
     ValueError: even the cheapest architecture exceeds it.
   """
-  if least.low > most:
-    raise ValueError(
-      f'No architecture of the space meets {spelled or f"{name} <= {most:g}"}: '
-      f'the least {name} is {least.low:,.6g}, {least.low_how}.'
-    )
+  if least.low <= most:
+    return
+  spelled = spelled or f'{name} <= {most:g}'
+  found = f'the least {name} is {least.low:,.6g}, {least.low_how}.'
+  _refuse(
+    least.low_how,
+    f'No architecture of the space meets {spelled}: {found}',
+  )
 
 
 def check_target(
@@ -140,7 +146,15 @@ def check_target(
     (bounds.high < target, 'greatest', bounds.high, bounds.high_how),
   ):
     if is_missed:
-      raise ValueError(
+      _refuse(
+        how,
         f'No architecture of the space meets {spelled}: the {word} {name} is '
-        f'{value:,.6g}, {how}.'
+        f'{value:,.6g}, {how}.',
       )
+
+
+def _refuse(how: str, message: str) -> None:
+  """Raises an error if a bound is exact; else only warns."""
+  if extremes.is_exact(how):
+    raise ValueError(message)
+  logging.warning('%s There may be others.', message)

@@ -37,12 +37,14 @@ def front(
     identity: the name and repeat of the arm whose front it is; that of all arms
       by default.
   """
+  trials = list(trials)
+  complete = {trial.number for trial in trials if trial.is_complete}
   good = [
     trial
     for trial in trials
-    if trial.status == 'ok'
-    and trial.duplicate_of is None
-    and not trial.is_stopped
+    if trial.is_complete
+    # The first of equal ones may have stopped at a rung.
+    and trial.duplicate_of not in complete
     and trial.arm != trial_log.RETRAIN
     and identity in (None, (trial.arm, trial.repeat))
   ]

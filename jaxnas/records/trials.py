@@ -50,7 +50,7 @@ class Trial:
     rung: the rung of that measurement, from 0; `None` for a child that trained
       to its end whatever its rewards were.
     is_stopped: whether the child was alive and did not go on to the next rung.
-      The strategy was then told `halving.told_rewards`.
+      The strategy was then told `rung_scale.told_rewards`.
     curve: the reward itself at each number of steps at which the child was
       measured alive, pairs of both.
   """

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas import halving, pure_search
+from jaxnas import halving, pure_search, rung_scale
 from jaxnas.datasets import reward_table as tables
 from jaxnas.runs import many_searches
 from jaxnas.strategies import random_search
@@ -49,7 +49,7 @@ class Calibrations(NamedTuple):
 
   entries: np.ndarray
   found: list[halving.Calibration]
-  scales: halving.Scale
+  scales: rung_scale.Scale
 
   def parts(self, points: Sequence[int], eta: int) -> list[Part]:
     """Returns the schedules, that of the earliest rung first.
@@ -68,7 +68,7 @@ class Calibrations(NamedTuple):
       if (first == place).any()
     ]
 
-  def scale(self, part: Part) -> halving.Scale:
+  def scale(self, part: Part) -> rung_scale.Scale:
     """Returns what the children of a part's seeds tell of its rungs."""
     num_pairs = part.schedule.num_rungs - 1
     return jax.tree.map(
@@ -91,8 +91,9 @@ def calibrate(curves: tables.Curves, keys: jax.Array) -> Calibrations:
     key = jax.random.fold_in(key, _CALIBRATION)
     proposals = strategy.ask(strategy.init(key), key, NUM_CALIBRATION, None)
     entries = tables.index(curves.cardinalities, proposals.tokens)
-    scale = halving.extend_scale(
-      halving.init_scale(len(curves.points)), curves.look_up(proposals.tokens)
+    scale = rung_scale.extend_scale(
+      rung_scale.init_scale(len(curves.points)),
+      curves.look_up(proposals.tokens),
     )
     return entries, scale
 

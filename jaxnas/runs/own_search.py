@@ -206,14 +206,19 @@ def _plan(
   halving: int, rungs: Sequence[int] | str, num_steps: int
 ) -> rungs_lib.Plan | None:
   """Returns the rungs that are asked for, if any."""
-  if rungs != 'auto' and (isinstance(rungs, str) or not halving):
+  if not isinstance(rungs, str):
+    try:
+      rungs = tuple(rungs)
+    except TypeError:
+      rungs = ()
+  if rungs != 'auto' and (isinstance(rungs, str) or not rungs or not halving):
     raise ValueError(
       "rungs must be 'auto' or numbers of steps such as (64, 128, 256), which "
       f'halving=4 compares children at; got {rungs!r} and halving={halving!r}.'
     )
   if not halving:
     return None
-  given = None if rungs == 'auto' else tuple(rungs)
+  given = None if rungs == 'auto' else rungs
   return rungs_lib.Plan(halving, num_steps, given)  # type: ignore[arg-type]
 
 

@@ -23,6 +23,8 @@ import jax.numpy as jnp
 from jaxnas.strategies import evolution, nondominated, told
 from jaxnas.types import Decision, Proposals, Strategy
 
+_WORST = -1e30
+
 
 class ParetoState(NamedTuple):
   """The population, best first.
@@ -47,6 +49,7 @@ def make_pareto_evolution(
   sample_size: int = 2,
   range_scale: float = 0.1,
   num_trials: int | None = None,
+  floor: float | None = None,
 ) -> Strategy:
   """Makes the strategy that breeds a front.
 
@@ -69,6 +72,8 @@ def make_pareto_evolution(
     range_scale: the typical length of a step on a `Range`, as a fraction of its
       levels.
     num_trials: the number of trials of a search, if known.
+    floor: the reward of a child that failed or was not trained. Whatever it
+      costs, it ranks behind all others. None by default.
 
   Returns:
     A strategy whose state is a `ParetoState`.
@@ -111,9 +116,12 @@ def make_pareto_evolution(
     state: ParetoState, tokens: jax.Array, rewards: jax.Array, paid: jax.Array
   ) -> tuple[ParetoState, Mapping[str, jax.Array]]:
     chex.assert_shape(paid, (len(rewards), num_costs))
-    after, front_size = _survive(
-      state, tokens, jnp.column_stack([rewards, -paid])
-    )
+    values = jnp.column_stack([rewards, -paid])
+    if floor is not None:
+      # Even one that costs nothing is dominated by all that are alive.
+      is_dead = rewards <= jnp.float32(floor)
+      values = jnp.where(is_dead[:, None], _WORST, values)
+    after, front_size = _survive(state, tokens, values)
     metrics = {'mean_reward': jnp.mean(rewards), 'front_size': front_size}
     return told.keep_where_finite(rewards, after, state), metrics
 

@@ -68,3 +68,11 @@ def test_a_cost_that_fails_is_told():
   space = hyperparameters.make_space({'a': Choice((1, 2))})
   with pytest.raises(ValueError, match='The cost failed'):
     extremes.find(space, lambda each: each['b'])
+
+
+def test_a_deep_space_is_drawn_from():
+  # There are more architectures than a float has room for.
+  space = conv_net.make_space(60)
+  found = extremes.find(space, lambda net: len(net.layers), num_drawn=1)
+  assert (found.low, found.high) == (60, 60)
+  assert not extremes.is_exact(found.low_how)

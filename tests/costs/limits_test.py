@@ -75,3 +75,12 @@ def test_limits_and_targets_that_nothing_meets_are_found():
   constant = extremes.find(SPACE, COSTS['depth'])
   with pytest.raises(ValueError, match='have depth 2, so the target'):
     limits.check_target('depth', 2, constant)
+
+
+def test_what_not_all_architectures_show_is_no_error():
+  partly = 'of 5 architectures that were looked at, not of all'
+  bounds = extremes.Extremes(1, 3, partly, partly)
+  limits.check_met('size', 0.5, bounds)
+  limits.check_target('size', 4, bounds)
+  with pytest.raises(ValueError, match='the least size is 1, counted exactly'):
+    limits.check_met('size', 0.5, bounds.with_low(1))

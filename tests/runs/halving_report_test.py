@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas import halving
+from jaxnas import halving, rung_scale
 from jaxnas.runs import halved_searches, halving_report
 from jaxnas.runs.halving_report import Variant
 
@@ -94,7 +94,7 @@ def test_the_shares_of_measured_rungs_are_told(capsys):
   calibrations = halved_searches.Calibrations(
     np.zeros((NUM_SEEDS, 32), np.int32),
     found,
-    halving.Scale(*[jnp.zeros((NUM_SEEDS, 2))] * 5),
+    rung_scale.Scale(*[jnp.zeros((NUM_SEEDS, 2))] * 5),
   )
   make_report(parts, calibrations).show()
   printed = capsys.readouterr().out

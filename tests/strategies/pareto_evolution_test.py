@@ -71,3 +71,19 @@ def test_a_search_finds_the_whole_front():
 def test_bad_arguments_are_refused():
   with pytest.raises(ValueError, match='population_size must be at least 1'):
     pareto_evolution.make_pareto_evolution(DECISIONS, costs, population_size=0)
+
+
+@pytest.mark.parametrize('floor', [0.0, None])
+def test_whatever_a_failed_child_costs_it_ranks_last(floor):
+  strategy = pareto_evolution.make_pareto_evolution(
+    DECISIONS, costs, population_size=3, floor=floor
+  )
+  cheap, *others = np.eye(5, dtype=np.int32)
+  tokens = jnp.array([cheap * 0, *(each + cheap for each in others)])
+  state, _ = strategy.tell(
+    strategy.init(jax.random.key(0)),
+    Proposals(tokens, jnp.zeros(5)),
+    jnp.array([0.0, 1.0, 2.0, 3.0, 4.0]),
+  )
+  is_member = (0,) * 5 in {tuple(row) for row in state.tokens.tolist()}
+  assert is_member == (floor is None)
