@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
-import dataclasses
 import json
 import pathlib
 from typing import Any
@@ -46,7 +45,7 @@ def of_search(
   if trials:
     firsts['trials.jsonl'] = trials[0].to_json()
   if rounds:
-    firsts['rounds.jsonl'] = dataclasses.asdict(rounds[0])
+    firsts['rounds.jsonl'] = rounds[0].to_json()
   return firsts
 
 

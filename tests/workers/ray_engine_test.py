@@ -82,7 +82,9 @@ def cluster_of(num_cpus):
 
 
 @pytest.fixture(autouse=True)
-def _own_folder(monkeypatch):
+def _own_folder(monkeypatch, tmp_path_factory):
+  # That of pytest outlives a test.
+  tmp_path_factory.getbasetemp()
   # What a killed program, or one without a head, leaves there.
   with tempfile.TemporaryDirectory(prefix='ray-') as folder:
     monkeypatch.setattr(tempfile, 'tempdir', folder)

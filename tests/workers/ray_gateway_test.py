@@ -3,6 +3,8 @@
 
 """What Ray's errors mean; `ray_engine_test` has the rest of the gateway."""
 
+import pathlib
+import sys
 import types
 
 import pytest
@@ -10,7 +12,13 @@ import pytest
 from jaxnas.workers import ray_gateway
 from jaxnas.workers.engine import Kind
 
-exceptions = pytest.importorskip('ray.exceptions')
+sys.path.append(str(pathlib.Path(__file__).parent))
+
+import ray_engine_test
+
+# Whoever imports Ray first decides for the tests of its clusters too.
+with ray_engine_test.ray_environment():
+  exceptions = pytest.importorskip('ray.exceptions')
 
 NODES = [{'NodeID': 'here', 'Alive': True}, {'NodeID': 'gone', 'Alive': False}]
 RAY = types.SimpleNamespace(exceptions=exceptions, nodes=lambda: NODES)
