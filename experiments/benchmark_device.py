@@ -210,11 +210,7 @@ class Config(data_settings.TextBatches, benchmark_settings.BenchmarkSettings):
     benchmark_settings.check_names(
       'strategy', self.strategies, STRATEGIES, 'strategies'
     )
-    if self.num_trials % self.trials_per_update:
-      raise ValueError(
-        'num_trials must be a multiple of trials_per_update '
-        f'({self.trials_per_update}), got {self.num_trials}.'
-      )
+    settings.check_rounds(self)
 
 
 def run(config: Config) -> list[Row]:

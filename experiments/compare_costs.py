@@ -91,12 +91,7 @@ class Config(strategy_settings.StrategySettings, machine_settings.Machine):
 
   def __post_init__(self):
     super().__post_init__()
-    for name in ('num_target_trials', 'num_trials'):
-      if getattr(self, name) % self.trials_per_update:
-        raise ValueError(
-          f'{name} must be a multiple of trials_per_update '
-          f'({self.trials_per_update}), got {getattr(self, name)}.'
-        )
+    settings.check_rounds(self, 'num_target_trials', 'num_trials')
 
 
 NAMES = {'pareto': 'evolution (NSGA-II)', **strategy_settings.NAMES}

@@ -230,11 +230,7 @@ def _data_facts(dataset: text.TextDataset) -> dict[str, str]:
 
 
 def _make_succession(config: Config) -> succession_lib.Succession:
-  if config.num_trials % config.trials_per_update:
-    raise ValueError(
-      f'num_trials must be a multiple of trials_per_update '
-      f'({config.trials_per_update}), got {config.num_trials}.'
-    )
+  settings.check_rounds(config)
   if config.evaluator == 'table' and config.base != 2:
     raise ValueError(
       f'The table has cells of base 2, got --base={config.base}; other bases '

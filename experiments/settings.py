@@ -225,6 +225,25 @@ class Bounded:
         _check(field.name, item, bounds)
 
 
+def check_rounds(config: Any, *names: str) -> None:
+  """Checks that numbers of trials are whole rounds.
+
+  Args:
+    config: the settings, with `trials_per_update`.
+    names: the names of the numbers; `num_trials` by default.
+
+  Raises:
+    ValueError: a number is no multiple of `trials_per_update`.
+  """
+  for name in names or ('num_trials',):
+    number = getattr(config, name)
+    if number % config.trials_per_update:
+      raise ValueError(
+        f'{name} must be a multiple of trials_per_update '
+        f'({config.trials_per_update}), got {number}.'
+      )
+
+
 def _check(name: str, value: Any, bounds: Bounds) -> None:
   if isinstance(value, bool) or not isinstance(value, (int, float)):
     return

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
-
-from jaxnas.children import perceptron
+from jaxnas.children import perceptron, platforms
 from jaxnas.datasets import images
 from jaxnas.trainers import blocks, compiled, groups, mapping
 from jaxnas.training import dataset_tasks, image_task
@@ -120,5 +118,5 @@ class PerceptronTrainer:
       task._replace(train=train, **self._data),
       self._block_size,
       self._num_devices,
-      compiler_options=compiled.compiler_options(jax.default_backend()),
+      compiler_options=compiled.compiler_options(platforms.default()),
     )

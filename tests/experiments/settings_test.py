@@ -8,6 +8,7 @@ import importlib
 import math
 import pathlib
 import re
+import types
 import typing
 
 from absl import flags
@@ -116,3 +117,16 @@ def test_every_number_of_every_experiment_has_bounds(name):
       assert limits != settings.Bounds(), field.name
     if kinds & {int, float}:
       assert issubclass(config_cls, settings.Bounded)
+
+
+def test_trials_are_whole_rounds():
+  config = types.SimpleNamespace(
+    trials_per_update=4, num_trials=8, num_target_trials=6
+  )
+  settings.check_rounds(config)
+  with pytest.raises(
+    ValueError,
+    match=r'num_target_trials must be a multiple of trials_per_update \(4\), '
+    r'got 6\.',
+  ):
+    settings.check_rounds(config, 'num_trials', 'num_target_trials')
