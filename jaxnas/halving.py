@@ -33,7 +33,8 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
+
+from jaxnas import statistics
 
 MIN_CORRELATION = 0.5
 """The rank correlation that makes a point a rung; see `calibrate`."""
@@ -341,7 +342,10 @@ def calibrate(
   best = np.argsort(-end, kind='stable')[: num_children // 2]
   best = best[np.isfinite(end[best])]
   correlations = tuple(
-    _rank_correlation(curves[best, point], end[best])
+    # Two children correlate perfectly, either way.
+    statistics.rank_correlation(curves[best, point], end[best])
+    if len(best) > 2
+    else math.nan
     for point in range(num_points - 1)
   )
   first = next(
@@ -353,14 +357,3 @@ def calibrate(
     num_points - 1,
   )
   return Calibration(first, correlations, num_children)
-
-
-def _rank_correlation(values: np.ndarray, end: np.ndarray) -> float:
-  """Returns Spearman's correlation; NaN if one side is all the same."""
-  # Two children correlate perfectly, either way.
-  if len(values) < 3:
-    return math.nan
-  ranks = stats.rankdata(values), stats.rankdata(end)
-  if not (np.ptp(ranks[0]) and np.ptp(ranks[1])):
-    return math.nan
-  return float(np.corrcoef(*ranks)[0, 1])

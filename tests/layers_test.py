@@ -11,19 +11,8 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 FLOORS = (
-  (
-    *(
-      'decisions',
-      'errors',
-      'statistics',
-      'files',
-      'fronts',
-      'halving',
-      'rung_scale',
-    ),
-    'versions',
-  ),
-  ('types', 'npz'),
+  ('decisions', 'errors', 'statistics', 'files', 'fronts', 'rung_scale'),
+  ('types', 'npz', 'halving'),
   ('queues', 'versions'),
   ('spaces', 'datasets', 'records', 'rewards'),
   ('children', 'workers'),

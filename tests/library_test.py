@@ -251,6 +251,16 @@ def test_the_package_is_imported_at_once():
   assert min(times[1::2]) < min(times[::2]) + 0.3
 
 
+def test_a_search_starts_without_what_it_needs_at_its_end():
+  late = 'matplotlib', 'orbax', 'sklearn', 'tensorflow_datasets'
+  result = run_without(
+    late,
+    'import sys, experiments.search_recurrent_cell\n'
+    "assert 'scipy.stats' not in sys.modules",
+  )
+  assert not result.returncode, result.stderr
+
+
 def test_every_public_name_is_there_and_documented():
   assert list(jaxnas.__all__) == sorted(jaxnas.__all__)
   assert set(jaxnas.__all__) <= set(dir(jaxnas))
