@@ -15,7 +15,7 @@ A duplicate takes no part: it has the result of what it repeats.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 
 import jax
@@ -79,9 +79,7 @@ class HalvedRounds:
     self._waiting: list[_Plan] = []
     self._first: dict[tuple[int, bytes], int] = {}
     # The scale of each arm, and the number of batches that it is a fold over.
-    self._scales = [
-      (0, rung_scale.init_scale(rungs.schedule.num_rungs)) for _ in arms
-    ]
+    self._scales: dict[int, tuple[int, rung_scale.Scale]] = {}
     places = {arm.identity: place for place, arm in enumerate(arms)}
     for proposal, trial in sorted(
       zip(history.proposals, history.trials, strict=True),
@@ -227,11 +225,35 @@ class HalvedRounds:
     self, place: int, group: int, curves: np.ndarray
   ) -> rung_scale.Scale:
     """Returns the scale of an arm after a batch."""
-    done, scale = self._scales[place]
-    for earlier in range(done, group):
-      scale = _extend(scale, self._logged(place, earlier))
+    done, scale = self._scales.get(place) or self._first_scale(place)
+    scale = self._extended(scale, place, range(done, group))
     scale = _extend(scale, curves)
     self._scales[place] = group + 1, scale
+    return scale
+
+  def _first_scale(self, place: int) -> tuple[int, rung_scale.Scale]:
+    """Returns what an arm knows before its first batch that is halved.
+
+    The children of the calibration, all of which are in the log by then, tell
+    every arm the same.
+
+    Returns:
+      How many batches of the arm that is a fold over, and the scale.
+    """
+    scale = rung_scale.init_scale(self._rungs.schedule.num_rungs)
+    for giver, arm in enumerate(self._arms):
+      groups = range(self._rungs.num_calibrating(arm))
+      if groups:
+        scale = self._extended(scale, giver, groups)
+        return len(groups) if giver == place else 0, scale
+    return 0, scale
+
+  def _extended(
+    self, scale: rung_scale.Scale, place: int, groups: Iterable[int]
+  ) -> rung_scale.Scale:
+    """Returns a scale with logged batches of an arm."""
+    for group in groups:
+      scale = _extend(scale, self._logged(place, group))
     return scale
 
   def _logged(self, place: int, group: int) -> np.ndarray:

@@ -18,6 +18,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
+MIN_PAIRS = 8
+"""The fewest children that a line is fitted to; see `expected_rewards`."""
+
 
 class Scale(NamedTuple):
   """What the reward at each rung tells of that at the next; a pytree.
@@ -93,8 +96,11 @@ def expected_rewards(
   """Returns the rewards expected at the end of the training; pure.
 
   From rung to rung it is a line that does not fall, fitted by least squares.
-  Where all pairs are alike it is a shift, and before the first pair the reward
-  itself. The reward of a full training stays as it is.
+  With fewer pairs than `MIN_PAIRS`, or where all are alike, it is a shift by
+  their mean difference: the slope between a few of the best, whose rewards are
+  close together, is mostly noise, and would throw the children far below them
+  to the floor. Before the first pair it is the reward itself. The reward of a
+  full training stays as it is.
 
   Args:
     scale: what is known so far.
@@ -106,7 +112,7 @@ def expected_rewards(
   rewards = jnp.asarray(rewards, jnp.float32)
   rungs = jnp.asarray(rungs)
   chex.assert_equal_shape([rewards, rungs])
-  has_line = scale.xx > 0
+  has_line = (scale.num_pairs >= MIN_PAIRS) & (scale.xx > 0)
   slope = jnp.where(
     has_line, scale.xy / jnp.where(has_line, scale.xx, 1.0), 1.0
   )

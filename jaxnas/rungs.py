@@ -52,6 +52,12 @@ class Halving:
       and group * arm.batch_size < self.calibrating.num_trials
     )
 
+  def num_calibrating(self, arm: arms_lib.Arm) -> int:
+    """Returns how many of an arm's first batches are for the calibration."""
+    return sum(
+      self.is_calibrating(arm, group) for group in range(arm.num_groups)
+    )
+
   def num_trials(self, arm: arms_lib.Arm) -> int:
     """Returns how many proposals an arm makes at the steps of its budget.
 
@@ -64,9 +70,7 @@ class Halving:
     if not arm.is_halved:
       return arm.num_trials
     length, size = self.schedule.rungs[-1], arm.batch_size
-    early = sum(
-      self.is_calibrating(arm, group) for group in range(arm.num_groups)
-    )
+    early = self.num_calibrating(arm)
     left = (arm.num_groups - early) * size * length
     return (early + self.schedule.num_batches(left, size)) * size
 

@@ -125,27 +125,52 @@ def seed_of(trial):
   return np.asarray(jax.random.key_data(key))[-1]
 
 
-def test_strategies_are_told_what_a_stopped_child_has_shown(whole):
+def scale_of(trials, identity):
+  """Yields an arm's batches, and what is known of rewards after each."""
   scale = rung_scale.init_scale(3)
-  for batch in batches(whole[1], ('random', 0)):
+  # The children of the calibration tell every arm the same.
+  if identity != CALIBRATING.arm:
+    first = batches(trials, CALIBRATING.arm)[0]
+    scale = rung_scale.extend_scale(
+      scale, rungs.curves_in(first, SCHEDULE, reevaluates=False)
+    )
+  for batch in batches(trials, identity):
     curves = rungs.curves_in(batch, SCHEDULE, reevaluates=False)
     scale = rung_scale.extend_scale(scale, curves)
-    for trial in batch:
-      own = trial.curve[-1][1] if trial.curve else None
-      if trial.duplicate_of is not None:
-        first = whole[1][trial.duplicate_of]
-        assert (trial.reward, trial.rung) == (first.reward, first.rung)
-      elif trial.status != 'ok':
-        assert trial.reward == 0
-      elif not trial.is_stopped:
-        assert trial.reward == own
-      else:
-        told = rung_scale.told_rewards(
-          scale, np.array([own]), np.array([trial.rung]), 0.0
-        )
-        assert trial.reward == pytest.approx(float(told[0]), rel=1e-6)
-        # Rewards grow with the steps here, so more is expected.
-        assert trial.reward == own
+    yield batch, scale
+
+
+@pytest.fixture(scope='module')
+def falling(tmp_path_factory):
+  """A search whose rewards fall with the steps, so less is expected."""
+  folder = tmp_path_factory.mktemp('falling')
+  children = {'reward': lambda *child: 4 - reward_at(*child)}
+  return folder, run(folder, Children(**children)), children
+
+
+@pytest.mark.parametrize('name', ['whole', 'falling'])
+def test_strategies_are_told_what_a_stopped_child_has_shown(name, request):
+  trials = request.getfixturevalue(name)[1]
+  lowered = 0
+  for arm in (ARMS[1], ARMS[2], ARMS[3]):
+    for batch, scale in scale_of(trials, arm.identity):
+      for trial in batch:
+        own = trial.curve[-1][1] if trial.curve else None
+        if trial.duplicate_of is not None:
+          first = trials[trial.duplicate_of]
+          assert (trial.reward, trial.rung) == (first.reward, first.rung)
+        elif trial.status != 'ok':
+          assert trial.reward == 0
+        elif not trial.is_stopped:
+          assert trial.reward == own
+        else:
+          told = rung_scale.told_rewards(
+            scale, np.array([own]), np.array([trial.rung]), 0.0
+          )
+          assert trial.reward == pytest.approx(float(told[0]), rel=1e-6)
+          lowered += trial.reward < own
+  # Where rewards grow with the steps, more is expected than was shown.
+  assert lowered > 20 if name == 'falling' else lowered == 0
 
 
 def test_no_step_is_taken_twice(whole):
@@ -186,15 +211,15 @@ def test_killed_at_any_block_and_resumed(tmp_path, whole):
     assert content(folder) == content(whole[0])
 
 
-def test_cut_in_any_round_and_resumed(tmp_path, whole):
-  trials, said = content(whole[0])
+def test_cut_in_any_round_and_resumed(tmp_path, falling):
+  trials, said = content(falling[0])
   lines = trials.splitlines(keepends=True)
   for place in range(1, len(lines), 13):
     folder = tmp_path / str(place)
     folder.mkdir()
     cut = b''.join(lines[:place]) + lines[place][:20]
     (folder / 'trials.jsonl').write_bytes(cut)
-    run(folder, Children())
+    run(folder, Children(**falling[2]))
     assert content(folder) == [trials, said]
 
 

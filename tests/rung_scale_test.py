@@ -58,8 +58,28 @@ def test_a_scale_of_few_children_is_a_shift_or_nothing():
   )
 
 
+def test_a_slope_takes_enough_children():
+  # Of two that went on, the better gained 0.2: a line of slope 201.
+  curves = np.array([[0.9, 0.91], [0.901, 1.111]], np.float32)
+  rewards = np.array([0.8, 0.902], np.float32)
+  many = rung_scale.MIN_PAIRS // 2
+  for copies, expected in (
+    (1, rewards + 0.11),
+    (many - 1, rewards + 0.11),
+    (many, [0.0, 1.312]),
+  ):
+    scale = rung_scale.extend_scale(
+      rung_scale.init_scale(2), np.tile(curves, (copies, 1))
+    )
+    np.testing.assert_allclose(
+      rung_scale.expected_rewards(scale, rewards, np.zeros(2, int), 0.0),
+      expected,
+      rtol=1e-3,
+    )
+
+
 def test_a_line_never_falls():
-  curves = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32)
+  curves = np.array([[0.0, 1.0], [1.0, 0.0]] * 4, np.float32)
   scale = rung_scale.extend_scale(rung_scale.init_scale(2), curves)
   np.testing.assert_array_equal(
     rung_scale.expected_rewards(
@@ -70,7 +90,7 @@ def test_a_line_never_falls():
 
 
 def test_nobody_is_expected_below_a_failed_child():
-  curves = np.array([[1.0, 1.0], [2.0, 3.0]], np.float32)
+  curves = np.array([[1.0, 1.0], [2.0, 3.0]] * 4, np.float32)
   scale = rung_scale.extend_scale(rung_scale.init_scale(2), curves)
   rewards, rungs = np.array([NAN, -9.0, 1.5, NAN]), np.array([0, 0, 0, 1])
   np.testing.assert_array_equal(
@@ -81,7 +101,7 @@ def test_nobody_is_expected_below_a_failed_child():
 
 def test_a_stopped_child_gets_no_credit_for_what_it_has_not_shown():
   # From 1 and 2 to 0 and 3: those above 1.5 are expected to grow.
-  curves = np.array([[1.0, 0.0], [2.0, 3.0]], np.float32)
+  curves = np.array([[1.0, 0.0], [2.0, 3.0]] * 4, np.float32)
   scale = rung_scale.extend_scale(rung_scale.init_scale(2), curves)
   rewards = np.array([1.75, 1.25, 0.5, NAN, 4.0])
   rungs = np.array([0, 0, 0, 0, 1])

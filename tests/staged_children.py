@@ -24,9 +24,9 @@ class Children:
     blocks: the first step, the last step and the size of each block.
   """
 
-  def __init__(self, kill_after=None, block_size=4):
+  def __init__(self, kill_after=None, block_size=4, reward=None):
     self.num_steps, self.blocks = 0, []
-    self._kill_after = kill_after
+    self._kill_after, self._reward = kill_after, reward or reward_at
     self.evaluator = Evaluator(
       lambda keys, tokens: self.start(keys, tokens, LENGTH)[0],
       block_size,
@@ -60,7 +60,7 @@ class Children:
     kept = kept._replace(num_trained=stop, states=states)
     rewards = np.array(
       [
-        reward_at(tokens, state)
+        self._reward(tokens, state)
         for tokens, state in zip(kept.architectures, states, strict=True)
       ],
       np.float32,
