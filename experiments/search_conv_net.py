@@ -40,7 +40,7 @@ from experiments import (
 from experiments.parts import conv_nets
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import search as search_lib
-from jaxnas.controllers import anchors, recurrent
+from jaxnas.controllers import anchors
 from jaxnas.datasets import images
 from jaxnas.runs import conv_contestants, search_run
 from jaxnas.spaces import conv_net as spaces
@@ -259,32 +259,11 @@ def make_experiment(
   costs = prices.costs
   any_net = space.decode(np.zeros(space.num_tokens, np.int32))
   reward_settings.check(config, reward, [any_net], METRICS, costs)
-  known = conv_contestants.fitting_nets(
-    space,
-    config.known_nets,
-    config.num_layers,
-    config.filters,
-    config.merge,
-    config.pool_after,
-  )
+  known = conv_nets.known_nets(config, space)
   # What is wrong with them is said before routes are measured.
-  arms = _make_arms(config, space, list(known.values()), prices)
+  arms = conv_nets.make_arms(config, space, list(known.values()), prices)
   makers = conv_nets.make_routes(config, dataset, recipe)
-  route, timing = conv_routes.choose(
-    makers,
-    space,
-    config.route,
-    route,
-    is_plain=config.strides == (1,) and not config.pool_after,
-    learning_rate=config.learning_rate,
-    num_trials=config.num_trials,
-    num_steps=config.num_steps,
-  )
-  config = dataclasses.replace(
-    config,
-    block_size=config.block_size
-    or conv_routes.default_block_size(route, makers.num_devices),
-  )
+  config, route, timing = conv_nets.choose_route(config, space, makers, route)
   makers.wrap = worker_settings.wrap(
     team, 'search_conv_net', config, _data_facts(dataset)
   )
@@ -347,28 +326,6 @@ def make_experiment(
 def _data_facts(dataset: images.ImageDataset) -> dict[str, str]:
   """Returns what tells whether a worker reads the same images."""
   return {'data': data_settings.facts_of_images(dataset)['data_hash']}
-
-
-def _make_arms(
-  config: Config,
-  space: SearchSpace,
-  known: list[spaces.ConvNet],
-  prices: cost_settings.Prices,
-) -> tuple[search_lib.Arm, ...]:
-  schedule = conv_nets.make_schedule(config)
-  return search_settings.make_arms(
-    config,
-    space,
-    known,
-    lambda: recurrent.make_controller(
-      space.decisions,
-      num_layers=config.controller_layers,
-      features=config.controller_features,
-      anchors=anchors.MECHANISMS[config.anchors](),
-    ),
-    schedule if schedule.first_depth < config.num_layers else None,
-    prices.adapt,
-  )
 
 
 def _complete(config: Config, epoch_steps: int) -> Config:

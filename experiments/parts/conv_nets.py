@@ -5,12 +5,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
-from experiments import cost_settings, machine_settings, settings
+from experiments import (
+  cost_settings,
+  machine_settings,
+  search_settings,
+  settings,
+)
 from jaxnas import search as search_lib
+from jaxnas.controllers import anchors, recurrent
 from jaxnas.costs import conv_net as conv_costs
 from jaxnas.datasets import images
+from jaxnas.runs import conv_contestants
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.trainers import conv_routes, routes
 from jaxnas.training import image_task
@@ -101,6 +109,75 @@ def make_routes(
     machine_settings.choose_num_devices(config),
     config.block_size,
   )
+
+
+def known_nets(config: Any, space: SearchSpace) -> dict[str, spaces.ConvNet]:
+  """Returns those of the named networks that are in the space, by name."""
+  return conv_contestants.fitting_nets(
+    space,
+    config.known_nets,
+    config.num_layers,
+    config.filters,
+    config.merge,
+    config.pool_after,
+  )
+
+
+def make_arms(
+  config: Any,
+  space: SearchSpace,
+  known: list[spaces.ConvNet],
+  prices: cost_settings.Prices,
+) -> tuple[search_lib.Arm, ...]:
+  """Returns the strategies that search, each with its share of the trials."""
+  schedule = make_schedule(config)
+  return search_settings.make_arms(
+    config,
+    space,
+    known,
+    lambda: recurrent.make_controller(
+      space.decisions,
+      num_layers=config.controller_layers,
+      features=config.controller_features,
+      anchors=anchors.MECHANISMS[config.anchors](),
+    ),
+    schedule if schedule.first_depth < config.num_layers else None,
+    prices.adapt,
+  )
+
+
+def choose_route(
+  config: Any,
+  space: SearchSpace,
+  makers: conv_routes.ConvRoutes,
+  kept: str | None,
+) -> tuple[Any, str, routes.Timing | None]:
+  """Chooses the route of a search, by measuring if asked to.
+
+  Args:
+    config: the settings of a search for networks.
+    space: the search space.
+    makers: the maker of the routes.
+    kept: the route that `auto` chose earlier in this run, if any.
+
+  Returns:
+    The settings with a block size, the route, and its timing if it was
+    measured.
+  """
+  route, timing = conv_routes.choose(
+    makers,
+    space,
+    config.route,
+    kept,
+    is_plain=config.strides == (1,) and not config.pool_after,
+    learning_rate=config.learning_rate,
+    num_trials=config.num_trials,
+    num_steps=config.num_steps,
+  )
+  block_size = config.block_size or conv_routes.default_block_size(
+    route, makers.num_devices
+  )
+  return dataclasses.replace(config, block_size=block_size), route, timing
 
 
 def estimate(
