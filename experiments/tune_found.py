@@ -16,7 +16,7 @@ which the learning rate starts to decay (section 4.1). The points of the grid
 are trained in random order, after the settings of `train_recurrent_cell` or
 `train_conv_net`. The best point by the validation split is written to
 `best_settings.json`, for the flag `--settings` of these two; the test split is
-not looked at.
+not looked at. With `--workers=processes`, several points are trained at a time.
 
 The flags depend on the architecture: to see those for networks, name a network
 beside --help.
@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
 import itertools
 import sys
 from typing import Any, NamedTuple
@@ -38,19 +39,21 @@ from experiments import (
   settings_file,
   train_conv_net,
   train_recurrent_cell,
+  worker_settings,
 )
 from jaxnas import rewards
 from jaxnas.datasets import prepared
 from jaxnas.export import architecture as architecture_file
-from jaxnas.runs import long_training, tuning
+from jaxnas.runs import long_training, point_trainer, tuning
 from jaxnas.spaces import known_conv_nets
+from jaxnas.trainers import training_servant
 from jaxnas.types import Reward
 
 _HELP = 'Values of {} to try.'
 
 
 @dataclasses.dataclass(frozen=True)
-class Grid(settings.Bounded):
+class Grid(worker_settings.Places):
   """Settings of every tuning."""
 
   learning_rates: tuple[float, ...] = settings.search(
@@ -180,7 +183,26 @@ def run(config: Config | NetConfig, workdir: str) -> None:
       another run.
     OSError: a file is missing.
   """
-  tuning.run(make_tuning(config), workdir)
+  made = make_tuning(config)
+  with worker_settings.Team(config, workdir) as team:
+    wrap = team.wrap('tune_found', config, _data_facts(made))
+    tuning.run(made, workdir, functools.partial(wrap, 'points'))
+
+
+def worker_trainers(config: Config | NetConfig) -> training_servant.Trainers:
+  """Makes the trainer of a tuning's points in a worker.
+
+  Args:
+    config: the settings.
+  """
+  made = make_tuning(config)
+  trainer = point_trainer.PointTrainer(made.make_training, is_shown=False)
+  return training_servant.Trainers(lambda _: trainer, _data_facts(made))
+
+
+def _data_facts(made: tuning.Tuning) -> dict[str, Any]:
+  """Returns what tells whether a worker reads the same data."""
+  return {'data': made.settings['data_hash']}
 
 
 def make_tuning(config: Config | NetConfig) -> tuning.Tuning:
@@ -223,7 +245,11 @@ def make_tuning(config: Config | NetConfig) -> tuning.Tuning:
     seed=config.seed,
     settings={**used.settings, **dataclasses.asdict(config)},
     # The length of a training decides which settings are good.
-    free=(*machine_settings.FREE_OF_TRAINING[1:], 'num_trials'),
+    free=(
+      *machine_settings.FREE_OF_TRAINING[1:],
+      *worker_settings.FREE_OF_PLACES,
+      'num_trials',
+    ),
     make_training=make_training,
     reward=make_reward(metric=used.terms.field('validation')),
     write_settings=write_settings,

@@ -31,24 +31,25 @@ from jaxnas.trainers import remote, training_servant
 from jaxnas.types import Trainer
 from jaxnas.workers import engines, filling, policies
 
-FREE = (
+FREE_OF_PLACES = (
   'workers',
   'num_workers',
   'ray_address',
   'gpus_per_worker',
   'worker_timeout',
-  'first_block_timeout',
-  *pod_settings.FREE,
 )
-"""Settings that may change when a run is resumed: all of `Workers`."""
+"""Settings that may change when a run is resumed: all of `Places`."""
+
+FREE = (*FREE_OF_PLACES, 'first_block_timeout', *pod_settings.FREE)
+"""The same for all of `Workers`."""
 
 Wrap = Callable[[Hashable, Trainer], Trainer]
 """`(name, trainer) -> trainer`, which may train elsewhere."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Workers(pod_settings.PodSettings):
-  """Where children are trained."""
+class Places(settings.Bounded):
+  """Where children are trained, whatever a training is."""
 
   workers: str = settings.machine(
     'local',
@@ -76,6 +77,12 @@ class Workers(pod_settings.PodSettings):
   worker_timeout: float = settings.machine(
     600.0, 'Seconds to wait while there is no worker.', above=0.0
   )
+
+
+@dataclasses.dataclass(frozen=True)
+class Workers(Places, pod_settings.PodSettings):
+  """Where blocks of children are trained."""
+
   first_block_timeout: float = settings.machine(
     policies.FIRST_BLOCK_SECONDS,
     'Seconds, with compiling, that a block has on a worker while none of its '
@@ -87,7 +94,7 @@ class Workers(pod_settings.PodSettings):
 class Team:
   """The workers of a run; nothing is started before the first block."""
 
-  def __init__(self, config: Workers, folder: str | os.PathLike):
+  def __init__(self, config: Places, folder: str | os.PathLike):
     """Checks the settings.
 
     Args:
@@ -134,6 +141,7 @@ class Team:
       module,
       without_workers(config),
       self._config.gpus_per_worker,
+      type(config).__name__,
     )
     if (pod := pod_settings.current()) is not None:
       print(
@@ -162,7 +170,7 @@ class Team:
       self._engine,
       facts=_texts(facts),
       worker_timeout=self._config.worker_timeout,
-      first_block_timeout=self._config.first_block_timeout,
+      policy=_policy(self._config),
       write_event=self._write,
     )
     return remotes.wrap
@@ -189,7 +197,10 @@ def wrap(
 
 
 def make_trainers(
-  module: str, fields: Mapping[str, Any], num_gpus: int = 0
+  module: str,
+  fields: Mapping[str, Any],
+  num_gpus: int = 0,
+  kind: str = 'Config',
 ) -> training_servant.Trainers:
   """Makes the trainers of an experiment, in a worker.
 
@@ -197,6 +208,7 @@ def make_trainers(
     module: the name of the experiment's module.
     fields: the complete settings.
     num_gpus: the number of GPUs that the worker must have; 0: it uses CPUs.
+    kind: the name of the settings' class in that module.
 
   Raises:
     ValueError: the worker has fewer GPUs, or a setting is out of range.
@@ -213,7 +225,7 @@ def make_trainers(
         'worker; ask for fewer GPUs or workers, or install jax with CUDA'
       )
   experiment = importlib.import_module(f'experiments.{module}')
-  made = experiment.worker_trainers(experiment.Config(**fields))
+  made = experiment.worker_trainers(getattr(experiment, kind)(**fields))
   return made._replace(facts=_texts(made.facts))
 
 
@@ -254,7 +266,7 @@ def without_workers(config: Any) -> dict[str, Any]:
   """Returns the settings that decide results, by name.
 
   Args:
-    config: the settings, with those of `Workers`.
+    config: the settings, with those of `Places`.
   """
   return {
     name: value
@@ -275,11 +287,19 @@ def _advice(config: Any) -> str:
   )
 
 
+def _policy(config: Places) -> policies.Policy:
+  """Returns what is done about blocks that fail or take long."""
+  if isinstance(config, Workers):
+    return policies.Blocks(first_block_timeout=config.first_block_timeout)
+  # Long trainings, of which nobody can say how long they take.
+  return policies.LongTrainings()
+
+
 def _texts(facts: Mapping[str, Any]) -> dict[str, str]:
   return {str(name): str(value) for name, value in facts.items()}
 
 
-def _num_threads(config: Workers) -> int:
+def _num_threads(config: Places) -> int:
   """Returns the number of threads of a worker.
 
   Nobody knows how many cores the machines of a cluster have; there, a worker
@@ -290,7 +310,7 @@ def _num_threads(config: Workers) -> int:
   return max(1, host.num_cores() // config.num_workers)
 
 
-def _environments(config: Workers, num_threads: int) -> list[dict[str, str]]:
+def _environments(config: Places, num_threads: int) -> list[dict[str, str]]:
   """Returns the environment variables of each worker."""
   variables = {
     # The same as in this process, so that programs are the same.

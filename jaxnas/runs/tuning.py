@@ -8,7 +8,7 @@ the training of the best architecture with a small grid search before they look
 at the test data. Here the points of the grid are trained in random order, the
 usual settings first, each in its own folder under `trainings/`. A run that is
 stopped early is thus a random search, and one that is killed loses no more than
-a long training does.
+a long training does. Workers, if there are some, train a point each.
 """
 
 from __future__ import annotations
@@ -24,19 +24,27 @@ import jax
 import numpy as np
 
 from jaxnas import search as search_lib
+from jaxnas.evaluators import queues
 from jaxnas.records import heads, sinks, summary, trial_log, workdir
 from jaxnas.runs import (
   long_training,
+  point_trainer,
   run_page,
   scalars,
-  training_run,
   training_terms,
   tuning_page,
 )
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import fixed
-from jaxnas.trainers import memory
-from jaxnas.types import Evaluation, Evaluator, Reward, SearchSpace, Status
+from jaxnas.types import (
+  Evaluation,
+  Evaluator,
+  Reward,
+  SearchSpace,
+  Status,
+  Trained,
+  Trainer,
+)
 from jaxnas.visualize import progress, web_page
 
 _ARM = 'grid'
@@ -75,12 +83,17 @@ class Tuning:
   experiment: str
 
 
-def run(tuning: Tuning, folder: str) -> None:
+def run(
+  tuning: Tuning,
+  folder: str,
+  wrap: Callable[[Trainer], Trainer] = lambda trainer: trainer,
+) -> None:
   """Tunes, resumes or shows a tuning.
 
   Args:
     tuning: the tuning to run.
     folder: the run's folder, its `--workdir`.
+    wrap: `trainer -> trainer`, which may train elsewhere.
 
   Raises:
     ValueError: the grid is empty or too large, the folder holds another run, or
@@ -112,11 +125,23 @@ def run(tuning: Tuning, folder: str) -> None:
         summary.write(path, described)
       else:
         print(f'Found the finished tuning in {path}; nothing is left to train.')
-      trainings = _Trainings(tuning, space, path, len(points), len(log.trials))
+      trainings = _Trainings(
+        tuning,
+        space,
+        wrap(point_trainer.PointTrainer(tuning.make_training)),
+        path,
+        training.terms,
+        (len(points), len(log.trials)),
+      )
+      # Nothing is learnt from a training, so no point waits for another; older
+      # versions proposed one at a time.
+      is_old = any(trial.version for trial in log.trials)
+      batch_size = 1 if is_old else len(points)
+      strategy = fixed.make_fixed(ordered)
       search = search_lib.Search(
         space,
-        (search_lib.Arm(_ARM, fixed.make_fixed(ordered), len(points), 1),),
-        Evaluator(trainings.evaluate, 1, tuning.reward.floor, _ARM),
+        (search_lib.Arm(_ARM, strategy, len(points), batch_size),),
+        trainings.evaluator,
         jax.random.key(tuning.seed),
       )
       take = scalars.OfSearch(log).take
@@ -150,11 +175,12 @@ def _results(tuning, terms, trials) -> summary.Results:
     headline = (
       f'Best of {len(trials)} by validation, which flatters it: '
       f'{tuning_page.spell(done[0].architecture)}: '
-      f'{_spell_result(terms, done[0])}.'
+      f'{_spell_result(terms, done[0].metrics)}.'
     )
     usual = [each for each in done if tuning_page.is_at(each, tuning.usual)]
     if usual and usual[0] is not done[0]:
-      verdicts.append(f'The usual settings: {_spell_result(terms, usual[0])}.')
+      told = _spell_result(terms, usual[0].metrics)
+      verdicts.append(f'The usual settings: {told}.')
     if len(done) < len(trials):
       verdicts.append(
         f'{len(trials) - len(done)} of {len(trials)} trainings failed.'
@@ -168,7 +194,7 @@ def _sorted(terms, trials) -> list[trial_log.Trial]:
   """Returns the trainings that succeeded, the best ones first."""
   field = terms.field('validation')
   return sorted(
-    (trial for trial in trials if trial.status == 'ok'),
+    (each for each in tuning_page.in_order(trials) if each.status == 'ok'),
     key=lambda trial: trial.metrics[field],
     reverse=terms.measure.is_higher_better,
   )
@@ -227,41 +253,70 @@ def _values(space: SearchSpace, tokens: np.ndarray) -> dict[str, Any]:
 
 
 class _Trainings:
-  """Trains the points of a grid, one after another."""
+  """Evaluates the points of a grid, and says so.
 
-  def __init__(self, tuning, space, path, num_points, num_done):
-    self._tuning, self._space, self._path = tuning, space, path
-    self._num_points, self._num_done = num_points, num_done
+  Attributes:
+    evaluator: the evaluator.
+  """
 
-  def evaluate(self, keys: jax.Array, tokens: np.ndarray) -> Evaluation:
+  def __init__(self, tuning, space, trainer, path, terms, counts):
+    self._tuning, self._space, self._terms = tuning, space, terms
+    self._trainer, self._path = trainer, path
+    self._num_points, self._num_begun = counts
+    has_queue = hasattr(trainer, 'queue')
+    if has_queue:
+      # Workers may have another working directory.
+      self._path = path.absolute()
+    self.evaluator = Evaluator(
+      self._evaluate,
+      1,
+      tuning.reward.floor,
+      _ARM,
+      self._open_queue if has_queue else None,
+    )
+
+  def _open_queue(self) -> queues.OfTrainer:
+    return queues.OfTrainer(self._trainer.queue, self._prepare, self._judge)
+
+  def _evaluate(self, keys: jax.Array, tokens: np.ndarray) -> Evaluation:
     """Trains one point; see `types.Evaluator`."""
-    del keys  # Every training uses the seed in the settings.
+    block = self._prepare(tokens)
+    trained = self._trainer.run(
+      block.architectures, keys, block.learning_rates, block.num_steps
+    )
+    return self._judge(block.architectures, trained)
+
+  def _prepare(self, tokens: np.ndarray) -> queues.Block:
     (row,) = tokens
-    point = _values(self._space, row)
-    self._num_done += 1
-    spelled = tuning_page.spell(point)
-    print(f'\nTraining {self._num_done} of {self._num_points}: {spelled}')
-    training = self._tuning.make_training(point)
-    folder = tuning_page.training_folder(self._path, point)
+    values = _values(self._space, row)
+    self._num_begun += 1
+    spelled = tuning_page.spell(values)
+    print(f'\nTraining {self._num_begun} of {self._num_points}: {spelled}')
+    point = point_trainer.Point(str(self._path), values)
+    # All settings are the training's own.
+    return queues.Block([point], [1.0], 1, None)
+
+  def _judge(
+    self, points: Sequence[point_trainer.Point], trained: Trained
+  ) -> Evaluation:
     reward = self._tuning.reward
     rewards = np.array([reward.floor], np.float32)
-    metrics: dict[str, np.ndarray] = {}
-    status, reason = Status.OK, ''
-    try:
-      result = training_run.run(training, str(folder), is_shown=False)
-      metrics = {
-        name: np.array([value])
-        for name, value in result.items()
-        if isinstance(value, float) or name == 'epoch'
-      }
-      rewards = np.asarray(reward.function([point], metrics), np.float32)
-    except training_run.DivergedError as error:
-      status, reason = Status.DIVERGED, error.what
-    except memory.NotEnoughMemoryError as error:
-      status, reason = Status.OUT_OF_MEMORY, str(error)
-    if reason:
-      print(reason)
-    return Evaluation(rewards, metrics, np.array([status], np.int32), (reason,))
+    (status,), values = trained.status, points[0].values
+    if status == Status.OK:
+      rewards = np.asarray(
+        reward.function([values], trained.metrics), np.float32
+      )
+      metrics = {name: each[0] for name, each in trained.metrics.items()}
+      outcome = f'{_spell_result(self._terms, metrics)}.'
+    else:
+      (outcome,) = trained.reasons
+    print(f'{tuning_page.spell(values)}: {outcome}')
+    return Evaluation(
+      rewards,
+      trained.metrics,
+      np.asarray(trained.status, np.int32),
+      tuple(trained.reasons),
+    )
 
 
 def _show(
@@ -315,10 +370,11 @@ def _show_table(tuning, terms, done, num_trials) -> None:
   )
 
 
-def _spell_result(terms: training_terms.Terms, trial: trial_log.Trial) -> str:
+def _spell_result(
+  terms: training_terms.Terms, metrics: Mapping[str, Any]
+) -> str:
   splits = ['validation'] + ['report'] * terms.has_report
   told = (
-    f'{terms.spell(trial.metrics[terms.field(split)])} on {split}'
-    for split in splits
+    f'{terms.spell(metrics[terms.field(split)])} on {split}' for split in splits
   )
   return f'{terms.measure.name} {" and ".join(told)}'

@@ -8,7 +8,7 @@ The page depends on nothing but the run's folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import math
 import os
 import pathlib
@@ -59,6 +59,18 @@ def spell(point: Mapping[str, Any]) -> str:
   return ', '.join(f'{name} {value}' for name, value in point.items())
 
 
+def in_order(trials: Iterable[trial_log.Trial]) -> list[trial_log.Trial]:
+  """Returns trials in the order of proposal, whichever ended first.
+
+  Args:
+    trials: the trials of a tuning, in the order of its log.
+  """
+  return sorted(
+    trials,
+    key=lambda each: each.number if each.proposal is None else each.proposal,
+  )
+
+
 def is_at(trial: trial_log.Trial, point: Mapping[str, Any]) -> bool:
   """Returns whether a trial is the training of a point."""
   return all(trial.architecture.get(name) == point[name] for name in point)
@@ -96,7 +108,11 @@ class _Page:
     self._timings = list(_read_timings(run))
     measure = summary.measure
     self._done = sorted(
-      (each for each in run.trials if math.isfinite(self._value(each))),
+      (
+        each
+        for each in in_order(run.trials)
+        if math.isfinite(self._value(each))
+      ),
       key=self._value,
       reverse=measure.is_higher_better,
     )

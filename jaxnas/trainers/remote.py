@@ -49,7 +49,7 @@ class RemoteTrainers:
     *,
     facts: Mapping[str, str] | None = None,
     worker_timeout: float = 600.0,
-    first_block_timeout: float = policies.FIRST_BLOCK_SECONDS,
+    policy: policies.Policy | None = None,
     write_event: Callable[[Mapping[str, Any]], None] = lambda event: None,
   ):
     """Makes the dispatcher; workers are started by the first block.
@@ -60,8 +60,8 @@ class RemoteTrainers:
       engine: the workers.
       facts: what `make_trainers` must find too, such as a hash of the data.
       worker_timeout: how long to wait while there is no worker, in seconds.
-      first_block_timeout: the time that a block has of a kind of which none has
-        been finished, in seconds.
+      policy: what is done about blocks that fail or take long; `Blocks` by
+        default.
       write_event: takes a record of each event.
     """
     self.dispatcher = dispatcher_lib.Dispatcher(
@@ -69,7 +69,7 @@ class RemoteTrainers:
       pickle.dumps(
         functools.partial(servant_lib.TrainingServant, make_trainers)
       ),
-      policies.Blocks(first_block_timeout=first_block_timeout),
+      policy or policies.Blocks(),
       worker_timeout=worker_timeout,
       expected={**servant_lib.code_facts(), **(facts or {})},
       write_event=write_event,

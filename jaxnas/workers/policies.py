@@ -277,6 +277,24 @@ class Blocks:
     return f'No worker can be started: {reason}.'
 
 
+class LongTrainings(Blocks):
+  """Blocks of one long training each; see `Policy`.
+
+  It writes to a folder of its own, so that no copy may run at the same time. It
+  takes as long as it takes; one that is tried again goes on from there.
+  """
+
+  def deadline(self, durations: Durations, is_first: bool) -> float:
+    """Returns infinity: a long training has no limit."""
+    del durations, is_first
+    return math.inf
+
+  def copy_after(self, durations: Durations) -> float:
+    """Returns infinity: a long training is never copied."""
+    del durations
+    return math.inf
+
+
 def is_finite(value: float) -> bool:
   """Returns whether a number is finite as a float32, as rewards are."""
   try:

@@ -13,12 +13,17 @@ from jax.experimental.compilation_cache import compilation_cache
 import numpy as np
 import pytest
 
-from experiments import train_conv_net, train_recurrent_cell, tune_found
+from experiments import (
+  train_conv_net,
+  train_recurrent_cell,
+  tune_found,
+  worker_settings,
+)
 from jaxnas.datasets import held_out, images
 from jaxnas.export import architecture as architecture_file
 from jaxnas.export import weights as weights_file
 from jaxnas.records import checkpoints, workdir
-from jaxnas.runs import run_page, training_clock
+from jaxnas.runs import point_trainer, run_page, training_clock
 from jaxnas.spaces import known_conv_nets, recurrent_cell
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -156,6 +161,39 @@ def test_a_long_training_takes_the_settings_and_comes_out_the_same(
   assert weights.facts['recipe']['features'] == 4
 
 
+def test_workers_find_the_same_and_may_change(
+  finished, config, tmp_path, monkeypatch, capsys
+):
+  # What the fixture `caches` sets is known to this process alone.
+  monkeypatch.setenv('JAX_DISABLE_MOST_OPTIMIZATIONS', 'True')
+  cache = jax.config.values['jax_compilation_cache_dir']
+  monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', cache)
+  workers = {'workers': 'processes', 'num_workers': 2}
+  tune_found.run(
+    dataclasses.replace(config, num_trials=4, **workers), str(tmp_path)
+  )
+  told = capsys.readouterr()
+  assert '2 workers (processes)' in told.err
+  # Trainings of workers say nothing themselves.
+  assert 'Estimated cost' not in told.out
+  events = (tmp_path / 'events.jsonl').read_text().splitlines()
+  answered = [
+    each for each in map(json.loads, events) if each['event'] == 'answered'
+  ]
+  assert len(answered) == 4
+  # One may have done all before the other was ready.
+  assert {each['worker'] for each in answered} <= {'process 1', 'process 2'}
+  tune_found.run(dataclasses.replace(config, num_trials=5), str(tmp_path))
+  trials = trials_of(tmp_path)
+  assert trials[4]['proposal'] == 4
+  trials.sort(key=lambda each: each['proposal'])
+  for here, there in zip(trials, trials_of(finished)[:5], strict=True):
+    assert here | {'number': there['number']} == there
+    reason, metrics = here.get('reason'), here['metrics']
+    outcome = reason or f'{metrics["validation_perplexity"]:.2f} on validation'
+    assert outcome in told.out or here['proposal'] == 4
+
+
 class _Killed(BaseException):
   """Ends a run at once, as a signal would."""
 
@@ -234,6 +272,14 @@ def test_a_network_is_tuned(tmp_path, capsys, monkeypatch):
   assert all(0 <= each['validation_accuracy'] <= 1 for each in metrics)
   settings = workdir.read_json(tmp_path / 'run' / 'best_settings.json')
   assert settings['settings']['decay_start'] == 0.25
+  # A worker makes the same trainer of the same settings.
+  made = worker_settings.make_trainers(
+    'tune_found', worker_settings.without_workers(config), kind='NetConfig'
+  )
+  values = trials_of(tmp_path / 'run')[0]['architecture']
+  point = point_trainer.Point(str(tmp_path / 'run'), values)
+  found = made.get('points').run([point], (), (), 1).metrics
+  assert {name: each[0] for name, each in found.items()} == metrics[0]
   train_conv_net.Config(
     **{
       name: tuple(value) if isinstance(value, list) else value

@@ -16,6 +16,8 @@ import sys
 if __name__ == '__main__':
   SETTINGS = json.loads(sys.argv[1])
   os.environ['JAX_PLATFORMS'] = 'cpu'
+  # What XLA says of a machine that has no time for it.
+  os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
   os.environ['XLA_FLAGS'] = ' '.join(
     (
       f'--xla_force_host_platform_device_count={SETTINGS["num_devices"]}',
@@ -23,6 +25,7 @@ if __name__ == '__main__':
     )
   )
 
+from absl import logging
 import jax
 import numpy as np
 import worker_trainers
@@ -117,6 +120,8 @@ def train(settings, trainer, number):
 
 def main(settings):
   """Runs one process of the pod."""
+  # Only errors are looked at, and not how long something compiles.
+  logging.set_verbosity(logging.ERROR)
   pod = pod_lib.join(
     pod_lib.Place(
       f'127.0.0.1:{settings["port"]}',

@@ -51,6 +51,14 @@ def test_a_block_that_takes_too_long_at_first_says_which_setting_ends_it():
   assert blocks.explain_limit(limit) == 'it took longer than 150 s'
 
 
+def test_a_long_training_has_no_limit_and_no_copies():
+  trainings = policies.LongTrainings()
+  known = durations([1.0], [1.0])
+  assert trainings.deadline(known, is_first=False) == math.inf
+  assert trainings.copy_after(known) == math.inf
+  assert trainings.num_retries == 1
+
+
 def test_a_call_has_the_time_that_the_user_gave_it():
   calls = policies.Functions('a.f', 1, 7.0)
   known = durations([1.0], [1.0])

@@ -1,0 +1,141 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Trains the points of a tuning, each by a long training of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import io
+import pathlib
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnas.runs import long_training, training_run, tuning_page
+from jaxnas.trainers import memory
+from jaxnas.types import Kept, Status, Trained
+
+
+class Point(NamedTuple):
+  """A point of the grid of a tuning.
+
+  Attributes:
+    folder: the folder of the tuning.
+    values: the value of each tuned setting, by name.
+  """
+
+  folder: str
+  values: Mapping[str, Any]
+
+
+class PointTrainer:
+  """Trains points to the end; see `types.Trainer`.
+
+  A training has a folder of its own in that of the tuning. It goes on there if
+  it was killed, and one that is finished is not trained again.
+
+  Attributes:
+    block_size: the number of points that a caller should request at a time.
+    num_devices: the number of devices that a point is trained on.
+    compile_seconds: always 0: the time is part of that of the trainings.
+    run_seconds: the time spent in trainings so far, in seconds.
+    can_pause: false, since checkpoints are the training's own affair.
+  """
+
+  block_size = 1
+  num_devices = 1
+  compile_seconds = 0.0
+  can_pause = False
+
+  def __init__(
+    self,
+    make_training: Callable[[Mapping[str, Any]], long_training.Training],
+    is_shown: bool = True,
+  ):
+    """Makes a trainer.
+
+    Args:
+      make_training: `values -> training`.
+      is_shown: whether trainings say how far they are.
+    """
+    self._make_training, self._is_shown = make_training, is_shown
+    self.run_seconds = 0.0
+
+  def run(
+    self,
+    architectures: Sequence[Point],
+    keys: jax.Array,
+    learning_rates: np.ndarray | Sequence[float],
+    num_steps: int,
+    *,
+    splits: Sequence[str] = ('validation',),
+    durations: Sequence[float] | None = None,
+    stop: int | None = None,
+    keep: bool = False,
+  ) -> Trained:
+    """Trains a point.
+
+    Args:
+      architectures: one point.
+      keys: ignored: every training has the seed in its settings.
+      learning_rates: ignored: they are settings too.
+      num_steps: ignored, likewise.
+      splits: ignored: a training measures what it measures.
+      durations: ignored.
+      stop: ignored: nothing pauses.
+      keep: ignored, likewise.
+
+    Returns:
+      The numbers of its `result.json`.
+
+    Raises:
+      ValueError: the folder of the tuning is not there, that of the training
+        holds another run, or `log_to` names a sink that is not installed.
+      OSError: a file cannot be read or written.
+    """
+    del keys, learning_rates, num_steps, splits, durations, stop, keep
+    (point,) = architectures
+    if not pathlib.Path(point.folder, 'config.json').exists():
+      raise ValueError(
+        f'{point.folder} is not there; all machines that train for a tuning '
+        'must find its folder at the same path'
+      )
+    started = time.perf_counter()
+    shown = io.StringIO()
+    with (
+      contextlib.nullcontext()
+      if self._is_shown
+      else contextlib.redirect_stdout(shown)
+    ):
+      trained = self._train(point)
+    self.run_seconds += time.perf_counter() - started
+    return trained
+
+  def resume(self, kept: Kept, **settings: Any) -> Trained:
+    """Raises `ValueError`, since nothing can be kept."""
+    del kept, settings
+    raise ValueError('A long training keeps its own checkpoints.')
+
+  def _train(self, point: Point) -> Trained:
+    """Trains a point, or finds out why it has no result."""
+    folder = tuning_page.training_folder(point.folder, point.values)
+    try:
+      result = training_run.run(
+        self._make_training(point.values), str(folder), is_shown=False
+      )
+    except training_run.DivergedError as error:
+      status, reason = Status.DIVERGED, error.what
+    except memory.NotEnoughMemoryError as error:
+      status, reason = Status.OUT_OF_MEMORY, str(error)
+    else:
+      metrics = {
+        name: np.array([value])
+        for name, value in sorted(result.items())
+        if isinstance(value, float) or name == 'epoch'
+      }
+      return Trained(metrics, np.array([Status.OK], np.int32))
+    return Trained({}, np.array([status], np.int32), (reason,))
