@@ -314,27 +314,29 @@ def _retrain(config, trainer, generations, log, publish) -> None:
     f'Retraining the {len(wanted) // config.num_seeds} cells found, with '
     f'{config.num_seeds} fresh seeds each:'
   )
-  size = trainer.trainer.block_size
+  cells, seeds = zip(*jobs, strict=True)
   with progress.Progress(len(wanted), unit='training') as shown:
-    shown.update(len(wanted) - len(jobs))
-    for start in range(0, len(jobs), size):
-      cells, seeds = zip(*jobs[start : start + size], strict=True)
-      measured = trainer.train(np.array(cells), seeds, config.num_steps)
+    num_done = len(wanted) - len(jobs)
+    shown.update(num_done)
+    for rows, measured in trainer.train_each(
+      np.array(cells), seeds, config.num_steps
+    ):
       log.append(
         [
           {
-            'tokens': cell,
-            'seed': seed,
+            'tokens': cells[row],
+            'seed': seeds[row],
             **{
-              name: float(measured[name][row, -1])
+              name: float(measured[name][place, -1])
               for name in cell_trainer.SPLITS
             },
           }
-          for row, (cell, seed) in enumerate(zip(cells, seeds, strict=True))
+          for place, row in enumerate(rows)
         ]
       )
+      num_done += len(rows)
       publish('retrain')
-      shown.update(len(wanted) - len(jobs) + start + len(cells))
+      shown.update(num_done)
 
 
 def _write(succession, path: pathlib.Path, generations, lines) -> None:

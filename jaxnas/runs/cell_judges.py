@@ -82,20 +82,20 @@ class TrainJudge:
       tuple(self._space.canonical(row).tolist()) for row in np.asarray(tokens)
     ]
     new = [cell for cell in dict.fromkeys(canonical) if cell not in self._known]
-    size = self._trainer.trainer.block_size
-    for start in range(0, len(new), size):
-      self._train(new[start : start + size])
+    if new:
+      self._train(new)
     return np.array([self._known[cell] for cell in canonical], np.float32)
 
   def _train(self, cells: list[tuple[int, ...]]) -> None:
-    measured = self._trainer.train(
+    for rows, measured in self._trainer.train_each(
       np.array(cells, np.int32), [0] * len(cells), self._num_steps
-    )
-    values = judge(measured['validation'][:, -1])
-    self._known.update(zip(cells, values.tolist(), strict=True))
-    self._lines.append(
-      [{'tokens': cell, 'reward': self._known[cell]} for cell in cells]
-    )
+    ):
+      values = judge(measured['validation'][:, -1]).tolist()
+      done = [cells[row] for row in rows]
+      self._known.update(zip(done, values, strict=True))
+      self._lines.append(
+        [{'tokens': cell, 'reward': self._known[cell]} for cell in done]
+      )
 
   def close(self) -> None:
     """Closes the file."""

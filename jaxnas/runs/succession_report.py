@@ -24,7 +24,8 @@ CONTROL, SUCCESSION = succession_lib.CONTROL, succession_lib.SUCCESSION
 def report_perplexities(lines) -> dict[tuple[int, ...], float]:
   """Returns each cell's report perplexity, as geometric mean over seeds."""
   values: dict[tuple[int, ...], list[float]] = {}
-  for line in lines:
+  # A sum depends on its order; workers finish in any.
+  for line in sorted(lines, key=lambda each: each['seed']):
     # Values that are not finite are written as null.
     value = np.inf if line['report'] is None else line['report']
     values.setdefault(tuple(line['tokens']), []).append(value)

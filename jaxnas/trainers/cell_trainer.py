@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import functools
 from typing import Any
 import zlib
@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from jaxnas.children import recurrent_cell, recurrent_interpreter
-from jaxnas.trainers import blocks
+from jaxnas.trainers import blocks, local_queue
 from jaxnas.training import dataset_tasks, text_task
 from jaxnas.types import SearchSpace, Trainer
 
@@ -99,17 +99,52 @@ class CellTrainer:
       NaN from the point where a child failed, and `num_trained int32[N]`, the
       number of steps before it failed.
     """
+    children = self._children(tokens, seeds)
+    return _curves(self.trainer.run(*children, num_steps, splits=()).metrics)
+
+  def train_each(
+    self, tokens: np.ndarray, seeds: Sequence[int] | np.ndarray, num_steps: int
+  ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Yields the learning curves of cells, block by block as they finish.
+
+    Where several workers train, none waits for the others' blocks.
+
+    Args:
+      tokens: the cells, `int32[N, T]`.
+      seeds: the seed of each training, `[N]`.
+      num_steps: the length of each training, as that of `train`.
+
+    Yields:
+      The rows of a block, and what `train` returns for them.
+    """
+    tokens, seeds = np.asarray(tokens), np.asarray(seeds)
+    queue = local_queue.queue_of(self.trainer)
+    rows = np.arange(len(tokens))
+    parts = np.split(rows, rows[queue.block_size :: queue.block_size])
+
+    def submit(queue, part):
+      children = self._children(tokens[part], seeds[part])
+      return queue.submit(*children, num_steps, splits=())
+
+    named = [('cells', part) for part in parts if len(part)]
+    for part, trained in local_queue.finished({'cells': queue}, named, submit):
+      # Nothing is left out, so that there is an outcome.
+      assert trained is not None
+      yield part, _curves(trained.metrics)
+
+  def _children(self, tokens, seeds) -> tuple[list[Any], jax.Array, np.ndarray]:
+    """Returns the architectures, keys and learning rates of trainings."""
     canonical = [self._space.canonical(row) for row in np.asarray(tokens)]
-    keys = child_keys(self._key, canonical, seeds)
-    metrics = self.trainer.run(
+    return (
       [self._space.decode(row) for row in canonical],
-      keys,
+      child_keys(self._key, canonical, seeds),
       np.full(len(canonical), self._learning_rate),
-      num_steps,
-      splits=(),
-    ).metrics
-    curves = {name: metrics[f'{name}_perplexity'] for name in SPLITS}
-    return {**curves, 'num_trained': metrics['num_trained']}
+    )
+
+
+def _curves(metrics: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  curves = {name: metrics[f'{name}_perplexity'] for name in SPLITS}
+  return {**curves, 'num_trained': metrics['num_trained']}
 
 
 def child_keys(

@@ -224,9 +224,16 @@ def test_a_succession_is_the_same_with_workers(tmp_path):
   search_controller_cell.run(config, str(tmp_path / 'local'))
   there = tmp_path / 'workers'
   search_controller_cell.run(dataclasses.replace(config, **WORKERS), str(there))
-  for name in ('generations.jsonl', 'retrainings.jsonl'):
+  for name in ('generations.jsonl', 'best.json'):
     expected = (tmp_path / 'local' / name).read_bytes()
     assert (there / name).read_bytes() == expected
+  # These lines are in the order of finishing.
+  for name in ('rewards.jsonl', 'retrainings.jsonl'):
+    expected, found = (
+      sorted((folder / name).read_text().splitlines())
+      for folder in (tmp_path / 'local', there)
+    )
+    assert found == expected
 
 
 @pytest.mark.parametrize(

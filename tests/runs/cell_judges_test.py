@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import json
-import types
 
 import numpy as np
 import pytest
@@ -15,20 +14,23 @@ SPACE = spaces.make_space(2)
 
 
 class Trainer:
-  """Gives every cell a perplexity by its rank; notes what it is asked for."""
+  """Gives every cell a perplexity by its rank; notes what it is asked for.
 
-  trainer = types.SimpleNamespace(block_size=2)
+  Blocks of two finish in the opposite order.
+  """
 
   def __init__(self):
     self.calls = []
 
-  def train(self, tokens, seeds, num_steps):
+  def train_each(self, tokens, seeds, num_steps):
     assert num_steps == 7
     assert set(seeds) == {0}
     self.calls.append(tokens.tolist())
     perplexity = 2.0 + base2_bench.ranks_of(tokens)[:, None]
     perplexity[(tokens[:, :8] == 1).all(1)] = np.nan
-    return {'validation': perplexity.astype(np.float32)}
+    for start in reversed(range(0, len(tokens), 2)):
+      rows = np.arange(len(tokens))[start : start + 2]
+      yield rows, {'validation': perplexity[rows].astype(np.float32)}
 
 
 def test_a_table_gives_the_rewards_that_trainings_would_give():
@@ -60,12 +62,15 @@ def test_a_cell_is_trained_once_and_kept(tmp_path):
   trainer = Trainer()
   judge = cell_judges.TrainJudge(SPACE, trainer, 7, path)
   rewards = judge(tokens)
-  assert [len(call) for call in trainer.calls] == [2, 1]
+  assert [len(call) for call in trainer.calls] == [3]
   assert rewards.dtype == np.float32
   assert rewards[1] == rewards[2] != rewards[0] == rewards[4]
   assert rewards[0] == np.float32(80 / (2 + 2 * 3 + 2) ** 2)
   assert rewards[3] == 0
   judge.close()
+  # What has finished first is kept first.
+  first = json.loads(path.read_text().splitlines()[0])
+  assert first['reward'] == rewards[3]
   other = Trainer()
   again = cell_judges.TrainJudge(SPACE, other, 7, path)
   np.testing.assert_array_equal(again(tokens), rewards)

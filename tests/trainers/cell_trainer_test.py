@@ -42,6 +42,12 @@ def test_a_child_follows_from_its_cell_and_seed_alone():
     assert (curve[0] != curve[1]).all()
   alone = trainer.train(tokens[5:], [0], 4)
   np.testing.assert_array_equal(alone['report'][0], measured['report'][5])
+  blocks = list(trainer.train_each(tokens, [0, 0, 0, 0, 1, 0], 4))
+  assert [rows.tolist() for rows, _ in blocks] == [[0, 1, 2, 3], [4, 5]]
+  for name, values in measured.items():
+    joined = np.concatenate([block[name] for _, block in blocks])
+    np.testing.assert_array_equal(joined, values)
+  assert not list(trainer.train_each(tokens[:0], [], 4))
 
 
 def test_all_children_are_of_one_size():
