@@ -4,7 +4,9 @@
 import dataclasses
 import logging
 import math
+import pathlib
 import pickle
+import sys
 import time
 
 import pytest
@@ -14,31 +16,11 @@ from jaxnas.workers import dispatcher as dispatcher_lib
 from jaxnas.workers import policies, status_line
 from jaxnas.workers.engine import Event, Kind
 
+sys.path.append(str(pathlib.Path(__file__).parent))
+
+from worker_functions import Block
+
 CARD = {'version of jax': '1', 'device': 'cpu'}
-
-
-@dataclasses.dataclass(frozen=True)
-class Block:
-  """A block of children with names; what a worker does depends on them."""
-
-  names: str
-  kind: str = ''
-
-  @property
-  def num_children(self):
-    return len(self.names)
-
-  def describe(self):
-    return self.names
-
-  def split(self):
-    if len(self.names) < 2:
-      return ()
-    half = len(self.names) // 2
-    return [
-      dataclasses.replace(self, names=self.names[:half]),
-      dataclasses.replace(self, names=self.names[half:]),
-    ]
 
 
 class FakeEngine:

@@ -27,7 +27,8 @@ import worker_functions
 
 from jaxnas.trainers import functions
 from jaxnas.types import Status
-from jaxnas.workers import process_tree, ray_engine
+from jaxnas.workers import dispatcher as dispatcher_lib
+from jaxnas.workers import policies, process_tree, ray_engine, ray_gateway
 from jaxnas.workers.engine import Kind
 
 pytestmark = pytest.mark.skipif(
@@ -182,6 +183,37 @@ def test_an_actor_that_does_not_answer_is_replaced(make_engine):
     assert (event.worker, event.number) == (name, 2)
     wait_for_the_end_of([actor, pid])
     assert wait_for(Kind.JOINED).worker == name
+
+
+def test_a_block_without_memory_is_run_again_and_then_split(
+  make_engine, monkeypatch, caplog
+):
+  serve = worker_functions.serve_short_of_memory
+  monkeypatch.setattr(ray_gateway, 'serve', serve)
+  events = []
+  dispatcher = dispatcher_lib.Dispatcher(
+    make_engine(1),
+    pickle.dumps(worker_functions.Speller),
+    policies.Blocks(),
+    write_event=events.append,
+  )
+  try:
+    number = dispatcher.submit(worker_functions.Block('ab'))
+    ((found, parts),) = dispatcher.collect()
+  finally:
+    dispatcher.close()
+  assert found == number
+  assert [(each.status, each.answer) for each in parts] == [
+    (Status.OK, 'A'),
+    (Status.OK, 'B'),
+  ]
+  reason = 'Ray ended it for lack of memory on its machine'
+  assert [record.getMessage() for record in caplog.records] == [
+    f'block 1 (ab) crashed: {reason}; it is run again.',
+    f'block 1 (ab) crashed: {reason}; it is split.',
+  ]
+  died = [each for each in events if each['event'] == 'died']
+  assert [each['reason'] for each in died] == [reason] * 2
 
 
 def wait_for_an_error(engine, seconds):

@@ -3,8 +3,10 @@
 
 """Functions that worker processes run in the tests; they import no jax."""
 
+import dataclasses
 import os
 import pathlib
+import pickle
 import signal
 import subprocess
 import sys
@@ -31,6 +33,66 @@ class Actor:
 
   def __call__(self, request):
     return DEEDS[request[0]](*request[1:])
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+  """A block of children with names; what a worker does depends on them."""
+
+  names: str
+  kind: str = ''
+
+  @property
+  def num_children(self):
+    return len(self.names)
+
+  def describe(self):
+    return self.names
+
+  def split(self):
+    if len(self.names) < 2:
+      return ()
+    half = len(self.names) // 2
+    return [
+      dataclasses.replace(self, names=self.names[:half]),
+      dataclasses.replace(self, names=self.names[half:]),
+    ]
+
+
+class Speller:
+  """A servant that takes blocks."""
+
+  def card(self):
+    return {'kind': 'speller'}
+
+  def __call__(self, block):
+    return block.names.upper()
+
+
+def serve_short_of_memory(pipe, settings):
+  """Is the gateway of a Ray that has memory for one child at a time.
+
+  It ends an actor that gets more; only the error that tells of it is made here.
+  """
+  from jaxnas.workers import ray_gateway
+
+  class Gateway(ray_gateway.Gateway):
+    full = ()
+
+    def send(self, worker, number, request):
+      super().send(worker, number, request)
+      if pickle.loads(request).num_children > 1:
+        slot = self._slots[worker]
+        self.full = (*self.full, slot)
+        self._end(slot)
+
+    def _lose(self, slot, error):
+      if slot in self.full:
+        error = self._ray.exceptions.OutOfMemoryError('Advice on Ray.')
+      super()._lose(slot, error)
+
+  ray_gateway.Gateway = Gateway
+  ray_gateway.serve(pipe, settings)
 
 
 class WithoutCard:
