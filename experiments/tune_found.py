@@ -196,7 +196,7 @@ def worker_trainers(config: Config | NetConfig) -> training_servant.Trainers:
     config: the settings.
   """
   made = make_tuning(config)
-  trainer = point_trainer.PointTrainer(made.make_training, is_shown=False)
+  trainer = point_trainer.PointTrainer(made.make_training, is_remote=True)
   return training_servant.Trainers(lambda _: trainer, _data_facts(made))
 
 

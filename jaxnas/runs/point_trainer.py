@@ -15,9 +15,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxnas.records import workdir
 from jaxnas.runs import long_training, training_run, tuning_page
 from jaxnas.trainers import memory
 from jaxnas.types import Kept, Status, Trained
+
+BUSY_SECONDS = 90.0
+"""How long a worker waits for one that was lost to leave a training's folder.
+
+A machine that is cut off goes on for up to a minute.
+"""
 
 
 class Point(NamedTuple):
@@ -54,15 +61,16 @@ class PointTrainer:
   def __init__(
     self,
     make_training: Callable[[Mapping[str, Any]], long_training.Training],
-    is_shown: bool = True,
+    is_remote: bool = False,
   ):
     """Makes a trainer.
 
     Args:
       make_training: `values -> training`.
-      is_shown: whether trainings say how far they are.
+      is_remote: whether this is a worker, whose trainings do not say how far
+        they are.
     """
-    self._make_training, self._is_shown = make_training, is_shown
+    self._make_training, self._is_remote = make_training, is_remote
     self.run_seconds = 0.0
 
   def run(
@@ -107,9 +115,9 @@ class PointTrainer:
     started = time.perf_counter()
     shown = io.StringIO()
     with (
-      contextlib.nullcontext()
-      if self._is_shown
-      else contextlib.redirect_stdout(shown)
+      contextlib.redirect_stdout(shown)
+      if self._is_remote
+      else contextlib.nullcontext()
     ):
       trained = self._train(point)
     self.run_seconds += time.perf_counter() - started
@@ -122,11 +130,10 @@ class PointTrainer:
 
   def _train(self, point: Point) -> Trained:
     """Trains a point, or finds out why it has no result."""
-    folder = tuning_page.training_folder(point.folder, point.values)
+    training = self._make_training(point.values)
+    folder = str(tuning_page.training_folder(point.folder, point.values))
     try:
-      result = training_run.run(
-        self._make_training(point.values), str(folder), is_shown=False
-      )
+      result = self._run(training, folder)
     except training_run.DivergedError as error:
       status, reason = Status.DIVERGED, error.what
     except memory.NotEnoughMemoryError as error:
@@ -139,3 +146,15 @@ class PointTrainer:
       }
       return Trained(metrics, np.array([Status.OK], np.int32))
     return Trained({}, np.array([status], np.int32), (reason,))
+
+  def _run(
+    self, training: long_training.Training, folder: str
+  ) -> Mapping[str, Any]:
+    deadline = time.monotonic() + BUSY_SECONDS * self._is_remote
+    while True:
+      try:
+        return training_run.run(training, folder, is_shown=False)
+      except workdir.WorkdirBusyError:
+        if time.monotonic() >= deadline:
+          raise
+        time.sleep(1.0)
