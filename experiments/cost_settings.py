@@ -166,11 +166,6 @@ class Prices:
     self.facts: dict[str, Any] = {}
     if self.objectives:
       self.facts['objectives'] = list(self.objectives)
-    if self.objectives and getattr(config, 'has_halving', False):
-      raise ValueError(
-        '--halving compares children by their rewards alone, which would stop '
-        'those that are good by other --objectives; leave one of both out.'
-      )
     self._check_names()
     self.is_weighed = bool(self._target)
     is_used = wanted or bool(self._used)

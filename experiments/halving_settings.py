@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 
 from experiments import settings
@@ -83,12 +84,15 @@ def make_schedule(
   return schedule
 
 
-def make_plan(config: HalvingSettings, num_steps: int) -> rungs_lib.Plan | None:
+def make_plan(
+  config: HalvingSettings, num_steps: int, costs: Sequence[str] = ()
+) -> rungs_lib.Plan | None:
   """Makes the plan of a search that trains its children.
 
   Args:
     config: the settings.
     num_steps: the number of steps of the full training.
+    costs: the metrics that are costs and decide beside the reward who goes on.
 
   Returns:
     The plan; `None` without halving.
@@ -100,5 +104,8 @@ def make_plan(config: HalvingSettings, num_steps: int) -> rungs_lib.Plan | None:
   if not config.has_halving:
     return None
   return rungs_lib.Plan(
-    config.halving, num_steps, None if schedule is None else schedule.rungs
+    config.halving,
+    num_steps,
+    None if schedule is None else schedule.rungs,
+    tuple(costs),
   )

@@ -269,7 +269,7 @@ def make_experiment(
   )
   field = _Field(config, space, makers, prices.objectives)
   return search_run.Experiment(
-    **search_settings.of_run(config, config.num_steps),
+    **search_settings.of_run(config, config.num_steps, prices.objectives),
     search=search_lib.Search(
       space=space,
       arms=arms,
@@ -319,7 +319,6 @@ def make_experiment(
     has_report=dataset.has_report,
     own_reward=bool(config.reward) or prices.is_weighed,
     opened=prices.opened,
-    objectives=prices.objectives,
   )
 
 

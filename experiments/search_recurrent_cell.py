@@ -241,7 +241,7 @@ def make_experiment(
   )
 
   return search_run.Experiment(
-    **search_settings.of_run(config, config.num_steps),
+    **search_settings.of_run(config, config.num_steps, prices.objectives),
     search=search,
     make_retraining=lambda log: reward_settings.choosing(
       config,
@@ -270,7 +270,6 @@ def make_experiment(
     picture='best_cell.svg',
     own_reward=bool(config.reward) or prices.is_weighed,
     opened=prices.opened,
-    objectives=prices.objectives,
   )
 
 

@@ -381,18 +381,22 @@ def _best(
   return [('', trial) for trial in best]
 
 
-def of_run(config: Settings, num_steps: int) -> dict[str, Any]:
+def of_run(
+  config: Settings, num_steps: int, objectives: Sequence[str] = ()
+) -> dict[str, Any]:
   """Returns the fields of an `Experiment` that depend only on settings.
 
   Args:
     config: the complete settings.
     num_steps: the length of a training in the search, as trainers count it.
+    objectives: the names of several objectives, if there are; see `Experiment`.
 
   Raises:
     ValueError: the rungs are not those of such a training.
   """
   return {
-    'plan': halving_settings.make_plan(config, num_steps),
+    'plan': halving_settings.make_plan(config, num_steps, objectives[1:]),
+    'objectives': objectives,
     'config': dataclasses.asdict(config),
     'defaults': dataclasses.asdict(type(config)()),
     'free': FREE,

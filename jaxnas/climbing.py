@@ -54,8 +54,8 @@ class Outcome:
 class Choice(Protocol):
   """What decides who goes on."""
 
-  def see(self, child: Any, rung: int, reward: float) -> None:
-    """Takes the reward of a child that is alive at a rung."""
+  def see(self, child: Any, rung: int, outcome: Outcome) -> None:
+    """Takes what is known of a child that is alive at a rung."""
 
   def surely_lost(self, rung: int, kept: Mapping[Any, Any]) -> list[Any]:
     """Returns children that cannot go on, whatever the others do."""
@@ -101,7 +101,7 @@ def climb(
           outcome.curve = outcomes[child].curve
         if outcome.is_alive:
           outcome.curve += ((stop, outcome.reward),)
-          choice.see(child, rung, outcome.reward)
+          choice.see(child, rung, outcome)
           if together is not None:
             kept[child] = stages_lib.pick(together, row)
         outcomes[child] = outcome
@@ -119,7 +119,7 @@ def climb(
 class Everyone:
   """The choice that lets all children go on."""
 
-  def see(self, child: Child, rung: int, reward: float) -> None:
+  def see(self, child: Child, rung: int, outcome: Outcome) -> None:
     """Does nothing: rewards do not matter."""
 
   def surely_lost(self, rung: int, kept: Mapping[Child, Any]) -> list[Child]:
@@ -143,6 +143,8 @@ class Best:
     self,
     schedule: halving.Schedule,
     logged: Mapping[tuple[int, int], np.ndarray],
+    cost_names: Sequence[str] = (),
+    costs: Mapping[tuple[int, int], np.ndarray] | None = None,
   ):
     """Starts before the first rung.
 
@@ -150,8 +152,13 @@ class Best:
       schedule: the rungs.
       logged: the rewards of children that are not trained again, `float32[N,
         K]` for each batch; NaN for all others.
+      cost_names: the metrics that are costs, which then decide as well; see
+        `halving.going_on`.
+      costs: the costs of the children whose rewards are logged, `float32[N, C]`
+        for each batch; NaN for all others.
     """
     self.curves = dict(logged)
+    self._cost_names, self._costs = tuple(cost_names), dict(costs or {})
     self._started = {
       each: schedule.num_started(len(curves)) for each, curves in logged.items()
     }
@@ -159,9 +166,12 @@ class Best:
       each: np.ones(len(curves), bool) for each, curves in logged.items()
     }
 
-  def see(self, child: Child, rung: int, reward: float) -> None:
-    """Takes the reward of a child that is alive at a rung."""
-    self.curves[child.batch][child.row, rung] = reward
+  def see(self, child: Child, rung: int, outcome: Outcome) -> None:
+    """Takes what is known of a child that is alive at a rung."""
+    self.curves[child.batch][child.row, rung] = outcome.reward
+    if self._cost_names:
+      costs = [outcome.metrics[name] for name in self._cost_names]
+      self._costs[child.batch][child.row] = costs
 
   def surely_lost(self, rung: int, kept: Mapping[Child, Any]) -> list[Child]:
     """Returns children that cannot go on, whatever the others do."""
@@ -171,21 +181,28 @@ class Best:
     lost = []
     for batch, children in batches.items():
       started = self._started[batch]
-      limit = started[rung + 1] if rung + 1 < len(started) else 0
-      rewards = self.curves[batch][:, rung]
-      ranks = {child: (-rewards[child.row], child.row) for child in children}
-      lost.extend(sorted(children, key=ranks.__getitem__)[limit:])
+      if rung + 1 == len(started):
+        lost.extend(children)
+        continue
+      is_lost = self._decide(_surely_lost, batch, rung)
+      lost.extend(child for child in children if is_lost[child.row])
     return lost
 
   def going_on(self, rung: int, children: Sequence[Child]) -> list[Child]:
     """Returns who goes on from a rung."""
-    for batch, curves in self.curves.items():
-      self._stays[batch] = np.asarray(
-        _going_on(
-          curves[:, rung], self._stays[batch], self._started[batch][rung + 1]
-        )
-      )
+    for batch in self.curves:
+      self._stays[batch] = self._decide(_going_on, batch, rung)
     return [child for child in children if self._stays[child.batch][child.row]]
+
+  def _decide(
+    self, rule: Callable[..., Any], batch: tuple[int, int], rung: int
+  ) -> np.ndarray:
+    """Returns what a rule says of those who have come to a rung, `bool[N]`."""
+    rewards = self.curves[batch][:, rung]
+    is_here = self._stays[batch] & np.isfinite(rewards)
+    limit = self._started[batch][rung + 1]
+    costs = self._costs[batch] if self._cost_names else None
+    return np.asarray(rule(rewards, is_here, limit, costs))
 
 
 def blocks(children: Sequence[_C], block_size: int) -> Iterator[Sequence[_C]]:
@@ -215,3 +232,4 @@ def read(evaluation: Evaluation, row: int, steps: int) -> Outcome:
 
 _OK = Status.OK.name.lower()
 _going_on = jax.jit(halving.going_on)
+_surely_lost = jax.jit(halving.surely_lost)

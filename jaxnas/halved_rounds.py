@@ -164,7 +164,10 @@ class HalvedRounds:
       )
     batches = dict.fromkeys(plan.batch for plan in halved)
     choice = climbing.Best(
-      schedule, {each: self._logged(*each) for each in batches}
+      schedule,
+      {each: self._logged(*each) for each in batches},
+      rungs.costs,
+      {each: self._costs(*each) for each in batches},
     )
     climbed = self._climb(halved, schedule.rungs, choice)
     for outcome in climbed.values():
@@ -260,6 +263,11 @@ class HalvedRounds:
     """Returns the curves of a batch, as far as the log has them."""
     trials = _trials_of(self._history, self._arms[place], group)
     return rungs_lib.curves_in(trials, self._rungs.schedule, self._reevaluates)
+
+  def _costs(self, place: int, group: int) -> np.ndarray:
+    """Returns the costs of a batch, as far as the log has them."""
+    trials = _trials_of(self._history, self._arms[place], group)
+    return rungs_lib.costs_in(trials, self._rungs.costs)
 
   def _to_trial(
     self,

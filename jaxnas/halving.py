@@ -13,12 +13,16 @@ rung where it stopped.
   at what cost; one with a single rung trains every child fully.
 - `going_on` decides at one rung, `halve` at all rungs where rewards are known,
   and `goes_on_early` without waiting for the rest of a batch (ASHA).
+  `surely_lost` says early who cannot go on.
 - `calibrate` finds the first rung that tells good children apart, since with
   one that is too early halving is worse than random search.
 
 `rung_scale` says what a strategy is told of a child that was stopped.
 
-Letters: `N` children, `K` rungs, `P` points at which rewards were measured.
+With costs beside the reward, the best are those that the fewest dominate.
+
+Letters: `N` children, `K` rungs, `P` points at which rewards were measured, `C`
+costs.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas import statistics
+from jaxnas import nondominated, statistics
 
 MIN_CORRELATION = 0.5
 """The rank correlation that makes a point a rung; see `calibrate`."""
@@ -142,7 +146,10 @@ class Schedule:
 
 
 def going_on(
-  rewards: jax.Array, is_alive: jax.Array, num_started: int
+  rewards: jax.Array,
+  is_alive: jax.Array,
+  num_started: int,
+  costs: jax.Array | None = None,
 ) -> jax.Array:
   """Returns which of a batch go on to the next rung; pure.
 
@@ -150,20 +157,30 @@ def going_on(
   earlier. A child that failed, or whose reward is not finite, never goes on, so
   they may be fewer than planned.
 
+  With costs, which are known from the start and are to be small, they are the
+  best by the ranking of NSGA-II; see `nondominated`. "Multi-objective
+  Asynchronous Successive Halving", Schmucker et al., 2021
+  (https://arxiv.org/abs/2106.12639), halves by non-dominated rank, too, and
+  spreads what is left of a rank by an epsilon-net in place of the crowding
+  distance, which here is also what evolution ranks by.
+
   Args:
     rewards: the rewards at this rung, `[N]`, in the order of proposal; those of
       children that are not alive mean nothing.
     is_alive: which children were trained to this rung and have not failed,
       `bool[N]`.
     num_started: how many go on at most; see `Schedule.num_started`.
+    costs: the costs of the children, `[N, C]`; none by default. A child without
+      a finite cost does not go on.
 
   Returns:
     Who goes on, `bool[N]`.
   """
-  rewards = jnp.asarray(rewards, jnp.float32)
-  is_alive = jnp.asarray(is_alive, bool) & jnp.isfinite(rewards)
-  chex.assert_rank([rewards, is_alive], 1)
-  order = jnp.argsort(jnp.where(is_alive, -rewards, jnp.inf), stable=True)
+  rewards, is_alive, values = _values(rewards, is_alive, costs)
+  if costs is None:
+    order = jnp.argsort(jnp.where(is_alive, -rewards, jnp.inf), stable=True)
+  else:
+    order = nondominated.order(values, is_alive)
   ranks = (
     jnp.zeros(len(order), jnp.int32)
     .at[order]
@@ -172,13 +189,63 @@ def going_on(
   return is_alive & (ranks < num_started)
 
 
-def halve(schedule: Schedule, curves: jax.Array) -> jax.Array:
+def surely_lost(
+  rewards: jax.Array,
+  is_alive: jax.Array,
+  num_started: int,
+  costs: jax.Array | None = None,
+) -> jax.Array:
+  """Returns which of a batch cannot go on, whoever comes to the rung yet; pure.
+
+  A child is dominated by as many as may go on, or surpassed by as many if there
+  are no costs; nobody who comes later changes that.
+
+  Args:
+    rewards: the rewards at this rung of those that have come to it, `[N]`.
+    is_alive: which children have come to it and have not failed, `bool[N]`.
+    num_started: how many go on at most.
+    costs: the costs of the children, `[N, C]`; none by default.
+
+  Returns:
+    Who has come and will not go on, `bool[N]`.
+  """
+  if costs is None:
+    goes_on = going_on(rewards, is_alive, num_started)
+    return jnp.asarray(is_alive, bool) & ~goes_on
+  _, counts, values = _values(rewards, is_alive, costs)
+  dominates = nondominated.dominates(values) & counts[:, None]
+  num_better = jnp.sum(dominates, axis=0)
+  return jnp.asarray(is_alive, bool) & (~counts | (num_better >= num_started))
+
+
+def _values(
+  rewards: jax.Array, is_alive: jax.Array, costs: jax.Array | None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Returns the rewards, who may go on, and all objectives, `[N, 1 + C]`."""
+  rewards = jnp.asarray(rewards, jnp.float32)
+  is_alive = jnp.asarray(is_alive, bool) & jnp.isfinite(rewards)
+  chex.assert_rank([rewards, is_alive], 1)
+  values = rewards[:, None]
+  if costs is not None:
+    costs = jnp.asarray(costs, jnp.float32)
+    chex.assert_shape(costs, (len(rewards), None))
+    is_alive &= jnp.isfinite(costs).all(axis=1)
+    values = jnp.column_stack([rewards, -costs])
+    # What is not alive must not spoil the distances of the others.
+    values = jnp.where(is_alive[:, None], values, 0.0)
+  return rewards, is_alive, values
+
+
+def halve(
+  schedule: Schedule, curves: jax.Array, costs: jax.Array | None = None
+) -> jax.Array:
   """Returns how far each child of a batch is trained; pure.
 
   Args:
     schedule: the schedule.
     curves: the rewards of the batch at all rungs, `[N, K]`, in the order of
       proposal; NaN from the rung on before which a child fails.
+    costs: the costs of the children, `[N, C]`; none by default.
 
   Returns:
     The index of the last rung that each child is trained to, `int32[N]`. A
@@ -189,7 +256,7 @@ def halve(schedule: Schedule, curves: jax.Array) -> jax.Array:
   stays = jnp.ones(len(curves), bool)
   last = jnp.zeros(len(curves), jnp.int32)
   for rung in range(schedule.num_rungs - 1):
-    stays = going_on(curves[:, rung], stays, started[rung + 1])
+    stays = going_on(curves[:, rung], stays, started[rung + 1], costs)
     last += stays
   return last
 

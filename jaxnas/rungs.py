@@ -39,10 +39,13 @@ class Halving:
     schedule: the rungs. Each batch of each arm is halved by itself, but for
       those of arms that do not take part; see `arms.Arm.is_halved`.
     calibrating: the children that the rungs were found with, if any.
+    costs: the metrics that are costs and decide beside the reward who goes on;
+      see `halving.going_on`.
   """
 
   schedule: halving.Schedule
   calibrating: Calibrating | None = None
+  costs: tuple[str, ...] = ()
 
   def is_calibrating(self, arm: arms_lib.Arm, group: int) -> bool:
     """Returns whether a batch of an arm is for the calibration."""
@@ -166,6 +169,28 @@ def curves_in(
   return curves
 
 
+def costs_in(
+  trials: Sequence[trial_log.Trial | None], names: Sequence[str]
+) -> np.ndarray:
+  """Returns the costs of the children of a batch.
+
+  Args:
+    trials: the trials of the batch; `None` for those that are not known.
+    names: the names of the costs.
+
+  Returns:
+    The costs, `float32[N, C]`; NaN where they are not known.
+  """
+  costs = [
+    [
+      np.nan if trial is None else trial.metrics.get(name, np.nan)
+      for name in names
+    ]
+    for trial in trials
+  ]
+  return np.array(costs, np.float32).reshape(len(trials), len(names))
+
+
 def calibration_curves(
   trials: Sequence[trial_log.Trial], calibrating: Calibrating
 ) -> np.ndarray:
@@ -211,11 +236,13 @@ class Plan:
     eta: of the children trained to a rung, one in `eta` goes on.
     num_steps: the number of steps of a full training.
     rungs: the rungs; `None` to find the first of them by a calibration.
+    costs: the metrics that are costs and decide who goes on; see `Halving`.
   """
 
   eta: int
   num_steps: int
   rungs: tuple[int, ...] | None = None
+  costs: tuple[str, ...] = ()
 
   def __post_init__(self):
     schedule = self.schedule
@@ -232,6 +259,19 @@ class Plan:
     return halving.Schedule(
       self.points if self.rungs is None else self.rungs, self.eta
     )
+
+  def halving(
+    self,
+    schedule: halving.Schedule | None = None,
+    calibrating: Calibrating | None = None,
+  ) -> Halving:
+    """Returns how the children of a search share steps.
+
+    Args:
+      schedule: the rungs; those of the plan by default.
+      calibrating: the children that they were found with, if any.
+    """
+    return Halving(schedule or self.schedule, calibrating, self.costs)
 
   @property
   def points(self) -> tuple[int, ...]:

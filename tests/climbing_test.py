@@ -48,6 +48,10 @@ class Trainer:
     return evaluation, kept._replace(num_trained=stop) if stop < 4 else None
 
 
+def outcome(reward, **metrics):
+  return climbing.Outcome(reward, metrics, 'ok', '', 1)
+
+
 def climb(children, choice, block_size=3):
   trainer = Trainer(block_size)
 
@@ -108,9 +112,46 @@ def test_what_is_logged_counts_without_being_trained():
 def test_states_that_cannot_go_on_are_dropped_at_once():
   choice = climbing.Best(SCHEDULE, nothing_logged())
   for child in CHILDREN[:3]:
-    choice.see(child, 0, child.rewards[0])
+    choice.see(child, 0, outcome(child.rewards[0]))
   kept = dict.fromkeys(CHILDREN[:3])
   assert choice.surely_lost(0, kept) == [CHILDREN[0]]
+  # Nobody goes on from the last rung.
+  assert choice.surely_lost(2, kept) == CHILDREN[:3]
+
+
+def test_equal_children_are_dropped_as_they_are_chosen():
+  # Too small for a float of a processor, which takes them for zeros.
+  rewards = [1e-41, 2e-41, 3e-41, 4e-41]
+  children = [
+    Child((0, 0), row, (each,) * 3) for row, each in enumerate(rewards)
+  ]
+  for block_size in (1, 3, 4):
+    choice = climbing.Best(SCHEDULE, {(0, 0): nothing_logged()[0, 0]})
+    found, _ = climb(children, choice, block_size)
+    assert sorted(found[child].steps for child in children) == [1, 1, 2, 4]
+
+
+def test_with_costs_the_best_are_those_that_few_dominate():
+  rewards, sizes = (3, 2, 4, 1), (2, 2, 3, 1)
+  children = [
+    Child((0, 0), row, (each,) * 3) for row, each in enumerate(rewards)
+  ]
+  choice = climbing.Best(
+    SCHEDULE,
+    {(0, 0): nothing_logged()[0, 0]},
+    ['size'],
+    {(0, 0): np.full((4, 1), np.nan, np.float32)},
+  )
+  kept = dict.fromkeys(children)
+  for child in children[:2]:
+    size = sizes[child.row]
+    choice.see(child, 0, outcome(child.rewards[0], size=size, other=0))
+    assert choice.surely_lost(0, kept) == []
+  for child in children[2:]:
+    choice.see(child, 0, outcome(child.rewards[0], size=sizes[child.row]))
+  # The ends of the front; the second is dominated by one, and two may go on.
+  assert choice.surely_lost(0, kept) == []
+  assert choice.going_on(0, children) == [children[2], children[3]]
 
 
 def test_everyone_who_lives_is_trained_to_the_end():

@@ -15,7 +15,13 @@ from jaxnas.records import checkpoints, round_log, trial_log
 from jaxnas.spaces import recurrent_cell
 from jaxnas.strategies import evolution, fixed, random_search
 from jaxnas.types import Evaluation, Status
-from tests.staged_children import LENGTH, Children, KilledError, reward_at
+from tests.staged_children import (
+  LENGTH,
+  Children,
+  KilledError,
+  reward_at,
+  size_of,
+)
 
 SPACE = recurrent_cell.make_space(2)
 SCHEDULE = halving.Schedule((2, 5, 8), eta=2)
@@ -235,6 +241,39 @@ def test_a_duplicate_can_be_trained_again(tmp_path):
   trials = run(tmp_path / 'all', children, **search)
   assert children.num_steps == SCHEDULE.num_steps(6)
   assert [trial.duplicate_of for trial in trials] == [None, *[0] * 5]
+
+
+def test_with_costs_those_go_on_whom_few_dominate(tmp_path):
+  search = {
+    'rungs': dataclasses.replace(HALVING, costs=('size',)),
+    'arms': ARMS[1:3],
+  }
+  trials = run(tmp_path / 'whole', Children(), **search)
+  differs = 0
+  for batch in batches(trials, ('evolution', 0)):
+    curves = np.full((6, 3), np.nan, np.float32)
+    for row, trial in enumerate(batch):
+      if trial.duplicate_of is None:
+        state = np.array([0, seed_of(trial)], np.uint32)
+        curves[row] = [
+          reward_at(trial.tokens, state + np.array([rung, 0], np.uint32))
+          for rung in SCHEDULE.rungs
+        ]
+    costs = np.array([[size_of(trial.tokens)] for trial in batch])
+    last = np.asarray(halving.halve(SCHEDULE, curves, costs))
+    for row, trial in enumerate(batch):
+      if trial.duplicate_of is None:
+        assert (trial.rung, trial.metrics['size']) == (last[row], costs[row])
+    differs += (last != np.asarray(halving.halve(SCHEDULE, curves))).any()
+  assert differs
+  lines = content(tmp_path / 'whole')[0].splitlines(keepends=True)
+  # In the first batch of evolution, and in its last.
+  for place in (CALIBRATING.num_trials + 4, len(lines) - 8):
+    folder = tmp_path / str(place)
+    folder.mkdir()
+    (folder / 'trials.jsonl').write_bytes(b''.join(lines[:place]))
+    run(folder, Children(block_size=2), **search)
+    assert content(folder) == content(tmp_path / 'whole')
 
 
 def test_what_cannot_be_halved_is_refused():

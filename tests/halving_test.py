@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from jaxnas import halving
+from jaxnas.datasets import base2_bench
 
 NAN = np.nan
 
@@ -210,3 +211,70 @@ def test_a_calibration_bears_failures_and_ties():
 def test_a_calibration_needs_children_and_points(shape, message):
   with pytest.raises(ValueError, match=message):
     halving.calibrate(np.zeros(shape))
+
+
+def rank_of(values, row):
+  """Returns the non-dominated rank of a point: the longest chain above it."""
+  above = [
+    other
+    for other in range(len(values))
+    if (values[other] >= values[row]).all()
+    and (values[other] > values[row]).any()
+  ]
+  return 1 + max((rank_of(values, other) for other in above), default=-1)
+
+
+@pytest.fixture(scope='module')
+def batches():
+  """Rewards of Base2Bench after 64 steps, and the cells' tanh and sigmoid."""
+  bench = base2_bench.load()
+  ranks = np.random.default_rng(0).integers(0, 36_864, (12, 16))
+  activations = base2_bench.tokens_of(ranks.reshape(-1))[:, 1:8:2]
+  costs = np.isin(activations, (1, 2)).sum(axis=1).reshape(*ranks.shape, 1)
+  rewards = bench.curves()[ranks, list(bench.points).index(64)]
+  return rewards.astype(np.float32), costs.astype(np.float32)
+
+
+def test_with_costs_the_lowest_ranks_go_on(batches):
+  go_on = jax.jit(halving.going_on)
+  by_reward = 0
+  for rewards, costs in zip(*batches, strict=True):
+    alive = np.isfinite(rewards)
+    values = np.column_stack([rewards, -costs])[alive]
+    ranks = np.full(len(rewards), 99)
+    ranks[alive] = [rank_of(values, row) for row in range(len(values))]
+    chosen = np.asarray(go_on(rewards, alive, 4, costs))
+    assert chosen.sum() == 4
+    assert ranks[chosen].max() <= ranks[~chosen].min()
+    # The best reward and the least cost are never crowded out.
+    by_cost = np.where(alive, costs[:, 0], np.inf)
+    for order in ((by_cost, -rewards), (-rewards, by_cost)):
+      assert chosen[np.lexsort(order)[0]]
+    by_reward += (chosen != np.asarray(go_on(rewards, alive, 4))).any()
+  assert by_reward > 6
+
+
+@pytest.mark.parametrize('has_costs', [False, True])
+def test_who_is_lost_early_would_not_have_gone_on(batches, has_costs):
+  go_on, lost = jax.jit(halving.going_on), jax.jit(halving.surely_lost)
+  num_lost = 0
+  for rewards, costs in zip(*batches, strict=True):
+    costs = costs if has_costs else None
+    chosen = np.asarray(go_on(rewards, np.isfinite(rewards), 4, costs))
+    for size in (6, 11, 16):
+      here = np.isfinite(rewards) & (np.arange(16) < size)
+      out = np.asarray(lost(rewards, here, 4, costs))
+      assert not (out & chosen).any()
+      assert not (out & ~here).any()
+      num_lost += out.sum()
+  # By the reward alone it is all but the best of those that are there.
+  assert num_lost > (120 if has_costs else 200)
+
+
+def test_a_child_without_a_finite_cost_does_not_go_on():
+  costs = np.array([[NAN], [1.0], [np.inf], [2.0]])
+  alive = np.ones(4, bool)
+  chosen = halving.going_on([4.0, 1.0, 3.0, 0.0], alive, 3, costs)
+  assert np.asarray(chosen).tolist() == [False, True, False, True]
+  lost = halving.surely_lost([4.0, 1.0, 3.0, 0.0], alive, 3, costs)
+  assert np.asarray(lost).tolist() == [True, False, True, False]

@@ -11,7 +11,10 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 FLOORS = (
-  ('decisions', 'errors', 'statistics', 'files', 'fronts', 'rung_scale'),
+  (
+    *('decisions', 'errors', 'statistics', 'files', 'fronts', 'nondominated'),
+    'rung_scale',
+  ),
   ('types', 'npz', 'halving'),
   ('queues', 'versions'),
   ('spaces', 'datasets', 'records', 'rewards'),

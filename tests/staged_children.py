@@ -68,10 +68,18 @@ class Children:
     failed = ~np.isfinite(rewards)
     evaluation = Evaluation(
       np.where(failed, 0, rewards).astype(np.float32),
-      {'trained': np.full(len(states), stop, np.int32)},
+      {
+        'trained': np.full(len(states), stop, np.int32),
+        'size': np.array([size_of(each) for each in kept.architectures]),
+      },
       np.where(failed, Status.DIVERGED, Status.OK),
     )
     return evaluation, kept if stop < LENGTH else None
+
+
+def size_of(tokens):
+  """Returns what a child costs, which grows with its reward."""
+  return sum(token == 1 for token in tokens)
 
 
 def reward_at(tokens, state):

@@ -37,7 +37,7 @@ def check(plan: rungs.Plan, search: search_lib.Search) -> None:
     ValueError: it cannot.
   """
   calibrating = plan.calibrating(search.arms)
-  rungs.Halving(plan.schedule, calibrating).check(search.evaluator, search.arms)
+  plan.halving(None, calibrating).check(search.evaluator, search.arms)
 
 
 def facts(
@@ -103,7 +103,7 @@ def calibrate(
     f'Finding the first rung with {calibrating.num_trials} random children, '
     'trained fully:'
   )
-  part = first_part(search, rungs.Halving(plan.schedule, calibrating))
+  part = first_part(search, plan.halving(None, calibrating))
   search_on(dataclasses.replace(experiment, search=part))
   curves = rungs.calibration_curves(log.trials, calibrating)
   calibration = halving.calibrate(curves)
@@ -114,7 +114,7 @@ def calibrate(
     folder / 'manifest.json', {**manifest, **found}, sealed=True
   )
   print(rungs.spell(schedule, calibration))
-  return _with(experiment, rungs.Halving(schedule, calibrating))
+  return _with(experiment, plan.halving(schedule, calibrating))
 
 
 def first_part(
@@ -162,7 +162,7 @@ def _find(
   """Returns the rungs of a run; `None` if they have yet to be found."""
   calibrating = plan.calibrating(search.arms)
   if plan.rungs is not None:
-    return rungs.Halving(plan.schedule)
+    return plan.halving()
   path = folder / 'manifest.json'
   found = workdir.read_manifest(folder).get(MANIFEST) if path.exists() else None
   if found is None:
@@ -171,7 +171,8 @@ def _find(
     raise ValueError(
       f'{path} is damaged: its rungs are {found!r}; restore it from a copy.'
     )
-  return rungs.Halving(halving.Schedule(tuple(found), plan.eta), calibrating)
+  schedule = halving.Schedule(tuple(found), plan.eta)
+  return plan.halving(schedule, calibrating)
 
 
 def _with(

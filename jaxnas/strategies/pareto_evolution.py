@@ -20,7 +20,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxnas.strategies import evolution, nondominated, told
+from jaxnas import nondominated
+from jaxnas.strategies import evolution, told
 from jaxnas.types import Decision, Proposals, Strategy
 
 _WORST = -1e30

@@ -5,8 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas import fronts
-from jaxnas.strategies import nondominated
+from jaxnas import fronts, nondominated
 
 POINTS = np.random.default_rng(0).integers(0, 5, (6, 14, 2)).astype(np.float32)
 VALID = np.random.default_rng(1).random((6, 14)) < 0.8

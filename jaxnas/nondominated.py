@@ -17,6 +17,19 @@ import jax
 import jax.numpy as jnp
 
 
+def dominates(values: jax.Array) -> jax.Array:
+  """Returns which point dominates which other, `bool[N, N]`.
+
+  One that is at least as good in all objectives and better in one does.
+
+  Args:
+    values: the points, `[N, M]`.
+  """
+  chex.assert_rank(values, 2)
+  one, other = values[:, None], values[None]
+  return (one >= other).all(-1) & (one > other).any(-1)
+
+
 def ranks(values: jax.Array, is_valid: jax.Array | None = None) -> jax.Array:
   """Returns the non-dominated rank of every point, `int32[N]`.
 
@@ -32,13 +45,11 @@ def ranks(values: jax.Array, is_valid: jax.Array | None = None) -> jax.Array:
   count = len(values)
   if is_valid is None:
     is_valid = jnp.ones(count, bool)
-  one, other = values[:, None], values[None]
-  dominates = (one >= other).all(-1) & (one > other).any(-1)
-  dominates &= is_valid[:, None] & is_valid[None]
+  is_above = dominates(values) & is_valid[:, None] & is_valid[None]
 
   def peel(state):
     rank, found, left = state
-    is_free = left & ~(dominates & left[:, None]).any(0)
+    is_free = left & ~(is_above & left[:, None]).any(0)
     return rank + 1, jnp.where(is_free, rank, found), left & ~is_free
 
   found = jnp.full(count, count, jnp.int32)
