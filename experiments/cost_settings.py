@@ -138,6 +138,7 @@ class Prices:
     fewest: Mapping[str, Callable[[], float | None]] | None = None,
     num_active: int | None = None,
     wanted: bool = False,
+    part_of: Callable[[Any], Any] = lambda architecture: architecture,
   ):
     """Checks the limits and the target; what is measured is checked later.
 
@@ -151,6 +152,8 @@ class Prices:
       num_active: the number of decisions that a search begins with; all by
         default.
       wanted: whether trials are told with their costs in any case.
+      part_of: the function that gives the part of an architecture on which its
+        latency depends.
 
     Raises:
       ValueError: no architecture meets a limit or the target, or there is no
@@ -158,7 +161,7 @@ class Prices:
     """
     self._config, self._space, self._exact = config, space, exact
     self._fewest, self._num_active = fewest or {}, num_active
-    self._latency = latency.Latency(make_program)
+    self._latency = latency.Latency(make_program, part_of)
     self._floor = 0.0
     name = METRICS[config.cost]
     self._target = name if config.cost_target else ''

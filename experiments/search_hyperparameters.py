@@ -19,7 +19,7 @@ other hyperparameters. You can also search with your own function; see
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
 import pathlib
@@ -31,6 +31,7 @@ import jax
 import numpy as np
 
 from experiments import (
+  cost_settings,
   data_settings,
   launch,
   machine_settings,
@@ -43,6 +44,7 @@ from jaxnas import evaluators, rewards, statistics
 from jaxnas import search as search_lib
 from jaxnas.children import perceptron
 from jaxnas.controllers import recurrent
+from jaxnas.costs import perceptron as perceptron_costs
 from jaxnas.datasets import images
 from jaxnas.runs import search_report, search_run
 from jaxnas.spaces import hyperparameters as spaces
@@ -55,7 +57,9 @@ _METRIC = 'validation_accuracy'
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(data_settings.ImageData, search_settings.Settings):
+class Config(
+  data_settings.ImageData, cost_settings.Costs, search_settings.Settings
+):
   """Settings of a search for hyperparameters."""
 
   learning_rates: tuple[float, ...] = settings.space(
@@ -173,6 +177,10 @@ def make_experiment(
   config = _complete(config)
   children = _make_children(config, team)
   dataset = children.dataset
+  prices = _make_prices(config, space, dataset)
+  reward = prices.reward(
+    rewards.make_accuracy_reward(config.reward_power, _METRIC)
+  )
   arms = search_settings.make_arms(
     config,
     space,
@@ -182,11 +190,11 @@ def make_experiment(
       num_layers=config.controller_layers,
       features=config.controller_features,
     ),
+    adapt=prices.adapt,
   )
-  reward = rewards.make_accuracy_reward(config.reward_power, _METRIC)
-  field = _Field(config, space, children)
+  field = _Field(config, space, children, prices.objectives)
   return search_run.Experiment(
-    **search_settings.of_run(config, config.num_epochs),
+    **search_settings.of_run(config, config.num_epochs, prices.objectives),
     search=search_lib.Search(
       space=space,
       arms=arms,
@@ -196,16 +204,22 @@ def make_experiment(
         reward,
         lambda architecture: architecture['learning_rate'],
         config.num_epochs,
+        costs=prices.costs or None,
+        limits=prices.limits,
       ),
       key=jax.random.key(config.seed),
       reevaluate_duplicates=config.reevaluate_duplicates,
     ),
-    make_retraining=lambda log: search_settings.make_retraining(
-      config,
-      field.contestants(log.trials),
-      {'perceptron': children.trainer},
-      reward,
-      statistics.ACCURACY,
+    make_retraining=lambda log: dataclasses.replace(
+      search_settings.make_retraining(
+        config,
+        field.contestants(log.trials),
+        {'perceptron': children.trainer},
+        reward,
+        statistics.ACCURACY,
+      ),
+      costs=prices.costs,
+      choose_by_reward=prices.is_weighed,
     ),
     num_retrainings=field.num_retrainings,
     trainers=[children.trainer],
@@ -213,6 +227,7 @@ def make_experiment(
     facts={
       'seed': config.seed,
       **data_settings.facts_of_images(dataset),
+      **prices.facts,
     },
     measure=statistics.ACCURACY,
     search_metric=_METRIC,
@@ -221,6 +236,25 @@ def make_experiment(
     has_report=dataset.has_report,
     unit='epochs',
     describe=search_report.describe_values,
+    own_reward=prices.is_weighed,
+    opened=prices.opened,
+  )
+
+
+def _make_prices(
+  config: Config, space: SearchSpace, dataset: images.ImageDataset
+) -> cost_settings.Prices:
+  """Returns what the perceptrons of the space cost."""
+  images_of = perceptron_costs.Images(
+    dataset.image_shape, dataset.num_classes, config.num_layers
+  )
+  return cost_settings.Prices(
+    config,
+    space,
+    images_of.costs(),
+    lambda each: images_of.program(each, 1),
+    images_of.fewest(config.widths),
+    part_of=perceptron_costs.in_use,
   )
 
 
@@ -334,8 +368,10 @@ class _Field:
     config: Config,
     space: SearchSpace,
     children: perceptron_trainer.PerceptronTrainer,
+    objectives: Sequence[str],
   ):
     self._config, self._space, self._children = config, space, children
+    self._objectives = objectives
     self._trials: list[Any] = []
     self.num_retrainings = config.num_retrainings(1, num_rates_of_found=1)
 
@@ -357,7 +393,7 @@ class _Field:
         **fields,
       )
       for fields, trial in search_settings.winners(
-        config, trials, self._space.canonical
+        config, trials, self._space.canonical, self._objectives
       )
     ]
     return (usual, *found)

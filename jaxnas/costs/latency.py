@@ -64,13 +64,19 @@ class Latency:
   resumed goes on with the numbers that it had.
   """
 
-  def __init__(self, make_program: Callable[[Any], Program]):
+  def __init__(
+    self,
+    make_program: Callable[[Any], Program],
+    part_of: Callable[[Any], Any] = lambda architecture: architecture,
+  ):
     """Starts with nothing measured.
 
     Args:
       make_program: the function that makes the program of an architecture.
+      part_of: the function that gives the part of an architecture on which its
+        program depends; architectures that share it are measured once.
     """
-    self._make_program = make_program
+    self._make_program, self._part_of = make_program, part_of
     # In containers, so that they are no part of what decides a run.
     self._known: dict[str, float] = {}
     self._lines: list[trial_log.JsonLines] = []
@@ -105,9 +111,10 @@ class Latency:
 
   def __call__(self, architecture: Any) -> float:
     """Returns the latency of an architecture in milliseconds."""
-    key = json.dumps(workdir.plain_json(architecture.to_json()))
+    part = self._part_of(architecture)
+    key = json.dumps(workdir.plain_json(part.to_json()))
     if key not in self._known:
-      latency = measure(self._make_program(architecture))
+      latency = measure(self._make_program(part))
       for lines in self._lines:
         lines.append([{'key': key, 'latency_ms': latency}])
       self._known[key] = latency

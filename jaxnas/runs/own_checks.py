@@ -59,6 +59,22 @@ _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     lambda value: value is None or isinstance(value, Mapping),
     'a mapping from names to functions of an architecture',
   ),
+  'limits': (
+    lambda value: value is None or isinstance(value, Mapping),
+    'a mapping from names of costs to numbers',
+  ),
+  'cost_target': (
+    lambda value: (
+      value is None
+      or (
+        isinstance(value, (tuple, list))
+        and len(value) == 2
+        and isinstance(value[0], str)
+      )
+    ),
+    "the name of a cost and a target, such as ('num_params', 1000)",
+  ),
+  'max_redraws': (_is_whole, 'a whole number'),
   'num_params': (
     lambda value: value is None or callable(value),
     'a function of an architecture',

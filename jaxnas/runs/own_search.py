@@ -32,7 +32,7 @@ from jaxnas import retraining as retraining_lib
 from jaxnas import rungs as rungs_lib
 from jaxnas import search as search_lib
 from jaxnas.records import trial_log, workdir
-from jaxnas.runs import own_checks, search_report, search_run
+from jaxnas.runs import own_checks, own_costs, search_report, search_run
 from jaxnas.spaces import hyperparameters
 from jaxnas.types import Cost, Reward, SearchSpace, Trainer
 
@@ -62,6 +62,11 @@ def run(
   redo_failed: bool = False,
   max_failures: int = 8,
   costs: Mapping[str, Cost] | None = None,
+  limits: Mapping[str, float] | None = None,
+  max_redraws: int = 16,
+  cost_target: tuple[str, float] | None = None,
+  cost_reward: str = 'absolute',
+  cost_weight: float | None = None,
   same_task: bool = False,
   log_to: str | Sequence[str] = (),
   replay: str | os.PathLike[str] = '',
@@ -100,6 +105,15 @@ def run(
       fail for the same reason; 0 never stops it.
     costs: the functions that give an architecture's costs, by name; their
       values stand among the metrics, so that a reward can weigh them.
+    limits: the most that an architecture may cost, by the names of costs. What
+      exceeds a limit is drawn again, and is not trained.
+    max_redraws: the most draws that replace one proposal, before it is recorded
+      as `'infeasible'`.
+    cost_target: the name of a cost and a target for it, which the reward then
+      weighs: `('num_params', 10_000)`.
+    cost_reward: how it does, one of `'absolute'`, `'power'` and `'hard'`; see
+      `jaxnas.rewards.make_cost_reward`.
+    cost_weight: the weight of the cost, negative; that of the paper by default.
     same_task: whether to resume a run although the code of its trainer, reward
       or strategies has changed. Pass true only if you know that the change does
       not affect results.
@@ -125,7 +139,8 @@ def run(
     {
       **{'folder': folder, 'space': space, 'trainer': trainer, 'seed': seed},
       **{'reward': reward, 'measure': measure, 'known': known},
-      **{'costs': costs, 'num_params': num_params},
+      **{'costs': costs, 'num_params': num_params, 'limits': limits},
+      **{'cost_target': cost_target, 'max_redraws': max_redraws},
     }
   )
   arms = own_checks.as_arms(arms)
@@ -138,18 +153,19 @@ def run(
   }
   own_checks.check_counts(counts)
   plan = _plan(halving, rungs, num_steps)
+  weighing = own_costs.Weighing(
+    limits or {}, max_redraws, cost_target, cost_reward, cost_weight
+  )
+  arms, reward, most = weighing.apply(space, arms, reward, costs or {})
   grid = own_checks.grid_of(learning_rates)
   rate_of = learning_rates if callable(learning_rates) else None
   search = search_lib.Search(
     space,
     arms,
     evaluators.make_evaluator(
-      space,
-      trainer,
-      reward,
-      grid[0] if grid else rate_of,
-      num_steps,
+      *(space, trainer, reward, grid[0] if grid else rate_of, num_steps),
       costs=costs,
+      limits=most,
     ),
     jax.random.key(seed),
     max_failures=max_failures,
@@ -165,7 +181,6 @@ def run(
   retraining = _make_retraining(
     search, trainer, reward, measure, grid, counts, costs or {}
   )
-  num_choices = contestants.max_count * max(1, len(grid)) * num_selection_seeds
   settings = {
     **counts,
     'learning_rates': list(grid) or None,
@@ -173,6 +188,7 @@ def run(
     'seed': seed,
     'redo_failed': redo_failed,
     **({} if plan is None else {'halving': halving, 'rungs': _spelled(rungs)}),
+    **weighing.settings,
   }
   search_run.run(
     search_run.Experiment(
@@ -181,7 +197,7 @@ def run(
       make_retraining=lambda log: dataclasses.replace(
         retraining, contestants=tuple(contestants.of(log.trials))
       ),
-      num_retrainings=num_choices + contestants.num_entries * num_seeds,
+      num_retrainings=contestants.num_retrainings(counts, len(grid)),
       trainers=[trainer],
       same_task=same_task,
       free=_FREE,
@@ -291,15 +307,17 @@ class _Contestants:
       for label, architecture in known.items()
     }
 
-  @property
-  def num_entries(self) -> int:
-    """The number of rows in the table: searches and known architectures."""
-    return len(self.known) + len(self._searched)
+  def num_retrainings(self, counts: Mapping[str, int], num_rates: int) -> int:
+    """Returns the largest number of retrainings.
 
-  @property
-  def max_count(self) -> int:
-    """The largest number of architectures that are retrained."""
-    return len(self.known) + len(self._searched) * self._num_winners
+    Args:
+      counts: the numbers of seeds, by the names of arguments.
+      num_rates: the number of learning rates of a grid; 0 without one.
+    """
+    num_found, num_known = len(self._searched), len(self.known)
+    num_choices = num_known + num_found * self._num_winners
+    num_choices *= max(1, num_rates) * counts['num_selection_seeds']
+    return num_choices + (num_known + num_found) * counts['num_seeds']
 
   def of(
     self, trials: Sequence[trial_log.Trial]

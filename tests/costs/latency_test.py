@@ -52,6 +52,22 @@ def test_each_is_measured_once_and_kept_on_disk(tmp_path, monkeypatch):
     assert len(path.read_text().splitlines()) == 3
 
 
+def test_what_shares_a_program_is_measured_once(monkeypatch):
+  measured = []
+
+  def measure(program):
+    measured.append(program)
+    return 1.0
+
+  monkeypatch.setattr(latency, 'measure', measure)
+  of = latency.Latency(make_program, lambda each: Size(each.size // 2))
+  assert of(Size(4)) == of(Size(5)) == of(Size(6)) == 1
+  assert [program.arguments[0].shape for program in measured] == [
+    (2, 2),
+    (3, 3),
+  ]
+
+
 def test_a_damaged_file_is_named(tmp_path):
   path = tmp_path / 'latencies.jsonl'
   path.write_text('{"key":3,"latency_ms":1.0}\n')

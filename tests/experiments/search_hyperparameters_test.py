@@ -215,12 +215,43 @@ def test_finished_run_is_found(finished, data_file, capsys):
     ({'strategies': ('annealing',)}, "Unknown strategy 'annealing'"),
     ({'num_trials': 10}, 'multiple of 8'),
     ({'block_size': 3}, 'multiple of num_devices'),
+    ({'max_params': 54}, 'the least num_params is 55, counted exactly'),
+    (
+      {'cost': 'transcendentals', 'cost_target': 3.0},
+      'they have params, multiply_adds and latency',
+    ),
   ],
 )
 def test_bad_settings_leave_no_trace(tmp_path, data_file, changes, message):
   with pytest.raises(ValueError, match=message):
     search_hyperparameters.run(small(data_file, **changes), str(tmp_path / 'x'))
   assert not (tmp_path / 'x').exists()
+
+
+def test_costs_bound_what_is_trained_and_weigh_in_the_reward(
+  tmp_path, data_file
+):
+  config = small(
+    data_file,
+    **{'widths': (4, 8, 16), 'max_params': 120, 'max_redraws': 99},
+    **{'cost': 'multiply_adds', 'cost_target': 48.0},
+  )
+  experiment = search_hyperparameters.make_experiment(config)
+  search = experiment.search
+  for arm in search.arms:
+    state = arm.strategy.init(jax.random.key(0))
+    tokens = np.asarray(arm.strategy.ask(state, jax.random.key(1), 16).tokens)
+    widths = [search.space.decode(row)['width'] for row in tokens]
+    # 9 pixels and 3 classes: 55, 107 and 211 parameters.
+    assert set(widths) == {4, 8}
+  assert experiment.own_reward
+  with trial_log.TrialLog(tmp_path / 'trials.jsonl') as log:
+    retraining = experiment.make_retraining(log)
+  assert retraining.choose_by_reward
+  weighed = retraining.reward.function(
+    (), {'validation_accuracy': np.ones(2), 'num_multiply_adds': [48, 96]}
+  )
+  np.testing.assert_allclose(weighed, [1.0, 0.9])
 
 
 def test_every_setting_is_a_field_of_the_file(finished):

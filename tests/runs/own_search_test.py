@@ -592,6 +592,75 @@ def test_a_function_has_no_rungs(tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
+def size(value):
+  return 100 * value['y'] + value['x']
+
+
+def test_limits_and_targets_of_a_cost_of_ones_own(tmp_path, trainer, capsys):
+  changes = {
+    'costs': {'size': size},
+    'limits': {'size': 101},
+    'cost_target': ('size', 100.5),
+    'cost_weight': -0.2,
+  }
+  run(tmp_path, trainer, **changes, known={'large': {'x': 0.25, 'y': 2}})
+  trials = records.read(tmp_path)
+  searched = [trial for trial in trials if trial.arm != search.RETRAIN]
+  assert {trial.architecture['y'] for trial in searched} == {1}
+  for trial in trials:
+    cost = trial.metrics['size']
+    quality = -trial.metrics['validation_loss']
+    told = quality - 0.2 * abs(cost / 100.5 - 1)
+    assert trial.reward == pytest.approx(told, rel=1e-5)
+  # A known architecture takes part in what is reported, whatever it costs.
+  assert any(
+    trial.architecture['y'] == 2 for trial in trials if trial not in searched
+  )
+  run(tmp_path, trainer, **changes, known={'large': {'x': 0.25, 'y': 2}})
+  assert 'nothing is left to train' in capsys.readouterr().out
+  changes['limits'] = {'size': 150}
+  with pytest.raises(ValueError, match="Config field 'limits'"):
+    run(tmp_path, trainer, **changes, known={'large': {'x': 0.25, 'y': 2}})
+
+
+def test_what_no_redraw_finds_is_infeasible(tmp_path, trainer):
+  changes = {'costs': {'size': size}, 'limits': {'size': 101}, 'max_redraws': 0}
+  run(tmp_path, trainer, **changes)
+  trials = records.read(tmp_path)
+  over = [trial for trial in trials if trial.status == 'infeasible']
+  assert over
+  assert all(trial.architecture['y'] == 2 for trial in over)
+  assert {trial.reward for trial in over} == {-100}
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'limits': {'size': 99}}, 'meets size <= 99: the least size is 100'),
+    ({'cost_target': ('size', 300)}, 'the greatest size is 201, of all'),
+    ({'limits': {'weight': 9}}, "'weight' or a target of it, .* they are size"),
+    ({'limits': {'size': 0}}, "limit on 'size' must be a positive number, got"),
+    ({'limits': {'size': 'ten'}}, "must be a positive number, got 'ten'"),
+    ({'limits': 10}, 'limits must be a mapping from names of costs'),
+    ({'cost_target': 10}, 'cost_target must be the name of a cost and a'),
+    (
+      {'cost_target': ('size', 150), 'cost_reward': 'hard'},
+      'multiplies, so rewards must not be negative',
+    ),
+    (
+      {'limits': {'size': 150}, 'max_redraws': -1},
+      'max_redraws must be at least 0',
+    ),
+  ],
+)
+def test_bad_limits_and_targets_are_told_before_anything_is_trained(
+  tmp_path, trainer, changes, message
+):
+  with pytest.raises(ValueError, match=message):
+    run(tmp_path / 'run', trainer, costs={'size': size}, **changes)
+  assert not (tmp_path / 'run').exists()
+
+
 def test_equal_arrays_have_one_hash():
   one = own_search.hash_arrays((DATA, {'y': jnp.ones(2)}))
   assert one == own_search.hash_arrays(
