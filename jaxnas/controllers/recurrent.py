@@ -67,9 +67,9 @@ def make_controller(
   them as its head has waves; these are zero in `kernel` and `bias` at first, so
   that all of its levels are equally likely.
 
-  `log_prob` also takes tokens of -1 as decisions that were not made. A cell
-  with a method `unroll`, such as the default, runs by it there if there are no
-  anchor points.
+  `log_prob` also takes tokens of -1 as decisions that were not made. Without
+  anchor points the default cell runs by `lstm_stack`, and in `log_prob` any
+  other with a method `unroll` by that.
 
   Args:
     decisions: the decisions, in order. An anchor point has to choose among all
@@ -212,11 +212,11 @@ def _sample_choices(
   def step(state, inputs):
     carries, row = state
     kernel, step_noise, first_row = inputs
-    carries, hidden = network.step(params, carries, params['embeddings'][row])
+    carries, hidden = read(carries, row)
     token = jnp.argmax(hidden @ kernel + step_noise).astype(jnp.int32)
     return (carries, first_row + token), (token, hidden)
 
-  carries = network.first_carries(params, params['embeddings'][0])
+  carries, read = network.make_reader(params)
   _, drawn = jax.lax.scan(
     step,
     (carries, jnp.int32(0)),

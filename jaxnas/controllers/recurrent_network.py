@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 from flax import linen as nn
@@ -14,6 +15,7 @@ import numpy as np
 
 from jaxnas.controllers import anchors as mechanisms
 from jaxnas.controllers import layout as layouts
+from jaxnas.controllers import lstm_stack
 from jaxnas.types import Params
 
 
@@ -38,6 +40,33 @@ class Network(NamedTuple):
   def layers(self) -> tuple[str, ...]:
     """The names of the layers' parameters."""
     return tuple(f'layer_{i}' for i in range(self.num_layers))
+
+  def make_reader(self, params: Params):
+    """Makes what runs all layers over rows of the embeddings, one by one.
+
+    Returns:
+      `(carries, step)`: the first carries, and `(carries, row int32[]) ->
+      (carries, output [D])`.
+    """
+    rows = params['embeddings']
+    if lstm_stack.serves(self.cell):
+      stack = self.make_stack(params)
+      return (
+        lstm_stack.first_carries(stack),
+        functools.partial(lstm_stack.step, stack),
+      )
+
+    def step(carries, row):
+      return self.step(params, carries, rows[row])
+
+    return self.first_carries(params, rows[0]), step
+
+  def make_stack(self, params: Params) -> lstm_stack.Stack:
+    """Returns the layers as a stack that reads the embeddings."""
+    cells = params['cells']
+    return lstm_stack.make_stack(
+      params['embeddings'], [cells[layer] for layer in self.layers]
+    )
 
   def first_carries(self, params: Params, step_input: jax.Array):
     """Returns every layer's first carry, for inputs like `step_input`."""
@@ -83,32 +112,30 @@ def param_shapes(network: Network) -> Params:
   return shapes
 
 
-def _embed(
-  layout: layouts.Layout,
-  params: Params,
-  tokens: jax.Array,
-  is_active: jax.Array,
+def _rows(
+  layout: layouts.Layout, tokens: jax.Array, is_active: jax.Array
 ) -> jax.Array:
-  """Returns what every step reads: embeddings of the decision before it.
+  """Returns which embedding every step reads: the one of the decision before.
 
   Args:
     layout: the layout of the decisions.
-    params: the controller's parameters.
     tokens: one token of each decision, `int32[N, steps]`.
     is_active: which decisions are made, `bool[N, steps]`.
 
   Returns:
-    `[steps, N, D]`.
+    `int32[steps, N]`.
   """
   rows = jnp.broadcast_to(layout.first_rows, tokens.shape) + tokens
   rows = jnp.where(is_active, rows, 0)[:, :-1]
-  return params['embeddings'][jnp.pad(rows, ((0, 0), (1, 0))).T]
+  return jnp.pad(rows, ((0, 0), (1, 0))).T
 
 
 def run_choices(
   network: Network, params: Params, tokens: jax.Array, is_active: jax.Array
 ) -> jax.Array:
-  """Runs given sequences without anchor points, layer by layer.
+  """Runs given sequences without anchor points.
+
+  Stacks of the default cell run all layers step by step, others layer by layer.
 
   Args:
     network: the controller's network.
@@ -119,7 +146,10 @@ def run_choices(
   Returns:
     The outputs, `[T, N, D]`.
   """
-  hidden = _embed(network.layout, params, tokens, is_active)
+  rows = _rows(network.layout, tokens, is_active)
+  if lstm_stack.serves(network.cell):
+    return lstm_stack.unroll(network.make_stack(params), rows)
+  hidden = params['embeddings'][rows]
   for layer in network.layers:
     hidden = _run_layer(network.cell, params['cells'][layer], hidden)
   return hidden
@@ -146,7 +176,7 @@ def run_anchors(
     jnp.zeros((len(tokens), layout.num_anchors), tokens.dtype),
   )
   follows_anchor = np.pad(layout.is_anchor[:-1], (1, 0))
-  embedded = _embed(layout, params, step_tokens, is_active)
+  embedded = params['embeddings'][_rows(layout, step_tokens, is_active)]
   embedded = jnp.where(follows_anchor[:, None, None], 0.0, embedded)
 
   chosen = tokens[:, layout.anchor_tokens] == 1

@@ -1,0 +1,231 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Stacked LSTMs that read rows of a table, as most controllers do.
+
+The arithmetic is that of `children.recurrent_cell.LSTMCell`, arranged for
+layers so narrow that what surrounds the products takes most of the time:
+
+- What is read has been multiplied with the first layer's input kernel, which
+  takes one product for the whole table instead of one for each step.
+- A step runs all layers. Every later layer has one product, of its input and
+  its own output before, with both of its kernels.
+- The gates and the candidate are one tanh, by sigmoid(x) = (1 + tanh(x/2)) / 2.
+- The reverse pass, written by hand, reads the activations that the forward pass
+  has kept, and computes each kernel's gradient by one product after its loop.
+
+Shape letters here: `T` steps, `N` sequences, `D` features, `L` layers. Columns
+are in the order i, f, g, o: input, forget, candidate, output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import chex
+from flax import linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas.children import recurrent_cell
+from jaxnas.types import Params
+
+Carries = tuple[tuple[jax.Array, jax.Array], ...]
+"""`(c, h)` of every layer, each `[..., D]`."""
+
+
+class Stack(NamedTuple):
+  """What the steps of a stack need.
+
+  Attributes:
+    table: the rows that are read, times the first layer's input kernel, plus
+      its bias, `[rows, 4 D]`.
+    kernels: the first layer's recurrent kernel, `[D, 4 D]`, and every later
+      layer's input and recurrent kernels below each other, `[2 D, 4 D]`.
+    biases: the biases of all layers but the first, `[4 D]` each.
+  """
+
+  table: jax.Array
+  kernels: tuple[jax.Array, ...]
+  biases: tuple[jax.Array, ...]
+
+
+def serves(cell: nn.RNNCellBase) -> bool:
+  """Returns whether a stack of this cell is one that this module computes."""
+  return (
+    type(cell) is recurrent_cell.LSTMCell
+    and cell.use_bias
+    and cell.dtype is None
+    and cell.carry_init is recurrent_cell.LSTMCell.carry_init
+  )
+
+
+def make_stack(rows: jax.Array, layers: Sequence[Params]) -> Stack:
+  """Makes what the steps need of the parameters.
+
+  Args:
+    rows: the rows that are read, `[rows, D]`.
+    layers: the parameters of each layer's cell, an `LSTMCell`.
+  """
+  first, *later = layers
+  inputs = [layer['input_projection']['kernel'] for layer in layers]
+  table = rows @ inputs[0]
+  table += jnp.broadcast_to(first['bias'], table.shape)
+  kernels = [
+    jnp.concatenate([kernel, layer['recurrent_kernel']])
+    for kernel, layer in zip(inputs[1:], later, strict=True)
+  ]
+  return Stack(
+    table,
+    (first['recurrent_kernel'], *kernels),
+    tuple(layer['bias'] for layer in later),
+  )
+
+
+def first_carries(stack: Stack, num_sequences: tuple[int, ...] = ()) -> Carries:
+  """Returns the carries before the first step: zeros, `[*N, D]` each."""
+  features = stack.kernels[0].shape[0]
+  zeros = jnp.zeros((*num_sequences, features), stack.table.dtype)
+  return ((zeros, zeros),) * len(stack.kernels)
+
+
+def step(
+  stack: Stack, carries: Carries, row: jax.Array
+) -> tuple[Carries, jax.Array]:
+  """Runs all layers once.
+
+  Args:
+    stack: the stack.
+    carries: the carries before the step.
+    row: the row of the table that is read, `int32[...]`.
+
+  Returns:
+    The carries after the step, and the last layer's output, `[..., D]`.
+  """
+  carries, hidden, _ = _step(
+    stack.kernels, stack.biases, carries, stack.table[row]
+  )
+  return carries, hidden
+
+
+def unroll(stack: Stack, rows: jax.Array) -> jax.Array:
+  """Runs all layers over whole sequences.
+
+  Gradients flow to the stack.
+
+  Args:
+    stack: the stack.
+    rows: the rows of the table that are read, `int32[T, N]`.
+
+  Returns:
+    The last layer's outputs, `[T, N, D]`.
+  """
+  chex.assert_rank(rows, 2)
+  return _unroll(stack.kernels, stack.biases, stack.table[rows])
+
+
+def _step(kernels, biases, carries, projected):
+  """Returns carries, output, and of every layer what `_reverse_step` reads."""
+  next_carries, kept = [], []
+  hidden = projected
+  for layer, (memory, own) in enumerate(carries):
+    if layer:
+      inputs = jnp.concatenate([hidden, own], axis=-1)
+      total = inputs @ kernels[layer]
+      total += jnp.broadcast_to(biases[layer - 1], total.shape)
+    else:
+      inputs = own
+      total = projected + inputs @ kernels[0]
+    gates = _activate(total)
+    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    next_memory = f * memory + i * g
+    squashed = jnp.tanh(next_memory)
+    hidden = o * squashed
+    next_carries.append((next_memory, hidden))
+    kept.append((inputs, memory, gates, squashed))
+  return tuple(next_carries), hidden, tuple(kept)
+
+
+def _activate(total: jax.Array) -> jax.Array:
+  """Returns sigmoids of the gates and tanh of the candidate, `[..., 4 D]`."""
+  scale, shift = (
+    jnp.broadcast_to(
+      np.repeat(np.asarray(numbers, total.dtype), total.shape[-1] // 4),
+      total.shape,
+    )
+    for numbers in ((0.5, 0.5, 1, 0.5), (0.5, 0.5, 0, 0.5))
+  )
+  return jnp.tanh(total * scale) * scale + shift
+
+
+def _reverse_step(kept, grad_hidden, grad_memory):
+  """Returns the gradients of one layer's `total` and of its memory before."""
+  _, memory, gates, squashed = kept
+  i, f, g, o = jnp.split(gates, 4, axis=-1)
+  grad_memory += grad_hidden * o * (1 - squashed * squashed)
+  grad_total = jnp.concatenate(
+    [
+      grad_memory * g * (i - i * i),
+      grad_memory * memory * (f - f * f),
+      grad_memory * i * (1 - g * g),
+      grad_hidden * squashed * (o - o * o),
+    ],
+    axis=-1,
+  )
+  return grad_total, grad_memory * f
+
+
+@jax.custom_vjp
+def _unroll(kernels, biases, projected):
+  return _forward(kernels, biases, projected)[0]
+
+
+def _zeros(kernels, projected) -> Carries:
+  shape = (projected.shape[1], kernels[0].shape[0])
+  return ((jnp.zeros(shape, projected.dtype),) * 2,) * len(kernels)
+
+
+def _forward(kernels, biases, projected):
+  def body(carries, step_projected):
+    carries, hidden, kept = _step(kernels, biases, carries, step_projected)
+    return carries, (hidden, kept)
+
+  _, (hidden, kept) = lax.scan(body, _zeros(kernels, projected), projected)
+  return hidden, (kernels, kept, projected)
+
+
+def _backward(residuals, grad_hidden):
+  kernels, kept, projected = residuals
+  features = kernels[0].shape[0]
+  transposed = [kernel.T for kernel in kernels]
+
+  def body(grads, inputs):
+    grad_output, step_kept = inputs
+    next_grads: list[Any] = [None] * len(kernels)
+    grad_totals: list[Any] = [None] * len(kernels)
+    for layer in reversed(range(len(kernels))):
+      grad_memory, grad_own = grads[layer]
+      grad_totals[layer], grad_memory = _reverse_step(
+        step_kept[layer], grad_output + grad_own, grad_memory
+      )
+      grad_inputs = grad_totals[layer] @ transposed[layer]
+      grad_output = grad_inputs[:, :features]
+      next_grads[layer] = grad_memory, grad_inputs[:, -features:]
+    return tuple(next_grads), tuple(grad_totals)
+
+  _, grad_totals = lax.scan(
+    body, _zeros(kernels, projected), (grad_hidden, kept), reverse=True
+  )
+  rows = [grad.reshape(-1, grad.shape[-1]) for grad in grad_totals]
+  grad_kernels = tuple(
+    inputs.reshape(-1, inputs.shape[-1]).T @ grad
+    for (inputs, *_), grad in zip(kept, rows, strict=True)
+  )
+  grad_biases = tuple(grad.sum(axis=0) for grad in rows[1:])
+  return grad_kernels, grad_biases, grad_totals[0]
+
+
+_unroll.defvjp(_forward, _backward)

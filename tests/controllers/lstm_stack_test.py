@@ -1,0 +1,96 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnas.children import recurrent_cell
+from jaxnas.controllers import lstm_stack
+
+T, N, D, NUM_ROWS = 4, 3, 5, 6
+
+
+@pytest.fixture(scope='module')
+def params():
+  rng = np.random.default_rng(0)
+
+  def draw(*shape):
+    return jnp.asarray(rng.normal(0, 0.5, shape), jnp.float32)
+
+  layers = [
+    {
+      'input_projection': {'kernel': draw(D, 4 * D)},
+      'recurrent_kernel': draw(D, 4 * D),
+      'bias': draw(4 * D),
+    }
+    for _ in range(3)
+  ]
+  return draw(NUM_ROWS, D), layers
+
+
+@pytest.fixture(scope='module')
+def rows():
+  return np.random.default_rng(1).integers(NUM_ROWS, size=(T, N), dtype='int32')
+
+
+def unroll_layers(params, rows):
+  """Runs one cell after another over the sequences."""
+  table, layers = params
+  hidden = table[rows]
+  cell = recurrent_cell.LSTMCell(D)
+  carry = cell.initialize_carry(jax.random.key(0), (N, D))
+  for layer in layers:
+    _, hidden = cell.apply({'params': layer}, carry, hidden, method='unroll')
+  return hidden
+
+
+def unroll_stack(params, rows):
+  return lstm_stack.unroll(lstm_stack.make_stack(*params), rows)
+
+
+def test_outputs_and_gradients_are_those_of_separate_cells(params, rows):
+  weights = np.random.default_rng(2).normal(size=(T, N, D)).astype('f')
+
+  def measure(unroll):
+    def weigh(params):
+      hidden = unroll(params, rows)
+      return jnp.sum(hidden * weights), hidden
+
+    (_, hidden), grads = jax.value_and_grad(weigh, has_aux=True)(params)
+    return hidden, grads
+
+  hidden, grads = jax.jit(measure, static_argnums=0)(unroll_stack)
+  expected, expected_grads = jax.jit(measure, static_argnums=0)(unroll_layers)
+  np.testing.assert_allclose(hidden, expected, rtol=1e-5, atol=1e-6)
+  for leaf, other in zip(
+    jax.tree.leaves(grads), jax.tree.leaves(expected_grads), strict=True
+  ):
+    assert np.abs(other).max() > 0.01
+    np.testing.assert_allclose(leaf, other, rtol=1e-4, atol=1e-5)
+
+
+def test_step_by_step_is_the_whole_sequence(params, rows):
+  stack = lstm_stack.make_stack(*params)
+  expected = lstm_stack.unroll(stack, rows)
+  carries = lstm_stack.first_carries(stack, (N,))
+  for step_rows, outputs in zip(rows, expected, strict=True):
+    carries, hidden = lstm_stack.step(stack, carries, step_rows)
+    np.testing.assert_allclose(hidden, outputs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('cell', 'is_served'),
+  [
+    (recurrent_cell.LSTMCell(D), True),
+    (recurrent_cell.LSTMCell(D, use_bias=False), False),
+    (recurrent_cell.LSTMCell(D, dtype=jnp.bfloat16), False),
+    (recurrent_cell.LSTMCell(D, carry_init=nn.initializers.ones), False),
+    (recurrent_cell.GrammarCell(features=D), False),
+    (nn.OptimizedLSTMCell(D), False),
+  ],
+)
+def test_other_cells_are_not_served(cell, is_served):
+  assert lstm_stack.serves(cell) == is_served
