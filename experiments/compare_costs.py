@@ -222,7 +222,9 @@ def _find_fronts(config: Config, table: reward_table.Table) -> Any:
   whole = fronts.hypervolume(points[exact], _REFERENCE)
   print(
     f'The front of the table: {len(exact)} cells, '
-    + ', '.join(f'{points[row, 0]:.4f} at {-points[row, 1]:g}' for row in exact)
+    + ', '.join(
+      f'{points[row, 0]:.4f} at {-points[row, 1] + 0.0:g}' for row in exact
+    )
     + f'; its hypervolume above reward 0 and cost 5 is {whole:.5f}.'
   )
   keys = many_searches.seed_keys(config.seed, config.num_seeds)
@@ -284,6 +286,7 @@ def make_strategy(
       decisions,
       costs,
       population_size=config.population_size,
+      sample_size=strategy_settings.front_sample_size(config),
       num_trials=config.num_trials,
     )
   return strategy_settings.make_strategy(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import settings
+from experiments import settings, strategy_settings
 from jaxnas import rewards
 from jaxnas.costs import extremes, latency
 from jaxnas.costs import limits as limits_lib
@@ -234,6 +234,7 @@ class Prices:
         self._costs_of,
         len(self.objectives) - 1,
         config.population_size,
+        strategy_settings.front_sample_size(config),
         floor=self._floor,
       )
     if self.limits is None:

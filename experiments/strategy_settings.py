@@ -102,11 +102,24 @@ class StrategySettings(ControllerSettings):
   )
   sample_size: int = settings.strategy(
     8,
-    'Size of a tournament of evolution.',
+    'Size of a tournament of evolution; with several objectives, where only '
+    'the best survive, tournaments are half as large.',
     source=settings.MEASURED,
     low=1,
     high=settings.MAX_ITEMS,
   )
+
+
+def front_sample_size(config: StrategySettings) -> int:
+  """Returns the size of a tournament of evolution with several objectives.
+
+  It is half of that of regularized evolution, in which the best die, too, but
+  2 at least if that is.
+
+  Args:
+    config: the settings of all strategies.
+  """
+  return max(min(2, config.sample_size), config.sample_size // 2)
 
 
 def make_strategy(

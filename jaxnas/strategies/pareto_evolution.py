@@ -7,7 +7,11 @@ It is NSGA-II ("A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II",
 Deb et al., 2002, IEEE Transactions on Evolutionary Computation 6) with the
 mutations of regularized evolution in place of crossover: the best of parents
 and children survive, ranked by how many fronts dominate them and then by how
-far their neighbors are.
+far their neighbors are. What has been tried is not proposed again, which would
+teach nothing.
+
+Letters: `P` members of the population, `A` architectures that are remembered,
+`T` tokens, `M` objectives, `C` costs.
 """
 
 from __future__ import annotations
@@ -19,12 +23,15 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnas import nondominated
 from jaxnas.strategies import evolution, told
 from jaxnas.types import Decision, Proposals, Strategy
 
 _WORST = -1e30
+_MAX_REDRAWS = 16
+_REDRAWS = 2**32 - 3
 
 
 class ParetoState(NamedTuple):
@@ -35,11 +42,14 @@ class ParetoState(NamedTuple):
     values: the members' objectives, more is better, `float32[P, M]`: the
       reward and the negated costs.
     num_told: the number of rewards told so far, a scalar.
+    tried: the architectures told last, a ring buffer, `int32[A, T]`; empty
+      places hold -1.
   """
 
   tokens: jax.Array
   values: jax.Array
   num_told: jax.Array
+  tried: jax.Array
 
 
 def make_pareto_evolution(
@@ -47,10 +57,11 @@ def make_pareto_evolution(
   costs: Callable[[jax.Array], jax.typing.ArrayLike],
   num_costs: int = 1,
   population_size: int = 32,
-  sample_size: int = 2,
+  sample_size: int = 4,
   range_scale: float = 0.1,
   num_trials: int | None = None,
   floor: float | None = None,
+  memory: int = 1024,
 ) -> Strategy:
   """Makes the strategy that breeds a front.
 
@@ -59,6 +70,11 @@ def make_pareto_evolution(
   population, as in `make_evolution`. After a batch the best `population_size`
   of members and batch survive: first by non-dominated rank, then the least
   crowded. An architecture that is a member already does not enter again.
+
+  A proposal that repeats another of its batch, or one of the last `memory` that
+  were told, is drawn again, at most 16 times. Its `log_prob` is that of a draw
+  that may repeat. What that and the size of the tournament are worth was
+  measured on a complete table; see `docs/results/costs.md`.
 
   The metrics are `mean_reward`, of the batch, and `front_size`, the number of
   members that no member dominates.
@@ -69,19 +85,25 @@ def make_pareto_evolution(
       are to be small. In `search.scan` it must be traceable.
     num_costs: the number of costs, `C`.
     population_size: the number of members of the population, `P`.
-    sample_size: the number of members in a tournament; 2 in the paper.
+    sample_size: the number of members in a tournament; 2 in the paper, which
+      breeds hundreds of generations.
     range_scale: the typical length of a step on a `Range`, as a fraction of its
       levels.
     num_trials: the number of trials of a search, if known.
     floor: the reward of a child that failed or was not trained. Whatever it
       costs, it ranks behind all others. None by default.
+    memory: the number of architectures that are remembered, `A`; 0 lets
+      proposals repeat.
 
   Returns:
     A strategy whose state is a `ParetoState`.
 
   Raises:
-    ValueError: as `make_evolution` does.
+    ValueError: as `make_evolution` does, or `memory` is negative.
   """
+  if memory < 0:
+    raise ValueError(f'memory must be at least 0, got {memory}.')
+  memory = min(memory, num_trials or memory)
   evolution.check_arguments(
     population_size, sample_size, range_scale, num_trials
   )
@@ -96,12 +118,17 @@ def make_pareto_evolution(
       tokens=jnp.full((population_size, breeder.num_tokens), -1, jnp.int32),
       values=jnp.zeros((population_size, 1 + num_costs)),
       num_told=jnp.zeros((), jnp.int32),
+      tried=jnp.full((memory, breeder.num_tokens), -1, jnp.int32),
     )
 
   @functools.partial(jax.jit, static_argnames='num_trials')
   def propose(state, key, num_active, num_trials) -> Proposals:
     is_full = state.num_told >= population_size
-    return breeder.propose(state.tokens, is_full, key, num_active, num_trials)
+
+    def draw(key):
+      return breeder.propose(state.tokens, is_full, key, num_active, num_trials)
+
+    return _draw_new(draw, state.tried, key) if memory else draw(key)
 
   def ask(
     state: ParetoState,
@@ -154,4 +181,51 @@ def _survive(
     tokens=jnp.where(kept[:, None], tokens[best], -1),
     values=jnp.where(kept[:, None], values[best], 0.0),
     num_told=state.num_told + len(tokens) - size,
+    tried=_remember(state, tokens[size:]),
   ), front_size
+
+
+def _remember(state: ParetoState, tokens: jax.Array) -> jax.Array:
+  """Returns what has been tried after a batch has replaced the oldest."""
+  memory = len(state.tried)
+  # If a batch fills the ring more than once, only its last ones stay.
+  first = max(0, len(tokens) - memory)
+  places = (state.num_told + np.arange(first, len(tokens))) % max(1, memory)
+  return state.tried.at[places].set(tokens[first:]) if memory else state.tried
+
+
+def _draw_new(
+  draw: Callable[[jax.Array], Proposals], tried: jax.Array, key: jax.Array
+) -> Proposals:
+  """Returns a batch in which what has been tried is drawn again.
+
+  Args:
+    draw: the function that draws a batch, given a key.
+    tried: what has been tried, `int32[A, T]`.
+    key: a random key.
+  """
+
+  def repeats(tokens):
+    number = np.arange(len(tokens))
+    equal = (tokens[:, None] == tokens[None]).all(-1)
+    is_known = (tokens[:, None] == tried[None]).all(-1).any(1)
+    return is_known | (equal & (number[None] < number[:, None])).any(1)
+
+  def is_left(carry):
+    attempt, _, is_old = carry
+    return (attempt < _MAX_REDRAWS) & is_old.any()
+
+  def again(carry):
+    attempt, proposals, is_old = carry
+    others = draw(jax.random.fold_in(beyond, attempt))
+    proposals = Proposals(
+      jnp.where(is_old[:, None], others.tokens, proposals.tokens),
+      jnp.where(is_old, others.log_prob, proposals.log_prob),
+    )
+    return attempt + 1, proposals, repeats(proposals.tokens)
+
+  # A draw splits its key, which gives other keys than these.
+  beyond = jax.random.fold_in(key, np.uint32(_REDRAWS))
+  first = draw(key)
+  start = jnp.int32(0), first, repeats(first.tokens)
+  return jax.lax.while_loop(is_left, again, start)[1]

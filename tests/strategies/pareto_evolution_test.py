@@ -68,7 +68,46 @@ def test_a_search_finds_the_whole_front():
   assert len(fronts.front(points)) < 16
 
 
+@pytest.mark.parametrize('memory', [0, 1024])
+def test_what_was_tried_is_not_proposed_again(memory):
+  # The space has 1,024 architectures, and the front is close to the corner.
+  strategy = pareto_evolution.make_pareto_evolution(
+    DECISIONS, costs, population_size=8, memory=memory
+  )
+  search = jax.jit(lambda key: pure_search.scan(strategy, reward, key, 10, 10))
+  found = search(jax.random.key(1))
+  tokens = np.asarray(found.tokens).reshape(-1, 5)
+  num_distinct = len(np.unique(tokens, axis=0))
+  assert num_distinct == 100 if memory else num_distinct < 85
+
+
+def test_a_memory_forgets_the_oldest_first():
+  strategy = pareto_evolution.make_pareto_evolution(
+    DECISIONS, costs, population_size=2, sample_size=2, memory=4
+  )
+  state = strategy.init(jax.random.key(0))
+  rows = np.stack([np.arange(13) // 4, np.arange(13) % 4, *[[0] * 13] * 3], 1)
+  for batch in np.split(rows, [3, 6, 12]):
+    proposals = Proposals(jnp.array(batch), jnp.zeros(len(batch)))
+    state, _ = strategy.tell(state, proposals, jnp.ones(len(batch)))
+  # Of 13 the last 4, of which the thirteenth has come to the first place.
+  np.testing.assert_array_equal(state.tried, rows[[12, 9, 10, 11]])
+
+
+def test_a_space_that_is_tried_out_is_proposed_again():
+  tiny = (Choice(range(2), 'one'), Choice(range(2), 'two'))
+  strategy = pareto_evolution.make_pareto_evolution(
+    tiny, costs, population_size=2, sample_size=1
+  )
+  found = pure_search.scan(strategy, reward, jax.random.key(0), 3, 4)
+  tokens = np.asarray(found.tokens)
+  assert len(np.unique(tokens[0], axis=0)) == 4
+  assert tokens.min() >= 0
+
+
 def test_bad_arguments_are_refused():
+  with pytest.raises(ValueError, match='memory must be at least 0, got -1'):
+    pareto_evolution.make_pareto_evolution(DECISIONS, costs, memory=-1)
   with pytest.raises(ValueError, match='population_size must be at least 1'):
     pareto_evolution.make_pareto_evolution(DECISIONS, costs, population_size=0)
 
@@ -76,7 +115,7 @@ def test_bad_arguments_are_refused():
 @pytest.mark.parametrize('floor', [0.0, None])
 def test_whatever_a_failed_child_costs_it_ranks_last(floor):
   strategy = pareto_evolution.make_pareto_evolution(
-    DECISIONS, costs, population_size=3, floor=floor
+    DECISIONS, costs, population_size=3, sample_size=2, floor=floor
   )
   cheap, *others = np.eye(5, dtype=np.int32)
   tokens = jnp.array([cheap * 0, *(each + cheap for each in others)])
