@@ -128,7 +128,7 @@ def run(config: Config, folder: str) -> None:
     )
     workdir.write_manifest(path, seed=config.seed)
     found = {
-      name: (scorer, _score(path, name, scorer, tokens))
+      name: (scorer, _score(path, name, scorer, tokens, bench.text_hash))
       for name, scorer in chosen.items()
     }
     rewards = table.rewards()[ranks[classes]]
@@ -169,6 +169,7 @@ def make_bench(table: base2_bench.Base2Bench, config: Config) -> scorers.Bench:
       seed=made['seed'],
     ),
     costs.Model(dataset.vocab_size, made['features']),
+    dataset.content_hash,
   )
 
 
@@ -244,26 +245,30 @@ def _search(
 
 
 def _score(
-  path: pathlib.Path, name: str, scorer: scorers.Scorer, tokens: np.ndarray
+  path: pathlib.Path,
+  name: str,
+  scorer: scorers.Scorer,
+  tokens: np.ndarray,
+  text_hash: str,
 ) -> scorers.Scores:
   """Returns the scores, from their file if there is one."""
   if not scorer.is_lasting:
     return scorer.score(tokens, lambda num_done: None)
   file = path / 'scores' / f'{name}.npz'
   if file.exists():
-    return _read(file, len(tokens))
+    return _read(file, len(tokens), text_hash)
   file.parent.mkdir(exist_ok=True)
   print(f'{scorer.label}:', flush=True)
   with progress.Progress(len(tokens), unit='cell') as bar:
     scores = scorer.score(tokens, bar.update)
-  npz.write(file, scores._asdict())
+  npz.write(file, {**scores._asdict(), 'text_hash': np.array(text_hash)})
   return scores
 
 
-def _read(file: pathlib.Path, num_cells: int) -> scorers.Scores:
+def _read(file: pathlib.Path, num_cells: int, text_hash: str) -> scorers.Scores:
   hint = 'delete it, and the same command makes it again'
   try:
-    arrays = npz.read(file, ('values', 'core_seconds'))
+    arrays = npz.read(file, ('values', 'core_seconds'), optional=('text_hash',))
     scores = scorers.Scores(arrays['values'], float(arrays['core_seconds']))
   except (ValueError, TypeError) as error:
     reason = getattr(error, 'reason', error)
@@ -271,6 +276,12 @@ def _read(file: pathlib.Path, num_cells: int) -> scorers.Scores:
   if scores.values.shape != (num_cells,):
     raise ValueError(
       f'{file} holds {scores.values.shape} scores and not {num_cells}; {hint}.'
+    )
+  before = str(arrays.get('text_hash', 'unknown'))
+  if before != text_hash:
+    raise ValueError(
+      f'{file} holds scores on another text, whose hash is {before}; now it is '
+      f'{text_hash}. To score with this one, {hint}.'
     )
   return scores
 

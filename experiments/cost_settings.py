@@ -308,13 +308,13 @@ class Prices:
       if name in config.limits:
         flag = 'max_' + name.removeprefix('num_')
         most = config.limits[name]
-        limits_lib.check_met(name, most, bounds, f'--{flag}={most:g}')
+        limits_lib.check_met(name, most, bounds, f'--{flag}={_plain(most)}')
       if name == self._target:
         limits_lib.check_target(
           name,
           config.cost_target,
           bounds,
-          f'--cost_target={config.cost_target:g}',
+          f'--cost_target={_plain(config.cost_target)}',
         )
         if config.cost_reward == 'power' and bounds.low <= 0:
           raise ValueError(
@@ -323,8 +323,9 @@ class Prices:
           )
       if name in self.objectives and bounds.low == bounds.high:
         raise ValueError(
-          f'All architectures of the space have {name} {bounds.low:,.6g}, so '
-          'it cannot be one of --objectives; take another cost.'
+          f'All architectures of the space have {name} '
+          f'{limits_lib.spell(bounds.low)}, so it cannot be one of '
+          '--objectives; take another cost.'
         )
 
   def _find(self, name: str) -> extremes.Extremes:
@@ -359,6 +360,11 @@ def _objectives(config: Costs) -> tuple[str, ...]:
       f'{", ".join(METRICS)}, such as reward,params; got {",".join(given)}.'
     )
   return given[0], *(METRICS[name] for name in given[1:])
+
+
+def _plain(value: float) -> str:
+  """Returns a number as it may be given on a command line."""
+  return str(int(value)) if float(value).is_integer() else repr(value)
 
 
 def _or_nan(cost: Cost) -> Cost:

@@ -61,6 +61,7 @@ class History:
     space: SearchSpace,
     log: trial_log.TrialLog,
     like: Sequence[trial_log.Trial] = (),
+    reuses: bool = True,
   ):
     """Indexes the log without writing anything.
 
@@ -68,6 +69,8 @@ class History:
       space: the search space.
       log: the run's trial log.
       like: the trials of another log that the run is to repeat, if any.
+      reuses: whether trials take their results from an older log; with rungs
+        they do not, since how far a child trains depends on the others.
     """
     self.log = log
     self.trials: list[trial_log.Trial] = []
@@ -86,9 +89,13 @@ class History:
     self._index(_searched(log.trials))
     if self._earlier and not self.trials:
       logging.warning(
-        '%s was started over: trials that recur exactly take their results '
-        'from the older files kept beside it.',
+        '%s was started over: %s',
         log.path,
+        'trials that recur exactly take their results from the older files '
+        'kept beside it.'
+        if reuses
+        else 'all trials of its search train again, since how far a child '
+        'trains at rungs depends on the others.',
       )
 
   def append(self, trials: Sequence[trial_log.Trial]) -> None:
@@ -308,7 +315,8 @@ def redo_failed(
   """Starts a new log if trials of the search, or retrainings, have failed.
 
   The old file stays beside the new one, and results in it that recur are reused
-  rather than trained again, even if the run is killed in between.
+  rather than trained again, even if the run is killed in between; but with
+  rungs all trials of the search train again.
 
   Args:
     log: the run's trial log.

@@ -295,8 +295,7 @@ class Plan:
       for arm in arms
       if arm.role is arms_lib.Role.BASELINE and arm.is_halved
     ]
-    by_hand = errors.choose('--rungs=64,128,256', 'rungs=(64, 128, 256)')
-    remedy = f'or give rungs, as {by_hand}'
+    remedy = f'or give rungs, as {by_hand()}'
     if not drawn:
       raise ValueError(
         'rungs=auto finds the first rung with the first trials of random '
@@ -310,6 +309,11 @@ class Plan:
         f'search, which has only {arm.num_trials}; take more trials, {remedy}.'
       )
     return Calibrating(arm.identity, num_trials, self.points)
+
+
+def by_hand() -> str:
+  """Returns how a user gives rungs."""
+  return errors.choose('--rungs=64,128,256', 'rungs=(64, 128, 256)')
 
 
 def spell(

@@ -148,7 +148,7 @@ def run(
   if redo_failed:
     history_lib.redo_failed(log, checkpoints, rounds)
   replay = [trial for trial in replay if trial.arm != RETRAIN]
-  history = History(search.space, log, replay)
+  history = History(search.space, log, replay, reuses=search.rungs is None)
   history.check_start(search.max_failures)
   folded = folding.Folded(
     search.space,

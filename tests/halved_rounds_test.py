@@ -276,6 +276,20 @@ def test_with_costs_those_go_on_whom_few_dominate(tmp_path):
     assert content(folder) == content(tmp_path / 'whole')
 
 
+def test_all_train_again_after_a_repair(tmp_path, caplog):
+  search = {'rungs': rungs.Halving(SCHEDULE), 'arms': ARMS[2:3]}
+  trials = run(tmp_path, Children(), **search)
+  assert any(trial.has_failed for trial in trials)
+  children = Children()
+  with trial_log.TrialLog(tmp_path / 'trials.jsonl') as log:
+    again = make_search(children, **search)
+    search_lib.run(again, log, redo_failed=True)
+    assert list(log.trials) == trials
+  assert 'all trials of its search train again' in caplog.text
+  new = [trial for trial in trials if trial.duplicate_of is None]
+  assert children.num_steps == sum(trial.steps for trial in new)
+
+
 def test_what_cannot_be_halved_is_refused():
   children = Children()
   evaluator = children.evaluator._replace(stages=None)

@@ -20,6 +20,7 @@ MAX_ENUMERATED = 10_000
 
 _NUM_DRAWN = 256
 _PARTLY = 'that were looked at, not of all'
+_NONE_DECODED = 'No architecture of the space could be decoded.'
 
 
 class Extremes(NamedTuple):
@@ -128,15 +129,26 @@ def share_within(
     space: the search space.
     is_within: the condition, `tokens int32[T] -> bool`.
     num_active: the number of decisions to make; all by default.
-    num_drawn: the number of architectures that are drawn.
+    num_drawn: the number of draws; those that are no architecture, which a
+      space of one's own may have, do not count.
+
+  Raises:
+    ValueError: no architecture could be decoded.
   """
   radixes = _radixes(space, num_active)
-  met = 0
+  count = met = 0
   for tokens in _draw(radixes, num_drawn):
     padded = np.full(space.num_tokens, -1, np.int32)
     padded[: len(tokens)] = tokens
+    try:
+      space.decode(padded)
+    except ValueError:
+      continue
+    count += 1
     met += is_within(padded)
-  return met / num_drawn
+  if not count:
+    raise ValueError(_NONE_DECODED)
+  return met / count
 
 
 def _radixes(space: SearchSpace, num_active: int | None) -> list[int]:
@@ -168,4 +180,4 @@ def _climb(tokens, radixes, value, sign) -> None:
 
 def _check(found: dict[bytes, float]) -> None:
   if not found:
-    raise ValueError('No architecture of the space could be decoded.')
+    raise ValueError(_NONE_DECODED)

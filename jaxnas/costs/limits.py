@@ -52,7 +52,9 @@ class Limits:
         value = self.costs[name](architecture)
       # A cost that is not a number is within no limit.
       if not value <= most:
-        found.append(f'{name} is {value:,.6g}, above the limit of {most:,.6g}')
+        found.append(
+          f'{name} is {spell(value)}, above the limit of {spell(most)}'
+        )
     return '; '.join(found)
 
   def allows(self, space: SearchSpace) -> Callable[[np.ndarray], bool]:
@@ -95,6 +97,15 @@ class Limits:
     return screen
 
 
+def spell(cost: float) -> str:
+  """Returns a cost in words: a count with all its digits.
+
+  Args:
+    cost: the cost.
+  """
+  return f'{cost:,.0f}' if float(cost).is_integer() else f'{cost:,.6g}'
+
+
 def check_met(
   name: str, most: float, least: extremes.Extremes, spelled: str = ''
 ) -> None:
@@ -113,8 +124,8 @@ def check_met(
   """
   if least.low <= most:
     return
-  spelled = spelled or f'{name} <= {most:g}'
-  found = f'the least {name} is {least.low:,.6g}, {least.low_how}.'
+  spelled = spelled or f'{name} <= {spell(most)}'
+  found = f'the least {name} is {spell(least.low)}, {least.low_how}.'
   _refuse(
     least.low_how,
     f'No architecture of the space meets {spelled}: {found}',
@@ -135,10 +146,10 @@ def check_target(
   Raises:
     ValueError: all architectures cost more, or less, or the same.
   """
-  spelled = spelled or f'the target {name} = {target:g}'
+  spelled = spelled or f'the target {name} = {spell(target)}'
   if bounds.low == bounds.high:
     raise ValueError(
-      f'All architectures of the space have {name} {bounds.low:,.6g}, so '
+      f'All architectures of the space have {name} {spell(bounds.low)}, so '
       f'{spelled} has nothing to choose from; take another cost.'
     )
   for is_missed, word, value, how in (
@@ -149,7 +160,7 @@ def check_target(
       _refuse(
         how,
         f'No architecture of the space meets {spelled}: the {word} {name} is '
-        f'{value:,.6g}, {how}.',
+        f'{spell(value)}, {how}.',
       )
 
 

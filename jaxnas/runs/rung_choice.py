@@ -15,7 +15,9 @@ import pathlib
 import typing
 from typing import Any
 
-from jaxnas import halving, rungs
+import numpy as np
+
+from jaxnas import halving, pure_search, rungs
 from jaxnas import search as search_lib
 from jaxnas.records import trial_log, workdir
 
@@ -99,6 +101,7 @@ def calibrate(
   assert plan is not None
   calibrating = plan.calibrating(search.arms)
   assert calibrating is not None
+  _check_enough(search, calibrating)
   print(
     f'Finding the first rung with {calibrating.num_trials} random children, '
     'trained fully:'
@@ -115,6 +118,35 @@ def calibrate(
   )
   print(rungs.spell(schedule, calibration))
   return _with(experiment, plan.halving(schedule, calibrating))
+
+
+def _check_enough(
+  search: search_lib.Search, calibrating: rungs.Calibrating
+) -> None:
+  """Checks, before they are trained, that enough children can calibrate.
+
+  Their proposals are those of an arm that learns nothing, as random search.
+  """
+  (arm,) = (each for each in search.arms if each.identity == calibrating.arm)
+  key, space = search_lib.arm_key(search, arm), search.space
+  state = arm.strategy.init(pure_search.init_key(key))
+  screen = search.evaluator.screen
+  rewards = np.full(arm.batch_size, search.evaluator.floor_reward, np.float32)
+  found = set()
+  for start in range(0, calibrating.num_trials, arm.batch_size):
+    group_key = pure_search.round_key(key, start // arm.batch_size)
+    proposals = arm.ask(state, group_key, start, space.num_tokens)
+    for tokens in np.asarray(proposals.tokens, np.int32):
+      if screen is None or screen(tokens) is None:
+        found.add(np.asarray(space.canonical(tokens)).tobytes())
+    state, _ = arm.strategy.tell(state, proposals, rewards)
+  if len(found) < halving.MIN_CALIBRATION:
+    raise ValueError(
+      f'rungs=auto finds the first rung with {calibrating.num_trials} trials '
+      f'of random search, but only {len(found)} of these are distinct '
+      f'children within the limits; it needs {halving.MIN_CALIBRATION}. Give '
+      f'rungs, as {rungs.by_hand()}.'
+    )
 
 
 def first_part(

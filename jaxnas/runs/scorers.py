@@ -67,11 +67,13 @@ class Bench(NamedTuple):
     table: the table of trainings.
     proxies: the scorer by proxies of the table's own children.
     model: the language model that a cell stands in, for its costs.
+    text_hash: the hash of the text that the proxies see.
   """
 
   table: base2_bench.Base2Bench
   proxies: proxy_scorer.ProxyScorer
   model: costs.Model
+  text_hash: str = ''
 
 
 class Judgement(NamedTuple):

@@ -68,8 +68,9 @@ def choose(
       found[width] = needed_bytes(width)
     return (found[width] or 0) <= limit
 
-  if fits(width) and 2 * width <= most and fits(2 * width):
-    each = max(1, (found[2 * width] - found[width]) / width)  # type: ignore[operator]  # Neither is None.
+  after = min(2 * width, most)
+  if fits(width) and after > width and fits(after):
+    each = max(1, (found[after] - found[width]) / (after - width))  # type: ignore[operator]  # Neither is None.
     room = width + (limit - found[width]) / each  # type: ignore[operator]  # As above.
     width = _widest(first, min(room, most), most)
   while not fits(width) and width > 1:

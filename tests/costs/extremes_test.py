@@ -61,6 +61,9 @@ def test_what_is_not_allowed_is_passed_over():
   space = SearchSpace('pairs', decisions, decode, np.array, np.asarray, 9)
   found = extremes.find(space, sum)
   assert (found.low, found.high) == (1, 3)
+  # Of the six pairs two have the sum 3.
+  share = extremes.share_within(space, lambda row: sum(decode(row)) == 3)
+  assert share == pytest.approx(1 / 3, abs=0.06)
   assert found.high_how == 'of all 6 architectures'
 
 

@@ -29,6 +29,24 @@ def test_what_is_exceeded_is_told():
   assert [is_allowed(tokens(each)) for each in range(3)] == [True, True, False]
 
 
+def test_costs_are_told_with_all_their_digits():
+  found = limits.Limits({'size': 1234567}, COSTS).exceeded({'a': 12345678})
+  assert found == 'size is 12,345,678, above the limit of 1,234,567'
+  bounds = extremes.Extremes(1234567.0, 7654321.0, 'of all', 'of all')
+  with pytest.raises(
+    ValueError,
+    match='meets size <= 999,999: the least size is 1,234,567, of all',
+  ):
+    limits.check_met('size', 999999, bounds)
+  with pytest.raises(
+    ValueError,
+    match='size = 98,765,432: the greatest size is 7,654,321, of all',
+  ):
+    limits.check_target('size', 98765432, bounds)
+  assert limits.spell(0.123456789) == '0.123457'
+  assert limits.spell(float('nan')) == 'nan'
+
+
 def test_an_evaluator_screens_without_training():
   evaluator = evaluators.make_evaluator(
     SPACE, _Trainer(), Reward(lambda *_: 1, -3.0), 0.1, limits=LIMITS

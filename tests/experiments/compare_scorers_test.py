@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import compare_scorers as compare
+from jaxnas import npz
 from jaxnas.datasets import base2_bench
 from jaxnas.trainers import proxy_scorer
 
@@ -68,6 +69,16 @@ def test_a_run_is_shown_again_and_continued(tmp_path, capsys, monkeypatch):
   with pytest.raises(ValueError, match='num_cells'):
     compare.run(make_config(num_cells=95), tmp_path)
   file = tmp_path / 'scores' / 'synflow.npz'
+  whole = npz.read(file, ('values', 'core_seconds', 'text_hash'))
+  npz.write(file, {**whole, 'text_hash': np.array('of another text')})
+  with pytest.raises(
+    ValueError, match='another text, whose hash is of another'
+  ):
+    compare.run(make_config(), tmp_path)
+  del whole['text_hash']
+  npz.write(file, whole)
+  with pytest.raises(ValueError, match='another text, whose hash is unknown'):
+    compare.run(make_config(), tmp_path)
   file.write_bytes(file.read_bytes()[:50])
   with pytest.raises(ValueError, match='is damaged'):
     compare.run(make_config(), tmp_path)

@@ -6,14 +6,16 @@
 import dataclasses
 
 import jax
+import numpy as np
 import pytest
 
 from jaxnas import rungs, statistics
 from jaxnas import search as search_lib
 from jaxnas.records import checkpoints, trial_log, workdir
 from jaxnas.runs import rung_choice, search_run
-from jaxnas.spaces import recurrent_cell
+from jaxnas.spaces import hyperparameters, recurrent_cell
 from jaxnas.strategies import evolution, random_search
+from jaxnas.types import Choice, Evaluation
 from tests.staged_children import LENGTH, Children, KilledError
 
 SPACE = recurrent_cell.make_space(2)
@@ -140,6 +142,45 @@ def test_what_is_left_is_counted_in_full_trainings(whole):
   assert rung_choice.num_left(experiment, full) == 81
   left = rung_choice.num_left(experiment, trials)
   assert 0 <= left < 24
+
+
+def test_too_few_children_are_told_before_they_are_trained(tmp_path):
+  tiny = hyperparameters.make_space({'a': Choice(range(7), 'a')})
+  draw = random_search.make_random_search(tiny.decisions)
+  arms = (dataclasses.replace(ARMS[1], strategy=draw),)
+  children = Children()
+  changes = {'space': tiny, 'arms': arms}
+  refused = lambda _: pytest.fail('nothing may be trained')  # noqa: E731
+  with trial_log.TrialLog(tmp_path / 'trials.jsonl') as log:
+    with pytest.raises(ValueError, match=r'only 7 of these are distinct .* 8'):
+      rung_choice.calibrate(
+        make_experiment(children, **changes), tmp_path, log, refused
+      )
+    # In a larger space, few are within the limits.
+    infeasible = Evaluation(np.zeros(1), {}, np.zeros(1))
+    evaluator = children.evaluator._replace(
+      screen=lambda tokens: infeasible if tokens[[1, 3]].any() else None
+    )
+    with pytest.raises(
+      ValueError, match=r'only \d of these .* Give rungs, as rungs='
+    ):
+      rung_choice.calibrate(
+        make_experiment(children, evaluator=evaluator), tmp_path, log, refused
+      )
+  assert not children.blocks
+
+
+def test_the_children_that_are_counted_are_those_that_calibrate(whole):
+  counted = []
+  children = Children()
+  screen = lambda tokens: counted.append(tuple(tokens.tolist()))  # noqa: E731
+  evaluator = children.evaluator._replace(screen=screen)
+  stop = lambda _: (_ for _ in ()).throw(KilledError)  # noqa: E731
+  with pytest.raises(KilledError):
+    rung_choice.calibrate(
+      make_experiment(children, evaluator=evaluator), whole[0], None, stop
+    )
+  assert counted == [trial.tokens for trial in whole[1][:36]]
 
 
 def test_what_cannot_have_rungs_is_refused():

@@ -29,6 +29,9 @@ def memory_of(fixed, each, log=None):
     # As many as there are is a width too.
     (1, 0.1, 80, 600, 600),
     (1, 0.1, 80, 100, 100),
+    # So it is where there is no power of two between, if it fits.
+    (1, 0.1, 80, 200, 200),
+    (1, 0.4, 80, 200, 128),
     # 1 + 0.4 w: 157 fit.
     (1, 0.4, 80, 4096, 128),
     # 1 + 1 w: 63 fit, and fewer than the first are tried.
