@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
+from typing import Literal
 
 from experiments import settings
 from jaxnas import halving
@@ -44,6 +45,20 @@ class HalvingSettings(settings.Bounded):
     """Whether the first rung is measured."""
     return self.has_halving and self.rungs == (AUTO,)
 
+  @property
+  def given_rungs(self) -> tuple[int, ...] | Literal['auto']:
+    """The rungs as `jaxnas.run` takes them; raises `ValueError` if none are."""
+    if self.rungs == (AUTO,):
+      return 'auto'
+    if not self.rungs or not all(
+      rung.strip().isdecimal() for rung in self.rungs
+    ):
+      raise ValueError(
+        '--rungs must be auto or numbers of steps, such as 64,128,256, got '
+        f'{",".join(self.rungs) or "none"}.'
+      )
+    return tuple(map(int, self.rungs))
+
 
 def make_schedule(
   config: HalvingSettings, num_steps: int
@@ -72,14 +87,9 @@ def make_schedule(
     # Settings are checked before anything is measured.
     halving.Schedule((num_steps,), config.halving)
     return None
-  if not config.rungs or not all(
-    rung.strip().isdecimal() for rung in config.rungs
-  ):
-    raise ValueError(
-      '--rungs must be auto or numbers of steps, such as 64,128,256, got '
-      f'{",".join(config.rungs) or "none"}.'
-    )
-  schedule = halving.Schedule(tuple(map(int, config.rungs)), config.halving)
+  rungs = config.given_rungs
+  assert rungs != 'auto'
+  schedule = halving.Schedule(rungs, config.halving)
   schedule.check_full(num_steps)
   return schedule
 

@@ -252,7 +252,8 @@ class Arm:
     ):
       raise ValueError(
         f'{tell} must return (state, metrics), where metrics is a mapping of '
-        f'scalars such as {{}}; got {_shown(told)}.'
+        "scalars, such as {'mean_reward': 0.5}, or empty; got "
+        f'{_shown(told)}.'
       )
     state, metrics = told
     after = checkpoints.types_of(state)

@@ -148,8 +148,10 @@ def test_an_experiment_of_a_page_is_launched(tmp_path):
     )
 
   quick = '--widths=4', '--num_steps=4', '--num_winners=1', '--num_seeds=2'
-  done = start(*quick, '--num_trials=8', '--trials_per_update=4')
+  halved = '--halving=2', '--rungs=2,4'
+  done = start(*quick, *halved, '--num_trials=8', '--trials_per_update=4')
   assert not done.returncode, done.stdout + done.stderr
+  assert '"rung":1,' in (tmp_path / 'run' / 'trials.jsonl').read_text()
   assert (tmp_path / 'run' / 'report.html').exists()
   wrong = start('--widths=0')
   assert wrong.returncode == 1

@@ -393,8 +393,9 @@ def _check_classes(where: str, train: np.ndarray) -> None:
     )
   if absent := sorted(set(range(known[-1])) - set(known.tolist())):
     logging.warning(
-      '%s: y_train has no example of the classes %s; classes count from 0.',
+      '%s: y_train has no example of %s %s; classes count from 0.',
       where,
+      'the class' if len(absent) == 1 else 'the classes',
       _few(absent),
     )
 

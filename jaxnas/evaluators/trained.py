@@ -16,6 +16,7 @@ import contextlib
 import functools
 import math
 from typing import Any
+import weakref
 
 from absl import logging
 import numpy as np
@@ -34,6 +35,11 @@ from jaxnas.types import (
   Trained,
   Trainer,
 )
+
+_warned: weakref.WeakValueDictionary[int, Reward] = (
+  weakref.WeakValueDictionary()
+)
+"""The rewards whose floor a warning has been about, by their `id`."""
 
 
 def make_evaluator(
@@ -367,10 +373,12 @@ def judge(
       )
   is_ok, floor = status == Status.OK, np.float32(reward.floor)
   is_low = is_ok & (rewards < floor)
-  if is_low.any():
+  if is_low.any() and id(reward) not in _warned:
+    _warned[id(reward)] = reward
     logging.warning(
       '%d of %d rewards, the lowest %g, are below the floor of the reward, %g, '
-      'and are raised to it; choose a floor that no child falls below.',
+      'and are raised to it, as all such will be; choose a floor that no child '
+      'falls below.',
       is_low.sum(),
       is_ok.size,
       rewards[is_low].min(),

@@ -109,9 +109,14 @@ def load_architecture(
       'file.'
     )
   if not isinstance(found, str) or found not in expected:
+    own = (
+      ' An architecture of your own search space is read with its class, or '
+      'exported with its exporter.'
+    )
     raise ValueError(
       f'{path} holds an architecture of kind {reprlib.repr(found)}; expected '
       f'{"one of " if kind is None else ""}{", ".join(expected)}.'
+      f'{own if kind is None and isinstance(found, str) else ""}'
     )
   try:
     architecture = known[found].from_json(content.get('architecture', {}))

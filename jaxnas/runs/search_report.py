@@ -17,7 +17,7 @@ from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas import statistics
 from jaxnas.records import steps, trial_log
-from jaxnas.runs import comparison
+from jaxnas.runs import best_file, comparison
 from jaxnas.visualize import progress
 
 if typing.TYPE_CHECKING:
@@ -91,12 +91,12 @@ def _show_search(experiment, log):
       ]
     )
   searched = [t for t in log.trials if t.arm != search_lib.RETRAIN]
-  distinct = sum(
+  trained = sum(
     trial.duplicate_of is None and trial.status != trial_log.INFEASIBLE
     for trial in searched
   )
   progress.table(
-    f'Search: {len(searched)} proposals, {distinct} distinct ones trained '
+    f'Search: {len(searched)} proposals, {trained} of them trained '
     f'({shown}, one training each'
     + (', of those trained fully)' if has_rungs else ')'),
     [
@@ -275,6 +275,8 @@ def _show_comparison(experiment, log, retraining):
     ],
     spare=('learning rate', 'multiply-adds', 'spread', 'parameters'),
   )
+  if note := choice_note(arms, retraining.criterion, results):
+    print(note)
   if experiment.describe is not None:
     for name, row in zip(names, results, strict=True):
       print(f'{name}: {experiment.describe(row.contestant.architecture)}.')
@@ -356,6 +358,42 @@ def row_name(arms: Sequence[search_lib.Arm], row: retraining_lib.Result) -> str:
   if contestant.part:
     what = f'{contestant.part} of the front'
   return f'{number} by {searches[0].label}{which} ({what})'
+
+
+def choice_note(
+  arms: Sequence[search_lib.Arm],
+  criterion: statistics.Measure,
+  rows: Sequence[retraining_lib.Result],
+) -> str:
+  """Says why `best.json` holds another than the best of the fresh trainings.
+
+  Args:
+    arms: the arms of the search.
+    criterion: the quantity that chose.
+    rows: the results of the retraining.
+
+  Returns:
+    A line; nothing if it holds the best of them, or no architecture.
+  """
+  chosen = best_file.found(criterion, rows)
+  by_reward = criterion is statistics.REWARD
+  fresh = best_file.found(
+    criterion,
+    [
+      row._replace(selection=row.rewards if by_reward else row.validation)
+      for row in rows
+    ],
+  )
+  if chosen is None or fresh is None or chosen.contestant is fresh.contestant:
+    return ''
+  (other,) = (row for row in rows if row.contestant is fresh.contestant)
+  values = [_mean(criterion, row.selection) for row in (chosen, other)]
+  quantity = 'reward' if by_reward else f'validation {criterion.name}'
+  return (
+    f'{best_file.FILE} holds {row_name(arms, chosen)}. In the trainings that '
+    f'chose it, its mean {quantity} was {values[0]}, and that of '
+    f'{row_name(arms, other)} {values[1]}; the fresh ones choose nothing.'
+  )
 
 
 def _show_time(path):

@@ -64,7 +64,10 @@ def check(
         f'{errors.shorten(repr(function))}.'
       )
   if 'loss' in metrics:
-    raise ValueError("The metric 'loss' already exists; use another name.")
+    raise ValueError(
+      "The metric 'loss' is the mean of the loss, which is measured on every "
+      'split without being asked for; leave it out, or use another name.'
+    )
   if not isinstance(data, Mapping):
     raise ValueError(
       'data must be a mapping from names of splits to (inputs, targets), such '

@@ -68,7 +68,7 @@ class StatusLine:
       self.add_work(each, now - each)
     lost = max(0, num_workers - num_ready - num_starting)
     parts = [f'{num_ready} ready, {lost} lost, {num_starting} starting']
-    blocks = f'{len(started)} blocks running'
+    blocks = f'{len(started)} block{"" if len(started) == 1 else "s"} running'
     if started:
       blocks += f', the oldest for {now - min(started):.0f} s'
     if known := [each for each in medians if each is not None]:

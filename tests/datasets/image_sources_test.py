@@ -156,6 +156,10 @@ def test_classes_without_an_example_are_doubted(caplog):
     arrays[name] = arrays[name] + 7
   image_sources.check('Here', arrays)
   assert 'the classes 0, 1, 2, 3, 4 and 2 more' in caplog.text
+  for name in ('y_train', 'y_test'):
+    arrays[name] = arrays[name] - 6
+  image_sources.check('Here', arrays)
+  assert 'no example of the class 0; classes' in caplog.text
 
 
 def test_missing_path_is_named(tmp_path):

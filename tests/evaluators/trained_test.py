@@ -54,6 +54,15 @@ def test_no_failure_is_worth_more_than_a_child(caplog):
   assert 'the reward, -2' in caplog.text
 
 
+def test_a_reward_warns_of_its_floor_once(caplog):
+  reward = Reward(lambda architectures, metrics: metrics['value'])
+  trained = Trained({'value': np.array([-1.0])}, np.array([OK]))
+  with caplog.at_level('WARNING', logger='absl'):
+    for _ in range(2):
+      evaluators.judge(['x'], trained, reward)
+  assert caplog.text.count('below the floor') == 1
+
+
 def test_a_reward_is_made_of_a_function():
   with pytest.raises(ValueError, match="made of a function, got 'accuracy'"):
     Reward('accuracy')

@@ -34,6 +34,8 @@ def test_a_plan_is_for_children_that_are_trained():
   config = halving_settings.HalvingSettings(4, ('64', '256'))
   plan = halving_settings.make_plan(config, 256)
   assert plan == rungs.Plan(4, 256, (64, 256))
+  assert config.given_rungs == (64, 256)
+  assert halving_settings.HalvingSettings(4).given_rungs == 'auto'
   measured = halving_settings.HalvingSettings(4)
   assert halving_settings.make_plan(measured, 80) == rungs.Plan(4, 80)
   without = halving_settings.HalvingSettings()

@@ -82,8 +82,9 @@ def test_a_class_of_ones_own_joins_by_being_given(tmp_path):
   assert json.loads(path.read_text())['kind'] == 'stack'
   classes = (*architecture.CLASSES, Stack)
   assert architecture.load_architecture(path, classes=classes) == Stack(3)
-  with pytest.raises(ValueError, match="kind 'stack'; expected one of rec"):
+  with pytest.raises(ValueError, match='read with its class') as raised:
     architecture.load_architecture(path)
+  assert "kind 'stack'; expected one of recurrent_cell" in str(raised.value)
   path.write_text(json.dumps({'kind': 'stack', 'architecture': {'wide': 1}}))
   with pytest.raises(ValueError, match='holds no valid stack'):
     architecture.load_architecture(path, classes=classes)

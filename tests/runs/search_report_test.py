@@ -8,7 +8,8 @@ import types
 import numpy as np
 import pytest
 
-from jaxnas import search, statistics
+from jaxnas import contestants as contestants_lib
+from jaxnas import retraining, search, statistics
 from jaxnas.records import trial_log
 from jaxnas.runs import search_report
 
@@ -86,3 +87,35 @@ def test_failed_trainings_are_counted(values, mean, spread):
   values = np.array(values)
   assert search_report._mean(statistics.ACCURACY, values) == mean
   assert search_report._spread(statistics.ACCURACY, values) == spread
+
+
+def _result(name, tokens, selection, fresh):
+  return retraining.Result(
+    contestants_lib.Contestant(name, name, 'space', 1, tokens=tokens),
+    *(0.1, 3, np.array(selection), np.array(fresh)),
+    *(np.array(fresh), -np.array(fresh)),
+  )
+
+
+def test_a_best_that_is_not_first_in_the_table_is_explained():
+  lucky = _result('ppo #2', (2,), [3.0, 4.0], [9.0, 9.0])
+  steady = _result('random #1', (1,), [4.0, 5.0], [2.0, 2.0])
+  known = _result('LSTM', None, [1.0, 1.0], [1.0, 1.0])
+
+  def note(criterion, *rows):
+    return search_report.choice_note((), criterion, rows)
+
+  assert note(statistics.PERPLEXITY, known, lucky, steady) == (
+    'best.json holds ppo #2. In the trainings that chose it, its mean '
+    'validation perplexity was 3.50, and that of random #1 4.50; the fresh '
+    'ones choose nothing.'
+  )
+  by_reward = note(statistics.REWARD, steady, lucky)
+  assert by_reward == ''
+  assert 'mean reward was -3.5, and that of random #1 -4.5' in note(
+    statistics.REWARD,
+    steady._replace(selection=-steady.selection),
+    lucky._replace(selection=-lucky.selection),
+  )
+  assert note(statistics.PERPLEXITY, known, steady) == ''
+  assert note(statistics.PERPLEXITY, known) == ''

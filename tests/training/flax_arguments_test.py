@@ -71,7 +71,7 @@ def test_examples_of_each_split_are_counted():
     ({'batch_size': '4'}, "batch_size must be a whole number, got '4'"),
     ({'metrics': optax.squared_error}, 'metrics must be a mapping from names'),
     ({'metrics': {'error': 3}}, "metric 'error' must be a function, got 3"),
-    ({'metrics': {'loss': print}}, "'loss' already exists"),
+    ({'metrics': {'loss': print}}, "'loss' is the mean of the loss"),
     ({'batch_size': 41}, 'batch_size must be from 1 to 40'),
   ],
 )

@@ -188,7 +188,7 @@ def test_any_optimizer_may_keep_the_learning_rate_in_its_state():
     ),
     ({'batch_size': 201}, 'batch_size must be from 1 to 200'),
     ({'batch_size': 0}, 'batch_size must be from 1 to 200'),
-    ({'metrics': {'loss': accuracy}}, "The metric 'loss' already exists"),
+    ({'metrics': {'loss': accuracy}}, "The metric 'loss' is the mean of"),
   ],
 )
 def test_bad_arguments_are_refused(changes, message):

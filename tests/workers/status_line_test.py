@@ -21,6 +21,7 @@ def test_a_line_comes_every_ten_seconds_and_counts_afresh():
     'Workers: 2 ready, 1 lost, 1 starting; 2 blocks running, the oldest for '
     '10 s; 1.6 trials/s; utilization 38%.'
   )
+  assert '; 1 block running, the oldest for 2 s; ' in update(10.0, [18.0])
   assert update(4.0, []) == ''
   assert update(6.0, [], 0, 4) == (
     'Workers: 0 ready, 0 lost, 4 starting; 0 blocks running; 0 trials/s; '
