@@ -25,7 +25,6 @@ import jax
 import numpy as np
 
 from experiments import (
-  conv_route_settings,
   conv_settings,
   cost_settings,
   data_settings,
@@ -33,6 +32,7 @@ from experiments import (
   launch,
   machine_settings,
   reward_settings,
+  route_settings,
   search_settings,
   settings,
   worker_settings,
@@ -54,7 +54,7 @@ from jaxnas.visualize import conv_net as pictures
 class Config(
   conv_settings.ConvTraining,
   conv_settings.ConvSpace,
-  conv_route_settings.Route,
+  route_settings.Route,
   reward_settings.OwnReward,
   cost_settings.Costs,
   search_settings.Settings,
@@ -198,7 +198,7 @@ def run(config: Config, workdir: str) -> None:
     config: the settings.
     workdir: the run's folder. A route chosen by measurement is kept.
   """
-  config, route = conv_route_settings.as_started(config, pathlib.Path(workdir))
+  config, route = route_settings.as_started(config, pathlib.Path(workdir))
   if config.known_nets:
     kept = conv_contestants.baselines(config.num_layers)
     for label in conv_contestants.BASELINES:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import pathlib
 from typing import Any
 
 import jax
@@ -29,6 +30,7 @@ from experiments import (
   launch,
   machine_settings,
   reward_settings,
+  route_settings,
   search_settings,
   settings,
   worker_settings,
@@ -36,6 +38,7 @@ from experiments import (
 from experiments.parts import cell_contestants, cell_tasks
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import search as search_lib
+from jaxnas.children import recurrent_interpreter
 from jaxnas.controllers import recurrent as controllers
 from jaxnas.runs import search_run
 from jaxnas.spaces import recurrent_cell as spaces
@@ -51,6 +54,7 @@ class Config(
   data_settings.TextBatches,
   reward_settings.OwnReward,
   cost_settings.Costs,
+  route_settings.Recurrence,
   search_settings.Settings,
 ):
   """Settings of a search for a recurrent cell."""
@@ -175,8 +179,14 @@ def run(config: Config, workdir: str) -> None:
     config: the settings.
     workdir: the run's folder.
   """
+  config, recurrence = route_settings.as_started(
+    config,
+    pathlib.Path(workdir),
+    'recurrence',
+    recurrent_interpreter.RECURRENCES,
+  )
   with worker_settings.Team(config, workdir) as team:
-    search_run.run(make_experiment(config, team), workdir)
+    search_run.run(make_experiment(config, team, recurrence), workdir)
 
 
 def worker_trainers(config: Config) -> training_servant.Trainers:
@@ -192,19 +202,26 @@ def worker_trainers(config: Config) -> training_servant.Trainers:
 
 
 def make_experiment(
-  config: Config, team: worker_settings.Team | None = None
+  config: Config,
+  team: worker_settings.Team | None = None,
+  recurrence: str | None = None,
 ) -> search_run.Experiment:
   """Makes everything about a run that depends only on its settings.
 
   Args:
     config: the settings.
     team: the workers that train children; this process by default.
+    recurrence: the recurrence that `auto` chose earlier in this run, if any.
 
   Raises:
     ValueError: a setting is out of range, or the data is unsuitable.
   """
-  field = _make_field(config, team)
-  config, space, tasks = field.config, field.space, field.tasks
+  asked = config.recurrence
+  field = _make_field(config, team, recurrence)
+  space, tasks = field.space, field.tasks
+  recurrence = field.config.recurrence
+  # What was asked for is the setting of the run; what was chosen is a fact.
+  config = dataclasses.replace(field.config, recurrence=asked)
   prices = field.prices
   reward = prices.reward(
     reward_settings.choose(
@@ -261,6 +278,7 @@ def make_experiment(
     facts={
       'seed': config.seed,
       **data_settings.facts_of_text(tasks.dataset),
+      'recurrence': recurrence,
       **prices.facts,
     },
     known=_fitting(config, space),
@@ -274,7 +292,9 @@ def make_experiment(
 
 
 def _make_field(
-  config: Config, team: worker_settings.Team | None
+  config: Config,
+  team: worker_settings.Team | None,
+  recurrence: str | None = None,
 ) -> cell_contestants.CellContestants:
   """Checks the settings, reads the text and makes all trainers."""
   space = spaces.make_space(config.base, config.combiners, config.activations)
@@ -285,7 +305,7 @@ def _make_field(
     config.batch_size,
     config.num_unrolled,
   )
-  config = _complete(config, tasks)
+  config = _complete(config, tasks, recurrence)
   field = cell_contestants.CellContestants(
     config, space, tasks, cell_tasks.make_recipe(config)
   )
@@ -302,11 +322,19 @@ def _data_facts(field: cell_contestants.CellContestants) -> dict[str, Any]:
   return {'data': data_settings.facts_of_text(field.tasks.dataset)['data_hash']}
 
 
-def _complete(config: Config, tasks: dataset_tasks.TextTasks) -> Config:
+def _complete(
+  config: Config, tasks: dataset_tasks.TextTasks, recurrence: str | None
+) -> Config:
   """Returns the config with every setting resolved, after checking it."""
   num_devices = machine_settings.choose_num_devices(config)
   num_steps = config.num_steps or config.num_epochs * tasks.num_segments
   search_settings.check(config, num_steps)
+  config = dataclasses.replace(
+    config,
+    recurrence=cell_tasks.choose_recurrence(
+      config, tasks, num_devices, recurrence
+    ),
+  )
   return dataclasses.replace(
     config,
     vocab_size=tasks.dataset.vocab_size,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
+import itertools
 from typing import Any, NamedTuple
 
 from experiments.benchmarks import (
@@ -28,8 +29,8 @@ from experiments.benchmarks.table import Row
 _EXACT = {'JAX_DEFAULT_MATMUL_PRECISION': 'highest'}
 _LIMIT = 1e-3
 _COMPARED = {
-  'same_recurrence': ('interpreted',),
-  'same_text': ('interpreted',),
+  'same_recurrence': ('interpreted', 'kernel'),
+  'same_text': ('interpreted', 'kernel'),
   'same_images': ('interpreted', 'vmapped'),
 }
 
@@ -120,32 +121,45 @@ def _recurrent(config, session, part, vocab_size) -> Iterator[Row]:
   )
   peak = session.attempt('peak', functools.partial(_peak, config, jax))
   # More children need more memory, and the peak never falls.
-  for count in sorted(config.num_children):
+  for count, recurrence in itertools.product(
+    sorted(config.num_children),
+    # A CPU's kernel is an interpreted one.
+    ('scan',) if session.is_cpu else ('scan', 'kernel'),
+  ):
+    what = f'{count:,} recurrent children, {words}'
+    if recurrence != 'scan':
+      what += f', {recurrence}'
     cost = session.attempt(
-      f'{count:,} children, {words}',
-      functools.partial(_cells, config, session, vocab_size, count),
+      what,
+      functools.partial(_cells, config, session, vocab_size, count, recurrence),
     )
     if cost is not None:
-      what = f'{count:,} recurrent children, {words}'
       yield from device_rows.speed_rows(config, part, what, cost, theirs)
       yield from device_rows.peak_rows(
         part, what, recurrent_rows.step_flops(config, vocab_size), cost, peak
       )
 
 
-def _cells(config, session, vocab_size, count) -> device_rows.Measured:
+def _cells(
+  config, session, vocab_size, count, recurrence='scan'
+) -> device_rows.Measured:
   """Measures interpreted cells, all in one block, unless that was done."""
   return session.remember(
-    ('cells', vocab_size, count),
-    functools.partial(_measure_cells, config, session, vocab_size, count),
+    ('cells', vocab_size, count, recurrence),
+    functools.partial(
+      _measure_cells, config, session, vocab_size, count, recurrence
+    ),
   )
 
 
-def _measure_cells(config, session, vocab_size, count) -> device_rows.Measured:
+def _measure_cells(
+  config, session, vocab_size, count, recurrence
+) -> device_rows.Measured:
   measurement = session.jax().make(
     'cells',
     architectures=recurrent_rows.random_cells(count, config.base),
     block_size=count,
+    recurrence=recurrence,
     vocab_size=vocab_size,
     num_segments=config.num_burst_steps + 1,
     **_cell_shapes(config),

@@ -31,6 +31,8 @@ Facts = worker_lib.Facts
 Burst = Callable[..., Facts]
 
 _LEARNING_RATE = 0.1
+# By the route's name.
+_RECURRENCES = {'interpreted': 'scan', 'kernel': 'kernel'}
 
 
 def make_recurrence(
@@ -39,7 +41,7 @@ def make_recurrence(
   num_unrolled: int,
   batch_size: int,
 ) -> tuple[Facts, Burst]:
-  """Compares the interpreted recurrence with each `GrammarCell`.
+  """Compares interpreted recurrences with each `GrammarCell`.
 
   Compared are the loss and the gradients to inputs and kernels.
 
@@ -53,9 +55,16 @@ def make_recurrence(
   arguments = recurrent_jax.recurrence_inputs(
     children, features, num_unrolled, batch_size, jax.random.key(0)
   )
-  interpreted = jax.jit(
-    recurrent_jax.recurrence_gradients(recurrent_jax.jaxnas_recurrence)
-  )
+  programs = {
+    route: jax.jit(
+      recurrent_jax.recurrence_gradients(
+        functools.partial(
+          recurrent_jax.jaxnas_recurrence, recurrence=recurrence
+        )
+      )
+    )
+    for route, recurrence in _RECURRENCES.items()
+  }
 
   def loss(inputs, kernel, recurrent_kernel, weights, *, cell):
     params = {
@@ -67,8 +76,7 @@ def make_recurrence(
     return jnp.sum(outputs * weights)
 
   def burst(route: str) -> Facts:
-    assert route == 'interpreted'
-    found = interpreted(*arguments)
+    found = programs[route](*arguments)
     differences = []
     for index, child in enumerate(children):
       cell = cells.GrammarCell(features, architecture=child)
@@ -115,7 +123,9 @@ def make_text(
       )
     return blocks.BlockTrainer(
       recurrent_jax.make_task(
-        recurrent_interpreter.InterpretedCell,
+        functools.partial(
+          recurrent_interpreter.InterpretedCell, recurrence=_RECURRENCES[route]
+        ),
         recurrent_interpreter.assemble,
         recurrent_interpreter.BATCH_AXES,
         num_segments=num_steps,

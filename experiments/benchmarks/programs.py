@@ -85,6 +85,7 @@ def make_text(
   base: int,
   num_layers: int = 1,
   measures: bool = False,
+  recurrence: str = 'scan',
 ) -> Program:
   """Returns the training of interpreted cells, or their evaluation.
 
@@ -94,6 +95,7 @@ def make_text(
     base: the base number of the cells.
     num_layers: the number of recurrent layers.
     measures: whether children are measured, not trained.
+    recurrence: how a sequence is run; see `InterpretedCell`.
   """
   shape = (_NUM_SEGMENTS, sizes.num_unrolled, sizes.batch_size)
   tokens = jnp.zeros(shape, jnp.int32)
@@ -103,7 +105,11 @@ def make_text(
       features=sizes.features, num_layers=num_layers, optimizer='sgd'
     ),
     sizes.vocab_size,
-    functools.partial(recurrent_interpreter.InterpretedCell, platform=platform),
+    functools.partial(
+      recurrent_interpreter.InterpretedCell,
+      platform=platform,
+      recurrence=recurrence,
+    ),
     segments,
     {'validation': segments},
     recurrent_interpreter.assemble,
@@ -263,6 +269,9 @@ MAKERS: Mapping[str, Callable[[str, Sizes], Program]] = {
   'recurrent-8': _partial(make_text, base=8),
   'recurrent-2': _partial(make_text, base=2),
   'recurrent-16': _partial(make_text, base=16),
+  'recurrent-8-kernel': _partial(make_text, base=8, recurrence='kernel'),
+  'recurrent-2-kernel': _partial(make_text, base=2, recurrence='kernel'),
+  'recurrent-16-kernel': _partial(make_text, base=16, recurrence='kernel'),
   'recurrent-2-deep': _partial(make_text, base=2, num_layers=2),
   'recurrent-8-deep': _partial(make_text, base=8, num_layers=2),
   'recurrent-16-deep': _partial(make_text, base=16, num_layers=2),

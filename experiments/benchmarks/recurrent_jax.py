@@ -42,6 +42,7 @@ _BATCHES_A_SCAN = 32
 def make_interpreted(
   architectures: Sequence[Mapping[str, Any]],
   block_size: int = 0,
+  recurrence: str = 'scan',
   **shapes: int,
 ) -> tuple[Facts, Burst]:
   """Trains children by the interpreted route, as a search does.
@@ -54,13 +55,16 @@ def make_interpreted(
     architectures: the children.
     block_size: the largest number of children at once; 0 for the default of a
       search.
+    recurrence: how a sequence is run; see `InterpretedCell`.
     **shapes: the sizes of the children and of the text.
   """
   children = [spaces.RecurrentCell.from_json(cell) for cell in architectures]
   num_devices = len(jax.local_devices())
   trainer = blocks.BlockTrainer(
     make_task(
-      recurrent_interpreter.InterpretedCell,
+      functools.partial(
+        recurrent_interpreter.InterpretedCell, recurrence=recurrence
+      ),
       recurrent_interpreter.assemble,
       recurrent_interpreter.BATCH_AXES,
       **shapes,
@@ -141,8 +145,7 @@ def make_recurrence(
 ) -> tuple[Facts, Burst]:
   """Runs the recurrence of all cells forward and backward, in one vmap.
 
-  It uses one device. `kind` is `'jaxnas'`, or `'switch'` for
-  `switch_recurrence`.
+  On one device. `kind` is `'jaxnas'`, or `'switch'`: `switch_recurrence`.
   """
   children = [spaces.RecurrentCell.from_json(cell) for cell in architectures]
   run = {'jaxnas': jaxnas_recurrence, 'switch': switch_recurrence}[kind]
@@ -194,10 +197,14 @@ def recurrence_gradients(run: Callable[..., jax.Array]) -> Callable[..., Any]:
   )
 
 
-def jaxnas_recurrence(program, inputs, kernel, recurrent_kernel):
+def jaxnas_recurrence(
+  program, inputs, kernel, recurrent_kernel, recurrence='scan'
+):
   """Runs an interpreted cell over a sequence, `[T, B, D] -> [T, B, D]`."""
   features = inputs.shape[-1]
-  cell = recurrent_interpreter.InterpretedCell(features, program=program)
+  cell = recurrent_interpreter.InterpretedCell(
+    features, program=program, recurrence=recurrence
+  )
   params = {
     'input_projection': {'kernel': kernel},
     'recurrent_kernel': recurrent_kernel,
@@ -209,8 +216,7 @@ def jaxnas_recurrence(program, inputs, kernel, recurrent_kernel):
 def switch_recurrence(program, inputs, kernel, recurrent_kernel):
   """Does the same naively: `lax.switch` at each node, under `lax.scan`.
 
-  This is what a naive implementation would do: JAX differentiates it, and the
-  product of inputs and `W` is computed before the loop.
+  JAX differentiates it; the product of inputs and `W` is before the loop.
   """
 
   def step(carry, projected):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -14,9 +15,49 @@ import numpy as np
 from experiments import settings
 from jaxnas.children import platforms, recurrent_interpreter
 from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.trainers import block_widths, blocks, memory
+from jaxnas.trainers import block_widths, blocks, memory, recurrences, routes
 from jaxnas.training import dataset_tasks, text_task
 from jaxnas.types import Task
+
+
+def choose_recurrence(
+  config: Any,
+  tasks: dataset_tasks.TextTasks,
+  num_devices: int,
+  kept: str | None,
+) -> str:
+  """Returns how cells read a sequence; on an accelerator, prints why.
+
+  Args:
+    config: the settings of a search for cells.
+    tasks: the tasks on the text.
+    num_devices: the number of devices that children are spread over.
+    kept: what `auto` chose earlier in this run, if anything.
+  """
+  space = spaces.make_space(config.base, config.combiners, config.activations)
+
+  def measure(recurrence):
+    width = blocks.default_block_size(num_devices)
+    asked = dataclasses.replace(config, recurrence=recurrence)
+    task = make_task(asked, tasks, make_recipe(config))
+    rng = np.random.default_rng(config.seed)
+    cells = [
+      space.decode(
+        np.array([rng.integers(each.num_choices) for each in space.decisions])
+      )
+      for _ in range(width)
+    ]
+    return routes.measure(
+      blocks.BlockTrainer(task, width, num_devices), cells, config.learning_rate
+    )
+
+  return recurrences.choose(
+    measure,
+    config.recurrence,
+    kept,
+    config.num_trials,
+    config.num_steps or config.num_epochs * tasks.num_segments,
+  )
 
 
 def choose_block_size(
@@ -28,7 +69,7 @@ def choose_block_size(
 
   Args:
     config: the settings of a search for cells, of which `block_size` and what
-      only follows from the data may be open.
+      only follows from the data may be open; its recurrence is chosen.
     tasks: the tasks on the text.
     num_devices: the number of devices that children are spread over.
   """
@@ -66,7 +107,7 @@ def make_task(
   """Makes the task of training any cells of the space.
 
   Args:
-    config: the settings of a search for cells.
+    config: the settings of a search for cells, of which `recurrence` is chosen.
     tasks: the tasks on the text.
     recipe: the recipe of every child.
   """
@@ -76,7 +117,11 @@ def make_task(
   }
   return tasks.make(
     recipe,
-    functools.partial(recurrent_interpreter.InterpretedCell, **operations),
+    functools.partial(
+      recurrent_interpreter.InterpretedCell,
+      recurrence=config.recurrence,
+      **operations,
+    ),
     functools.partial(recurrent_interpreter.assemble, **operations),
     recurrent_interpreter.BATCH_AXES,
   )

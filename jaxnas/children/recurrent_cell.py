@@ -209,15 +209,14 @@ class FusedCell(nn.RNNCellBase):
       self.bias,
       recurrent_mask,
     )
-    return recurrence.unroll(
-      self.combine,
-      self.cell_program,
-      (memory, hidden),
-      projected,
-      kernel,
-      bias,
-      recurrent_mask,
+    return self._recur(
+      (memory, hidden), projected, kernel, bias, recurrent_mask
     )
+
+  @nn.nowrap
+  def _recur(self, *arrays):
+    """Runs all steps; see `jaxnas.children.recurrence.unroll`."""
+    return recurrence.unroll(self.combine, self.cell_program, *arrays)
 
   @nn.nowrap
   def _promote(self, *arrays):

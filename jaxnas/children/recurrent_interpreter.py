@@ -20,11 +20,18 @@ import dataclasses
 import functools
 from typing import NamedTuple
 
+from flax import linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.children import maxima, platforms, recurrence, recurrent_cell
+from jaxnas.children import (
+  maxima,
+  platforms,
+  recurrence_kernel,
+  recurrent_cell,
+)
+from jaxnas.children.recurrence import Combine
 from jaxnas.spaces import recurrent_cell as space
 
 _COMBINERS = space.EXTENDED_COMBINERS
@@ -57,6 +64,9 @@ class CellProgram(NamedTuple):
   inject_index: np.ndarray | jax.Array
   one: np.ndarray | jax.Array
 
+
+RECURRENCES = ('scan', 'kernel')
+"""The ways to run a sequence: `recurrence` and `recurrence_kernel`."""
 
 BATCH_AXES = CellProgram(0, 0, 0, 0, 0, 0, None)  # type: ignore[arg-type]  # Axes.
 
@@ -121,6 +131,7 @@ class InterpretedCell(recurrent_cell.FusedCell):
     combiners: the combiners that may occur in the program.
     activations: the activations that may occur in the program.
     platform: the platform that the cell is compiled for, such as `'cpu'`.
+    recurrence: how a whole sequence is run, one of `RECURRENCES`.
   """
 
   program: CellProgram | None = None
@@ -129,6 +140,17 @@ class InterpretedCell(recurrent_cell.FusedCell):
   platform: str = dataclasses.field(
     default_factory=platforms.default, metadata=platforms.CONDITION
   )
+  recurrence: str = dataclasses.field(
+    default='scan', metadata=platforms.CONDITION
+  )
+
+  def __post_init__(self):
+    if self.recurrence not in RECURRENCES:
+      raise ValueError(
+        f'Unknown recurrence {self.recurrence!r}; expected one of '
+        f'{", ".join(RECURRENCES)}.'
+      )
+    super().__post_init__()
 
   @property
   def num_blocks(self) -> int:
@@ -137,7 +159,7 @@ class InterpretedCell(recurrent_cell.FusedCell):
     return (self.program.combiners.shape[-1] + 1) // 2
 
   @property
-  def combine(self) -> recurrence.Combine:
+  def combine(self) -> Combine:
     """The interpreter for the operations that may occur."""
     return _interpreter(
       'max' in self.combiners,
@@ -150,6 +172,18 @@ class InterpretedCell(recurrent_cell.FusedCell):
     """The architecture."""
     assert self.program is not None
     return self.program
+
+  @nn.nowrap
+  def _recur(self, *arrays):
+    if self.recurrence == 'scan':
+      return super()._recur(*arrays)
+    return recurrence_kernel.unroll(
+      recurrence_kernel.Codes(*self.cell_program[:-1]),
+      *arrays,
+      platform=self.platform,
+      combiners=self.combiners,
+      activations=self.activations,
+    )
 
 
 def _check_declared(kind, used, declared):
@@ -196,9 +230,7 @@ def _activate(code, value, with_sin):
 
 
 @functools.cache
-def _interpreter(
-  with_max: bool, with_sin: bool, with_fence: bool
-) -> recurrence.Combine:
+def _interpreter(with_max: bool, with_sin: bool, with_fence: bool) -> Combine:
   def combine(program, zx, zh, memory):
     features = memory.shape[-1]
     base = zx.shape[-1] // features

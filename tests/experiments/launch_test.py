@@ -35,7 +35,6 @@ import signal
 import threading
 import time
 
-from absl import logging
 import jax
 
 from experiments import launch, settings
@@ -74,8 +73,6 @@ def run(config, workdir):
     print('stays', flush=True)
     time.sleep(60)
   if config.task == 'say':
-    if config.steps == 1:
-      logging.warning('%d is few', config.steps)
     for _ in range(config.steps):
       print('J\\u00fcrgen \\udcff')
     return
@@ -396,7 +393,6 @@ def test_what_can_not_be_shown_is_spelled(home):
   )
   assert result.returncode == 0, result.stderr
   assert result.stdout == 'J\\xfcrgen \\udcff\n'
-  assert result.stderr.endswith('\nwarning: 1 is few\n')
 
 
 @pytest.mark.parametrize(
