@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.children import (
+  kernel_tree,
   maxima,
   platforms,
   recurrence_kernel,
@@ -178,7 +179,7 @@ class InterpretedCell(recurrent_cell.FusedCell):
     if self.recurrence == 'scan':
       return super()._recur(*arrays)
     return recurrence_kernel.unroll(
-      recurrence_kernel.Codes(*self.cell_program[:-1]),
+      kernel_tree.Codes(*self.cell_program[:-1]),
       *arrays,
       platform=self.platform,
       combiners=self.combiners,

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxnas.children import kernel_tree
 from jaxnas.children import recurrence_kernel as kernel
 from jaxnas.children import recurrent_interpreter as interpreter
 from jaxnas.spaces import recurrent_cell as spaces
@@ -127,12 +128,12 @@ def test_every_operation_is_as_in_the_scan():
 
 
 def test_too_many_units_are_refused():
-  codes = kernel.Codes(*random_programs(2, 'paper')[:-1])
+  codes = kernel_tree.Codes(*random_programs(2, 'paper')[:-1])
   units = kernel.MAX_FEATURES + 1
   state = jnp.zeros((2, units))
   with pytest.raises(ValueError, match='at most 128 hidden units, got 129'):
     kernel.unroll(
-      kernel.Codes(*(each[0] for each in codes)),
+      kernel_tree.Codes(*(each[0] for each in codes)),
       (state, state),
       jnp.zeros((T, 2, 2 * units)),
       jnp.zeros((units, 2 * units)),
