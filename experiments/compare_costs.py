@@ -16,6 +16,12 @@ many seeds, and printed:
 - Does a search find the front of reward and cost? The front of the table is
   exact; the hypervolume that a search dominates is compared with it.
 
+    python -m experiments.compare_costs --targets= --halving=4 \
+        --rungs=64,128,256 --workdir=runs/halved_fronts
+
+asks the second question of searches that take as many steps with successive
+halving, too, by non-dominated rank; what they found was trained fully.
+
 Results are in docs/results/costs.md.
 """
 
@@ -23,25 +29,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
+import itertools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import launch, machine_settings, settings, strategy_settings
+from experiments import (
+  halving_settings,
+  launch,
+  machine_settings,
+  settings,
+  strategy_settings,
+)
 from jaxnas import fronts, pure_search, rewards, statistics
 from jaxnas.controllers import recurrent
-from jaxnas.datasets import base2_bench, reward_table
+from jaxnas.datasets import base2_bench, named_tables, reward_table
 from jaxnas.records import workdir
-from jaxnas.runs import many_searches
+from jaxnas.runs import halved_searches, many_searches
 from jaxnas.strategies import pareto_evolution
 from jaxnas.types import Controller, Strategy
 from jaxnas.visualize import progress
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(strategy_settings.StrategySettings, machine_settings.Machine):
+class Config(
+  strategy_settings.StrategySettings,
+  halving_settings.HalvingSettings,
+  machine_settings.Machine,
+):
   """Settings of the measurement."""
 
   num_seeds: int = settings.search(
@@ -92,6 +109,10 @@ class Config(strategy_settings.StrategySettings, machine_settings.Machine):
   def __post_init__(self):
     super().__post_init__()
     settings.check_rounds(self, 'num_target_trials', 'num_trials')
+    if self.has_measured_rungs:
+      raise ValueError(
+        '--halving of this comparison needs rungs, such as --rungs=64,128,256.'
+      )
 
 
 NAMES = {'pareto': 'evolution (NSGA-II)', **strategy_settings.NAMES}
@@ -229,41 +250,92 @@ def _find_fronts(config: Config, table: reward_table.Table) -> Any:
   )
   keys = many_searches.seed_keys(config.seed, config.num_seeds)
   rows, results = [], []
-  for name in config.strategies:
-    search = many_searches.make_table_search(
-      table,
-      make_strategy(config, table, name),
-      config.num_trials,
-      config.trials_per_update,
-    )
-    runner = many_searches.ManySearches(search, _block_size(config))
-    entries = runner.run(keys)
+  for name, is_halved in itertools.product(
+    config.strategies, (False, True) if config.has_halving else (False,)
+  ):
+    find = _search_halved if is_halved else _search
     parts = np.array(
-      [fronts.hypervolume(points[each], _REFERENCE) / whole for each in entries]
+      [
+        fronts.hypervolume(points[each], _REFERENCE) / whole
+        for each in find(config, table, name, keys)
+      ]
     )
     share = statistics.share_interval(parts >= _ENOUGH)
     mean = statistics.mean_interval(parts)
     rows.append(
       [
-        NAMES[name],
+        NAMES[name] + (', with halving' if is_halved else ''),
         f'{(parts >= _ENOUGH).sum()} of {len(parts)}',
         f'{share.low:.1%} to {share.high:.1%}',
         f'{mean.value:.4f}',
         f'{mean.low:.4f} to {mean.high:.4f}',
       ]
     )
-    results.append({'strategy': name, 'hypervolumes': parts.tolist()})
+    results.append(
+      {
+        'strategy': name,
+        'is_halved': is_halved,
+        'hypervolumes': parts.tolist(),
+      }
+    )
+  spent = ', or their steps,' if config.has_halving else ','
   progress.table(
-    f'Hypervolume of the front found in {config.num_trials} trials, as a part '
-    'of that of the table',
+    f'Hypervolume of the front found in {config.num_trials} trials{spent} as a '
+    'part of that of the table',
     ['strategy', 'at least 95 %', 'interval (95 %)', 'mean', 'its interval'],
     rows,
   )
   return results
 
 
+def _search(config, table, name, keys) -> np.ndarray:
+  """Returns the entries that the searches of a strategy tried."""
+  search = many_searches.make_table_search(
+    table,
+    make_strategy(config, table, name),
+    config.num_trials,
+    config.trials_per_update,
+  )
+  return many_searches.ManySearches(search, _block_size(config)).run(keys)
+
+
+def _search_halved(config, table, name, keys) -> list[np.ndarray]:
+  """Returns those that were trained fully, with halving at equal steps."""
+  curves = named_tables.load(named_tables.BASE2).curves
+  assert curves is not None
+  num_steps = curves.points[-1]
+  schedule = halving_settings.make_schedule(config, num_steps)
+  assert schedule is not None
+  shape = halved_searches.Shape(schedule, config.trials_per_update)
+  num_trials = shape.num_trials(config.num_trials * num_steps)
+  curves, costs = (
+    curves.at(schedule.rungs),
+    cost_of_each(table.cardinalities)[:, None],
+  )
+  search = halved_searches.make_search(
+    curves,
+    float(table.rewards.min()),
+    make_strategy(config, table, name, num_trials),
+    shape,
+    num_trials,
+    costs,
+  )
+  runner = many_searches.ManySearches(search, _block_size(config))
+  entries = runner.run({'key': keys})
+  found = halved_searches.play_back(
+    curves, table.rewards, shape, entries, costs
+  )
+  return [
+    row[np.isfinite(rewards)]
+    for row, rewards in zip(entries, found.rewards, strict=True)
+  ]
+
+
 def make_strategy(
-  config: Config, table: reward_table.Table, name: str
+  config: Config,
+  table: reward_table.Table,
+  name: str,
+  num_trials: int | None = None,
 ) -> Strategy:
   """Makes a strategy that looks for the front of the table.
 
@@ -271,6 +343,8 @@ def make_strategy(
     config: the settings.
     table: the table of rewards.
     name: a name in `NAMES`.
+    num_trials: the number of trials of a search; that of the settings by
+      default.
 
   Raises:
     ValueError: the name is not known, or a setting is out of range.
@@ -287,7 +361,7 @@ def make_strategy(
       costs,
       population_size=config.population_size,
       sample_size=strategy_settings.front_sample_size(config),
-      num_trials=config.num_trials,
+      num_trials=num_trials or config.num_trials,
     )
   return strategy_settings.make_strategy(
     name,
@@ -298,7 +372,7 @@ def make_strategy(
       num_layers=config.controller_layers,
       features=config.controller_features,
     ),
-    config.num_trials,
+    num_trials or config.num_trials,
   )
 
 

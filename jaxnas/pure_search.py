@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -52,6 +53,7 @@ def scan(
   schedule: halving.Schedule | None = None,
   scale: rung_scale.Scale | None = None,
   floor: float = 0.0,
+  costs: Callable[[jax.Array], jax.Array] | None = None,
 ) -> Scan:
   """Runs a whole search as one pure function, for `jit` and `vmap`.
 
@@ -94,22 +96,21 @@ def scan(
     scale: what is known before the search of the rewards at the rungs, from
       children of a calibration; nothing by default.
     floor: with halving, the reward of a child that fails.
+    costs: with halving in batches, `tokens int32[N, T] -> costs [N, C]`, which
+      decide beside the reward who goes on; none by default.
 
   Returns:
     The proposals and their rewards, round by round: groups in the order of
     finishing, and the rows of a group in the order of proposal.
 
   Raises:
-    ValueError: a reward is not finite, or groups cannot finish in this order.
+    ValueError: a reward is not finite, groups cannot finish in this order, or
+      there are costs where no child waits for others.
       Under `jit` or `vmap` nothing is raised for values that are traced, so
       check the returned rewards; no strategy learns from a round with a reward
       that is not finite.
   """
-  if min(replicas, replicas_per_update) < 1:
-    raise ValueError(
-      'replicas and replicas_per_update must be at least 1, got '
-      f'{replicas} and {replicas_per_update}.'
-    )
+  _check_replicas(replicas, replicas_per_update, costs is not None)
   num_groups = num_rounds * replicas_per_update
   replicas = max(1, min(replicas, num_groups))
   if num_active is not None:
@@ -156,7 +157,9 @@ def scan(
     rewards = jnp.asarray(reward(proposals.tokens), jnp.float32)
     learned, rungs, halved = rewards, None, carry[-1]
     if stopping is not None:
-      rewards, learned, rungs, halved = stopping.stop(halved, rewards)
+      rewards, learned, rungs, halved = stopping.stop(
+        halved, rewards, None if costs is None else costs(proposals.tokens)
+      )
     chex.assert_shape(rewards, (replicas_per_update * batch_size,))
     state, metrics = strategy.tell(carry[0], proposals, learned)
     carry = (state, *carry[1:-1], halved)
@@ -184,6 +187,21 @@ def scan(
   return Scan(tokens, rewards, metrics, carry[0], rungs)
 
 
+def _check_replicas(
+  replicas: int, replicas_per_update: int, has_costs: bool
+) -> None:
+  if min(replicas, replicas_per_update) < 1:
+    raise ValueError(
+      'replicas and replicas_per_update must be at least 1, got '
+      f'{replicas} and {replicas_per_update}.'
+    )
+  if has_costs and replicas > 1:
+    raise ValueError(
+      'With costs a batch is compared as a whole, so replicas must be 1, got '
+      f'{replicas}.'
+    )
+
+
 class _Stopping(NamedTuple):
   """How children are stopped early.
 
@@ -207,8 +225,8 @@ class _Stopping(NamedTuple):
       return scale, None
     return scale, halving.init_arrivals(self.schedule, num_children)
 
-  def stop(self, state, curves):
-    """Stops children at rungs, `[N, K] -> [N]`.
+  def stop(self, state, curves, costs):
+    """Stops children at rungs, `[N, K] -> [N]`, by costs `[N, C]` if any.
 
     Returns:
       Their rewards where they stopped, the rewards to tell, the rungs, and the
@@ -220,9 +238,12 @@ class _Stopping(NamedTuple):
     if self.is_early:
       rungs, arrivals = halving.halve_early(self.schedule, curves, arrivals)
     else:
-      groups = curves.reshape(self.num_groups, -1, num_rungs)
-      rungs = jax.vmap(lambda each: halving.halve(self.schedule, each))(groups)
-      rungs = rungs.reshape(-1)
+      groups = jax.tree.map(
+        lambda leaf: leaf.reshape(self.num_groups, -1, leaf.shape[-1]),
+        (curves, costs),
+      )
+      halve = functools.partial(halving.halve, self.schedule)
+      rungs = jax.vmap(halve)(*groups).reshape(-1)
     is_known = jnp.arange(num_rungs)[None] <= rungs[:, None]
     scale = rung_scale.extend_scale(scale, jnp.where(is_known, curves, jnp.nan))
     rewards = jnp.take_along_axis(curves, rungs[:, None], axis=1)[:, 0]

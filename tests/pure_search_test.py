@@ -449,3 +449,27 @@ def test_a_scan_with_rungs_is_the_plain_loop(replicas):
   np.testing.assert_array_equal(found.tokens, tokens)
   assert set(np.unique(rungs)) == {0, 1, 2}
   assert (rewards == -0.5).any()
+
+
+def test_costs_decide_beside_the_reward_who_goes_on():
+  def costs(tokens):
+    return (tokens == 1).sum(-1, keepdims=True)
+
+  def search(key, **changes):
+    strategy = random_search.make_random_search(SPACE.decisions)
+    rungs = {'schedule': RUNGS, 'floor': -0.5}
+    return pure_search.scan(
+      strategy, POINTS.look_up, key, 4, 9, **rungs, **changes
+    )
+
+  key = jax.random.key(7)
+  found = jax.jit(functools.partial(search, costs=costs))(key)
+  halve = jax.jit(functools.partial(halving.halve, RUNGS))
+  by_reward = 0
+  for tokens, rungs in zip(found.tokens, found.rungs, strict=True):
+    curves = POINTS.look_up(tokens)
+    np.testing.assert_array_equal(rungs, halve(curves, costs(tokens)))
+    by_reward += (rungs != halve(curves)).any()
+  assert by_reward
+  with pytest.raises(ValueError, match='replicas must be 1, got 2'):
+    search(key, costs=costs, replicas=2)

@@ -158,6 +158,7 @@ def make_search(
   strategy: Strategy,
   shape: Shape,
   num_trials: int,
+  costs: np.ndarray | None = None,
 ) -> Callable[[Mapping[str, Any]], jax.Array]:
   """Makes a function that runs a whole search of a table with halving.
 
@@ -167,12 +168,17 @@ def make_search(
     strategy: the search strategy.
     shape: how trials are halved.
     num_trials: the number of trials; see `Shape.num_trials`.
+    costs: the costs of all entries, `[A, C]`, which decide beside the reward
+      who goes on; none by default.
 
   Returns:
     A function `row -> entries int32[num_trials]`, in the order of finishing.
     The row has a `key` and perhaps a `scale`, for `pure_search.scan`.
   """
   num_groups = num_trials // shape.batch_size
+
+  def price(tokens):
+    return jnp.asarray(costs)[tables.index(curves.cardinalities, tokens)]
 
   def search(row: Mapping[str, Any]) -> jax.Array:
     found = pure_search.scan(
@@ -187,6 +193,7 @@ def make_search(
       schedule=shape.schedule,
       scale=row.get('scale'),
       floor=floor,
+      costs=None if costs is None else price,
     )
     return tables.index(curves.cardinalities, found.tokens).reshape(-1)
 
@@ -244,7 +251,11 @@ class Outcome(NamedTuple):
 
 
 def play_back(
-  curves: tables.Curves, rewards: np.ndarray, shape: Shape, entries: np.ndarray
+  curves: tables.Curves,
+  rewards: np.ndarray,
+  shape: Shape,
+  entries: np.ndarray,
+  costs: np.ndarray | None = None,
 ) -> Outcome:
   """Returns what came of searches, from the entries that they tried.
 
@@ -253,6 +264,8 @@ def play_back(
     rewards: the rewards of all entries when trained fully, `float32[A]`.
     shape: how trials were halved.
     entries: the entries, `int32[S, R]`, in the order of finishing.
+    costs: the costs of all entries that decided, too, `[A, C]`; none by
+      default.
   """
   schedule = shape.schedule
   if shape.replicas > 1:
@@ -264,7 +277,8 @@ def play_back(
   else:
     halve = jax.vmap(jax.vmap(functools.partial(halving.halve, schedule)))
     groups = entries.reshape(len(entries), -1, shape.batch_size)
-  rungs = jax.jit(halve)(jnp.asarray(curves.rewards)[groups])
+  given = [curves.rewards] if costs is None else [curves.rewards, costs]
+  rungs = jax.jit(halve)(*(jnp.asarray(each)[groups] for each in given))
   rungs = np.asarray(rungs).reshape(entries.shape)
   if shape.replicas > 1:
     ends = np.cumsum(np.array(schedule.rungs)[rungs], axis=1)

@@ -179,7 +179,7 @@ def run(
     *(list(labels.values()), costs or {}, num_params),
   )
   retraining = _make_retraining(
-    search, trainer, reward, measure, grid, counts, costs or {}
+    search, trainer, reward, measure, grid, counts, costs or {}, contestants
   )
   settings = {
     **counts,
@@ -194,9 +194,7 @@ def run(
     search_run.Experiment(
       config=settings | _search_settings(search, labels),
       search=search,
-      make_retraining=lambda log: dataclasses.replace(
-        retraining, contestants=tuple(contestants.of(log.trials))
-      ),
+      make_retraining=retraining,
       num_retrainings=contestants.num_retrainings(counts, len(grid)),
       trainers=[trainer],
       same_task=same_task,
@@ -243,10 +241,10 @@ def _spelled(rungs: Sequence[int] | str) -> str | list[int]:
 
 
 def _make_retraining(
-  search, trainer, reward, measure, grid, counts, costs
-) -> retraining_lib.Retraining:
-  """Makes the retraining after the search, as yet without contestants."""
-  return retraining_lib.Retraining(
+  search, trainer, reward, measure, grid, counts, costs, contestants
+) -> Callable[[trial_log.TrialLog], retraining_lib.Retraining]:
+  """Makes the function that makes the retraining after the search."""
+  without = retraining_lib.Retraining(
     contestants=(),
     trainers={_TRAINER: trainer},
     # Contestants with their own rates ignore these.
@@ -259,6 +257,9 @@ def _make_retraining(
     measure=measure,
     costs=costs,
     choose_by_reward=True,
+  )
+  return lambda log: dataclasses.replace(
+    without, contestants=tuple(contestants.of(log.trials))
   )
 
 

@@ -7,6 +7,7 @@ import json
 
 import jax
 import numpy as np
+import pytest
 
 from experiments import compare_costs
 from jaxnas import fronts
@@ -48,7 +49,9 @@ def test_everything_is_printed_and_written(tmp_path, capsys):
     controller_features=3,
     controller_layers=1,
     population_size=4,
-    strategies=('pareto', 'random'),
+    strategies=('pareto',),
+    halving=2,
+    rungs=('64', '256'),
     sample_size=2,
     num_host_devices=jax.local_device_count(),
   )
@@ -59,5 +62,13 @@ def test_everything_is_printed_and_written(tmp_path, capsys):
   results = json.loads((tmp_path / 'results.json').read_text())
   (target,) = results['targets']
   assert len(target['cells']) == 2
+  assert 'evolution (NSGA-II), with halving' in printed
+  kinds = [(each['strategy'], each['is_halved']) for each in results['fronts']]
+  assert kinds == [('pareto', False), ('pareto', True)]
   for each in results['fronts']:
     assert all(0 < part <= 1 for part in each['hypervolumes'])
+
+
+def test_rungs_are_needed():
+  with pytest.raises(ValueError, match='needs rungs, such as --rungs=64,128'):
+    compare_costs.Config(halving=4)

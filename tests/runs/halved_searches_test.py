@@ -70,6 +70,16 @@ def test_searches_are_played_back():
   np.testing.assert_array_equal(found.ends, [[16] * 4 + [32] * 4])
 
 
+def test_searches_with_costs_are_played_back():
+  entries = np.array([[0, 1, 2, 3]], np.int32)
+  costs = np.array([[9], [9], [1], [9], [9], [9]])
+  found = halved_searches.play_back(
+    CURVES, REWARDS, Shape(SCHEDULE, 4), entries, costs
+  )
+  # The best reward and the cheapest go on, and it is the better after 4 steps.
+  np.testing.assert_array_equal(found.rewards, [[-np.inf, -np.inf, 9, -np.inf]])
+
+
 def test_searches_that_wait_for_nobody_are_played_back():
   entries = np.array([[0, 3, 4, 5, 2, 3]], np.int32)
   found = halved_searches.play_back(
