@@ -45,6 +45,37 @@ def test_gradients_are_those_of_lax(lengths, strides):
       )
 
 
+@pytest.mark.parametrize(
+  ('lengths', 'channels', 'filters', 'batch_size'),
+  [((1, 7), 9, 8, 12), ((5, 1), 8, 9, 12), ((3, 1), 9, 8, 7)],
+)
+def test_gradients_as_matmuls_are_those_of_lax(
+  lengths, channels, filters, batch_size
+):
+  # Groups of six images where they divide the batch, and else single ones.
+  inputs_shape = (batch_size, 12, 13, channels)
+  kernel_shape = (*lengths, channels, filters)
+
+  def compare(inputs, kernel):
+    return [
+      value_and_grads(is_canonical, (1, 1), inputs, kernel)
+      for is_canonical in (True, False)
+    ]
+
+  with jax.enable_x64(True):
+    rng = np.random.default_rng(0)
+    arrays = rng.normal(size=inputs_shape), rng.normal(size=kernel_shape)
+    lowered = jax.jit(compare).lower(*arrays)
+    result, expected = lowered.compile()(*arrays)
+    jax.tree.map(
+      lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-12, atol=1e-12),
+      result,
+      expected,
+    )
+  # One less than the three of lax: the filters' gradient has none.
+  assert lowered.as_text().count('stablehlo.convolution') == 5
+
+
 def test_padding_is_symmetric():
   # `'SAME'` would pad by less before than after.
   inputs = jnp.arange(1.0, 5).reshape(1, 4, 1, 1)
