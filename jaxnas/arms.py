@@ -176,14 +176,15 @@ class Arm:
     if not hasattr(proposals, 'tokens'):
       raise ValueError(
         f'{ask} must return jaxnas.Proposals(tokens, log_prob), got '
-        f'{_shown(proposals)}.'
+        f'{errors.in_one_line(proposals)}.'
       )
     wanted = f'integer tokens of the shape [{self.batch_size}, {num_tokens}]'
     try:
       tokens = np.asarray(proposals.tokens)
     except (TypeError, ValueError) as error:
       raise ValueError(
-        f'{ask} must return {wanted}, got {_shown(proposals.tokens)}.'
+        f'{ask} must return {wanted}, got '
+        f'{errors.in_one_line(proposals.tokens)}.'
       ) from error
     if tokens.ndim == 2 and len(tokens) != self.batch_size:
       raise ValueError(
@@ -201,8 +202,8 @@ class Arm:
         self.replicas_per_update > 1 or np.asarray(leaf).dtype.kind == 'O'
       ):
         raise ValueError(
-          f'{ask} must return jaxnas.Proposals of arrays, got {_shown(leaf)} '
-          'among them.'
+          f'{ask} must return jaxnas.Proposals of arrays, got '
+          f'{errors.in_one_line(leaf)} among them.'
         )
     return proposals
 
@@ -253,7 +254,7 @@ class Arm:
       raise ValueError(
         f'{tell} must return (state, metrics), where metrics is a mapping of '
         "scalars, such as {'mean_reward': 0.5}, or empty; got "
-        f'{_shown(told)}.'
+        f'{errors.in_one_line(told)}.'
       )
     state, metrics = told
     after = checkpoints.types_of(state)
@@ -302,7 +303,7 @@ class Arm:
       raise ValueError(
         f'The probabilities of arm {self.name!r} must be {num_outcomes} '
         'numbers from 0 to 1, one for each outcome of every decision, or -1 '
-        f'where a decision is not made; got {_shown(found)}.'
+        f'where a decision is not made; got {errors.in_one_line(found)}.'
       )
     return probabilities
 
@@ -314,9 +315,4 @@ def _scalar(rule: str, name: str, value: Any) -> float:
       return float(value)
   except (TypeError, ValueError):
     pass
-  raise ValueError(f'{rule}, got {_shown(value)} as {name!r}.')
-
-
-def _shown(value: Any) -> str:
-  """Returns a value of the user's in one line."""
-  return errors.shorten(' '.join(repr(value).split()))
+  raise ValueError(f'{rule}, got {errors.in_one_line(value)} as {name!r}.')

@@ -22,11 +22,11 @@ class Child(Protocol):
 
   @property
   def batch(self) -> tuple[int, int]:
-    """The batch in which it is compared."""
+    """The batch in which the child is compared."""
 
   @property
   def row(self) -> int:
-    """Its position in the batch."""
+    """The position of the child in its batch."""
 
 
 _C = TypeVar('_C', bound=Child)
@@ -71,7 +71,7 @@ def climb(
   choice: Choice,
   start: Callable[[Sequence[_C]], tuple[jax.Array, np.ndarray]],
 ) -> dict[_C, Outcome]:
-  """Trains children from point to point, those that a choice lets go on.
+  """Trains children from point to point, as far as a choice lets them go on.
 
   They are trained in blocks, which are filled anew at each point.
 
@@ -197,7 +197,7 @@ class Best:
   def _decide(
     self, rule: Callable[..., Any], batch: tuple[int, int], rung: int
   ) -> np.ndarray:
-    """Returns what a rule says of those who have come to a rung, `bool[N]`."""
+    """Returns whom a rule picks of those who have come to a rung, `bool[N]`."""
     rewards = self.curves[batch][:, rung]
     is_here = self._stays[batch] & np.isfinite(rewards)
     limit = self._started[batch][rung + 1]
@@ -215,9 +215,9 @@ def read(evaluation: Evaluation, row: int, steps: int) -> Outcome:
   """Returns the outcome of one of several trials.
 
   Args:
-    evaluation: that of all.
+    evaluation: the evaluation of all of these trials.
     row: the position of the trial.
-    steps: the number of steps that it was trained for.
+    steps: the number of steps that the trial was trained for.
   """
   return Outcome(
     reward=float(evaluation.rewards[row]),

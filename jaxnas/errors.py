@@ -144,6 +144,11 @@ def shorten(line: str) -> str:
   return line if len(line) <= _MAX_LENGTH else f'{line[:_MAX_LENGTH]}...'
 
 
+def in_one_line(value: Any) -> str:
+  """Returns a user's value as one line for an error, truncated if long."""
+  return shorten(' '.join(repr(value).split()))
+
+
 def _place(error: BaseException) -> str:
   """Returns the file and line that raised an error, such as `'train.py:7'`.
 

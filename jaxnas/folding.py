@@ -116,7 +116,7 @@ class Folded:
     checkpoint_every: int,
     rounds: round_log.RoundLog | None,
   ):
-    """Restores the state, and folds what the log has besides.
+    """Restores the state, and folds the rest of the log.
 
     Args:
       space: the search space.

@@ -69,7 +69,7 @@ class HalvedRounds:
       reevaluate_duplicates: whether to evaluate an architecture again.
 
     Raises:
-      ValueError: the log is one of other rungs.
+      ValueError: the log was written with other rungs.
     """
     rungs.check_log(history.trials)
     self._space, self._arms, self._rungs = space, arms, rungs
@@ -142,7 +142,7 @@ class HalvedRounds:
     return taken
 
   def _evaluate(self, plans: Sequence[_Plan]) -> dict[_Plan, climbing.Outcome]:
-    """Trains each child as far as it comes, and none that must not be."""
+    """Trains each child as far as it gets, but none beyond a limit of costs."""
     refused = self._refuse(plans)
     plans = [plan for plan in plans if plan not in refused]
     if not plans:
@@ -241,7 +241,8 @@ class HalvedRounds:
     every arm the same.
 
     Returns:
-      How many batches of the arm that is a fold over, and the scale.
+      The number of the arm's batches that the scale is a fold over, and the
+      scale.
     """
     scale = rung_scale.init_scale(self._rungs.schedule.num_rungs)
     for giver, arm in enumerate(self._arms):

@@ -56,9 +56,9 @@ class _Plan(NamedTuple):
   """A proposal on its way.
 
   Attributes:
-    turn: the order in which proposals leave; that of another log, or a number
-      past all of those.
-    place: the order of proposals of the same turn, and of evaluation.
+    turn: the place among the proposals that leave: that in the log to replay,
+      or a number past all of its places.
+    place: the order among proposals of one turn, and that of their evaluation.
     proposal: the proposal.
     first: the position of the arm's first proposal of this architecture.
   """
@@ -110,11 +110,11 @@ class InFlight:
     self._key, self._arm_keys = key, jax.numpy.stack(list(arm_keys))
     self._replay = replay
     self._turns = _turns(replay)
-    # The numbers of trials in the log to replay, by those that they have here.
+    # The number of each trial in the log to replay, by its number here.
     self._numbered: dict[int, int] = {}
     self._waiting: list[_Plan] = []
     self._blocks: dict[int, _Block] = {}
-    # Proposals that wait for the first of their architecture, by that.
+    # Proposals that wait for the first of their architecture, by that first.
     self._repeats: dict[tuple[int, int], list[tuple[_Plan, _Result | None]]] = (
       collections.defaultdict(list)
     )
@@ -164,9 +164,9 @@ class InFlight:
     self._check_replayed(proposals)
 
   def lag(self) -> float | None:
-    """Returns how many groups were told since what is in evaluation was asked.
+    """Returns how many groups proposals in evaluation are behind, on average.
 
-    It is a mean over proposals; `None` if there are none.
+    `None` if there are none.
     """
     lags = [
       (self._versions[each.arm] - each.version)
@@ -209,12 +209,12 @@ class InFlight:
   def _fill(self) -> None:
     """Submits as many blocks as the queue wants."""
     while self._waiting and (self._queue.num_wanted > 0 or not self._blocks):
-      # Where keys follow from the numbers of lines, those must be foreseen.
+      # Keys that follow from line numbers need these in advance.
       if self._history.is_numbered and self._blocks:
         break
       block, numbers = self._next_block()
       # If blocks are in flight already, results finish in no certain order, so
-      # nothing need wait. Else the log has the order of proposal.
+      # nothing need wait. Otherwise the log has the order of proposal.
       if self._blocks or not block.plans:
         for plan, result in block.ready:
           self._settle(plan, result)
@@ -259,8 +259,8 @@ class InFlight:
     arm = self._arms[plan.proposal.arm]
     place = number if self._history.is_numbered else plan.proposal.proposal
     earlier = self._history.earlier(place, arm.identity, plan.proposal.tokens)
-    # The result of a duplicate came from another trial, so it says nothing of
-    # what the trial at this place gives.
+    # The result of a duplicate came from another trial, and says nothing about
+    # the one at this place.
     if (
       not self._is_repeat(plan)
       and earlier is not None
@@ -385,7 +385,9 @@ class InFlight:
       if name in ('number', 'duplicate_of'):
         here = self._numbered.get(value)
       if wanted.get(name) != here:
-        raise self._differs(turn, f'its {name} is {_shown(value)} here')
+        raise self._differs(
+          turn, f'its {name} is {errors.in_one_line(value)} here'
+        )
 
   def _differs(self, turn: int, why: str) -> ValueError:
     if turn >= len(self._replay):
@@ -396,10 +398,6 @@ class InFlight:
       f'that differs ({why}). Replay it with the settings, data and version '
       'that wrote it.'
     )
-
-
-def _shown(value: Any) -> str:
-  return errors.shorten(' '.join(repr(value).split()))
 
 
 def _turns(

@@ -4,7 +4,7 @@
 """What a child that was stopped at a rung of successive halving is worth.
 
 Rewards at different rungs are not alike: most grow with the steps. `Scale`
-holds what the reward at each rung tells of that at the next, and `told_rewards`
+holds what the reward at each rung tells about the next, and `told_rewards`
 is what a strategy learns from.
 
 Letters: `N` children, `K` rungs.
@@ -23,7 +23,7 @@ MIN_PAIRS = 8
 
 
 class Scale(NamedTuple):
-  """What the reward at each rung tells of that at the next; a pytree.
+  """What the reward at each rung tells about that at the next; a pytree.
 
   It is a fold over the batches of an arm, in the order in which they are told:
   the moments of the rewards `(x, y)` at a rung and the next, of all children

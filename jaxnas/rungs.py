@@ -22,7 +22,7 @@ class Calibrating(NamedTuple):
 
   Attributes:
     arm: the identity of the arm whose first proposals they are.
-    num_trials: their number, whole batches of the arm.
+    num_trials: the number of these children, which fill whole batches.
     points: the numbers of steps at which they are measured; none of them stops.
   """
 
@@ -105,7 +105,7 @@ class Halving:
       trials: the trials in the log.
 
     Raises:
-      ValueError: one was not.
+      ValueError: one of them was not.
     """
     rungs = self.schedule.rungs
     for trial in trials:
@@ -129,7 +129,7 @@ def check_has_none(trials: Sequence[trial_log.Trial]) -> None:
     trials: the trials in the log.
 
   Raises:
-    ValueError: one is.
+    ValueError: one of them is.
   """
   if any(trial.steps is not None for trial in trials):
     raise ValueError(
@@ -233,7 +233,7 @@ class Plan:
   """What a run is asked for: rungs by hand, or by calibration.
 
   Attributes:
-    eta: of the children trained to a rung, one in `eta` goes on.
+    eta: the ratio of children at a rung to those of them that go on.
     num_steps: the number of steps of a full training.
     rungs: the rungs; `None` to find the first of them by a calibration.
     costs: the metrics that are costs and decide who goes on; see `Halving`.
@@ -323,7 +323,7 @@ def spell(
 
   Args:
     schedule: the rungs.
-    calibration: what found them, if they were found.
+    calibration: the calibration that found them, if one did.
   """
   *early, full = schedule.rungs
   line = (

@@ -127,7 +127,7 @@ def run(
     rounds: the log of the metrics that strategies return.
     redo_failed: whether to run failed trials again, for instance after fixing
       the function that they call; see `history.redo_failed`. An evaluator that
-      has changed is then told and not refused.
+      has changed then causes a warning instead of an error.
     same_task: whether to trust that the evaluator gives the same results as the
       one that the log was written with, although its code or data differ, and
       the strategies the same proposals.

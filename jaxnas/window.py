@@ -188,7 +188,7 @@ class Fold:
       window: the window.
       proposal: the position of the proposal among those of the arm; it is in
         flight and has no reward.
-      reward: its reward.
+      reward: the proposal's reward.
     """
     index, row = divmod(proposal, self.arm.batch_size)
     place = next(

@@ -118,3 +118,4 @@ def test_failures_of_one_kind_are_told_from_those_of_another():
 def test_a_long_line_is_cut():
   assert errors.shorten('x' * 500) == 'x' * 500
   assert errors.shorten('x' * 501) == 'x' * 500 + '...'
+  assert errors.in_one_line(np.zeros((2, 1))) == 'array([[0.], [0.]])'

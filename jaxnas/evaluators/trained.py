@@ -329,7 +329,7 @@ def cost_of(name: str, cost: Cost, architecture: Any) -> np.ndarray:
     given = cost(architecture)
     value = np.asarray(given)
   if value.dtype.kind not in 'biuf' or value.ndim:
-    shown = errors.shorten(' '.join(repr(given).split()))
+    shown = errors.in_one_line(given)
     raise ValueError(f'The cost {name!r} must be a number; got {shown}.')
   return value
 

@@ -127,7 +127,7 @@ def as_arms(arms: Any) -> tuple[arms_lib.Arm, ...]:
 
 
 def _wrong(name: str, wanted: str, value: Any) -> ValueError:
-  shown = errors.shorten(' '.join(repr(value).split()))
+  shown = errors.in_one_line(value)
   return ValueError(f'{name} must be {wanted}; got {shown}.')
 
 

@@ -37,7 +37,7 @@ class _Strategy:
   """The results of one strategy, from `results.json`.
 
   Attributes:
-    label: its name.
+    label: the strategy's name.
     mean: the mean regret after every trial, `[R]`.
     low: the lower ends of the intervals; NaN where there is none.
     high: the upper ends.

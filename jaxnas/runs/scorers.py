@@ -47,7 +47,7 @@ class Scorer(NamedTuple):
   """A way to judge cells.
 
   Attributes:
-    label: its name in tables.
+    label: the scorer's name in tables.
     kind: `'training'`, `'proxy'` or `'cost'`.
     score: `(tokens int32[N, T], follow) -> Scores`, where `follow` is called
       with the number of cells done so far, if there is anything to follow.
@@ -83,8 +83,8 @@ class Judgement(NamedTuple):
     num_cells: the number of cells that have a score.
     num_dead: the number of these that are last, at negative infinity.
     correlation: the rank correlation with the rewards.
-    best_correlation: the same within the tenth of the cells with the best
-      rewards.
+    best_correlation: the rank correlation within the tenth of the cells with
+      the best rewards.
     overlap: the expected share of the best 1 % by reward among the best 1 % by
       score.
     regret: the best reward less the expected best one of the `NUM_TOP` cells

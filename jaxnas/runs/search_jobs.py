@@ -24,7 +24,7 @@ class Job(NamedTuple):
     search: the function of a row, `row -> entries int32[num_trials]`.
     rows: one row for each seed, a pytree of arrays `[S, ...]`.
     num_trials: the number of trials of a search.
-    label: its name while it runs.
+    label: the search's name while it runs.
     origin: a description of the table and the search, which its file has.
   """
 
@@ -44,8 +44,8 @@ class Jobs:
   """The searches of a comparison, by the names of their files.
 
   Attributes:
-    found: those that are done.
-    left: those that are missing.
+    found: the searches that are done.
+    left: the searches that are missing.
   """
 
   def __init__(self, folder: pathlib.Path, jobs: Mapping[str, Job]):

@@ -81,7 +81,7 @@ def to_generations(
 
   Args:
     path: the log, which errors name.
-    lines: its lines.
+    lines: the lines of the log.
 
   Raises:
     ValueError: a line is damaged.
@@ -137,7 +137,7 @@ def check_retrainings(
 
   Args:
     path: the log, which errors name.
-    lines: its lines.
+    lines: the lines of the log.
   """
   trial_log.check_fields(
     path,

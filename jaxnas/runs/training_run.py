@@ -135,7 +135,7 @@ class _Best(NamedTuple):
 
   Attributes:
     model: the model.
-    value: its measure on the validation split.
+    value: the model's measure on the validation split.
     epoch: the number of epochs that it was trained for; 0 before the first one
       is finished.
   """

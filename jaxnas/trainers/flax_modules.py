@@ -243,4 +243,4 @@ def _spell(value: Any) -> str:
   """Returns a user's value as it is printed, in one line."""
   if isinstance(value, Mapping):
     value = dict(value)
-  return errors.shorten(' '.join(repr(value).split()))
+  return errors.in_one_line(value)

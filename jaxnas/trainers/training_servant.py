@@ -114,7 +114,7 @@ class TrainingBlock:
     """Returns some of the children.
 
     Args:
-      rows: their indices.
+      rows: the indices of these children.
     """
 
     def some(values):

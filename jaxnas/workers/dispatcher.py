@@ -5,10 +5,10 @@
 
 - A request whose worker died is tried again; when its retries are spent it is
   split into halves, and a single trial has then crashed. A request that takes
-  too long is treated likewise.
-- That a machine left is no fault of a request.
+  too long is treated in the same way.
+- A request is not blamed for a machine that left.
 - An error that a block raises twice, on two workers if there are two, stops the
-  search; one of a user's function is one more way to fail.
+  search; an error of a user's function only fails its trial.
 - A block that takes long while a worker is idle is run there too, and the
   first result counts.
 - A worker that differs from the others, by its card, is dismissed.

@@ -54,8 +54,8 @@ class RayEngine:
     """Makes an engine without starting or joining a Ray yet.
 
     Args:
-      num_workers: the number of workers. A cluster that is too small for them
-        has the others wait until it grows.
+      num_workers: the number of workers. Those for which a cluster has no room
+        wait until it grows.
       address: `'auto'`, or host and port, of a cluster to join; empty for a
         private Ray.
       cpus_per_worker: the number of CPU cores that Ray reserves for each

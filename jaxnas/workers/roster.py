@@ -16,10 +16,10 @@ class Member:
   """A worker that has joined.
 
   Attributes:
-    name: its name.
+    name: the worker's name.
     device: the device that it runs on, as its card says.
-    task: what it works on, if anything.
-    number: the number of its request.
+    task: the task that it works on, if any.
+    number: the number of the request that it works on.
     kinds: the kinds of requests that it has answered since it was started.
   """
 

@@ -34,8 +34,8 @@ class StatusLine:
     """Counts the work of a worker, which is idle until it is given more.
 
     Args:
-      started: when it was given the work, by the clock.
-      seconds: how long it worked.
+      started: the time at which it was given the work, by the clock.
+      seconds: the time that it worked, in seconds.
     """
     self._busy_seconds += max(
       0.0, started + seconds - max(started, self._since)
@@ -56,9 +56,9 @@ class StatusLine:
       num_workers: the number of workers there should be.
       num_ready: the number of workers there are.
       num_starting: the number of workers that are being started.
-      started: when the blocks that run now were begun, by the clock.
+      started: the times at which the blocks that run now began, by the clock.
       medians: the median duration of each kind of block, in seconds, if known.
-      lag: how many groups the search is behind, if it knows.
+      lag: the number of groups that the search is behind, if known.
     """
     now = self._clock()
     passed = now - self._since

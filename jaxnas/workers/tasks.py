@@ -20,9 +20,9 @@ class Part(NamedTuple):
 
   Attributes:
     request: the request.
-    status: how it ended; `OK` if there is an answer.
+    status: the outcome; `OK` if there is an answer.
     answer: the answer.
-    reason: one line on why there is none, or why it is not good.
+    reason: one line on why there is no answer, or why it is not good.
   """
 
   request: Any
@@ -36,14 +36,16 @@ class Task:
   """A request or a part of one, to be answered by one worker.
 
   Attributes:
-    job: what it is a part of.
+    job: the job that the task is a part of.
     request: the request.
-    num_failures: how often a worker died of it or it took too long.
-    num_attempts: how often it was given to a worker.
+    num_failures: the number of times that a worker died of the task, or that it
+      took too long.
+    num_attempts: the number of times that it was given to a worker.
     raised_by: the workers whose servants raised an error.
-    raised_at: when the last of them did, by the dispatcher's clock.
-    running: when it was given to the workers that have it now, by name.
-    result: what became of it; `None` while it is not finished.
+    raised_at: the time of the last of these errors, by the dispatcher's clock.
+    running: the workers that have the task now, and the time at which each was
+      given it.
+    result: the task's outcome; `None` while it is not finished.
   """
 
   job: Job
@@ -57,7 +59,7 @@ class Task:
 
   @property
   def is_open(self) -> bool:
-    """Whether somebody still waits for it."""
+    """Whether somebody still waits for the task."""
     return self.result is None and not self.job.is_dropped
 
   def replace(self, halves: list[Task]) -> None:
@@ -71,9 +73,9 @@ class Job:
   """A request as it was submitted.
 
   Attributes:
-    number: its number.
-    tasks: its parts, in order; first, the request itself.
-    is_dropped: whether nobody waits for it any more.
+    number: the job's number.
+    tasks: the job's parts, in order; at first, the whole request.
+    is_dropped: whether nobody waits for the job any more.
   """
 
   number: int
@@ -82,7 +84,7 @@ class Job:
 
   @property
   def parts(self) -> list[Part] | None:
-    """What became of its parts; `None` while some are not finished."""
+    """The outcomes of all parts; `None` while one is not finished."""
     parts = [each.result for each in self.tasks if each.result is not None]
     return parts if len(parts) == len(self.tasks) else None
 
@@ -91,14 +93,15 @@ class Durations:
   """How long the requests of one kind have taken.
 
   Attributes:
-    median: the median of the last ones, in seconds, without a process's first
-      if there are others; `None` if there are none.
-    longest_first: the longest that a process's first took, which may compile,
-      in seconds; `None` if there were none.
+    median: the median of the latest durations, in seconds; the first request of
+      a process, which may compile, counts only if there are no others. `None`
+      before any.
+    longest_first: the longest duration of the first request of a process, in
+      seconds; `None` before any.
   """
 
   def __init__(self):
-    """Starts without any."""
+    """Starts without durations."""
     self._first: Any = collections.deque(maxlen=_NUM_REMEMBERED)
     self._others: Any = collections.deque(maxlen=_NUM_REMEMBERED)
     self.median: float | None = None
@@ -109,7 +112,7 @@ class Durations:
 
     Args:
       seconds: the duration.
-      is_first: whether it was the first of a process.
+      is_first: whether the request was the first of its process.
     """
     if is_first:
       self._first.append(seconds)
