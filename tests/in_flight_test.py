@@ -588,9 +588,10 @@ def test_a_window_agrees_with_a_search_that_is_one_function(
   np.testing.assert_array_equal(
     scanned.tokens.reshape(24, -1), [tokens[each] for each in range(24)]
   )
-  # One program and several differ in the last bits.
+  # One program and several differ in the last bits, which Adam magnifies where
+  # a gradient is almost zero.
   jax.tree.map(
-    lambda one, other: np.testing.assert_allclose(one, other, atol=1e-3),
+    lambda one, other: np.testing.assert_allclose(one, other, atol=5e-3),
     scanned.state,
     state.strategies[0],
   )
