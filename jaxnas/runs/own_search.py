@@ -111,8 +111,8 @@ def run(
       as `'infeasible'`.
     cost_target: the name of a cost and a target for it, which the reward then
       weighs: `('num_params', 10_000)`.
-    cost_reward: how it does, one of `'absolute'`, `'power'` and `'hard'`; see
-      `jaxnas.rewards.make_cost_reward`.
+    cost_reward: the formula by which it does, `'absolute'`, `'power'` or
+      `'hard'`; see `jaxnas.rewards.make_cost_reward`.
     cost_weight: the weight of the cost, negative; that of the paper by default.
     same_task: whether to resume a run although the code of its trainer, reward
       or strategies has changed. Pass true only if you know that the change does

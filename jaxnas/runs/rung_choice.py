@@ -32,11 +32,11 @@ def check(plan: rungs.Plan, search: search_lib.Search) -> None:
   """Checks, before anything is trained, that a search can have rungs.
 
   Args:
-    plan: what is asked for.
+    plan: the rungs that are asked for.
     search: the search, whose budgets are those of full trainings.
 
   Raises:
-    ValueError: it cannot.
+    ValueError: the search cannot have them.
   """
   calibrating = plan.calibrating(search.arms)
   plan.halving(None, calibrating).check(search.evaluator, search.arms)
@@ -49,7 +49,7 @@ def facts(
 
   Args:
     schedule: the rungs.
-    calibration: what found them, if they were found.
+    calibration: the calibration that found them, if one did.
   """
   found: dict[str, Any] = {MANIFEST: list(schedule.rungs)}
   if calibration is not None:

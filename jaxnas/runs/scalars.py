@@ -20,10 +20,10 @@ class OfSearch:
   """The scalars of a search, its strategies and its retrainings.
 
   A trial gives `<arm>/reward` and `<arm>/<metric>`, which are its own, and
-  `<arm>/best_reward_so_far`, the highest of its search up to there that no
-  rung stopped; a
-  strategy's report on a round gives `<arm>/tell/<metric>`; a retraining gives
-  `retrain/<label>/<metric>`. Values that are not finite are left out.
+  `<arm>/best_reward_so_far`, the highest so far of its search, without those
+  that a rung stopped; a strategy's report on a round gives
+  `<arm>/tell/<metric>`; a retraining gives `retrain/<label>/<metric>`. Values
+  that are not finite are left out.
   """
 
   def __init__(
