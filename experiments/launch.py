@@ -27,7 +27,7 @@ import types
 import typing
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from experiments import (
   pod_settings,
@@ -84,6 +84,8 @@ def launch(
   define_flags(config_cls, flags.FLAGS)
 
   def start(argv: Sequence[str]) -> None:
+    if not flags.FLAGS.debug:
+      logging.get_absl_handler().setFormatter(_WarningFormatter())
     if len(argv) > 1 and not takes_folders:
       raise ValueError(
         f'Unexpected arguments {" ".join(argv[1:])}; settings are given as '
@@ -136,6 +138,13 @@ def launch(
     return parse_flags(argv)
 
   app.run(main, flags_parser=parse)
+
+
+class _WarningFormatter(standard_logging.Formatter):
+  """Shows what is logged like errors, without the time and the place."""
+
+  def format(self, record: standard_logging.LogRecord) -> str:
+    return f'{record.levelname.lower()}: {super().format(record)}'
 
 
 def _define_launch_flags(

@@ -35,6 +35,7 @@ import signal
 import threading
 import time
 
+from absl import logging
 import jax
 
 from experiments import launch, settings
@@ -73,6 +74,8 @@ def run(config, workdir):
     print('stays', flush=True)
     time.sleep(60)
   if config.task == 'say':
+    if config.steps == 1:
+      logging.warning('%d is few', config.steps)
     for _ in range(config.steps):
       print('J\\u00fcrgen \\udcff')
     return
@@ -393,6 +396,7 @@ def test_what_can_not_be_shown_is_spelled(home):
   )
   assert result.returncode == 0, result.stderr
   assert result.stdout == 'J\\xfcrgen \\udcff\n'
+  assert result.stderr.endswith('\nwarning: 1 is few\n')
 
 
 @pytest.mark.parametrize(
