@@ -171,12 +171,10 @@ def run(
     max_failures=max_failures,
   )
   contestants = _Contestants(search, rate_of, num_winners, known, num_params)
-
   # Errors in any of this are found before the search, not after it.
-  labels = contestants.known
   own_checks.check(
     *(space, trainer, reward, measure, rate_of or grid or None),
-    *(list(labels.values()), costs or {}, num_params),
+    *(list(contestants.known.values()), costs or {}, num_params),
   )
   retraining = _make_retraining(
     search, trainer, reward, measure, grid, counts, costs or {}, contestants
@@ -192,7 +190,7 @@ def run(
   }
   search_run.run(
     search_run.Experiment(
-      config=settings | _search_settings(search, labels),
+      config=settings,
       search=search,
       make_retraining=retraining,
       num_retrainings=contestants.num_retrainings(counts, len(grid)),
@@ -236,8 +234,14 @@ def _plan(
   return rungs_lib.Plan(halving, num_steps, given)  # type: ignore[arg-type]
 
 
-def _spelled(rungs: Sequence[int] | str) -> str | list[int]:
-  return rungs if isinstance(rungs, str) else list(rungs)
+def _rung_settings(
+  halving: int, rungs: Sequence[int] | str
+) -> dict[str, int | str | list[int]]:
+  """Returns the settings of halving; none without it, as older runs have."""
+  if not halving:
+    return {}
+  spelled = rungs if isinstance(rungs, str) else list(rungs)
+  return {'halving': halving, 'rungs': spelled}
 
 
 def _make_retraining(
