@@ -185,7 +185,7 @@ def run(
     'measure': measure.name,
     'seed': seed,
     'redo_failed': redo_failed,
-    **({} if plan is None else {'halving': halving, 'rungs': _spelled(rungs)}),
+    **_rung_settings(halving, rungs),
     **weighing.settings,
   }
   search_run.run(
