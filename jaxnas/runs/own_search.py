@@ -187,6 +187,7 @@ def run(
     'redo_failed': redo_failed,
     **_rung_settings(halving, rungs),
     **weighing.settings,
+    **_search_settings(search, contestants.known),
   }
   search_run.run(
     search_run.Experiment(
