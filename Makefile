@@ -13,9 +13,11 @@ ARGS ?=
 # Another folder for another Python: make test-fast VENV=.venv-newest
 VENV ?= .venv
 BIN := $(VENV)/bin
-# A file's tests share what it made; `tests/conftest.py` orders the files.
-IN_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile \
-  --no-loadscope-reorder
+# One more than there are cores, up to 4, since some tests wait for processes. A
+# file's tests share what it made; `tests/conftest.py` orders the files.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+IN_PROCESSES := --numprocesses=$(shell expr $(CORES) + 1) --maxprocesses=4 \
+  --dist=loadfile --no-loadscope-reorder
 # Twice quiet: errors only.
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 
