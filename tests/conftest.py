@@ -47,7 +47,7 @@ os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES', '-1')
 
 # What takes longest, so that no process still has a long file to do when the
 # others have finished.
-_LONG = ('experiments', 'docs_test.py', 'fuzz', 'runs', 'trainers')
+_LONG = ('experiments', 'docs_test.py', 'fuzz', 'runs', 'trainers', 'workers')
 
 # Jax leaves tens of thousands of objects that live as long as a session.
 gc.set_threshold(50_000, 20, 100)
