@@ -188,7 +188,9 @@ def test_workers_find_the_same_and_may_change(
   assert trials[4]['proposal'] == 4
   trials.sort(key=lambda each: each['proposal'])
   for here, there in zip(trials, trials_of(finished)[:5], strict=True):
-    assert here | {'number': there['number']} == there
+    # Which is recorded first depends on which worker was faster.
+    place = {name: there[name] for name in ('number', 'crc32')}
+    assert here | place == there
     reason, metrics = here.get('reason'), here['metrics']
     outcome = reason or f'{metrics["validation_perplexity"]:.2f} on validation'
     assert outcome in told.out or here['proposal'] == 4
