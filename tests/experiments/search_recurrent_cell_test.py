@@ -366,7 +366,7 @@ def test_killed_at_any_instant_and_resumed(tmp_path, data_dir, finished):
   }
   num_lines = len((finished / 'trials.jsonl').read_bytes().splitlines())
   log = tmp_path / 'killed' / 'trials.jsonl'
-  for _ in range(2):
+  for _ in range(int(os.environ.get('KILLS', '1'))):
     process = subprocess.Popen(
       **started, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -130,7 +130,7 @@ class Run:
       return fault
     if ending.code or ending.out == self.shown or 'WARNING' in ending.err:
       return None
-    if re.search(r'^W\d{4} ', ending.err, re.MULTILINE):
+    if re.search(r'^(W\d{4} |warning: )', ending.err, re.MULTILINE):
       return None
     was, now = (_WORK.sub('', text) for text in (self.shown, ending.out))
     is_shown = 'Found the finished' in ending.out
