@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import pathlib
-import typing
 
 from absl import logging
 
@@ -15,9 +14,7 @@ from jaxnas import retraining as retraining_lib
 from jaxnas import statistics
 from jaxnas.export import architecture as architecture_file
 from jaxnas.records import workdir
-
-if typing.TYPE_CHECKING:
-  from jaxnas.runs import search_run
+from jaxnas.runs.experiment import Experiment
 
 FILE = 'best.json'
 
@@ -43,7 +40,7 @@ def found(
 
 
 def write(
-  experiment: search_run.Experiment,
+  experiment: Experiment,
   path: pathlib.Path,
   retraining: retraining_lib.Retraining,
   best: retraining_lib.Result | None,

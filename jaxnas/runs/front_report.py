@@ -8,25 +8,22 @@ from __future__ import annotations
 import csv
 import io
 import pathlib
-import typing
 
 import numpy as np
 
 from jaxnas import files, fronts, statistics
 from jaxnas import search as search_lib
 from jaxnas.records import search_fronts, trial_log
+from jaxnas.runs.experiment import Experiment
 from jaxnas.visualize import front as pictures_of_fronts
 from jaxnas.visualize import pictures, progress
-
-if typing.TYPE_CHECKING:
-  from jaxnas.runs import search_run
 
 FILE = 'front.csv'
 PICTURE = 'front.png'
 
 
 def write(
-  experiment: search_run.Experiment,
+  experiment: Experiment,
   path: pathlib.Path,
   log: trial_log.TrialLog,
 ) -> list[str]:

@@ -6,16 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import typing
 from typing import Any
 
 import numpy as np
 
 from jaxnas import search as search_lib
 from jaxnas.records import trial_log, workdir
-
-if typing.TYPE_CHECKING:
-  from jaxnas.runs import search_run
+from jaxnas.runs.experiment import Experiment
 
 _RETRAINED: dict[str, Any] = {
   'label': str,
@@ -28,7 +25,7 @@ _RETRAINED: dict[str, Any] = {
 
 
 def check_records(
-  experiment: search_run.Experiment,
+  experiment: Experiment,
   log: trial_log.TrialLog,
   timings: trial_log.JsonLines,
 ) -> None:

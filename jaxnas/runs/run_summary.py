@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import typing
 
 import numpy as np
 
@@ -14,12 +13,10 @@ from jaxnas import retraining as retraining_lib
 from jaxnas.records import summary as summary_lib
 from jaxnas.records import trial_log, workdir
 from jaxnas.runs import comparison, headline, search_report
-
-if typing.TYPE_CHECKING:
-  from jaxnas.runs import search_run
+from jaxnas.runs.experiment import Experiment
 
 
-def describe(experiment: search_run.Experiment) -> summary_lib.Summary:
+def describe(experiment: Experiment) -> summary_lib.Summary:
   """Returns the summary of a run, as yet without results.
 
   Args:
@@ -51,7 +48,7 @@ def describe(experiment: search_run.Experiment) -> summary_lib.Summary:
 
 
 def find_results(
-  experiment: search_run.Experiment,
+  experiment: Experiment,
   log: trial_log.TrialLog,
   retraining: retraining_lib.Retraining,
   best: retraining_lib.Result | None,

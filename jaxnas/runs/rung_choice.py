@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 import dataclasses
 import pathlib
-import typing
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,7 @@ import numpy as np
 from jaxnas import halving, pure_search, rungs
 from jaxnas import search as search_lib
 from jaxnas.records import trial_log, workdir
-
-if typing.TYPE_CHECKING:
-  from jaxnas.runs import search_run
+from jaxnas.runs.experiment import Experiment
 
 MANIFEST = 'rungs'
 """The entry of the manifest; see `facts`."""
@@ -58,9 +55,7 @@ def facts(
   return found
 
 
-def with_rungs(
-  experiment: search_run.Experiment, folder: pathlib.Path
-) -> search_run.Experiment:
+def with_rungs(experiment: Experiment, folder: pathlib.Path) -> Experiment:
   """Returns an experiment with its rungs, unless they have yet to be found.
 
   Args:
@@ -81,11 +76,11 @@ def with_rungs(
 
 
 def calibrate(
-  experiment: search_run.Experiment,
+  experiment: Experiment,
   folder: pathlib.Path,
   log: trial_log.TrialLog,
-  search_on: Callable[[search_run.Experiment], None],
-) -> search_run.Experiment:
+  search_on: Callable[[Experiment], None],
+) -> Experiment:
   """Finds the rungs by the first trials; returns the experiment with them.
 
   Args:
@@ -171,9 +166,7 @@ def first_part(
   )
 
 
-def num_left(
-  experiment: search_run.Experiment, trials: Sequence[trial_log.Trial]
-) -> int:
+def num_left(experiment: Experiment, trials: Sequence[trial_log.Trial]) -> int:
   """Returns how many full trainings the steps that are left amount to.
 
   Args:
@@ -207,9 +200,7 @@ def _find(
   return plan.halving(schedule, calibrating)
 
 
-def _with(
-  experiment: search_run.Experiment, halved: rungs.Halving
-) -> search_run.Experiment:
+def _with(experiment: Experiment, halved: rungs.Halving) -> Experiment:
   """Returns an experiment whose arms take as many steps as without rungs."""
   search = experiment.search
   given = {}

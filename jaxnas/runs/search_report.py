@@ -8,7 +8,6 @@ from __future__ import annotations
 import collections
 from collections.abc import Mapping, Sequence
 import pathlib
-import typing
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,12 @@ from jaxnas import search as search_lib
 from jaxnas import statistics
 from jaxnas.records import steps, trial_log
 from jaxnas.runs import best_file, comparison
+from jaxnas.runs.experiment import Experiment
 from jaxnas.visualize import progress
-
-if typing.TYPE_CHECKING:
-  from jaxnas.runs import search_run
 
 
 def show(
-  experiment: search_run.Experiment,
+  experiment: Experiment,
   path: pathlib.Path,
   log: trial_log.TrialLog,
   retraining: retraining_lib.Retraining,
@@ -113,9 +110,7 @@ def _show_search(experiment, log):
     print(line)
 
 
-def shows_reward(
-  experiment: search_run.Experiment, log: trial_log.TrialLog
-) -> bool:
+def shows_reward(experiment: Experiment, log: trial_log.TrialLog) -> bool:
   """Returns whether tables show rewards in addition to the measure.
 
   They do if the reward is the user's own and differs from the measure.

@@ -1,0 +1,96 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a run of a search consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+import contextlib
+import dataclasses
+import pathlib
+from typing import Any
+
+from jaxnas import retraining as retraining_lib
+from jaxnas import rungs, statistics
+from jaxnas import search as search_lib
+from jaxnas.records import trial_log
+from jaxnas.types import Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """The definition of an experiment for `search_run.run`.
+
+  Attributes:
+    config: the complete settings, with no choice left to the machine. If
+      `redo_failed` is true, failed trials are run again.
+    search: the search.
+    make_retraining: `log -> retraining`, called with the log after the search.
+    num_retrainings: the number of trainings in the retraining.
+    trainers: all trainers of children, for the accounting of time; may grow
+      while contestants are made.
+    estimate: `(num_trials, num_retrainings) -> seconds`, which measures a few
+      steps to predict the cost; `None` for no estimate.
+    facts: further entries of the manifest, including `data_hash` and, if there
+      is one, `seen_hash`; see `workdir.check_data`.
+    measure: the measure that children are compared by.
+    search_metric: the metric of a search trial that its reward is based on.
+    draw: a function that draws an architecture; none by default.
+    picture: the file name of the picture.
+    known: the names of the architectures that the arm of role `KNOWN` proposes,
+      in that order.
+    checkpoint_every: the number of rounds between checkpoints.
+    unit: the unit of the length of a training; empty if a training has no
+      length.
+    describe: a function that returns an architecture as one line of text; none
+      by default.
+    has_report: whether the report split differs from the validation split.
+    has_learning_rates: whether the search chooses the learning rates of
+      children.
+    free: the settings that may change when the run is resumed.
+    defaults: the default values of settings, for those that an older version
+      lacked.
+    same_task: whether the user asserts that a changed task gives the same
+      results, as in `search.run`.
+    own_reward: whether the reward is the user's own, which may disagree with
+      the measure; tables then show both.
+    log_to: the names of the sinks that scalars go to, see `records.sinks`.
+    replay: the path of another log of this run, in whose order trials are
+      recorded; none by default.
+    objectives: the names of several objectives, the reward first and then
+      metrics that are costs; none if the reward alone counts.
+    opened: a function that opens what the search keeps in the run's folder
+      besides, and checks what can be checked only then.
+    plan: the rungs at which children stop, if they do. The budgets of `search`
+      are those of full trainings; arms propose what equal steps allow.
+  """
+
+  config: Mapping[str, Any]
+  search: search_lib.Search
+  make_retraining: Callable[[trial_log.TrialLog], retraining_lib.Retraining]
+  num_retrainings: int
+  trainers: Sequence[Trainer]
+  estimate: Callable[[int, int], float] | None
+  facts: Mapping[str, Any]
+  measure: statistics.Measure
+  search_metric: str
+  draw: Callable[[pathlib.Path, Any, str], None] | None = None
+  picture: str = ''
+  known: Sequence[str] = ()
+  checkpoint_every: int = 4
+  unit: str = 'steps'
+  describe: Callable[[Any], str] | None = None
+  has_report: bool = True
+  has_learning_rates: bool = True
+  free: Collection[str] = ('num_trials', 'redo_failed')
+  defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  same_task: bool = False
+  own_reward: bool = False
+  log_to: Sequence[str] = ()
+  replay: str = ''
+  objectives: Sequence[str] = ()
+  opened: Callable[[pathlib.Path], contextlib.AbstractContextManager[None]] = (
+    lambda path: contextlib.nullcontext()
+  )
+  plan: rungs.Plan | None = None
