@@ -43,8 +43,8 @@ class Images:
   def num_multiply_adds(self, net: spaces.ConvNet) -> int:
     """Returns the multiply-adds of the forward pass of one image.
 
-    Convolutions and the classifier count, products with padding included; batch
-    norm, ReLU and pooling do not.
+    Convolutions, including their products with padding, and the classifier
+    count; batch norm, ReLU and pooling do not.
 
     Args:
       net: the network.
@@ -52,7 +52,7 @@ class Images:
     return net.num_multiply_adds(*self.shape, self.num_classes)
 
   def costs(self) -> dict[str, Cost]:
-    """Returns the exact costs of a network, by the names of the metrics."""
+    """Returns functions that count a network's costs, by metric name."""
     return {
       'num_params': self.num_params,
       'num_multiply_adds': self.num_multiply_adds,
@@ -63,7 +63,7 @@ class Images:
 
     Args:
       net: the network.
-      batch_size: the number of images that it classifies at a time.
+      batch_size: the number of images that the network classifies at a time.
     """
     network = children.make_network(net, self.shape, self.num_classes)
     images = jnp.zeros((batch_size, *self.shape), jnp.float32)
@@ -81,8 +81,9 @@ class Choices:
     widths: the filter widths.
     filters: the numbers of filters.
     strides: the strides.
-    merge: how outputs are joined.
-    pool_after: the layers, from 0, after which everything is max pooled.
+    merge: how a layer joins several inputs, `'concat'` or `'add'`.
+    pool_after: the indices, from 0, of the layers after which everything is
+      max pooled.
   """
 
   num_layers: int
@@ -116,8 +117,8 @@ def fewest_multiply_adds(images: Images, choices: Choices) -> int | None:
     choices: the choices of the space.
 
   Returns:
-    The number; `None` if there are strides, with which the size of what a layer
-    reads depends on all that came before it.
+    The number; `None` if a stride may differ from 1, since the size of a
+    layer's input then depends on all layers before it.
   """
   if tuple(choices.strides) != (1,):
     return None
@@ -131,14 +132,15 @@ def fewest_multiply_adds(images: Images, choices: Choices) -> int | None:
 
 
 def _fewest(images: Images, choices: Choices, pixels: Sequence[int]) -> int:
-  """Returns the smallest sum of the weights of all layers, times their pixels.
+  """Returns the smallest sum over layers of weights times pixels.
 
-  Each weight grows with sizes and filters, so all are the smallest; what is
-  left is the wiring. With concatenation a layer pays for each layer that it
-  reads, or for the image if it reads none, and the classifier for each layer
-  that nobody reads. A layer in the middle that reads may as well read one that
-  nobody else does, the layer before it. The last layer pays the least for what
-  it reads, so it alone reads more than one.
+  The weights of a layer grow with its filters' number and size, so both are the
+  smallest ones; only the wiring remains to be chosen. With concatenation, a
+  layer pays for each layer that it reads, or for the image if it reads none,
+  and the classifier pays for each layer that no other reads. A middle layer
+  that reads another one may as well read the layer before it, which no other
+  layer reads then. The last layer pays the least for what it reads, so it alone
+  reads more than one.
 
   Args:
     images: the images.
@@ -152,7 +154,7 @@ def _fewest(images: Images, choices: Choices, pixels: Sequence[int]) -> int:
   read = [count * each * filters for count in pixels]
   first, *middle = range(len(pixels))
   if choices.merge == 'add':
-    # Whatever is added up costs as much as one.
+    # A sum of layers costs as much to read as one layer.
     return (
       image[first]
       + sum(min(image[number], read[number]) for number in middle)
@@ -161,15 +163,15 @@ def _fewest(images: Images, choices: Choices, pixels: Sequence[int]) -> int:
   if not middle:
     return image[first] + head
   *middle, last = middle
-  # The last layer reads the image, as some of the others do.
+  # Either the last layer reads the image, as some of the others do.
   apart = (
     image[first]
     + image[last]
     + head * len(pixels)
     + sum(min(image[n], read[n] - head) for n in middle)
   )
-  # Or it reads one layer at least, and all that are left if that is cheaper
-  # than to leave them to the classifier.
+  # Or it reads at least one layer, and all unread ones if that is cheaper than
+  # leaving them to the classifier.
   saved = min(head, read[last])
   joined = (
     image[first]

@@ -39,7 +39,7 @@ class Extremes(NamedTuple):
   high_how: str
 
   def with_low(self, low: float | None) -> Extremes:
-    """Returns the bounds with a least cost that was counted exactly.
+    """Returns the bounds, with the least cost replaced by an exact count.
 
     Args:
       low: the least cost; `None` changes nothing.
@@ -50,7 +50,7 @@ class Extremes(NamedTuple):
 
 
 def is_exact(how: str) -> bool:
-  """Returns whether a bound is that of all architectures of the space.
+  """Returns whether a bound holds for all architectures of the space.
 
   Args:
     how: how the bound was found; see `Extremes`.
@@ -68,9 +68,9 @@ def find(
 ) -> Extremes:
   """Returns the least and the greatest cost of the architectures of a space.
 
-  A small space is looked at as a whole. In a large one architectures are drawn,
-  and the cheapest and the dearest of them are changed token by token for as
-  long as that helps.
+  A small space is enumerated. In a large one, architectures are drawn, and the
+  cheapest and the most expensive of them are changed token by token for as long
+  as that helps.
 
   Args:
     space: the search space.
@@ -78,7 +78,7 @@ def find(
     num_active: the number of decisions to make; all by default.
     num_drawn: the number of architectures drawn from a large space.
     climbs: whether tokens are changed one by one; false for a cost that takes
-      long to find out.
+      long to compute.
 
   Raises:
     ValueError: the cost failed, or no architecture could be decoded.
@@ -123,14 +123,14 @@ def share_within(
   num_active: int | None = None,
   num_drawn: int = 1000,
 ) -> float:
-  """Returns how many of some random architectures meet a condition.
+  """Returns the share of random architectures that meet a condition.
 
   Args:
     space: the search space.
     is_within: the condition, `tokens int32[T] -> bool`.
     num_active: the number of decisions to make; all by default.
-    num_drawn: the number of draws; those that are no architecture, which a
-      space of one's own may have, do not count.
+    num_drawn: the number of draws; draws that cannot be decoded, which a user's
+      own space may have, do not count towards the share.
 
   Raises:
     ValueError: no architecture could be decoded.

@@ -25,11 +25,11 @@ NUM_CALLS = 20
 
 
 class Program(NamedTuple):
-  """A function to be measured, with what it is called with.
+  """A function to be measured, with its arguments.
 
   Attributes:
     function: a pure function of arrays.
-    arguments: its arguments, pytrees of arrays.
+    arguments: the function's arguments, pytrees of arrays.
   """
 
   function: Callable[..., Any]
@@ -39,9 +39,9 @@ class Program(NamedTuple):
 def measure(program: Program, num_calls: int = NUM_CALLS) -> float:
   """Returns the latency of a compiled program in milliseconds.
 
-  It is compiled, called a few times to warm up, and then timed until its
-  result is there; the median of these calls is robust to what else the machine
-  does for a moment, but not to what it does all the time.
+  The program is compiled, called a few times to warm up, and then timed until
+  its result is there; the median of the timed calls is robust to a passing load
+  on the machine, but not to a lasting one.
 
   Args:
     program: the program.
@@ -59,9 +59,9 @@ def measure(program: Program, num_calls: int = NUM_CALLS) -> float:
 class Latency:
   """The latency of architectures as a cost, each measured once.
 
-  A measurement never gives the same number twice. While there is a file, every
-  result is on disk before anything follows from it, so a run that is killed and
-  resumed goes on with the numbers that it had.
+  A measurement never gives the same number twice. Within `kept`, every result
+  is on disk before it is used, so a run that is killed and resumed continues
+  with the same numbers.
   """
 
   def __init__(
@@ -77,7 +77,7 @@ class Latency:
         program depends; architectures that share it are measured once.
     """
     self._make_program, self._part_of = make_program, part_of
-    # In containers, so that they are no part of what decides a run.
+    # Containers are no part of the description of what decides a run.
     self._known: dict[str, float] = {}
     self._lines: list[trial_log.JsonLines] = []
 

@@ -19,12 +19,12 @@ from jaxnas.types import Cost, Evaluation, SearchSpace, Status
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-  """The most that an architecture may cost.
+  """Upper limits on the costs of an architecture.
 
   Attributes:
     most: the limits, by the names of costs.
-    costs: the costs of an architecture, by name, those without a limit
-      included; an infeasible trial has them as its metrics.
+    costs: the costs of an architecture by name, including those without a
+      limit; they are the metrics of an infeasible trial.
   """
 
   most: Mapping[str, float]
@@ -111,7 +111,8 @@ def check_met(
 ) -> None:
   """Checks before a search that an architecture meets a limit.
 
-  Where not all architectures were looked at, it warns instead.
+  If the bound does not hold for all architectures, a warning replaces the
+  error.
 
   Args:
     name: the name of the cost.
@@ -120,7 +121,7 @@ def check_met(
     spelled: what the user wrote, such as `'--max_params=10'`.
 
   Raises:
-    ValueError: even the cheapest architecture exceeds it.
+    ValueError: even the cheapest architecture exceeds the limit.
   """
   if least.low <= most:
     return

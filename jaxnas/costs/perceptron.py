@@ -3,8 +3,8 @@
 
 """The costs of a perceptron, counted exactly.
 
-They follow from its width alone, and its latency from its activation as well;
-how it is trained costs nothing afterwards.
+The counts depend on the width alone, and the latency also on the activation;
+the hyperparameters of training cost nothing afterwards.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Images:
     return self.num_params(architecture) - num_biases
 
   def costs(self) -> dict[str, Cost]:
-    """Returns the exact costs of a perceptron, by the names of the metrics."""
+    """Returns functions that count a perceptron's costs, by metric name."""
     return {
       'num_params': self.num_params,
       'num_multiply_adds': self.num_multiply_adds,
@@ -83,9 +83,9 @@ class Images:
 
     Args:
       architecture: the architecture.
-      batch_size: the number of images that it classifies at a time.
+      batch_size: the number of images that the perceptron classifies at a time.
     """
-    # The activation is known when it is compiled, as it is in use.
+    # The activation is known at compile time, as it is in use.
     index = list(perceptron.ACTIVATIONS).index(architecture['activation'])
     network = perceptron.make_network(
       perceptron.Program(0.0, 0.0, index), *self._sizes(architecture['width'])
@@ -99,7 +99,7 @@ class Images:
 
 
 def in_use(architecture: Mapping[str, Any]) -> hyperparameters.Hyperparameters:
-  """Returns the part of an architecture on which its latency depends.
+  """Returns the part of an architecture that its latency depends on.
 
   Args:
     architecture: the architecture.

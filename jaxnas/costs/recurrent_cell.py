@@ -69,7 +69,7 @@ class Model:
     return self._num_weights(cell) + self.vocab_size * self.features
 
   def num_transcendentals(self, cell: spaces.RecurrentCell) -> int:
-    """Returns the transcendental functions of the forward pass of one token.
+    """Returns the number of transcendental functions evaluated for one token.
 
     These are the cells' tanh, sigmoid and sin, that of the injection included;
     the softmax, which is the same for all cells, does not count.
@@ -80,7 +80,7 @@ class Model:
     return num_transcendentals(cell) * self.features * self.num_layers
 
   def costs(self) -> dict[str, Cost]:
-    """Returns the exact costs of a cell, by the names of the metrics."""
+    """Returns functions that count a cell's costs, by metric name."""
     return {
       'num_params': self.num_params,
       'num_multiply_adds': self.num_multiply_adds,
@@ -93,11 +93,12 @@ class Model:
     Args:
       space: a space of `spaces.recurrent_cell`.
     """
-    # The first choices make a cell, and every cell has its parameters.
+    # The first choices make a cell, and every cell has as many parameters.
     any_cell: Any = space.decode(np.zeros(space.num_tokens, np.int32))
     activation: Any = space.decisions[1]
     is_needed = set(activation.values) <= set(TRANSCENDENTAL)
-    # One for each node and one for the injection, all or none of them.
+    # One for each node and one for the injection: if zero is not the least, all
+    # of them are needed.
     most = 2 * any_cell.base * self.features * self.num_layers
     return {
       'num_params': lambda: self.num_params(any_cell),
@@ -113,7 +114,7 @@ class Model:
     Args:
       cell: the cell of every layer.
       num_steps: the number of tokens that the model reads at a time.
-      batch_size: the number of texts that it reads side by side.
+      batch_size: the number of texts that the model reads side by side.
     """
     model = language_model.LanguageModel(
       lambda features: cells.GrammarCell(features, architecture=cell),
@@ -136,7 +137,7 @@ class Model:
 
 
 def num_transcendentals(cell: spaces.RecurrentCell) -> int:
-  """Returns a cell's transcendental functions for each unit and token.
+  """Returns the number of a cell's transcendental functions per unit and token.
 
   Args:
     cell: the cell.
