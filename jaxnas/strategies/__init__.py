@@ -1,4 +1,4 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Strategies: who proposes architectures and learns from their rewards."""
+"""Strategies, which propose architectures and learn from their rewards."""

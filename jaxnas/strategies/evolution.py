@@ -7,7 +7,7 @@ Algorithm 1 of "Regularized Evolution for Image Classifier Architecture Search",
 Real et al., 2019 (https://arxiv.org/abs/1802.01548). The population consists of
 the newest architectures. A few of them are drawn with replacement, and the best
 of these becomes the parent of the next architecture, which replaces the oldest
-one, however good that is.
+one, however good the oldest is.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class EvolutionState(NamedTuple):
   Attributes:
     tokens: the members, `int32[P, T]`; empty places hold -1.
     rewards: the members' rewards, `float32[P]`.
-    num_told: the number of rewards told so far, a scalar; modulo `P` it is the
-      place of the next one.
+    num_told: the number of rewards told so far, a scalar; modulo `P`, the place
+      of the next member.
   """
 
   tokens: jax.Array
@@ -51,10 +51,10 @@ def make_evolution(
   """Makes the strategy that breeds architectures.
 
   Batches are drawn uniformly until `population_size` rewards have been told.
-  From then on each child of a batch gets its own tournament and mutation in the
-  population as it stands at the `ask`: the parallel form, which batches of one
-  turn into the paper's. If a batch is larger than the population, its last
-  members replace the whole population.
+  From then on, each child of a batch gets its own tournament and mutation in
+  the population as it stands at the `ask`. This is the parallel form; with
+  batches of one it is the paper's. If a batch is larger than the population,
+  its last members replace the whole population.
 
   A child differs from its parent in one token; see `mutation`. (The paper also
   copies a parent now and then; here a copy would teach nothing.) Decisions that
@@ -64,8 +64,8 @@ def make_evolution(
   The `log_prob` of a proposal is exact: it sums over every member of the
   population that could be its parent, weighted by the member's probability of
   winning a tournament, where the younger of equals wins. The metrics are
-  `mean_reward`, of the batch, and `population_reward`, the mean over the
-  population after the batch.
+  `mean_reward`, the mean reward of the batch, and `population_reward`, that of
+  the population after the batch.
 
   The defaults keep the proportions of the paper's population of 100 and sample
   of 25, for searches of about 500 trials instead of 20,000; for measurements
@@ -84,7 +84,7 @@ def make_evolution(
 
   Raises:
     ValueError: no decision has a token, a number is out of range, or the first
-      population takes all trials, so that nothing would ever be bred.
+      population uses up all trials, so nothing would ever be bred.
   """
   check_arguments(population_size, sample_size, range_scale, num_trials)
   breeder = Breeder(decisions, population_size, sample_size, range_scale)
@@ -135,7 +135,7 @@ def make_evolution(
 
 
 class Breeder:
-  """Breeds architectures from a population in the order of its ranks.
+  """Breeds architectures from a ranked population.
 
   Attributes:
     num_tokens: the length `T` of an architecture's tokens.
@@ -174,8 +174,8 @@ class Breeder:
     """Returns children of the population, or uniform draws before it is full.
 
     Args:
-      ranking: the members, best first, `int32[P, T]`; a member of -1 stands for
-        an empty place, whose children are drawn uniformly.
+      ranking: the members, best first, `int32[P, T]`; a row of -1 stands for an
+        empty place, whose children are drawn uniformly.
       is_full: whether there are enough members to breed from, a scalar.
       key: a random key.
       num_active: the number of decisions to make.

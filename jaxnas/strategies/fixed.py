@@ -29,8 +29,9 @@ class FixedState(NamedTuple):
 def make_fixed(tokens: Sequence[np.ndarray] | np.ndarray) -> Strategy:
   """Makes a strategy that proposes a list, over and over, and learns nothing.
 
-  Its place in the list is part of its state, and moves when it is told. So it
-  needs an arm with one replica: several would propose the same rows at first.
+  The position in the list is part of the state, and moves when the strategy is
+  told. So it needs an arm with one replica: several would propose the same rows
+  at first.
 
   Args:
     tokens: the architectures, `int32[M, T]`.

@@ -3,10 +3,10 @@
 
 """How evolution makes a child: one random change of one decision.
 
-Decisions with something to change are equally likely to be the one. A `Choice`
-takes any other value; an `AnchorPoint` has one connection flipped; a `Range`
-makes a step whose probability falls exponentially with its length. Steps are
-drawn among the levels there are, so that none piles up at the ends.
+All decisions that can change are equally likely to be the one. A `Choice` takes
+any other value; an `AnchorPoint` has one connection flipped; a `Range` makes a
+step whose probability falls exponentially with its length. Steps lead only to
+levels that exist, so no probability piles up at the ends.
 
 Shape letters here: `N` children, `P` parents, `T` tokens, `K` values of a
 token.
@@ -25,8 +25,8 @@ class Mutation:
   """The distribution of children given their parent.
 
   A token changes from `a` to another of its values, `b`, with a probability
-  proportional to `exp(-decay * (abs(b - a) - 1))`; the decay is zero where
-  values have no order.
+  proportional to `exp(-decay * (abs(b - a) - 1))`; the decay is zero for values
+  without an order.
 
   Attributes:
     num_choices: the number of values of each token, `int32[T]`.
@@ -67,7 +67,7 @@ class Mutation:
       key: a random key.
       parents: the parents, `int32[N, T]`; tokens that a parent lacks are
         negative.
-      is_active: which tokens can change, `bool[T]`.
+      is_active: whether each token can change, `bool[T]`.
 
     Returns:
       The children, `int32[N, T]`; meaningless where the parent lacks a token.
@@ -94,22 +94,22 @@ class Mutation:
 
     Args:
       children: the children, `int32[N, T]`.
-      parents: the parents, `int32[P, T]`; where a parent lacks a token, which
-        is then negative, the child's is taken to be drawn uniformly.
-      is_active: which tokens can change, `bool[T]`.
+      parents: the parents, `int32[P, T]`; tokens that a parent lacks are
+        negative, and the child's tokens there count as drawn uniformly.
+      is_active: whether each token can change, `bool[T]`.
 
     Returns:
-      `float32[N, P]`, nats.
+      The log-probabilities, `float32[N, P]`, nats.
     """
     parents = jnp.where(is_active[None], parents, -1)
     chances = jnp.where(is_active, self._share, 0.0)
-    # Each decision that can change adds 1, so the sum is at least 1 unless
-    # nothing can.
+    # Each decision that can change adds 1, so the sum is at least 1 unless none
+    # can.
     log_chances = jnp.log(chances) - jnp.log(jnp.maximum(1.0, jnp.sum(chances)))
     is_made = parents >= 0
     is_fresh = is_active[None] & ~is_made
-    # A child equals its parent in all that the parent has if the change fell on
-    # a token that the parent lacks, or if there is nothing to change.
+    # A child equals its parent in all of the parent's tokens if the change fell
+    # on a token that the parent lacks, or if nothing can change.
     same = jax.nn.logsumexp(
       jnp.where(is_fresh, log_chances[None], -jnp.inf), axis=-1
     )
@@ -137,12 +137,14 @@ def _log_totals(num_choices: np.ndarray, decay: np.ndarray) -> np.ndarray:
     decay: the decay of each token's weights, `float[T]`.
 
   Returns:
-    `float32[T, K]`; 0 for a value that does not exist or is the only one.
+    The logs, `float32[T, K]`; 0 for a value that does not exist or is the only
+    one.
   """
   values = np.arange(num_choices.max())
   weights = np.exp(-values * decay[:, None])
-  # Sums over the steps to one side, indexed by how many there are. A table of
-  # all pairs of values would exhaust memory for tens of thousands of values.
+  # Sums over the steps to one side, indexed by the number of these steps. A
+  # table of all pairs of values would exhaust memory for tens of thousands of
+  # values.
   sums = np.cumsum(weights, axis=1) - weights
   num_above = num_choices[:, None] - 1 - values
   totals = sums + np.take_along_axis(sums, np.maximum(num_above, 0), axis=1)

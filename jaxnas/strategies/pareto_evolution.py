@@ -6,9 +6,9 @@
 It is NSGA-II ("A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II",
 Deb et al., 2002, IEEE Transactions on Evolutionary Computation 6) with the
 mutations of regularized evolution in place of crossover: the best of parents
-and children survive, ranked by how many fronts dominate them and then by how
-far their neighbors are. What has been tried is not proposed again, which would
-teach nothing.
+and children survive, ranked by the number of fronts that dominate them and then
+by the distance to their neighbors. Architectures that have been tried are drawn
+again, since repeating them would teach nothing.
 
 Letters: `P` members of the population, `A` architectures that are remembered,
 `T` tokens, `M` objectives, `C` costs.
@@ -39,11 +39,11 @@ class ParetoState(NamedTuple):
 
   Attributes:
     tokens: the members, `int32[P, T]`; empty places, the last, hold -1.
-    values: the members' objectives, more is better, `float32[P, M]`: the
-      reward and the negated costs.
+    values: the members' objectives, `float32[P, M]`, of which more is better:
+      the reward and the negated costs.
     num_told: the number of rewards told so far, a scalar.
-    tried: the architectures told last, a ring buffer, `int32[A, T]`; empty
-      places hold -1.
+    tried: the architectures told most recently, a ring buffer, `int32[A, T]`;
+      empty places hold -1.
   """
 
   tokens: jax.Array
@@ -66,23 +66,24 @@ def make_pareto_evolution(
   """Makes the strategy that breeds a front.
 
   Batches are drawn uniformly until `population_size` rewards have been told.
-  From then on each child of a batch gets its own tournament and mutation in the
-  population, as in `make_evolution`. After a batch the best `population_size`
-  of members and batch survive: first by non-dominated rank, then the least
-  crowded. An architecture that is a member already does not enter again.
+  From then on, each child of a batch gets its own tournament and mutation in
+  the population, as in `make_evolution`. After a batch, the best
+  `population_size` of its members and the population's survive: those of the
+  lowest non-dominated rank first, and of equal ranks the least crowded. An
+  architecture that is a member already does not enter again.
 
   A proposal that repeats another of its batch, or one of the last `memory` that
   were told, is drawn again, at most 16 times. Its `log_prob` is that of a draw
-  that may repeat. What that and the size of the tournament are worth was
+  that may repeat. The effects of drawing again and of the tournament size were
   measured on a complete table; see `docs/results/costs.md`.
 
-  The metrics are `mean_reward`, of the batch, and `front_size`, the number of
-  members that no member dominates.
+  The metrics are `mean_reward`, the mean reward of the batch, and `front_size`,
+  the number of members that no member dominates.
 
   Args:
     decisions: the decisions of the search space, of any kind.
-    costs: `tokens int32[N, T] -> costs [N, C]`, a pure function, all of which
-      are to be small. In `search.scan` it must be traceable.
+    costs: the costs to keep small, a pure function `tokens int32[N, T] ->
+      costs [N, C]`. In `search.scan` it must be traceable.
     num_costs: the number of costs, `C`.
     population_size: the number of members of the population, `P`.
     sample_size: the number of members in a tournament; 2 in the paper, which
@@ -90,8 +91,8 @@ def make_pareto_evolution(
     range_scale: the typical length of a step on a `Range`, as a fraction of its
       levels.
     num_trials: the number of trials of a search, if known.
-    floor: the reward of a child that failed or was not trained. Whatever it
-      costs, it ranks behind all others. None by default.
+    floor: the reward of a child that failed or was not trained. Such a child
+      ranks behind all others, whatever it costs. No floor by default.
     memory: the number of architectures that are remembered, `A`; 0 lets
       proposals repeat.
 
@@ -99,7 +100,7 @@ def make_pareto_evolution(
     A strategy whose state is a `ParetoState`.
 
   Raises:
-    ValueError: as `make_evolution` does, or `memory` is negative.
+    ValueError: `make_evolution` would raise it, or `memory` is negative.
   """
   if memory < 0:
     raise ValueError(f'memory must be at least 0, got {memory}.')
@@ -146,7 +147,7 @@ def make_pareto_evolution(
     chex.assert_shape(paid, (len(rewards), num_costs))
     values = jnp.column_stack([rewards, -paid])
     if floor is not None:
-      # Even one that costs nothing is dominated by all that are alive.
+      # Even a dead child that costs nothing is dominated by all living ones.
       is_dead = rewards <= jnp.float32(floor)
       values = jnp.where(is_dead[:, None], _WORST, values)
     after, front_size = _survive(state, tokens, values)
@@ -186,7 +187,7 @@ def _survive(
 
 
 def _remember(state: ParetoState, tokens: jax.Array) -> jax.Array:
-  """Returns what has been tried after a batch has replaced the oldest."""
+  """Returns the tried architectures after a batch has replaced the oldest."""
   memory = len(state.tried)
   # If a batch fills the ring more than once, only its last ones stay.
   first = max(0, len(tokens) - memory)
@@ -197,11 +198,11 @@ def _remember(state: ParetoState, tokens: jax.Array) -> jax.Array:
 def _draw_new(
   draw: Callable[[jax.Array], Proposals], tried: jax.Array, key: jax.Array
 ) -> Proposals:
-  """Returns a batch in which what has been tried is drawn again.
+  """Returns a batch in which tried and repeated architectures are redrawn.
 
   Args:
     draw: the function that draws a batch, given a key.
-    tried: what has been tried, `int32[A, T]`.
+    tried: the architectures that have been tried, `int32[A, T]`.
     key: a random key.
   """
 

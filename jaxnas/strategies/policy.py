@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the strategies that train a controller by gradient descent share.
+"""The common part of strategies that train a controller by gradient descent.
 
 Such a strategy draws architectures from a controller, compares their rewards
 with a baseline, and descends the gradient of a loss. Strategies differ only in
@@ -70,30 +70,30 @@ def make_policy_gradient(
 ) -> Strategy:
   """Makes a strategy that trains a controller by the gradient of a loss.
 
-  A batch is compared with the baseline before it enters it:
-  `b <- decay * b + (1 - decay) * mean`. The first batch sets the baseline and
-  changes nothing else, since there is no earlier reward to compare it with.
-  What is averaged is what the parameters climb, the return
-  `R + entropy_weight * H`.
+  A batch is compared with the baseline before its mean return enters the
+  baseline: `b <- decay * b + (1 - decay) * mean`. The first batch sets the
+  baseline and changes nothing else, since there is no earlier reward to compare
+  it with. The return, `R + entropy_weight * H`, is also what the parameters
+  climb.
 
-  `tell` recognizes decisions that were not made by their tokens, -1. Its
-  metrics are scalars: `baseline` (the one the batch was compared with),
+  A token of -1 tells `tell` that a decision was not made. The metrics of `tell`
+  are scalars: `baseline` (the one that the batch was compared with),
   `mean_reward`, and, of the policy that proposed the batch, `entropy` (the mean
   `H`, in nats) and `grad_norm` (before clipping). A reward that is not finite
   raises `ValueError`, or, if it is traced, discards its batch; see `told`.
 
   A batch may have been proposed by earlier parameters, group by group, as in a
-  search with replicas. The `correction` says what follows from that:
+  search with replicas. The `correction` chooses how this is treated:
 
-  - `'none'`: nothing. The gradient is that at the current parameters, and the
-    loss may compare the log-probabilities.
-  - `'stale'`: the gradient of each group, and its entropy, are those at the
+  - `'none'`: not at all. The gradient is taken at the current parameters, and
+    the loss may compare the log-probabilities.
+  - `'stale'`: the gradient of each group, and its entropy, are taken at the
     parameters that proposed it, which `Proposals.policy` carries.
-  - `'truncated'`: the gradient is that at the current parameters, and the loss
-    learns which groups they did not propose; `Proposals.policy` carries the
+  - `'truncated'`: the gradient is taken at the current parameters, and the loss
+    is told which groups they did not propose; `Proposals.policy` carries the
     number of updates.
 
-  Without a `Proposals.policy` nothing is old, and all three are the same.
+  Without a `Proposals.policy` no proposal is old, and all three are the same.
 
   Args:
     controller: the policy.
@@ -110,9 +110,9 @@ def make_policy_gradient(
     A strategy whose state is a `PolicyState`.
 
   Raises:
-    ValueError: a number is out of range, or the correction is not known. All
-      numbers but `num_epochs` may be traced, as under `vmap` over settings, and
-      are then not checked.
+    ValueError: a number is out of range, or the correction is unknown. All
+      numbers except `num_epochs` may be traced, as under `vmap` over settings,
+      and are then not checked.
   """
   _check_controller(controller)
   _check_arguments(
@@ -192,11 +192,11 @@ def _make_draw(controller):
 def _make_probabilities(controller):
   """Makes the function that estimates each decision's distribution.
 
-  It averages the distributions that the decisions of random architectures are
-  drawn from, which has a lower variance than counting what was drawn: that of a
-  decision which depends on no other is exact.
+  The estimate averages the distributions that the decisions of random
+  architectures are drawn from. This has a lower variance than counting the
+  draws: it is exact for a decision that depends on no other.
   """
-  # A controller of a user's own may lack it.
+  # A user's own controller may lack this function.
   if getattr(controller, 'sample_probabilities', None) is None:
     return None
 
@@ -277,7 +277,7 @@ def _make_gradient(controller, loss, correction):
       lambda leaf: leaf.reshape(num_groups, -1, *leaf.shape[1:]), rows
     )
     each = jax.vmap(gradient_at)(note, *groups)
-    # Groups are of one size, so the mean over rows is that over groups.
+    # All groups have one size, so the mean over groups is that over rows.
     return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), each)
 
   return gradient
@@ -308,7 +308,7 @@ def is_violated(condition: jax.Array | bool) -> bool:
 
 
 def _check_controller(controller) -> None:
-  # Without isinstance: a user's own needs only the functions.
+  # No isinstance: a user's own controller needs only the functions.
   if not hasattr(controller, 'sample_and_log_prob'):
     raise ValueError(
       'controller must be a Controller, such as '

@@ -26,7 +26,8 @@ import optax
 from jaxnas.strategies import policy
 from jaxnas.types import Controller, Strategy
 
-# Keeps exp from overflowing after a huge step; other ratios are far below.
+# The bound keeps exp from overflowing after a huge step; usual ratios lie far
+# below it.
 _MAX_LOG_RATIO = 20.0
 
 
@@ -54,7 +55,8 @@ def ppo_loss(
 
   Args:
     log_prob: log-probability of each architecture, shape `[N]`, nats.
-    proposed_log_prob: log-probability of each when drawn, shape `[N]`, nats.
+    proposed_log_prob: log-probability of each architecture when it was drawn,
+      shape `[N]`, nats.
     advantage: reward less baseline, shape `[N]`. No gradient flows here.
     entropy: entropy of the policy at each architecture, shape `[N]`, nats.
     clip: the distance from 1 at which a ratio is clipped, the paper's epsilon.
@@ -102,7 +104,7 @@ def make_ppo(
     A strategy whose state is a `policy.PolicyState`.
 
   Raises:
-    ValueError: a number is out of range. All of them but `num_epochs` may be
+    ValueError: a number is out of range. All numbers except `num_epochs` may be
       traced, as under `vmap` over settings, and are then not checked.
   """
   if policy.is_violated((clip > 0) & (clip < 1)):

@@ -38,17 +38,17 @@ def make_random_search(decisions: tuple[Decision, ...]) -> Strategy:
   """Makes the strategy that draws every token uniformly.
 
   An anchor point's tokens are fair coins, so each subset of the earlier layers
-  is equally likely. Nothing is learned. The metrics are `mean_reward` and the
-  `entropy`, in nats, of the uniform distribution over the decisions made.
+  is equally likely. Nothing is learned. The metrics are `mean_reward` and
+  `entropy`, that of the uniform distribution over the decisions made, in nats.
 
   Args:
     decisions: the decisions of the search space, of any kind.
 
   Returns:
-    A strategy.
+    A strategy whose state is a `RandomSearchState`.
 
   Raises:
-    ValueError: these are not decisions, or none of them has a token.
+    ValueError: an entry is not a decision, or no decision has a token.
   """
   check_decisions(decisions)
   num_tokens = [decision.num_tokens for decision in decisions]

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Proposals that exceed a limit are drawn again."""
+"""Strategies whose proposals are redrawn if they exceed a limit."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ def make_redrawn(
   is_allowed: Callable[[np.ndarray], bool],
   max_redraws: int = 16,
 ) -> Strategy:
-  """Makes a strategy that proposes again what is not allowed.
+  """Makes a strategy that redraws the proposals that are not allowed.
 
   Each proposal that is not allowed is replaced by another draw of the same
-  state, at most `max_redraws` times; what is left then stays as it is. Up to
-  that bound this is rejection sampling, so what is allowed keeps its relative
-  probabilities. The keys of all draws follow from that of `ask`, so a search
-  that is resumed proposes the same again.
+  state, at most `max_redraws` times; the last draw then stays as it is. Up to
+  that bound this is rejection sampling, so the allowed architectures keep their
+  relative probabilities. The keys of all draws follow from that of `ask`, so a
+  resumed search makes the same proposals again.
 
   A `log_prob` is that of the strategy's own distribution, not of the one that
-  redraws leave. A policy gradient therefore learns from what was accepted as if
-  it had been proposed at once; what remains infeasible teaches it the floor.
+  results from redraws. A policy gradient therefore learns from an accepted
+  proposal as if it had been the first draw; one that remains infeasible teaches
+  it the floor.
 
   Args:
-    strategy: the strategy.
+    strategy: the strategy whose proposals are redrawn.
     is_allowed: `tokens int32[T] -> bool`, a pure function of one architecture;
-      it is called outside of `jit`, so `search.scan` cannot run the result.
-    max_redraws: the most draws that replace one proposal; 0 makes none.
+      it is called outside `jit`, so `search.scan` cannot run the result.
+    max_redraws: the largest number of redraws of one proposal; 0 for none.
 
   Raises:
     ValueError: `max_redraws` is negative.
@@ -75,5 +76,5 @@ _REDRAWS = 2**32 - 2
 
 
 def _refused(is_allowed, tokens: np.ndarray, rows: np.ndarray) -> np.ndarray:
-  """Returns those of some rows whose tokens are not allowed."""
+  """Returns the rows, out of those given, whose tokens are not allowed."""
   return np.array([row for row in rows if not is_allowed(tokens[row])], int)

@@ -38,9 +38,9 @@ def reinforce_loss(
 
   Its expected gradient is exactly that of `-(E[R] + entropy_weight * E[H])`,
   where `H` is `entropy`. The policy affects `E[H]` in two ways, and the loss
-  has both: through the distributions along a given architecture, and through
-  which architectures are drawn, for which `entropy_weight * H` is added to the
-  advantage.
+  accounts for both: through the distributions along a given architecture, and
+  through the choice of architectures, for which `entropy_weight * H` is added
+  to the advantage.
 
   `N` is the number of architectures.
 
@@ -51,9 +51,9 @@ def reinforce_loss(
       sum of the entropies of the distributions that its decisions were drawn
       from.
     entropy_weight: the reward per nat of entropy; 0 gives the paper's loss.
-    importance: how much each architecture counts, shape `[N]`, such as how much
-      more likely it is now than when it was drawn; 1 by default. No gradient
-      flows here.
+    importance: the weight of each architecture, shape `[N]`, such as the ratio
+      of its probability now to that when it was drawn; 1 by default. No
+      gradient flows here.
 
   Returns:
     A scalar.
@@ -85,14 +85,15 @@ def make_reinforce(
   averages is the reward. Keep the weight well below the reward divided by the
   entropy in nats, or the bonus drowns the reward.
 
-  With replicas a batch may be of earlier parameters. In the paper a replica
-  computes its gradient with the parameters that it was given and proposed with,
-  and the server adds it to newer ones: the correction `'stale'`. `'truncated'`
-  takes the gradient at the current parameters and weights each architecture by
-  `min(1, p / p_old)`, its probability now and when it was proposed, as "IMPALA"
-  does (Espeholt et al., 2018, https://arxiv.org/abs/1802.01561). `'none'` takes
-  it there without a weight. Without replicas the three are one to the bit;
-  with them, see `docs/results/staleness.md`.
+  With replicas, a batch may come from earlier parameters. In the paper, a
+  replica computes its gradient at the parameters that it proposed with, and the
+  server applies it to newer ones: the correction `'stale'`. `'truncated'` takes
+  the gradient at the current parameters and weights each architecture by
+  `min(1, p / p_old)`, where `p` is its probability now and `p_old` that when it
+  was proposed, as "IMPALA" does (Espeholt et al., 2018,
+  https://arxiv.org/abs/1802.01561). `'none'` takes the same gradient without
+  weights. Without replicas the three agree to the bit; with them, see
+  `docs/results/staleness.md`.
 
   The defaults suit searches of about 500 trials, not the paper's 15,000; for
   measurements see `docs/results/strategies.md`.
@@ -111,14 +112,15 @@ def make_reinforce(
     A strategy whose state is a `policy.PolicyState`.
 
   Raises:
-    ValueError: a number is out of range, or the correction is not known. A
-      number that is traced, as under `vmap` over settings, is not checked.
+    ValueError: a number is out of range, or the correction is unknown. A number
+      that is traced, as under `vmap` over settings, is not checked.
   """
 
   def loss(log_prob, proposed_log_prob, advantage, entropy, is_current=None):
     importance = None
     if is_current is not None:
-      # Bounded before exp, which overflows where what was rare is likely now.
+      # Bounded before exp, which would overflow where a rare architecture has
+      # become likely.
       importance = jnp.where(
         is_current,
         1.0,

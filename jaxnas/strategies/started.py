@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Searches whose first proposals are given, such as the best of a scored pool.
+"""Strategies whose first proposals are given, such as a scored pool's best.
 
 Letters: `F` first proposals, `T` tokens.
 """
@@ -21,7 +21,7 @@ class StartedState(NamedTuple):
   """The state of a strategy whose first proposals are given.
 
   Attributes:
-    inner: the state of the strategy.
+    inner: the state of the strategy that goes on.
     first: the first proposals, `int32[F, T]`.
     num_told: the number of proposals told so far, `int32[]`.
   """
@@ -34,10 +34,11 @@ class StartedState(NamedTuple):
 def start_from(strategy: Strategy, first: jax.Array) -> Strategy:
   """Makes a strategy that proposes given architectures first.
 
-  The strategy is told of them as if it had drawn them; their `log_prob` is that
-  of what it would have proposed, so it must be one that does not learn from
-  log-probabilities, such as evolution. In a search with replicas, groups that
-  are asked for before others are told would be given the same.
+  The strategy is told of these architectures as if it had drawn them; their
+  `log_prob` is that of its own proposals, so it must be a strategy that does
+  not learn from log-probabilities, such as evolution. In a search with
+  replicas, groups that are asked for before others are told would get the same
+  architectures.
 
   Args:
     strategy: the strategy that goes on.

@@ -4,10 +4,10 @@
 """The check that every strategy makes of the rewards it is told.
 
 A single reward that is not finite would turn a policy's parameters into NaN,
-and from then on it would propose nothing but zeros. Under `jit` or `vmap` a
-reward has no value yet, so no error can be raised. There, such a batch leaves a
-strategy's state unchanged; its `mean_reward` gives it away, and `search.scan`
-raises an error at the end.
+and from then on the policy would propose nothing but zeros. Under `jit` or
+`vmap` a reward has no value yet, so no error can be raised. There, a batch with
+such a reward leaves a strategy's state unchanged; its `mean_reward` gives the
+batch away, and `search.scan` raises an error at the end.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 
 def check(rewards: jax.typing.ArrayLike) -> None:
-  """Checks that rewards are finite as float32, unless they are traced.
+  """Checks that rewards that are not traced are finite as float32.
 
   Args:
     rewards: the rewards, of any shape.
