@@ -6,16 +6,16 @@
 The arithmetic is that of `children.recurrent_cell.LSTMCell`, arranged for
 layers so narrow that what surrounds the products takes most of the time:
 
-- What is read has been multiplied with the first layer's input kernel, which
-  takes one product for the whole table instead of one for each step.
-- A step runs all layers. Every later layer has one product, of its input and
-  its own output before, with both of its kernels.
+- The table is multiplied by the first layer's input kernel before any row is
+  read, which takes one product instead of one for each step.
+- A step runs all layers. Every later layer takes one product: of its input and
+  its previous output, joined, with both of its kernels.
 - The gates and the candidate are one tanh, by sigmoid(x) = (1 + tanh(x/2)) / 2.
 - The reverse pass, written by hand, reads the activations that the forward pass
   has kept, and computes each kernel's gradient by one product after its loop.
 
 Shape letters here: `T` steps, `N` sequences, `D` features, `L` layers. Columns
-are in the order i, f, g, o: input, forget, candidate, output.
+are in the order i, f, g, o: input gate, forget gate, candidate, output gate.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Stack(NamedTuple):
   """What the steps of a stack need.
 
   Attributes:
-    table: the rows that are read, times the first layer's input kernel, plus
+    table: the rows to read, multiplied by the first layer's input kernel, plus
       its bias, `[rows, 4 D]`.
     kernels: the first layer's recurrent kernel, `[D, 4 D]`, and every later
-      layer's input and recurrent kernels below each other, `[2 D, 4 D]`.
+      layer's input kernel stacked on its recurrent kernel, `[2 D, 4 D]`.
     biases: the biases of all layers but the first, `[4 D]` each.
   """
 
@@ -54,7 +54,7 @@ class Stack(NamedTuple):
 
 
 def serves(cell: nn.RNNCellBase) -> bool:
-  """Returns whether a stack of this cell is one that this module computes."""
+  """Returns whether this module computes stacks of a cell."""
   return (
     type(cell) is recurrent_cell.LSTMCell
     and cell.use_bias
@@ -64,10 +64,10 @@ def serves(cell: nn.RNNCellBase) -> bool:
 
 
 def make_stack(rows: jax.Array, layers: Sequence[Params]) -> Stack:
-  """Makes what the steps need of the parameters.
+  """Prepares the parameters for the steps.
 
   Args:
-    rows: the rows that are read, `[rows, D]`.
+    rows: the rows of the table, `[rows, D]`.
     layers: the parameters of each layer's cell, an `LSTMCell`.
   """
   first, *later = layers
@@ -128,7 +128,7 @@ def unroll(stack: Stack, rows: jax.Array) -> jax.Array:
 
 
 def _step(kernels, biases, carries, projected):
-  """Returns carries, output, and of every layer what `_reverse_step` reads."""
+  """Returns carries, output, and what `_reverse_step` reads of each layer."""
   next_carries, kept = [], []
   hidden = projected
   for layer, (memory, own) in enumerate(carries):
@@ -150,7 +150,7 @@ def _step(kernels, biases, carries, projected):
 
 
 def _activate(total: jax.Array) -> jax.Array:
-  """Returns sigmoids of the gates and tanh of the candidate, `[..., 4 D]`."""
+  """Returns the gates' sigmoids and the candidate's tanh, `[..., 4 D]`."""
   scale, shift = (
     jnp.broadcast_to(
       np.repeat(np.asarray(numbers, total.dtype), total.shape[-1] // 4),
@@ -162,7 +162,7 @@ def _activate(total: jax.Array) -> jax.Array:
 
 
 def _reverse_step(kept, grad_hidden, grad_memory):
-  """Returns the gradients of one layer's `total` and of its memory before."""
+  """Returns the gradients of a layer's `total` and of its previous memory."""
   _, memory, gates, squashed = kept
   i, f, g, o = jnp.split(gates, 4, axis=-1)
   grad_memory += grad_hidden * o * (1 - squashed * squashed)

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a dispatcher does about requests that fail: calls and blocks.
+"""What a dispatcher does about failed requests, whether calls or blocks.
 
 This module does not import JAX.
 """
@@ -40,11 +40,11 @@ class Policy(Protocol):
   """What a dispatcher must know of requests.
 
   Attributes:
-    num_retries: how often a request is tried again whose worker died or took
-      too long.
-    verb: what is done to a request, such as `'called'`.
-    stops_at_error: whether an error that a servant raised twice stops the
-      search; else it is one more way to fail, and tried again like others.
+    num_retries: how often a request is retried if its worker dies or takes too
+      long.
+    verb: the participle for what is done to a request, such as `'called'`.
+    stops_at_error: whether an error that a servant raises twice stops the
+      search; if not, such a request is retried like any other that failed.
   """
 
   num_retries: int
@@ -58,7 +58,7 @@ class Policy(Protocol):
     """Returns the number of trials of a request."""
 
   def kind(self, request: Any) -> Hashable:
-    """Returns what the requests that take about as long have in common."""
+    """Returns a key that is shared by the requests that take about as long."""
 
   def split(self, request: Any) -> Sequence[Any]:
     """Returns two halves of a request; empty if there is just one trial."""
@@ -67,36 +67,36 @@ class Policy(Protocol):
     """Returns the status of an answer, and why it is not `OK`."""
 
   def deadline(self, durations: Durations, is_first: bool) -> float:
-    """Returns the time that a request has, in seconds.
+    """Returns the time limit of a request, in seconds.
 
     Args:
-      durations: how long others of its kind have taken.
+      durations: how long other requests of its kind have taken.
       is_first: whether it is the first of its kind in a worker's process.
     """
 
   def explain_limit(self, limit: float) -> str:
-    """Returns the reason of a request that took too long.
+    """Returns the reason why a request failed that took too long.
 
     Args:
-      limit: the time that it had, in seconds.
+      limit: the time limit of the request, in seconds.
     """
 
   def copy_after(self, durations: Durations) -> float:
     """Returns the age at which an idle worker runs a copy, in seconds.
 
     Args:
-      durations: how long others of its kind have taken.
+      durations: how long other requests of its kind have taken.
     """
 
   def explain(self, reason: str) -> str:
-    """Returns an error's line on why no worker can be started."""
+    """Returns the line of an error that says why no worker can be started."""
 
 
 class Functions:
   """Calls of a Python function; see `Policy`.
 
-  A request is that of `function_servant`, which may change files or whatever
-  else, so that no copy of it may run at the same time.
+  A request is one of `function_servant`. A call may change files or anything
+  else, so no copy of it may run at the same time.
   """
 
   verb = 'called'
@@ -106,7 +106,7 @@ class Functions:
     """Makes a policy.
 
     Args:
-      name: the function's name, with that of its module.
+      name: the function's name, including its module.
       num_retries: how often a failed call is tried again.
       timeout_seconds: the time limit of a call, in seconds.
     """
@@ -152,7 +152,7 @@ class Functions:
     return self._timeout
 
   def explain_limit(self, limit: float) -> str:
-    """Returns the reason of a call that took too long."""
+    """Returns the reason why a call failed that took too long."""
     return f'it took longer than {limit:g} s'
 
   def copy_after(self, durations: Durations) -> float:
@@ -161,7 +161,7 @@ class Functions:
     return math.inf
 
   def explain(self, reason: str) -> str:
-    """Returns an error's line on why no worker can be started."""
+    """Returns the line of an error that says why no worker can be started."""
     if reason.startswith(ENDED):
       how = reason.removeprefix(ENDED).strip()
       return (
@@ -184,7 +184,7 @@ class Block(Protocol):
 
   Attributes:
     num_children: the number of children.
-    kind: what the blocks that take about as long have in common.
+    kind: a key that is shared by the blocks that take about as long.
   """
 
   num_children: int
@@ -200,8 +200,8 @@ class Block(Protocol):
 class Blocks:
   """Blocks of children; see `Policy`.
 
-  A request is a `Block`, whose result depends on nothing but itself, so that it
-  may run twice.
+  A request is a `Block`. Its result depends on nothing else, so it may run
+  twice.
   """
 
   verb = 'run'
@@ -215,10 +215,10 @@ class Blocks:
     """Makes a policy.
 
     Args:
-      num_retries: how often a block is tried again whose worker died, before it
-        is split.
-      first_block_timeout: the time that a block has of a kind of which none has
-        been finished, in seconds.
+      num_retries: how often a block whose worker died is retried before it is
+        split.
+      first_block_timeout: the time limit, in seconds, of a block while no block
+        of its kind has been finished.
     """
     self.num_retries = num_retries
     self._first_block_timeout = first_block_timeout
@@ -247,7 +247,7 @@ class Blocks:
   def deadline(self, durations: Durations, is_first: bool) -> float:
     """Returns 60 s or five times the median, longer for a first block.
 
-    While there is no median, it is `first_block_timeout`.
+    While there is no median, the limit is `first_block_timeout`.
     """
     if durations.median is None:
       return self._first_block_timeout
@@ -259,7 +259,7 @@ class Blocks:
     return limit + 3 * durations.longest_first
 
   def explain_limit(self, limit: float) -> str:
-    """Returns the reason of a block that took too long."""
+    """Returns the reason why a block failed that took too long."""
     reason = f'it took longer than {limit:g} s'
     if limit != self._first_block_timeout:
       return reason
@@ -273,15 +273,15 @@ class Blocks:
     return max(_MIN_AGE_SECONDS, 2 * durations.median)
 
   def explain(self, reason: str) -> str:
-    """Returns an error's line on why no worker can be started."""
+    """Returns the line of an error that says why no worker can be started."""
     return f'No worker can be started: {reason}.'
 
 
 class LongTrainings(Blocks):
   """Blocks of one long training each; see `Policy`.
 
-  It writes to a folder of its own, so that no copy may run at the same time. It
-  takes as long as it takes; one that is tried again goes on from there.
+  A training writes to a folder of its own, so no copy of it may run at the same
+  time. It has no time limit, and a retry continues from that folder.
   """
 
   def deadline(self, durations: Durations, is_first: bool) -> float:

@@ -60,12 +60,13 @@ def serve(
 ) -> None:
   """Answers requests until the other end of the connection is closed.
 
-  A `Ready` comes first. A process forked by the servant or the main script also
-  gets here if it does not exit by itself; it is ended without answering.
+  A `Ready` is sent first. A process that the servant or the main script forks
+  also gets here if it does not exit by itself; it is ended without answering.
 
   Args:
-    requests: delivers a pickled `(number, pickled request)` at a time.
-    answers: takes an `Answer` for each, in pieces.
+    requests: the connection that delivers requests, each a pickled
+      `(number, pickled request)`.
+    answers: the connection that takes an `Answer` to each request, in pieces.
     factory: a pickled function without arguments that makes the servant.
   """
   parent = multiprocessing.parent_process()
@@ -119,19 +120,20 @@ class RefusalError(Exception):
 
 
 _MORE, _LAST = b'+', b'.'
-# What a pipe takes as a whole or not at all, less a connection's own header.
+# The bytes that a pipe takes as a whole or not at all, less the header that a
+# connection adds.
 _PIECE_BYTES = 4000
 
 
 def send_in_pieces(pipe: connection.Connection, message: Any) -> None:
-  """Sends a message such that the reader never has to wait for a part of it.
+  """Sends a message so that the reader never has to wait for a part of it.
 
-  A process may be stopped at any time; no reader should hang with it. Hence a
-  message is cut into pieces that a pipe takes as a whole.
+  A sender may be stopped at any time, and no reader should hang because of it.
+  Hence a message is cut into pieces that a pipe takes as a whole.
 
   Args:
     pipe: the connection to send by.
-    message: the message, which can be pickled.
+    message: the message, of any type that can be pickled.
   """
   data = memoryview(pickle.dumps(message))
   for start in range(0, len(data), _PIECE_BYTES):
@@ -141,10 +143,10 @@ def send_in_pieces(pipe: connection.Connection, message: Any) -> None:
 
 
 def make_reader() -> Callable[[bytes], Any]:
-  """Returns a function that joins pieces, from `send_in_pieces`.
+  """Returns a function that joins the pieces of `send_in_pieces`.
 
-  It takes one piece and returns the message that the piece is the last of, else
-  `None`. What was sent by somebody else is passed over.
+  The function takes one piece. It returns the message if this piece is its
+  last, else `None`. Anything that `send_in_pieces` did not send is skipped.
   """
   pieces: list[bytes] = []
 
@@ -180,11 +182,11 @@ def _leave_fork(who: str, error: BaseException | None = None) -> NoReturn:
 
 
 def leave_with_parent() -> None:
-  """Makes this process, and all it starts, end together with its parent."""
+  """Makes this process and all that it starts end together with its parent."""
   if hasattr(os, 'setsid'):
     # Ctrl-C should reach only the parent, which then ends this group.
     os.setsid()
-    # What came before is forgotten; `child` has kept it waiting.
+    # Discards any Ctrl-C so far, which `child` has kept pending.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     if before is not None:
       signal.signal(signal.SIGINT, before)
