@@ -4,8 +4,8 @@
 """Chooses how many children an accelerator trains at once, by their memory.
 
 An accelerator hides the latency of small steps behind many children, so the
-more the better, as far as its memory reaches. What a block needs is known from
-the compiler before anything runs.
+more of them fit into its memory, the better. The compiler tells how much memory
+a block needs before anything runs.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ FREE = 0.2
 
 
 class Choice(NamedTuple):
-  """A number of children, and the sentence that says why.
+  """A number of children, and the reason for it.
 
   Attributes:
-    block_size: the number of children at once.
-    reason: the reason, to be printed.
+    block_size: the number of children to train at once.
+    reason: the reason, a sentence to be printed.
   """
 
   block_size: int
@@ -37,16 +37,17 @@ def choose(
 ) -> Choice:
   """Returns the widest block that leaves a fifth of the memory free.
 
-  Memory grows about linearly with the number of children, so the widths of two
-  programs tell the third; that is compiled too, and halved until it fits.
+  Memory grows about linearly with the number of children, so the needs of two
+  programs predict the widest block that fits; its program is compiled too, and
+  the block is halved until it fits.
 
   Args:
-    needed_bytes: `block_size -> bytes` on each device, by compiling; `None` if
-      the compiler does not tell.
+    needed_bytes: the function `block_size -> bytes` on each device, which
+      compiles a program; `None` if the compiler does not report the bytes.
     available_bytes: the memory of a device, if it is known.
-    first: the width to begin with, which is taken if nothing is known. Widths
-      are its multiples by powers of two, or `most`.
-    most: the number of children that there are to train at a time.
+    first: the width to begin with, which is chosen if the memory is unknown.
+      Widths are its multiples by powers of two, or `most`.
+    most: the largest number of children that are trained at a time.
 
   Raises:
     ValueError: a number is not positive.
@@ -89,7 +90,7 @@ def choose(
 
 
 def _widest(first: int, room: float, most: int) -> int:
-  """Returns the widest width, as `choose` describes them, within the room."""
+  """Returns the largest width within the room; see `choose` for the widths."""
   if most <= room:
     return most
   width = first

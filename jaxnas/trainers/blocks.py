@@ -32,7 +32,7 @@ def default_block_size(num_devices: int, platform: str = '') -> int:
     platform: the platform of the devices; `platforms.default()` by default.
   """
   platform = platform or platforms.default()
-  # A few children keep a CPU busy, and more would only cost cache; an
+  # A few children keep a CPU busy, and more would only fill its cache; an
   # accelerator needs many to hide the latency of a recurrence's small steps.
   return num_devices * (4 if platform == 'cpu' else 128)
 
@@ -46,9 +46,9 @@ class BlockTrainer(resumable.ResumableTrainer):
   are initialized, trained and, unless they are kept, dropped on the device.
   A different number of steps needs no new program.
 
-  `run` and `resume` raise a `ValueError` if the children have several
-  architectures and a block of them does not fit into memory. If there is only
-  one architecture, that is the children's status instead.
+  If the children have several architectures and a block of them does not fit
+  into memory, `run` and `resume` raise a `ValueError`. If there is only one
+  architecture, the lack of memory is the children's status instead.
 
   Attributes:
     block_size: the number of children in a block.
@@ -117,25 +117,26 @@ class BlockTrainer(resumable.ResumableTrainer):
     """Finds out, without training, what a training would give.
 
     Args:
-      architectures: architectures to be trained; the first is looked at, for
-        all share a program.
+      architectures: architectures to be trained; only the first is traced,
+        since all share a program.
       splits: the names of the splits that children would be measured on.
 
     Raises:
-      ValueError: a split is missing, or whatever the task's functions raise.
+      ValueError: a split is missing. Errors of the task's functions are passed
+        on.
     """
     return dry_runs.trace(self.task, architectures[0], splits)
 
   def needed_bytes(self, architecture: Any) -> int | None:
     """Compiles the training, and returns the memory that it needs.
 
-    Nothing is trained, and nothing refused.
+    Nothing is trained, and no lack of memory is an error.
 
     Args:
       architecture: any architecture to be trained.
 
     Returns:
-      The bytes on each device; `None` if the platform does not tell.
+      The bytes on each device; `None` if the platform does not report them.
     """
     programs = None
     if self._assemble is not None:
@@ -168,7 +169,7 @@ class BlockTrainer(resumable.ResumableTrainer):
         for rows in self._blocks(num_children, durations)
       ]
     except Exception as error:
-      # With a single architecture, it is that architecture that does not fit.
+      # With a single architecture, the architecture itself does not fit.
       if self._assemble is not None or not memory.is_exhausted(error):
         raise
       reason = outcomes.out_of_memory_reason(error)

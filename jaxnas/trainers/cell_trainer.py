@@ -30,7 +30,7 @@ class CellTrainer:
 
   Attributes:
     num_params: the number of parameters of every child.
-    trainer: the trainer of the children.
+    trainer: the trainer that trains the children.
   """
 
   def __init__(
@@ -107,12 +107,12 @@ class CellTrainer:
   ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Yields the learning curves of cells, block by block as they finish.
 
-    Where several workers train, none waits for the others' blocks.
+    If several workers train, none waits for the blocks of the others.
 
     Args:
       tokens: the cells, `int32[N, T]`.
       seeds: the seed of each training, `[N]`.
-      num_steps: the length of each training, as that of `train`.
+      num_steps: the length of each training, as in `train`.
 
     Yields:
       The rows of a block, and what `train` returns for them.
@@ -128,7 +128,7 @@ class CellTrainer:
 
     named = [('cells', part) for part in parts if len(part)]
     for part, trained in local_queue.finished({'cells': queue}, named, submit):
-      # Nothing is left out, so that there is an outcome.
+      # Every block is submitted, so every block has an outcome.
       assert trained is not None
       yield part, _curves(trained.metrics)
 

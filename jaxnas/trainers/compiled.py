@@ -62,7 +62,7 @@ class CompiledTrainer(resumable.ResumableTrainer):
   A device trains one child after another while the next child's program is
   being compiled. Expected durations are ignored: a child goes to the device
   with the shortest queue or, if its program exists, to the device that holds
-  it. A child that does not fit into memory has that as its status.
+  the program. The status of a child that does not fit into memory says so.
 
   Attributes:
     block_size: the number of children that a caller should train at a time.
@@ -160,7 +160,7 @@ class CompiledTrainer(resumable.ResumableTrainer):
     except BaseException:
       for pool in (compilers, *trainers.values()):
         pool.shutdown(wait=False, cancel_futures=True)
-      # Some of these programs will never be compiled.
+      # Some of these programs have not been compiled, and never will be.
       self._compiled.clear()
       raise
     finally:
@@ -173,7 +173,7 @@ class CompiledTrainer(resumable.ResumableTrainer):
     self._compiled[architecture] = device, compiled
 
   def _compile(self, architecture, device, key, rate) -> _Programs | str:
-    """Returns the child's programs, or why they do not fit."""
+    """Returns the child's programs, or the reason why they do not fit."""
     started = time.perf_counter()
     try:
       with jax.default_device(device):
@@ -241,7 +241,7 @@ class CompiledTrainer(resumable.ResumableTrainer):
       return self._data[device]
 
   def _train(self, compiled, device, job) -> Trained | str:
-    """Returns the result of a child, or why it does not fit."""
+    """Returns the result of a child, or the reason why it does not fit."""
     programs = compiled.result()
     if isinstance(programs, str):
       return programs
@@ -251,7 +251,8 @@ class CompiledTrainer(resumable.ResumableTrainer):
       if job.state is None:
         state = outcomes.blank(programs.blank)
       else:
-        # The program takes over the arrays it is given, and the caller's stay.
+        # The program takes over the arrays it is given, so the caller's state
+        # is copied.
         state = jax.tree.map(_copy, job.state)
       state, metrics = programs.train(
         programs.train_data,
@@ -283,7 +284,7 @@ class CompiledTrainer(resumable.ResumableTrainer):
 
 
 class _Job(NamedTuple):
-  """The training of one child; `state` is `None` if it is yet to be made."""
+  """The training of one child; `state` is `None` if the child is new."""
 
   key: jax.Array
   rate: np.ndarray

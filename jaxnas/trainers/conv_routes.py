@@ -61,8 +61,8 @@ class ConvRoutes:
     merge: how a layer joins several inputs.
     num_devices: the number of devices that children are spread over.
     trainers: the trainers of the routes and baselines made so far.
-    wrap: `(name, trainer) -> trainer`, for those that a search and its
-      retraining use, which may train elsewhere.
+    wrap: a function `(name, trainer) -> trainer`, whose results the search and
+      its retraining use; they may train elsewhere.
   """
 
   def __init__(
@@ -151,7 +151,7 @@ class ConvRoutes:
     return trainer
 
   def place(self, name: str) -> Trainer:
-    """Returns the trainer of a route, wherever it trains."""
+    """Returns the trainer of a route, passed through `wrap`."""
     trainer = self.make(name)
     wrapped = self.wrap(name, trainer)
     if wrapped is not trainer:
@@ -161,8 +161,8 @@ class ConvRoutes:
   def make_baseline(self, architecture: Any) -> Trainer:
     """Makes a compiled trainer for several trainings of one network.
 
-    A block has one child per device, so a kill loses no more than that. Its
-    name for `wrap` is the architecture.
+    A block has one child per device, so a kill loses at most one training per
+    device. The name that `wrap` gets is the architecture.
     """
     trainer: Trainer = blocks.BlockTrainer(
       self.compiled_task(architecture),
@@ -266,7 +266,7 @@ def choose(
     The route's name, and its cost if that was measured.
 
   Raises:
-    ValueError: the route asked for cannot train these networks.
+    ValueError: the requested route cannot train these networks.
   """
   names = candidates(is_plain)
   if asked != 'auto':

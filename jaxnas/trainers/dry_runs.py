@@ -46,7 +46,8 @@ def trace(task: Task, architecture: Any, splits: Sequence[str]) -> DryRun:
     splits: the names of the splits that it would be measured on.
 
   Raises:
-    ValueError: a split is missing, or whatever the task's functions raise.
+    ValueError: a split is missing. Errors of the task's functions are passed
+      on.
   """
   data = [outcomes.split_of(task.splits, name) for name in splits]
   program = None

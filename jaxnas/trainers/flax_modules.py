@@ -87,7 +87,7 @@ class FlaxTrainer(groups.GroupTrainer):
       ('shape_of', shape_of or _whole),
       ('program_of', program_of or _whole),
     ):
-      # A module can be called, too, but makes none.
+      # A module is callable too, but does not make modules.
       if not callable(function) or isinstance(function, nn.Module):
         raise ValueError(f'{name} must be a function, got {_spell(function)}.')
     devices = mapping.choose_devices(num_devices)
@@ -137,8 +137,8 @@ class FlaxTrainer(groups.GroupTrainer):
       splits: the names of the splits that children would be measured on.
 
     Raises:
-      ValueError: a split is missing, a label is out of range, or whatever the
-        module, the loss and the metrics raise.
+      ValueError: a split is missing, or a label is out of range. Errors of the
+        module, the loss and the metrics are passed on.
     """
     found = super().dry_run(architectures, splits)
     module = self._module(self._shape_of(architectures[0]))
@@ -162,7 +162,7 @@ class FlaxTrainer(groups.GroupTrainer):
     return self._num_params[shape]
 
   def _module(self, shape: Any) -> nn.Module:
-    """Returns the module of a shape, which takes what it will be given."""
+    """Returns the module of a shape, after checking its `program` argument."""
     with errors.calling(f'make_module, called with {_spell(shape)},'):
       module = self._make_module(shape)
     if not isinstance(module, nn.Module):

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Calls of a Python function in flight, and the queue that a search has."""
+"""Calls of a Python function in flight, and a search's queue of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Calls:
   """The calls in flight, in blocks that are taken as a whole.
 
   Attributes:
-    dispatcher: what gives calls to workers.
+    dispatcher: the dispatcher that gives calls to workers.
     seconds: the time spent waiting for calls so far, in seconds.
   """
 
@@ -32,13 +32,14 @@ class Calls:
     """Begins without calls.
 
     Args:
-      dispatcher: what gives calls to workers, and has no other requests.
+      dispatcher: the dispatcher that gives calls to workers; it has no other
+        requests.
     """
     self.dispatcher = dispatcher
     self.seconds = 0.0
     self._last_number = 0
-    # The dispatcher's numbers of the calls of each block, and what became of
-    # those that are finished.
+    # The dispatcher's numbers for the calls of each block, and the outcomes of
+    # the calls that are finished.
     self._blocks: dict[int, list[int]] = {}
     self._parts: dict[int, Part] = {}
 
@@ -50,7 +51,7 @@ class Calls:
     """Adds a block of calls.
 
     Args:
-      requests: what `function_servant` is asked for.
+      requests: the requests to `function_servant`, one per call.
 
     Returns:
       The number by which `take` knows the block.
@@ -125,10 +126,10 @@ class CallQueue:
     return -(-self._calls.dispatcher.num_wanted // self.block_size)
 
   def tell_lag(self, lag: Callable[[], float | None]) -> None:
-    """Has the line on workers say how many groups a search is behind.
+    """Makes the line on workers say how many groups a search is behind.
 
     Args:
-      lag: returns the number; see `queues.EvaluationQueue`.
+      lag: a function that returns the number; see `queues.EvaluationQueue`.
     """
     self._calls.dispatcher.lag = lag
 
@@ -151,7 +152,7 @@ class CallQueue:
   def collect(self) -> list[tuple[int, Trained]]:
     """Waits for at least one block; see `queues.TrainingQueue`."""
     while True:
-      # Others are dropped where something has been interrupted.
+      # An interruption drops all blocks in flight.
       self._numbers = [each for each in self._numbers if each in self._calls]
       finished = [
         (number, to_trained(parts))
@@ -167,7 +168,7 @@ def to_trained(outcomes: Sequence[Part]) -> Trained:
   """Returns the outcomes of `N` calls as those of children.
 
   Args:
-    outcomes: the outcomes; each answer is that of `function_servant`.
+    outcomes: the outcomes, whose answers come from `function_servant`.
   """
   return Trained(
     metrics=_metrics(outcomes),

@@ -58,15 +58,15 @@ class FunctionTrainer:
   calls. They end with the context, or with this process however it ends, and so
   do all processes they started, on Linux even those in another session (except
   any that a worker started in the last second before it was killed from
-  outside). A process forked by the function that returns or raises is ended
-  there; only the reward from the worker itself counts.
+  outside). If the function forks and the forked process also returns or raises,
+  that process is ended; only the reward from the worker itself counts.
 
   Attributes:
     block_size: the number of calls that a caller should request at a time.
     num_devices: the number of calls that run at a time.
     compile_seconds: the time spent compiling, always 0.
-    queue: the calls of a search in flight, which are finished in any order; see
-      `queues.TrainingQueue`.
+    queue: the queue of a search's calls in flight, which finish in any order;
+      see `queues.TrainingQueue`.
     task: the function.
     can_pause: false, since a call cannot be continued.
   """
@@ -93,20 +93,20 @@ class FunctionTrainer:
         (a plain dict if that is a mapping), a seed from 0 to 2^31 - 1, and
         `num_steps=...` if it has a parameter of that name. It returns a number,
         higher being better, or a mapping with that number as `'reward'` and any
-        further numbers. A `'report'` among these, measured on data that no
-        reward is based on, is compared after the search.
+        further numbers. If `'report'`, measured on data that no reward is based
+        on, is among these, it is compared after the search.
       num_workers: the number of calls that run at a time.
       timeout_seconds: the time limit of a call, in seconds, not counting the
         start of a worker; no limit by default.
       num_retries: the number of times to retry a call that raised an exception,
         ended its process or took too long.
       block_size: the number of trials of a search that are recorded at a time;
-        by default each as soon as it is finished. Trials of a block are
-        recorded in the order in which they were proposed, and a killed run
-        loses those that were finished while others of the block were not.
-      workers: where functions are called: in `'processes'` of this machine, or
-        by `'ray'`, which needs the extra `jaxnas[ray]`. Every machine must be
-        able to import the function.
+        by default each is recorded as soon as it is finished. Trials of a block
+        are recorded in the order in which they were proposed, and a killed run
+        loses the finished trials of unfinished blocks.
+      workers: the kind of workers: `'processes'` of this machine, or `'ray'`,
+        which needs the extra `jaxnas[ray]`. Every machine must be able to
+        import the function.
       ray_address: the address of a Ray cluster, such as `'auto'`; a Ray of this
         machine alone by default.
       gpus_per_worker: the number of GPUs that Ray gives each worker.
@@ -192,8 +192,8 @@ class FunctionTrainer:
       num_steps: the number of steps, passed to the function if it takes it.
       splits: ignored.
       durations: ignored.
-      stop: `None`; nothing else is supported.
-      keep: false; nothing else is supported, since calls cannot be continued.
+      stop: must be `None`, since calls cannot be paused.
+      keep: must be false, since calls cannot be continued.
 
     Returns:
       The metrics `validation_reward`, the reward; `report_reward`, if the
@@ -229,7 +229,7 @@ class FunctionTrainer:
   def _requests(
     self, architectures: Sequence[Any], keys: jax.Array, num_steps: int
   ) -> list[Any]:
-    """Returns what `function_servant` is asked for."""
+    """Returns the requests to `function_servant`."""
     steps = {'num_steps': num_steps} if self._takes_steps else {}
     return [
       (_plain(value), seed, steps)
@@ -245,7 +245,7 @@ def _takes_steps(function: Function) -> bool:
 
 
 def _check_signature(function: Function) -> None:
-  """Checks that a function takes what it will be called with."""
+  """Checks that a function takes the arguments it will be called with."""
   try:
     signature = inspect.signature(function)
   except (TypeError, ValueError):  # Some functions written in C.

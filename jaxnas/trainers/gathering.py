@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Children whose blocks are trained elsewhere, and how their results join."""
+"""Children whose blocks are trained elsewhere, and the joining of results."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from jaxnas.workers.tasks import Part
 
 
 class Remotes(Protocol):
-  """What a `RemoteTrainer` must know of those that train for it."""
+  """What a `RemoteTrainer` must know about the workers that train for it."""
 
   @property
   def compile_seconds(self) -> Mapping[Hashable, float]:
-    """The time that a worker spent compiling, by trainer, in seconds."""
+    """The seconds that a worker spent compiling, by the name of the trainer."""
 
   @property
   def run_seconds(self) -> Mapping[Hashable, float]:
-    """The time that a worker spent training, by trainer, in seconds."""
+    """The seconds that a worker spent training, by the name of the trainer."""
 
   @property
   def num_workers(self) -> int:
@@ -41,10 +41,10 @@ class Remotes(Protocol):
     """Whether all workers train parts of the same block, in lock step."""
 
   def tell_lag(self, lag: Callable[[], float | None]) -> None:
-    """Has what is printed on workers say how many groups a search is behind.
+    """Makes the line on workers say how many groups a search is behind.
 
     Args:
-      lag: returns the number; see `queues.EvaluationQueue`.
+      lag: a function that returns the number; see `queues.EvaluationQueue`.
     """
 
   def submit(self, block: TrainingBlock, block_size: int) -> int:
@@ -55,18 +55,18 @@ class Remotes(Protocol):
       block_size: the number of children in a block.
 
     Returns:
-      The number by which `take` knows them.
+      The number by which `take` knows these children.
     """
 
   def wait(self) -> None:
     """Waits until at least one block is finished, if there are any."""
 
   def take(self, number: int) -> Trained | None:
-    """Returns the outcome of children, once, if all are finished."""
+    """Returns the outcome of submitted children, once, if all are finished."""
 
 
 class Gathering:
-  """Children that were submitted together, and what became of them.
+  """Children that were submitted together, and their outcomes.
 
   Attributes:
     block: the children.
@@ -85,7 +85,7 @@ class Gathering:
     self._parts: list[tuple[Sequence[int], Trained]] = []
 
   def add(self, rows: Sequence[int], parts: Sequence[Part]) -> None:
-    """Adds a block that is finished, perhaps in several parts.
+    """Adds a finished block, which may consist of several parts.
 
     Args:
       rows: the indices of the block's children.

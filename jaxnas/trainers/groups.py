@@ -17,15 +17,15 @@ from typing import Any
 from jaxnas.trainers import dry_runs, memory, outcomes, resumable
 from jaxnas.types import Trained, Trainer
 
-# A trace takes tenths of a second, and every search starts with all of them.
+# A trace takes tenths of a second, and every search may take this many.
 _MAX_DRY_RUNS = 8
 
 
 class GroupTrainer(resumable.ResumableTrainer):
   """Trains the children of each shape with a trainer for that shape.
 
-  A child's result depends neither on the other shapes nor on their order. A
-  child whose shape does not fit into memory has that as its status; if none
+  A child's result depends neither on the other shapes nor on their order. The
+  status of a child whose shape does not fit into memory says so; if no shape
   fits, there are no metrics.
 
   Attributes:
@@ -83,18 +83,19 @@ class GroupTrainer(resumable.ResumableTrainer):
 
     Args:
       architectures: architectures to be trained; the first of each shape is
-        looked at, for the first `_MAX_DRY_RUNS` shapes.
+        traced, for at most `_MAX_DRY_RUNS` shapes.
       splits: the names of the splits that children would be measured on.
 
     Returns:
-      What all shapes agree on; `None` where trainers of shapes have no dry run.
+      What all shapes agree on; `None` if a shape's trainer has no dry run.
 
     Raises:
-      ValueError: a split is missing, or whatever the task's functions raise.
+      ValueError: a split is missing. Errors of the task's functions are passed
+        on.
     """
     firsts: dict[Hashable, Any] = {}
     for each in architectures:
-      # It may fail for an architecture whose shape is not looked at.
+      # Called for all, since it may fail for one whose shape is not traced.
       shape = self._shape_of(each)
       if len(firsts) < _MAX_DRY_RUNS:
         firsts.setdefault(shape, each)
@@ -127,7 +128,7 @@ class GroupTrainer(resumable.ResumableTrainer):
     )
 
   def _train_group(self, shape, group, *settings) -> Trained | str:
-    """Returns the results of one shape, or why it does not fit."""
+    """Returns the results of one shape, or the reason why it does not fit."""
     if shape in self._too_large:
       return self._too_large[shape]
     try:

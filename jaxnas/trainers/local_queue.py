@@ -49,14 +49,14 @@ def finished(
     while left and (not in_flight or opened[left[0][0]].num_wanted > 0):
       name, block = left.popleft()
       number = submit(opened[name], block)
-      # One that needs no training keeps its place, with a number of its own.
+      # A block without any training keeps its place, with a negative number.
       in_flight[name, -1 - len(left) if number is None else number] = block
     name, number = next(iter(in_flight))
     if number < 0:
       yield in_flight.pop((name, number)), None
       continue
     for number, trained in opened[name].collect():
-      # A queue may have finished what somebody else gave up.
+      # A queue may also finish blocks that another caller gave up.
       if (name, number) in in_flight:
         yield in_flight.pop((name, number)), trained
 
@@ -88,7 +88,7 @@ class LocalQueue:
     """Adds a block; see `queues.TrainingQueue`.
 
     Raises:
-      ValueError: there is one already.
+      ValueError: the queue has a block already.
     """
     if self._block is not None:
       raise ValueError('A local queue takes one block at a time.')

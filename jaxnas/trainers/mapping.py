@@ -161,7 +161,7 @@ class BlockMapping:
   ) -> jax.stages.Compiled:
     """Returns the compiled form of a program; the arguments are as in `call`.
 
-    Shapes and types may stand for arrays.
+    `jax.ShapeDtypeStruct`s may stand for arrays.
     """
     key = program, *shapes_of(arguments[0])
     if key not in self._compiled:

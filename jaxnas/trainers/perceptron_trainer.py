@@ -14,7 +14,7 @@ from jaxnas.trainers import blocks, compiled, groups, mapping
 from jaxnas.training import dataset_tasks, image_task
 from jaxnas.types import Span, Trainer
 
-# Only the accuracy at the end is used.
+# More than any number of steps, since only the final accuracy is used.
 _NEVER = 2**30
 
 

@@ -3,10 +3,10 @@
 
 """Trainers whose children are trained by all processes of a pod, in lock step.
 
-Process 0 has the run: its strategies, its records, its screen. The others
-`follow`: they make the same trainers, and train their share of each block on
-their own devices with programs of their own. A child's result is therefore that
-of a run on one machine.
+Process 0 has the run: its strategies, its records and its output. The other
+processes `follow`: they make the same trainers, and train their shares of each
+block on their own devices with programs of their own. A child's result is
+therefore that of a run on one machine.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ class PodTrainers:
   Attributes:
     num_workers: the number of processes.
     shares_blocks: true.
-    compile_seconds: the time that process 0 spent compiling, by trainer, in
-      seconds.
-    run_seconds: the time that it spent training, likewise.
+    compile_seconds: the seconds that process 0 spent compiling, by the name of
+      the trainer.
+    run_seconds: the seconds that process 0 spent training, by the name of the
+      trainer.
   """
 
   shares_blocks = True
@@ -51,13 +52,14 @@ class PodTrainers:
     *,
     facts: Mapping[str, str] | None = None,
   ):
-    """Makes no trainers yet; the first block does so, in the other processes.
+    """Makes no trainers yet; other processes make theirs at the first block.
 
     Args:
-      make_trainers: what makes the trainers in another process, a function that
-        can be pickled.
+      make_trainers: the function that makes the trainers in another process;
+        it can be pickled.
       pod: the pod, whose other processes `follow`.
-      facts: what `make_trainers` must find too, such as a hash of the data.
+      facts: the facts that must be the same in all processes, such as a hash of
+        the data.
     """
     self._pod = pod
     self._make_trainers = make_trainers
@@ -83,7 +85,7 @@ class PodTrainers:
 
     Args:
       name: the name.
-      local: the same trainer in this process, which trains its share.
+      local: the trainer of that name in this process, which trains its share.
     """
     self._locals[name] = local
     return remote.RemoteTrainer(self, name, local)
@@ -92,7 +94,7 @@ class PodTrainers:
     """Does nothing: nothing is printed on processes in lock step."""
 
   def submit(self, block: TrainingBlock, block_size: int) -> int:
-    """Takes children to train by the next `wait`; see `gathering.Remotes`."""
+    """Adds children for a later `wait` to train; see `gathering.Remotes`."""
     del block_size  # Each process cuts its share by itself.
     self._last_number += 1
     self._waiting[self._last_number] = block
@@ -102,13 +104,13 @@ class PodTrainers:
     """Trains the children that were submitted first, if there are any.
 
     Raises:
-      ValueError: the processes differ, or one of them cannot train them.
+      ValueError: the processes differ, or one cannot train its children.
     """
     if not self._waiting:
       return
     number = min(self._waiting)
     block = self._waiting.pop(number)
-    # An interruption leaves the others in the midst of something.
+    # An interruption leaves the other processes in the middle of their work.
     self._pod.is_in_step = False
     if not self._is_begun:
       self._begin()
@@ -121,7 +123,7 @@ class PodTrainers:
     self._finished[number] = self._join(block, outcomes)
 
   def take(self, number: int) -> Trained | None:
-    """Returns the outcome of children, once, if all are finished."""
+    """Returns the outcome of submitted children, once, if all are finished."""
     return self._finished.pop(number, None)
 
   def close(self) -> None:
@@ -135,7 +137,7 @@ class PodTrainers:
     self.close()
 
   def _begin(self) -> None:
-    """Makes the others make their trainers."""
+    """Has the other processes make their trainers."""
     self._pod.lead(pickle.dumps(self._make_trainers))
     _compare(self._pod, (dict(self._servant.card()), ''))
     self._is_begun = True
@@ -164,7 +166,7 @@ class PodTrainers:
 
 
 def follow(pod: pod_lib.Pod) -> None:
-  """Trains what process 0 says until it ends, in the other processes.
+  """Trains the blocks that process 0 sends until it ends; for the others.
 
   Args:
     pod: the pod.
@@ -182,7 +184,7 @@ def follow(pod: pod_lib.Pod) -> None:
 
 
 def _make(made: bytes) -> tuple[_Outcome, Any]:
-  """Makes the trainers; returns their card, and what answers requests."""
+  """Makes the trainers; returns their card, and the servant with them."""
   try:
     servant = servant_lib.TrainingServant(pickle.loads(made))
     return (dict(servant.card()), ''), servant
@@ -215,7 +217,7 @@ def _compare(pod: pod_lib.Pod, outcome: _Outcome) -> None:
 def _train(
   pod: pod_lib.Pod, servant: Any, block: TrainingBlock
 ) -> tuple[Exception | None, Sequence[_Outcome]]:
-  """Trains this process's share; returns its error, and what all tell."""
+  """Trains this process's share; returns its error, and all outcomes."""
   rows = _shares(block, pod.num_processes)[pod.process_id]
   started = time.perf_counter()
   own: Exception | None = None
@@ -226,7 +228,7 @@ def _train(
     except Exception as error:
       own, outcome = error, (None, _line(error))
   seconds = time.perf_counter() - started
-  # A process without children knows nothing of how long they take.
+  # A process without children does not know how long children take.
   with pod.hurried(seconds) if rows else contextlib.nullcontext():
     messages = pod.exchange(pickle.dumps(outcome))
   return own, [pickle.loads(each) for each in messages]

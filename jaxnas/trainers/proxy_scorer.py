@@ -24,9 +24,9 @@ class Scored(NamedTuple):
 
   Attributes:
     scores: the score of each cell, `float32[N]`; not finite where a child is
-      dead from the start or the proxy can tell nothing.
-    core_seconds: the time of a core that they took, without compiling.
-    compile_seconds: the time spent compiling the program.
+      dead from the start or the proxy is undefined.
+    core_seconds: the core-seconds that the scores took, without compiling.
+    compile_seconds: the time spent compiling the program, in seconds.
   """
 
   scores: np.ndarray
@@ -38,9 +38,9 @@ class ProxyScorer:
   """Scores the untrained children of recurrent cells of one search space.
 
   The children are those that a `CellTrainer` with the same key, recipe and text
-  would train, and the batch is the first that they would see. A proxy is one
-  compiled program for all cells, mapped with `jax.vmap`. Cells that are equal
-  in canonical form are scored once.
+  would train, and the batch is the first that these children would see. A proxy
+  is one compiled program for all cells, mapped with `jax.vmap`. Cells that are
+  equal in canonical form are scored once.
   """
 
   def __init__(
@@ -129,7 +129,7 @@ class ProxyScorer:
         (programs, keys),
       )
       if not start:
-        # Compiles, which is not a cost of each cell.
+        # This call compiles, which is not part of the cost of each cell.
         self._mapping.call(program, *given)
       before = time.process_time()
       blocks.append(np.asarray(self._mapping.call(program, *given)))

@@ -21,13 +21,13 @@ def choose(
 ) -> str:
   """Returns one of `recurrent_interpreter.RECURRENCES`.
 
-  A CPU has no kernel but an interpreted one, so it scans. Elsewhere both are
-  measured, unless one was asked for or chosen before, and the reason is
-  printed. A compiler that refuses the kernel leaves the scan.
+  A CPU has only an interpreted kernel, so it scans. Elsewhere both recurrences
+  are measured, unless one was requested or chosen before, and the reason is
+  printed. If the compiler refuses the kernel, the scan is chosen.
 
   Args:
-    measure: the cost of training children by a recurrence, `recurrence ->
-      routes.Timing`.
+    measure: the function that measures the cost of training children by a
+      recurrence, `recurrence -> routes.Timing`.
     asked: the requested recurrence, or `'auto'`.
     kept: the recurrence that `'auto'` chose when the run was started, if any.
     num_trials: the number of trainings in the search.
@@ -48,7 +48,7 @@ def choose(
       measured[name] = measure(name)
     except memory.NotEnoughMemoryError as error:
       measured[name] = error
-    # Compilers of kernels refuse with errors of many types.
+    # A compiler that refuses a kernel may raise any type of error.
     except Exception as error:
       if name == 'scan':
         raise

@@ -4,7 +4,7 @@
 """Trainers whose children are trained by workers, here or on other machines.
 
 The trainers of a run share its workers: each worker makes the same trainers as
-this process would, and trains a block at a time. Programs and results are
+this process would, and trains one block at a time. Programs and results are
 therefore those of a run without workers.
 """
 
@@ -33,11 +33,12 @@ class RemoteTrainers:
   """The workers of a run, and the trainers that use them.
 
   Attributes:
-    dispatcher: what gives blocks to workers.
+    dispatcher: the dispatcher that gives blocks to workers.
     shares_blocks: false, since a block is trained by one worker.
-    compile_seconds: the time that workers spent compiling, by trainer, in
-      seconds and as a mean over the workers.
-    run_seconds: the time that they spent training, likewise.
+    compile_seconds: the seconds that a worker spent compiling, on average, by
+      the name of the trainer.
+    run_seconds: the seconds that a worker spent training, on average, by the
+      name of the trainer.
   """
 
   shares_blocks = False
@@ -55,14 +56,15 @@ class RemoteTrainers:
     """Makes the dispatcher; workers are started by the first block.
 
     Args:
-      make_trainers: what makes the trainers in a worker, a function that can be
+      make_trainers: the function that makes the trainers in a worker; it can be
         pickled.
-      engine: the workers.
-      facts: what `make_trainers` must find too, such as a hash of the data.
-      worker_timeout: how long to wait while there is no worker, in seconds.
-      policy: what is done about blocks that fail or take long; `Blocks` by
-        default.
-      write_event: takes a record of each event.
+      engine: the engine that starts and reaches the workers.
+      facts: the facts that must be the same in all workers, such as a hash of
+        the data.
+      worker_timeout: the longest time to wait while there is no worker, in
+        seconds.
+      policy: the policy for blocks that fail or take long; `Blocks` by default.
+      write_event: the function that takes a record of each event.
     """
     self.dispatcher = dispatcher_lib.Dispatcher(
       engine,
@@ -92,10 +94,10 @@ class RemoteTrainers:
     return self.dispatcher.num_wanted
 
   def tell_lag(self, lag: Callable[[], float | None]) -> None:
-    """Has the line on workers say how many groups a search is behind.
+    """Makes the line on workers say how many groups a search is behind.
 
     Args:
-      lag: returns the number; see `queues.EvaluationQueue`.
+      lag: a function that returns the number; see `queues.EvaluationQueue`.
     """
     self.dispatcher.lag = lag
 
@@ -104,7 +106,7 @@ class RemoteTrainers:
 
     Args:
       name: the name.
-      local: the same trainer in this process, which trains nothing.
+      local: the trainer of that name in this process, which trains nothing.
     """
     return RemoteTrainer(self, name, local)
 
@@ -116,11 +118,11 @@ class RemoteTrainers:
       block_size: the number of children in a block.
 
     Returns:
-      The number by which `take` knows them.
+      The number by which `take` knows these children.
     """
     order = np.arange(block.num_children)
     if block.durations is not None:
-      # What takes long begins first.
+      # The longest trainings begin first.
       order = np.argsort(-np.asarray(block.durations), kind='stable')
     self._last_number += 1
     group = gathering.Gathering(block, len(range(0, len(order), block_size)))
@@ -131,7 +133,7 @@ class RemoteTrainers:
         number = self.dispatcher.submit(block.select(rows))
         self._owners[number] = self._last_number, rows
     except BaseException:
-      # An interruption must not leave blocks that nobody owns.
+      # An interruption must not leave blocks without an owner.
       self.cancel()
       raise
     return self._last_number
@@ -153,11 +155,11 @@ class RemoteTrainers:
         self._finished[owner] = group.join()
 
   def take(self, number: int) -> Trained | None:
-    """Returns the outcome of children, once, if all are finished."""
+    """Returns the outcome of submitted children, once, if all are finished."""
     return self._finished.pop(number, None)
 
   def cancel(self) -> None:
-    """Drops all blocks, and ends what workers do for them."""
+    """Drops all blocks, and ends the work on them."""
     self.dispatcher.cancel()
     self._groups.clear()
     self._owners.clear()
@@ -193,7 +195,8 @@ class RemoteTrainer:
     block_size: the number of children that keep all workers busy.
     num_workers: the number of workers.
     num_devices: the number of workers' devices.
-    task: what decides a child's result, as of the trainer in this process.
+    task: the task of the trainer in this process, or that trainer if it has no
+      task; it decides a child's result.
   """
 
   def __init__(
@@ -204,7 +207,7 @@ class RemoteTrainer:
     Args:
       remotes: the workers.
       name: the name by which workers know the trainer.
-      local: the same trainer in this process, which trains nothing.
+      local: the trainer of that name in this process, which trains nothing.
     """
     self._remotes = remotes
     self._name = name
@@ -239,7 +242,7 @@ class RemoteTrainer:
 
   @property
   def queue(self) -> queues.TrainingQueue:
-    """The blocks in training; there is one queue of a trainer."""
+    """The queue of the blocks in training; a trainer has only one."""
     if self._queue is None:
       shares = self._remotes.shares_blocks
       block_size = self.block_size if shares else self._local.block_size
@@ -248,7 +251,7 @@ class RemoteTrainer:
 
   @property
   def can_pause(self) -> bool:
-    """Whether children can be trained a part of the way, and then on."""
+    """Whether children can be trained part of the way, and resumed later."""
     return getattr(self._local, 'can_pause', True)
 
   def dry_run(self, architectures: Sequence[Any], splits: Sequence[str]) -> Any:
@@ -268,9 +271,9 @@ class RemoteTrainer:
     """Trains and measures `N` children.
 
     Args:
-      *children: the architectures, keys, learning rates and the number of
-        steps, as those of `types.Trainer`.
-      **settings: its other arguments.
+      *children: the architectures, keys, learning rates and number of steps, as
+        in `types.Trainer`.
+      **settings: the other arguments of `types.Trainer.run`.
 
     Raises:
       ValueError: there is no child, the arguments have different lengths,
@@ -354,7 +357,7 @@ class _Queue:
   """The blocks of a trainer; see `queues.TrainingQueue`.
 
   Attributes:
-    block_size: the number of children of a block.
+    block_size: the number of children in a block.
   """
 
   def __init__(
@@ -371,10 +374,10 @@ class _Queue:
     return self._remotes.num_wanted
 
   def tell_lag(self, lag: Callable[[], float | None]) -> None:
-    """Has the line on workers say how many groups a search is behind.
+    """Makes the line on workers say how many groups a search is behind.
 
     Args:
-      lag: returns the number; see `queues.EvaluationQueue`.
+      lag: a function that returns the number; see `queues.EvaluationQueue`.
     """
     self._remotes.tell_lag(lag)
 

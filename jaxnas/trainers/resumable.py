@@ -59,7 +59,7 @@ class ResumableTrainer(abc.ABC):
     stop: int | None = None,
     keep: bool = False,
   ) -> Trained:
-    """Trains kept children further; see `types.Trainer`.
+    """Continues the training of kept children; see `types.Trainer`.
 
     Raises:
       ValueError: there is no child, or `stop` is out of range.

@@ -4,9 +4,9 @@
 """Measures which of several ways to train the same children is fastest.
 
 A route that compiles a program for each child pays for it with every child, and
-one that takes architectures as data pays with slower steps. Which costs less
-depends on the children, their number of steps and the machine, so it is
-measured: each route trains a few children for a few steps.
+one that takes architectures as data pays with slower steps. Which route costs
+less depends on the children, their number of steps and the machine, so the
+costs are measured: each route trains a few children for a few steps.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Timing(NamedTuple):
   step: float
 
   def total(self, num_children: int, num_steps: int) -> float:
-    """Returns the seconds to train the given number of children and steps."""
+    """Returns the seconds that training some children for some steps takes."""
     return self.once + num_children * (self.child + num_steps * self.step)
 
 
@@ -99,7 +99,8 @@ def choose(
   """Returns the cheapest route, and the reason for it.
 
   Args:
-    measured: the cost of each route, by name, or the error if it does not fit.
+    measured: the cost of each route, by name, or the error of a route that does
+      not fit.
     num_children: the number of children to train.
     num_steps: the number of steps of each child.
 
@@ -149,8 +150,8 @@ def break_even(timings: Mapping[str, Timing]) -> float | None:
       are compared.
 
   Returns:
-    The number of steps; `None` if either is missing, or if the interpreted
-    route's steps are no slower.
+    The number of steps; `None` if either route is missing, or if the steps of
+    the interpreted route are no slower.
   """
   if not {'compiled', 'interpreted'} <= set(timings):
     return None

@@ -1,10 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a worker holds to train blocks of children, and what travels to it.
+"""The trainers that a worker holds, and the blocks that travel to and from it.
 
-Arrays travel as NumPy arrays, and random keys as their data, so that the
-process at the other end may use another device.
+Arrays travel as NumPy arrays, and random keys as their data, so the process at
+the other end may use another device.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def pack(tree: Any) -> Any:
 
 
 def unpack(tree: Any) -> Any:
-  """Returns a pytree as it was before `pack`, but for the kind of arrays."""
+  """Returns a pytree as before `pack`, except that its arrays are NumPy's."""
 
   def unpack_leaf(leaf):
     if isinstance(leaf, Keys):
@@ -76,10 +76,10 @@ class TrainingBlock:
     num_steps: the length of the whole training.
     splits: the splits that the children are measured on.
     durations: the expected durations, `[N]`, if known.
-    stop: the number of steps after which to pause, if it does not end.
+    stop: the number of steps after which to pause; `None` to train to the end.
     keep: whether the children are kept.
-    num_trained: the number of steps taken before.
-    states: the children's states, packed, if steps were taken.
+    num_trained: the number of steps taken before this block.
+    states: the children's states, packed, if any steps were taken before.
   """
 
   trainer: Hashable
@@ -101,7 +101,7 @@ class TrainingBlock:
 
   @property
   def kind(self) -> Hashable:
-    """What decides how long a block takes."""
+    """The key of blocks that take about as long."""
     stop = self.num_steps if self.stop is None else self.stop
     return self.trainer, stop - self.num_trained, tuple(self.splits)
 
@@ -141,14 +141,14 @@ class TrainingBlock:
 
 
 class TrainedBlock(NamedTuple):
-  """What a worker answers.
+  """A worker's answer to a block.
 
   Attributes:
-    trained: the outcome, without what is kept.
+    trained: the outcome, without the children that are kept.
     states: the states of the children that are kept, packed; else `None`.
     num_trained: the number of steps taken by those that are kept.
     compile_seconds: the time that this block took to compile, in seconds.
-    run_seconds: the time that it ran, in seconds.
+    run_seconds: the time that this block took to run, in seconds.
   """
 
   trained: Trained
@@ -162,8 +162,9 @@ class Trainers(NamedTuple):
   """The trainers that a worker holds.
 
   Attributes:
-    get: `name -> trainer`.
-    facts: what must be the same for all workers, such as a hash of the data.
+    get: the function that returns a trainer, `name -> trainer`.
+    facts: the facts that must be the same for all workers, such as a hash of
+      the data.
   """
 
   get: Callable[[Any], Trainer]
@@ -177,12 +178,12 @@ class TrainingServant:
     """Makes the trainers, without compiling anything yet.
 
     Args:
-      make_trainers: what makes the trainers.
+      make_trainers: the function that makes the trainers.
     """
     self._trainers = make_trainers()
 
   def card(self) -> Mapping[str, str]:
-    """Returns what decides the bits of results."""
+    """Returns the facts that decide the bits of results."""
     return {
       **code_facts(),
       **self._trainers.facts,

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Says what a program is waiting for when it takes long."""
+"""Says what a program is waiting for when the wait is long."""
 
 from __future__ import annotations
 
