@@ -29,7 +29,6 @@ from jaxnas.children import (
   kernel_tree,
   maxima,
   platforms,
-  recurrence_kernel,
   recurrent_cell,
 )
 from jaxnas.children.recurrence import Combine
@@ -178,6 +177,9 @@ class InterpretedCell(recurrent_cell.FusedCell):
   def _recur(self, *arrays):
     if self.recurrence == 'scan':
       return super()._recur(*arrays)
+    # Pallas takes a third of a second to import.
+    from jaxnas.children import recurrence_kernel
+
     return recurrence_kernel.unroll(
       kernel_tree.Codes(*self.cell_program[:-1]),
       *arrays,
