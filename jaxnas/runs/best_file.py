@@ -24,11 +24,12 @@ def found(
 ) -> retraining_lib.Result | None:
   """Returns the best result that the search itself proposed, if there is one.
 
-  It is chosen by separate trainings, so that its final ones stay unbiased. With
-  several objectives it is one of those with the highest rewards.
+  The result is chosen by separate trainings, so that the final ones stay
+  unbiased. With several objectives, only those ends of the searches' fronts
+  compete that have the highest rewards.
 
   Args:
-    criterion: the quantity that chooses.
+    criterion: the quantity to choose by.
     rows: the results of the retraining.
   """
   proposed = [
@@ -46,15 +47,15 @@ def write(
   best: retraining_lib.Result | None,
   was_finished: bool,
 ) -> None:
-  """Writes the best architecture; nothing if none was found.
+  """Writes the best architecture; writes nothing if none was found.
 
   Args:
     experiment: the experiment.
     path: the run's folder.
     retraining: the retraining.
-    best: the best result.
-    was_finished: whether there should be the same file already; a warning says
-      if there is not.
+    best: the best result; `None` if none was found.
+    was_finished: whether the run was finished before, so that the same file
+      should exist already; a warning says if it does not.
   """
   file = path / FILE
   if was_finished:
@@ -99,7 +100,7 @@ def _check(file, best):
 
 
 def _terms(experiment, retraining, result):
-  """Returns the terms of a result's training that the run chose."""
+  """Returns the terms of training that the run chose for a result."""
   terms = {}
   if experiment.has_learning_rates:
     terms['learning_rate'] = result.learning_rate

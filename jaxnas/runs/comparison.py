@@ -4,13 +4,14 @@
 """Comparisons of retrained winners: of architectures, or of strategies.
 
 A strategy that searched once found one architecture, which depends on the luck
-of that search however often it is retrained; the comparison is then between
-architectures, over their trainings. If every strategy searched several times,
-the best of each search, measured by the mean over its fresh trainings, is one
-value, and strategies are compared over these. A known architecture was not
-searched for, so its values are always its trainings; Welch's test, which
-requires neither pairs nor equal variances, allows comparing them with searches.
-Repeats of two strategies have nothing in common and are not paired.
+of that search however often the architecture is retrained; the comparison is
+then between architectures, over their trainings. If every strategy searched
+several times, the best of each search, measured by the mean over its fresh
+trainings, is one value, and strategies are compared over these values. A known
+architecture was not searched for, so its values are always those of its
+trainings; Welch's test, which requires neither pairs nor equal variances,
+allows comparing them with searches. The repeats of two strategies have nothing
+in common and are not paired.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Side:
     values: the report measure of each unit, `[S]`; infinitely bad if a training
       failed or a search found nothing.
     unit: the unit that each value belongs to, `'search'` or `'training'`.
-    role: the role of the arm that found it; `KNOWN` if none did.
+    role: the role of the arm that found the side's architectures; `KNOWN` if
+      none did.
     group: the name of that arm, or of the known architecture.
   """
 
@@ -59,7 +61,8 @@ def sides(
   """
   groups: dict[str, list[retraining.Result]] = {}
   for row in results:
-    # The find of a search is that of the highest reward, not the cheapest.
+    # A search is represented by its find of the highest reward, not by the knee
+    # or the cheapest of its front.
     if row.contestant.part:
       continue
     groups.setdefault(row.contestant.group, []).append(row)
@@ -92,8 +95,8 @@ def sides(
 def pairs(compared: Sequence[Side]) -> list[tuple[Side, Side]]:
   """Returns the pairs of sides to compare.
 
-  Every other side is compared with the baselines of the search, and whatever
-  was found is also compared with known architectures.
+  Every other side is compared with the baselines of the search, and every side
+  that was found by searching also with the known architectures.
 
   Args:
     compared: the sides.

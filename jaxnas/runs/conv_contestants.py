@@ -29,8 +29,8 @@ def baselines(num_layers: int) -> dict[str, Callable[..., conv_net.ConvNet]]:
   """Returns the conventional networks of a depth that differ, by label.
 
   Args:
-    num_layers: the depth. Up to 2 layers, the densely connected network is the
-      plain chain, and would be compared with twice.
+    num_layers: the depth. Up to 2 layers, the densely connected network equals
+      the plain chain, and is left out.
   """
   found: dict[str, Callable[..., conv_net.ConvNet]] = {}
   for label, make_net in BASELINES.items():
@@ -62,10 +62,10 @@ def fitting_nets(
     num_layers: the depth of the networks.
     filters: the numbers of filters of the space; the networks have the median.
     merge: how a layer joins several inputs.
-    pool_after: the layers, from 0, whose outputs are pooled.
+    pool_after: the indices, from 0, of the layers whose outputs are pooled.
 
   Raises:
-    ValueError: a name is not known.
+    ValueError: a name is unknown.
   """
   found = {}
   for name in names:
@@ -107,8 +107,9 @@ class ConvContestants:
       space: the search space that was searched.
       num_layers: the depth of the baselines.
       filters: the numbers of filters of the space. Baselines have the largest
-        if nothing was found to match their size to.
-      pool_after: the layers, from 0, whose outputs are pooled in baselines.
+        number if the search found no network to match in size.
+      pool_after: the indices, from 0, of the layers whose outputs are pooled in
+        baselines.
       has_baselines: whether conventional networks take part.
     """
     self._makers, self._space = makers, space
@@ -131,7 +132,7 @@ class ConvContestants:
     highest reward in the search.
 
     Args:
-      best: the best trials of the searches, each with the fields of its
+      best: the best trials of the searches, each with those fields of its
         `Contestant` that the trial determines.
     """
     found = [

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a run of a search consists of."""
+"""The definition of a run of a search."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Experiment:
     draw: a function that draws an architecture; none by default.
     picture: the file name of the picture.
     known: the names of the architectures that the arm of role `KNOWN` proposes,
-      in that order.
+      in the order of its proposals.
     checkpoint_every: the number of rounds between checkpoints.
     unit: the unit of the length of a training; empty if a training has no
       length.
@@ -49,8 +49,7 @@ class Experiment:
     has_learning_rates: whether the search chooses the learning rates of
       children.
     free: the settings that may change when the run is resumed.
-    defaults: the default values of settings, for those that an older version
-      lacked.
+    defaults: the default values of the settings that an older version lacked.
     same_task: whether the user asserts that a changed task gives the same
       results, as in `search.run`.
     own_reward: whether the reward is the user's own, which may disagree with
@@ -60,10 +59,11 @@ class Experiment:
       recorded; none by default.
     objectives: the names of several objectives, the reward first and then
       metrics that are costs; none if the reward alone counts.
-    opened: a function that opens what the search keeps in the run's folder
-      besides, and checks what can be checked only then.
-    plan: the rungs at which children stop, if they do. The budgets of `search`
-      are those of full trainings; arms propose what equal steps allow.
+    opened: a function that opens the further files that the search keeps in the
+      run's folder, and makes the checks that need them.
+    plan: the rungs at which children stop; `None` if all are trained fully. The
+      budgets of `search` are those of full trainings; with rungs, arms propose
+      as many children as the same number of steps allows.
   """
 
   config: Mapping[str, Any]

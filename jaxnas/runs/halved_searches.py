@@ -43,8 +43,9 @@ class Calibrations(NamedTuple):
 
   Attributes:
     entries: the entries that were trained fully, `int32[S, N]`.
-    found: what follows from them, for each seed.
-    scales: what they tell of rewards at all points, arrays `[S, P - 1]`.
+    found: the calibration that follows from these entries, for each seed.
+    scales: the scales of rewards at all points, estimated from these entries,
+      arrays `[S, P - 1]`.
   """
 
   entries: np.ndarray
@@ -52,11 +53,11 @@ class Calibrations(NamedTuple):
   scales: rung_scale.Scale
 
   def parts(self, points: Sequence[int], eta: int) -> list[Part]:
-    """Returns the schedules, that of the earliest rung first.
+    """Returns the parts by schedule, the one with the earliest rung first.
 
     Args:
-      points: the numbers of steps at all points, `P`.
-      eta: one in `eta` goes on.
+      points: the numbers of steps at all points, `P` of them.
+      eta: the number of children at a rung of which one goes on to the next.
     """
     first = np.array([each.first for each in self.found])
     return [
@@ -69,7 +70,7 @@ class Calibrations(NamedTuple):
     ]
 
   def scale(self, part: Part) -> rung_scale.Scale:
-    """Returns what the children of a part's seeds tell of its rungs."""
+    """Returns the scale of rewards at a part's rungs, for each of its seeds."""
     num_pairs = part.schedule.num_rungs - 1
     return jax.tree.map(
       lambda leaf: leaf[part.seeds, leaf.shape[1] - num_pairs :], self.scales
@@ -102,7 +103,7 @@ def calibrate(curves: tables.Curves, keys: jax.Array) -> Calibrations:
   return Calibrations(entries, found, scales)
 
 
-# Beyond the keys of rounds, and of what else is drawn from a search's key.
+# Beyond the numbers of rounds, and those of other draws from a search's key.
 _CALIBRATION = np.uint32(2**32 - 3)
 
 
@@ -125,14 +126,14 @@ class Shape(NamedTuple):
   def num_trials(self, num_steps: int) -> int:
     """Returns the number of trials to propose at a cost.
 
-    Without waiting the cost depends on the rewards, so they are as many as
-    there would be if all stopped at once.
+    If no child waits for others, the cost depends on the rewards, so the number
+    is the one at which all trials could stop at the first rung.
 
     Args:
       num_steps: the number of steps to spend.
 
     Raises:
-      ValueError: they are too few for a single update of the strategy.
+      ValueError: the steps are too few for a single update of the strategy.
     """
     each = self.batch_size * self.replicas_per_update
     if self.replicas > 1:
@@ -168,12 +169,12 @@ def make_search(
     strategy: the search strategy.
     shape: how trials are halved.
     num_trials: the number of trials; see `Shape.num_trials`.
-    costs: the costs of all entries, `[A, C]`, which decide beside the reward
-      who goes on; none by default.
+    costs: the costs of all entries, `[A, C]`, which decide together with the
+      reward which children go on; none by default.
 
   Returns:
     A function `row -> entries int32[num_trials]`, in the order of finishing.
-    The row has a `key` and perhaps a `scale`, for `pure_search.scan`.
+    The row has a `key` and optionally a `scale`, for `pure_search.scan`.
   """
   num_groups = num_trials // shape.batch_size
 
@@ -204,21 +205,21 @@ class Outcome(NamedTuple):
   """What searches found, and at what cost.
 
   Attributes:
-    rewards: the reward of each trial that was trained fully, `float64[S, R]`;
-      minus infinity of one that was stopped.
-    ends: the steps that a search has spent when the reward is known, those of
-      all trials before included, `int64[S, R]`.
+    rewards: the reward of each trial, `float64[S, R]`; minus infinity for a
+      trial that was stopped at a rung.
+    ends: the steps that a search has spent in total when it knows the reward of
+      each trial, `int64[S, R]`.
   """
 
   rewards: np.ndarray
   ends: np.ndarray
 
   def after(self, first: np.ndarray, num_steps: int) -> Outcome:
-    """Returns the outcome with full trainings before it.
+    """Returns the outcome of searches that are preceded by full trainings.
 
     Args:
-      first: the rewards of those trainings, `[S, N]`.
-      num_steps: the number of steps of each.
+      first: the rewards of these trainings, `[S, N]`.
+      num_steps: the number of steps of each training.
     """
     ends = num_steps * np.arange(1, 1 + first.shape[1])
     return Outcome(
@@ -236,11 +237,11 @@ class Outcome(NamedTuple):
     """Returns the best reward that each search has found at some costs.
 
     Args:
-      costs: the costs in steps, `[C]`, growing.
-      nothing: what counts before the first reward is known.
+      costs: the costs in steps, in ascending order, `[C]`.
+      nothing: the reward that counts before the first one is known.
 
     Returns:
-      `float64[S, C]`.
+      The best rewards, `float64[S, C]`.
     """
     best = np.maximum.accumulate(np.maximum(self.rewards, nothing), axis=1)
     best = np.pad(best, ((0, 0), (1, 0)), constant_values=nothing)
@@ -257,14 +258,14 @@ def play_back(
   entries: np.ndarray,
   costs: np.ndarray | None = None,
 ) -> Outcome:
-  """Returns what came of searches, from the entries that they tried.
+  """Returns the outcome of searches, from the entries that they tried.
 
   Args:
     curves: the rewards at the rungs.
     rewards: the rewards of all entries when trained fully, `float32[A]`.
     shape: how trials were halved.
     entries: the entries, `int32[S, R]`, in the order of finishing.
-    costs: the costs of all entries that decided, too, `[A, C]`; none by
+    costs: the costs of all entries, `[A, C]`, if they decided too; none by
       default.
   """
   schedule = shape.schedule

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The searches of a comparison with halving: what to run, what was found."""
+"""The searches of a comparison with halving: the jobs, and what they found."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class HalvingComparison:
   """Searches of a table with and without halving, at the same cost.
 
   Attributes:
-    calibrations: the calibration of each seed, where rungs are measured.
-    parts: the schedules, and the seeds of each.
+    calibrations: the calibration of each seed; `None` if the schedule is given.
+    parts: the schedules, each with its seeds.
   """
 
   def __init__(
@@ -47,13 +47,13 @@ class HalvingComparison:
     Args:
       named: the table.
       keys: the keys of the searches, `[S]`.
-      num_trials: how many full trainings a search may cost.
-      schedule: the schedule; measured for each seed if it is `None`.
-      eta: one in `eta` goes on.
+      num_trials: the cost of a search, as a number of full trainings.
+      schedule: the schedule; `None` to measure one for each seed.
+      eta: the number of children at a rung of which one goes on to the next.
       baseline: the strategy whose first trials are those of the calibration.
 
     Raises:
-      ValueError: the table does not have the rewards at the rungs.
+      ValueError: the table lacks the rewards at the rungs.
     """
     self._named, self._keys, self._baseline = named, keys, baseline
     self._curves = curves_of(named)
@@ -74,9 +74,9 @@ class HalvingComparison:
     labels: Mapping[str, str],
     origin: str,
   ) -> dict[str, search_jobs.Job]:
-    """Returns what to run for variants with halving, by the names of its files.
+    """Returns the jobs for variants with halving, by the names of their files.
 
-    Seeds whose calibration finds no rung need nothing but the search without.
+    Seeds whose calibration finds no rung need only the search without halving.
 
     Args:
       variants: the variants.
@@ -119,8 +119,8 @@ class HalvingComparison:
 
     Args:
       variant: the variant.
-      searches: the searches by the names of their files; those without halving
-        by the strategy's name.
+      searches: the searches by the names of their files; a search without
+        halving by its strategy's name.
       replicas_per_update: the number of groups told together.
     """
     full = self._curves.points[-1]
@@ -192,7 +192,7 @@ def curves_of(named: named_tables.NamedTable):
     named: the table.
 
   Raises:
-    ValueError: it has none.
+    ValueError: the table has no such rewards.
   """
   if named.curves is None:
     raise ValueError(

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The report on what halving is worth: searches of a table with and without."""
+"""The report on halving: searches of a table with and without it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Variant(NamedTuple):
 
   @property
   def halving(self) -> str:
-    """How it is halved, in words."""
+    """How the search is halved, in words."""
     if not self.is_halved:
       return '-'
     if self.replicas > 1:
@@ -68,14 +68,14 @@ class Found(NamedTuple):
 
 
 class Row(NamedTuple):
-  """What became of one variant's searches.
+  """The results of one variant's searches.
 
   Attributes:
     variant: the variant.
     num_trials: the number of trials of a search, on average.
     curve: the mean regret at each cost, `[C]`.
     against_full: the final regret compared with that of the same strategy
-      without halving; `None` where it is that one.
+      without halving; `None` for the strategy without halving itself.
   """
 
   variant: Variant
@@ -110,11 +110,12 @@ class Report:
     Args:
       name: the table's name.
       best_reward: the best reward of the table.
-      found: what was found, with the same seeds, after the cost of each number
-        of full trainings from 1 on. Variants with halving are compared with
-        that of the same strategy without.
-      parts: the schedules, and the seeds of each.
-      calibrations: what the schedules follow from, if they were measured.
+      found: the results of each variant, with the same seeds, at the costs of
+        1, 2, ... full trainings. A variant with halving is compared with the
+        one of the same strategy without halving.
+      parts: the schedules, each with its seeds.
+      calibrations: the calibrations that the schedules follow from, if the
+        schedules were measured.
       labels: the label of each strategy, by its name.
     """
     self._name, self._labels = name, labels

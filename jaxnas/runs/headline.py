@@ -33,7 +33,8 @@ def write(
   Args:
     measure: the quantity that is compared.
     compared: all sides of the comparisons.
-    best: the best architecture that the search found; `None` if it found none.
+    best: the result of the best architecture that the search found; `None` if
+      it found none.
     has_report: whether the values were measured on report data rather than on
       validation data.
   """

@@ -48,7 +48,7 @@ def prepare(num_devices: int | None = None) -> None:
   """Configures JAX as every experiment does; call it first in a program.
 
   Compiled programs are cached on disk; a CPU is split into devices that
-  children are spread over, see `prepare_devices`; and JAX settings from the
+  children are spread over (see `prepare_devices`); and JAX settings from the
   environment that would break training are overridden. JAX then looks for its
   devices.
 
@@ -155,9 +155,9 @@ def prepare_devices(
   device, or on a GPU or TPU.
 
   Args:
-    num_devices: the number of devices. `None` is one per physical core that
+    num_devices: the number of devices. `None` means one per physical core that
       this process may use, rounded down to a power of two and at most
-      `MAX_DEVICES`, so that it divides a block of children.
+      `MAX_DEVICES`, so that the number divides a block of children.
     remedy: the name, in the printed line, of the setting that changes the
       number.
     is_asked: whether the user asked for this number; if not, the environment
@@ -191,7 +191,8 @@ def prepare_devices(
     return None
   added = f'{_DEVICE_COUNT_FLAG}={num_devices} {_MULTI_THREAD_FLAG}=false'
   if _OPTIMIZATION_FLAG not in given and not _has_accelerator_plugin():
-    # The next level takes twice as long to compile, for slower programs.
+    # The next level takes twice as long to compile, and its programs are
+    # slower.
     added += f' {_OPTIMIZATION_FLAG}=2'
   os.environ['XLA_FLAGS'] = f'{given} {added}'.strip()
   print(

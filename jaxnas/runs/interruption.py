@@ -43,7 +43,7 @@ def watched(line: str, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
   no signals, so there the context does nothing.
 
   Args:
-    line: the message to print on standard error in that case.
+    line: the message to print on standard error before the process is ended.
     grace_seconds: the time that the context has to end, in seconds.
 
   Yields:

@@ -30,12 +30,12 @@ class Training:
     num_epochs: the length of the training, in epochs.
     epoch_steps: the number of steps in an epoch.
     architecture: the child's architecture.
-    task: how the child is made, trained and measured, on the splits
-      `'validation'` and `'report'`.
+    task: the task by which the child is made, trained and measured on the
+      splits `'validation'` and `'report'`.
     key: the child's random key.
     initial_learning_rate: the child's learning rate, before its schedule.
     learning_rate: the schedule, `step -> rate`.
-    model: `state -> model`.
+    model: the function that takes the model from a state, `state -> model`.
     with_model: `(state, model) -> state`, the state with another model.
     train_value: `metrics of the training -> value`, the training's own metric
       over the epoch that has just ended.

@@ -21,7 +21,7 @@ from jaxnas.types import Strategy
 
 
 class ManySearches:
-  """Runs a pure function of a key, or of any row, for many rows.
+  """Runs a pure function of a row, such as a key, for many rows.
 
   Rows are run in blocks of a fixed size, the last of which is padded with
   repeats, and each device maps its part of a block with `vmap`. Only one
@@ -113,7 +113,7 @@ class Searches:
       path: the file.
       shape: the expected shape of the entries.
       origin: the expected description of the searches; not checked if the file
-        has none, like those of older versions.
+        has none, as files of older versions do not.
 
     Raises:
       ValueError: the file is damaged, has another shape or holds other
@@ -175,9 +175,9 @@ def make_table_search(
     num_trials: the number of trials; a multiple of `batch_size *
       replicas_per_update`.
     batch_size: the number of trials in a group.
-    replicas: the number of groups in flight, which finish as `draw_order` says.
-    replicas_per_update: the number of groups before each update of the
-      strategy.
+    replicas: the number of groups in flight, which finish in the order that
+      `draw_order` returns.
+    replicas_per_update: the number of groups between updates of the strategy.
 
   Returns:
     A function `key -> entries int32[num_trials]`, in the order of finishing.
@@ -212,17 +212,17 @@ def make_table_search(
 def draw_order(key: jax.Array, num_groups: int, replicas: int) -> jax.Array:
   """Returns the order in which a search's groups finish, `int32[num_groups]`.
 
-  Durations are lognormal, as those of trainings about are, and the same for
+  Durations are lognormal, as those of trainings roughly are, and the same for
   every number of replicas.
 
   Args:
     key: the key of the search.
-    num_groups: the number of groups of all the search.
+    num_groups: the number of groups of the whole search.
     replicas: the number of groups in flight.
   """
   if replicas == 1:
     return jnp.arange(num_groups, dtype=jnp.int32)
-  # Beyond the keys of rounds.
+  # Beyond the numbers of rounds, so that no round has this key.
   key = jax.random.fold_in(key, np.uint32(2**32 - 1))
   logs = DURATION_SPREAD * jax.random.normal(key, (num_groups,))
   return pure_search.finishing_order(jnp.exp(logs), replicas)
@@ -237,7 +237,7 @@ def mean_lag(
     keys: the keys of the searches, `[S]`.
     num_groups: the number of groups of a search.
     replicas: the number of groups in flight.
-    replicas_per_update: the number of groups before each update.
+    replicas_per_update: the number of groups between updates.
   """
   orders = jax.jit(jax.vmap(lambda key: draw_order(key, num_groups, replicas)))(
     keys

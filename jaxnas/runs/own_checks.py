@@ -5,8 +5,8 @@
 
 A search takes hours, and the retraining after it needs more than the search
 does: a split to report on, a learning rate for every winner, a metric to
-compare by. Here all of it is tried on a few architectures, none of which is
-trained.
+compare by. Here all of these needs are checked on a few architectures, none of
+which is trained.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jaxnas import errors, evaluators, statistics
 from jaxnas.types import Cost, Reward, SearchSpace, Trainer
 
 SPLITS = ('validation', 'report')
-# What a reward may raise because of the values of metrics alone.
+# The errors that a reward may raise just because of the metrics' values.
 _OF_VALUES = ValueError | ArithmeticError | AssertionError
 
 
@@ -109,7 +109,7 @@ def as_arms(arms: Any) -> tuple[arms_lib.Arm, ...]:
     arms: an arm or a sequence of them.
 
   Raises:
-    ValueError: something is not an arm, or its strategy is not a strategy.
+    ValueError: an entry is not an arm, or its strategy is not a `Strategy`.
   """
   arms = (arms,) if isinstance(arms, arms_lib.Arm) else arms
   if not isinstance(arms, Sequence) or not all(
@@ -138,7 +138,7 @@ def check_counts(counts: Mapping[str, int]) -> None:
     counts: the counts by argument name.
 
   Raises:
-    ValueError: a count is something else.
+    ValueError: a count is not a whole number, or less than 1.
   """
   for name, value in counts.items():
     if not _is_whole(value):
@@ -236,7 +236,7 @@ def check_reward(
   names: Sequence[str],
   costs: Mapping[str, float],
 ) -> None:
-  """Checks that a reward can be called with what there is.
+  """Checks that a reward can be called with the metrics and costs there are.
 
   Args:
     reward: the reward.
@@ -245,12 +245,13 @@ def check_reward(
     costs: the costs of the architecture, by name.
 
   Raises:
-    ValueError: it failed for another reason than the values of metrics, or does
-      not return one number.
+    ValueError: the reward failed for another reason than the values of metrics,
+      or does not return one number.
   """
   failures = []
   given = {name: np.array([value]) for name, value in costs.items()}
-  # Made up, and of both kinds: a metric may be a count that indexes something.
+  # Values are made up, a fraction and a whole number, since a metric may be a
+  # count that indexes something.
   for value in (0.5, 1):
     metrics = {name: np.full(1, value) for name in names} | given
     try:
@@ -268,7 +269,7 @@ def check_reward(
 
 
 def _corners(space: SearchSpace) -> Iterator[Any]:
-  """Yields architectures that together have every choice of every decision."""
+  """Yields architectures that together make every choice of every decision."""
   tokens = np.zeros(space.num_tokens, np.int32)
   place = 0
   for decision in space.decisions:

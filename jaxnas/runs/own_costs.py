@@ -20,12 +20,14 @@ from jaxnas.types import Cost, Reward, SearchSpace
 
 @dataclasses.dataclass(frozen=True)
 class Weighing:
-  """What costs mean to a search; see `own_search.run`.
+  """The limits, target and weight of costs; see `own_search.run`.
 
   Attributes:
     most: the limits, by the names of costs.
-    max_redraws: the most draws that replace a proposal that exceeds one.
-    target: the name of a cost and the target that the reward weighs, if any.
+    max_redraws: the largest number of redraws of a proposal that exceeds a
+      limit.
+    target: the name of the cost that the reward weighs, and the target for it;
+      `None` without one.
     kind: how the reward weighs the cost, one of `rewards.COST_WEIGHTS`.
     weight: the weight of the cost; that of the paper by default.
   """
@@ -44,7 +46,7 @@ class Weighing:
 
   @property
   def settings(self) -> dict[str, Any]:
-    """What must be the same when a run is resumed; nothing without costs."""
+    """The settings that a resumption must share; empty without costs."""
     found: dict[str, Any] = {}
     if self.most:
       found['limits'] = dict(self.most)
@@ -64,7 +66,7 @@ class Weighing:
 
     Args:
       space: the search space.
-      arms: the arms as they are without costs.
+      arms: the arms without costs.
       reward: the reward without costs.
       costs: the costs, by name.
 
@@ -119,7 +121,7 @@ class Weighing:
   def _redrawing(
     self, arm: arms_lib.Arm, is_allowed: Callable[[Any], bool]
   ) -> arms_lib.Arm:
-    # What is known is not drawn, so it cannot be drawn again.
+    # Known architectures are not drawn, so they cannot be drawn again.
     if arm.role is arms_lib.Role.KNOWN:
       return arm
     strategy = redrawn.make_redrawn(arm.strategy, is_allowed, self.max_redraws)
@@ -127,7 +129,7 @@ class Weighing:
 
 
 def _num_active(arms: Sequence[arms_lib.Arm]) -> int | None:
-  """Returns the fewest decisions that an arm begins with; `None`: all."""
+  """Returns the fewest decisions that an arm begins with; `None` for all."""
   given = [arm.num_active(0) for arm in arms if arm.num_active is not None]
   return min(given, default=None)
 

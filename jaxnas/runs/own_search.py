@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""A whole run of your own search: what the experiments do, in one call.
+"""A whole run of your own search, like those of the experiments, in one call.
 
     own_search.run(
       'runs/mine', space, arms, trainer, reward, measure,
@@ -9,10 +9,10 @@
       num_steps=200, known={'usual': usual}, data=(inputs, targets),
     )
 
-runs the search, retrains the best of each arm with fresh seeds beside known
+runs the search, retrains the best of each arm with fresh seeds alongside known
 architectures, prints tables and comparisons, and writes `best.json`,
 `curve.png` and the records of the run. Running the same program with the same
-folder resumes it.
+folder again resumes the run.
 """
 
 from __future__ import annotations
@@ -78,54 +78,59 @@ def run(
   Args:
     folder: the run's folder, which is made if it is missing.
     space: the search space.
-    arms: the strategies that propose architectures, one arm or several. The
-      others are compared with an arm whose role is `BASELINE`.
+    arms: the strategies that propose architectures, one arm or several. If the
+      role of an arm is `BASELINE`, the others are compared with it.
     trainer: the trainer of the space's architectures. It must measure the
       metric that `measure` names on the splits `'validation'` and `'report'`.
     reward: the worth of a training, from which strategies learn and by which
       winners are chosen.
     measure: the quantity by which tables compare architectures.
-    learning_rates: the learning rates. Each architecture is retrained at all
-      rates of a grid, and the search trains at the first. `None` if the trainer
-      does not use them, as with a Python function.
+    learning_rates: the learning rates: a rate, a grid of them, or a function of
+      an architecture. Each architecture is retrained at all rates of a grid,
+      and the search trains at the first. `None` if the trainer does not use
+      learning rates, as with a Python function.
     num_steps: the number of steps of each training in the search.
     retrain_steps: the number of steps of each retraining; twice `num_steps` by
       default.
     known: the architectures that people would use without a search, by name.
     data: all arrays that children see, as a pytree; a run can be resumed only
-      with the same ones.
+      with the same arrays.
     seed: the seed of everything random.
-    num_winners: the number of the best of each search that are retrained.
+    num_winners: the number of the best architectures of each search that are
+      retrained.
     num_selection_seeds: the number of retrainings of each winner at each
       learning rate. Their mean reward chooses one winner and its rate.
-    num_seeds: the number of trainings, with fresh seeds, of what was chosen.
+    num_seeds: the number of trainings, with fresh seeds, of each chosen
+      architecture.
     num_params: `architecture -> number of parameters`, for the table.
     redo_failed: whether failed trials and trainings are run again.
     max_failures: the number of first trials that stop the search if all of them
       fail for the same reason; 0 never stops it.
     costs: the functions that give an architecture's costs, by name; their
-      values stand among the metrics, so that a reward can weigh them.
-    limits: the most that an architecture may cost, by the names of costs. What
-      exceeds a limit is drawn again, and is not trained.
-    max_redraws: the most draws that replace one proposal, before it is recorded
-      as `'infeasible'`.
-    cost_target: the name of a cost and a target for it, which the reward then
-      weighs: `('num_params', 10_000)`.
-    cost_reward: the formula by which it does, `'absolute'`, `'power'` or
-      `'hard'`; see `jaxnas.rewards.make_cost_reward`.
-    cost_weight: the weight of the cost, negative; that of the paper by default.
+      values are among the metrics, so a reward can weigh them.
+    limits: the most that an architecture may cost, by the names of costs. A
+      proposal that exceeds a limit is drawn again, and is never trained.
+    max_redraws: the largest number of redraws of one proposal, before it is
+      recorded as `'infeasible'`.
+    cost_target: the name of the cost that the reward weighs, and the target for
+      it, such as `('num_params', 10_000)`.
+    cost_reward: the formula by which the reward weighs the cost: `'absolute'`,
+      `'power'` or `'hard'`; see `jaxnas.rewards.make_cost_reward`.
+    cost_weight: the weight of the cost, negative; by default the paper's.
     same_task: whether to resume a run although the code of its trainer, reward
       or strategies has changed. Pass true only if you know that the change does
       not affect results.
     log_to: the programs for which scalars are written during the run, besides
       the records: any of `'tensorboard'`, `'wandb'` and `'csv'`, all in the
       run's folder. It may change when the run is resumed.
-    replay: the `trials.jsonl` of another run with these arguments, in whose
-      order trials are recorded, so that a search with replicas is repeated.
-    halving: successive halving: of the children of a batch that are trained to
-      a rung, one in this many goes on to the next; 0 trains all fully. The
-      `num_trials` of an arm are then those whose steps it spends, by more
-      proposals. Trainers of Python functions cannot train on.
+    replay: the path of the `trials.jsonl` of another run with these arguments.
+      Trials are recorded in the order of that file, which repeats a search with
+      replicas.
+    halving: the factor of successive halving: of the children of a batch that
+      are trained to a rung, one in this many goes on to the next; 0 trains all
+      fully. With halving, an arm spends the steps of `num_trials` full
+      trainings on more proposals. Trainers of Python functions do not support
+      halving, since calls cannot be continued.
     rungs: the numbers of steps at which children are compared, the last of them
       `num_steps`; by default the first rung is found with the first trials of
       an arm whose role is `BASELINE`.
@@ -171,7 +176,7 @@ def run(
     max_failures=max_failures,
   )
   contestants = _Contestants(search, rate_of, num_winners, known, num_params)
-  # Errors in any of this are found before the search, not after it.
+  # Errors in the arguments are found before the search, not after it.
   own_checks.check(
     *(space, trainer, reward, measure, rate_of or grid or None),
     *(list(contestants.known.values()), costs or {}, num_params),
@@ -203,7 +208,7 @@ def run(
       measure=measure,
       search_metric=f'validation_{measure.name}',
       describe=search_report.describe_values,
-      # A Python function usually decides itself how long it trains.
+      # A Python function usually decides by itself how long it trains.
       unit='steps' if num_steps > 1 else '',
       has_learning_rates=learning_rates is not None,
       own_reward=True,
@@ -218,7 +223,7 @@ def run(
 def _plan(
   halving: int, rungs: Sequence[int] | str, num_steps: int
 ) -> rungs_lib.Plan | None:
-  """Returns the rungs that are asked for, if any."""
+  """Returns the requested rungs, if any."""
   if not isinstance(rungs, str):
     try:
       rungs = tuple(rungs)
@@ -238,7 +243,7 @@ def _plan(
 def _rung_settings(
   halving: int, rungs: Sequence[int] | str
 ) -> dict[str, int | str | list[int]]:
-  """Returns the settings of halving; none without it, as older runs have."""
+  """Returns the settings of halving; empty without it, as in older runs."""
   if not halving:
     return {}
   spelled = rungs if isinstance(rungs, str) else list(rungs)
@@ -252,7 +257,7 @@ def _make_retraining(
   without = retraining_lib.Retraining(
     contestants=(),
     trainers={_TRAINER: trainer},
-    # Contestants with their own rates ignore these.
+    # Contestants with their own learning rates ignore these.
     learning_rates=grid or (1.0,),
     num_selection_seeds=counts['num_selection_seeds'],
     num_seeds=counts['num_seeds'],
@@ -283,7 +288,8 @@ def hash_arrays(arrays: Any) -> str:
 
 
 _TRAINER = 'own'
-# No trial depends on the measure: it compares, while rewards choose.
+# The measure is free because no trial depends on it: the measure compares
+# architectures, while rewards choose them.
 _FREE = ('num_trials', 'num_winners', 'num_seeds', 'redo_failed', 'measure')
 
 
@@ -356,7 +362,7 @@ class _Contestants:
 
 
 def _checked(space: SearchSpace, label: str, architecture: Any) -> Any:
-  """Returns an architecture unchanged if it is exactly one of the space."""
+  """Returns an architecture, after checking that it is one of the space."""
   try:
     space.encode(architecture)
   except ValueError as error:
@@ -382,6 +388,6 @@ def _search_settings(search, known) -> dict[str, Any]:
 
 
 def _window(arm: search_lib.Arm) -> tuple[int, ...]:
-  """Returns what an arm has in flight; nothing if it is told in lock step."""
+  """Returns an arm's replicas and groups per update; empty if both are 1."""
   window = arm.replicas, arm.replicas_per_update
   return () if window == (1, 1) else window

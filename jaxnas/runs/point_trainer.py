@@ -42,15 +42,16 @@ class Point(NamedTuple):
 class PointTrainer:
   """Trains points to the end; see `types.Trainer`.
 
-  A training has a folder of its own in that of the tuning. It goes on there if
-  it was killed, and one that is finished is not trained again.
+  Each training has a folder of its own in that of the tuning. A killed training
+  continues there, and a finished one is not trained again.
 
   Attributes:
     block_size: the number of points that a caller should request at a time.
     num_devices: the number of devices that a point is trained on.
-    compile_seconds: always 0: the time is part of that of the trainings.
+    compile_seconds: the time spent compiling: always 0, since `run_seconds`
+      includes it.
     run_seconds: the time spent in trainings so far, in seconds.
-    can_pause: false, since checkpoints are the training's own affair.
+    can_pause: false, since a training keeps its own checkpoints.
   """
 
   block_size = 1
@@ -66,9 +67,10 @@ class PointTrainer:
     """Makes a trainer.
 
     Args:
-      make_training: `values -> training`.
-      is_remote: whether this is a worker, whose trainings do not say how far
-        they are.
+      make_training: the function that makes the training of a point,
+        `values -> training`.
+      is_remote: whether this process is a worker, whose trainings do not show
+        their progress.
     """
     self._make_training, self._is_remote = make_training, is_remote
     self.run_seconds = 0.0
@@ -88,21 +90,22 @@ class PointTrainer:
     """Trains a point.
 
     Args:
-      architectures: one point.
-      keys: ignored: every training has the seed in its settings.
-      learning_rates: ignored: they are settings too.
-      num_steps: ignored, likewise.
-      splits: ignored: a training measures what it measures.
+      architectures: a sequence of one point.
+      keys: ignored, since the seed is a setting of the training.
+      learning_rates: ignored, since the learning rate is a setting.
+      num_steps: ignored, since the length is a setting.
+      splits: ignored, since a training chooses its own splits.
       durations: ignored.
-      stop: ignored: nothing pauses.
-      keep: ignored, likewise.
+      stop: ignored, since a training cannot be paused.
+      keep: ignored, since a training keeps its own checkpoints.
 
     Returns:
-      The numbers of its `result.json`.
+      The numbers of the training's `result.json`.
 
     Raises:
-      ValueError: the folder of the tuning is not there, that of the training
-        holds another run, or `log_to` names a sink that is not installed.
+      ValueError: the folder of the tuning is missing, the folder of the
+        training holds another run, or `log_to` names a sink that is not
+        installed.
       OSError: a file cannot be read or written.
     """
     del keys, learning_rates, num_steps, splits, durations, stop, keep
@@ -124,12 +127,12 @@ class PointTrainer:
     return trained
 
   def resume(self, kept: Kept, **settings: Any) -> Trained:
-    """Raises `ValueError`, since nothing can be kept."""
+    """Raises `ValueError`, since no child can be kept."""
     del kept, settings
     raise ValueError('A long training keeps its own checkpoints.')
 
   def _train(self, point: Point) -> Trained:
-    """Trains a point, or finds out why it has no result."""
+    """Returns a point's outcome: a result, or the reason why it has none."""
     training = self._make_training(point.values)
     folder = str(tuning_page.training_folder(point.folder, point.values))
     try:

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Checks what a run has recorded, before it goes on or is shown."""
+"""Checks of a run's records before the run is continued or shown."""
 
 from __future__ import annotations
 

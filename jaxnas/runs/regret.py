@@ -21,9 +21,9 @@ class Reach(NamedTuple):
   """How quickly searches reach a reward.
 
   Attributes:
-    median: the median, over all seeds, of the first trial that reaches it,
-      counted from 1; infinite unless more than half of the seeds do.
-    reached: the fraction of seeds that reach it.
+    median: the median, over all seeds, of the first trial that reaches the
+      reward, counted from 1; infinite unless more than half of the seeds do.
+    reached: the fraction of seeds that reach the reward.
   """
 
   median: float
@@ -31,11 +31,11 @@ class Reach(NamedTuple):
 
 
 class StrategyComparison(NamedTuple):
-  """The difference of two strategies on the same seeds.
+  """The difference between two strategies on the same seeds.
 
   Attributes:
     difference: the difference of the mean final regrets, by paired differences;
-      below 0 if the first is better.
+      below 0 if the first strategy is better.
     better: the fraction of seeds on which the first has a lower final regret.
     equal: the fraction of seeds with equal final regrets.
     worse: the fraction of seeds on which the first has a higher final regret.
@@ -48,7 +48,7 @@ class StrategyComparison(NamedTuple):
 
   @property
   def is_better(self) -> bool | None:
-    """Whether the first is better; `None` without a significant difference."""
+    """Whether the first strategy is better; `None` if not significant."""
     return self.difference.is_better
 
 
@@ -128,7 +128,7 @@ def compare(
 def compare_pairs(
   pairs: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> list[StrategyComparison]:
-  """Compares searches with others on the same seeds.
+  """Compares pairs of searches on the same seeds.
 
   All comparisons share one correction; see `statistics.compare`.
 
@@ -164,6 +164,6 @@ def spell_difference(comparison: statistics.Comparison | None) -> list[str]:
 
 
 def distinct_part(entries: np.ndarray) -> float:
-  """Returns the fraction of trials, `int[S, R]`, that tried new entries."""
+  """Returns the fraction of trials that tried new entries, of `int[S, R]`."""
   num_new = 1 + (np.diff(np.sort(entries, axis=1), axis=1) != 0).sum(axis=1)
   return float(num_new.mean() / entries.shape[1])

@@ -39,11 +39,11 @@ class _Strategy:
   Attributes:
     label: the strategy's name.
     mean: the mean regret after every trial, `[R]`.
-    low: the lower ends of the intervals; NaN where there is none.
-    high: the upper ends.
+    low: the lower ends of the intervals, `[R]`; NaN where there is none.
+    high: the upper ends of the intervals, `[R]`; NaN where there is none.
     reach: how quickly the best entries are found, by their fraction.
     distinct: the fraction of trials that tried new entries.
-    seconds: the duration of all searches.
+    seconds: the duration of all searches, in seconds.
     is_compared: whether it is compared with a baseline.
   """
 

@@ -60,7 +60,7 @@ class Result:
 
 
 def spell_reach(reach: regret.Reach, num_trials: int) -> tuple[str, str]:
-  """Returns the median of the trials needed, and how many searches reach it.
+  """Returns the median trials to reach a reward, and the share that reach it.
 
   Args:
     reach: how quickly the searches reach a reward.
@@ -69,7 +69,7 @@ def spell_reach(reach: regret.Reach, num_trials: int) -> tuple[str, str]:
   median = reach.median
   return (
     f'> {num_trials}' if math.isinf(median) else f'{median:.0f}',
-    # A tenth of a percent is less than one of 500 seeds.
+    # A tenth of a percent is less than one seed of 500.
     f'{reach.reached:.1%}',
   )
 
@@ -167,7 +167,7 @@ class Report:
     )
 
   def _levels(self) -> dict[float, float]:
-    """Returns the regret of the worst of each fraction of best entries."""
+    """Returns the regret of the worst entry in each fraction of the best."""
     rewards = self.named.table.rewards
     best = float(rewards.max())
     return {part: best - regret.top_reward(rewards, part) for part in FRACTIONS}

@@ -25,7 +25,7 @@ def write(folder: str | os.PathLike[str]) -> pathlib.Path:
     folder: the folder of the run, which may still be in progress.
 
   Raises:
-    ValueError: there is no run, or a file of it is damaged.
+    ValueError: the folder holds no run, or a file of the run is damaged.
     OSError: a file cannot be read or written.
   """
   path = pathlib.Path(folder).expanduser()
@@ -46,7 +46,7 @@ def draw(folder: pathlib.Path) -> None:
 
 
 def is_search(folder: str | os.PathLike[str]) -> bool:
-  """Returns whether a folder is one of a search, or of a tuning.
+  """Returns whether a folder is that of a search or a tuning.
 
   Args:
     folder: the folder of a run.

@@ -17,7 +17,7 @@ from jaxnas.runs.experiment import Experiment
 
 
 def describe(experiment: Experiment) -> summary_lib.Summary:
-  """Returns the summary of a run, as yet without results.
+  """Returns the summary of a run, without results so far.
 
   Args:
     experiment: the experiment.

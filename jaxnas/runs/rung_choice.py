@@ -3,8 +3,8 @@
 
 """The rungs of a run: given by hand, or found with its first trials.
 
-They stand in the manifest before the first trial that uses them, and a resumed
-run reads them there.
+The rungs are in the manifest before the first trial that uses them, and a
+resumed run reads them there.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def check(plan: rungs.Plan, search: search_lib.Search) -> None:
   """Checks, before anything is trained, that a search can have rungs.
 
   Args:
-    plan: the rungs that are asked for.
+    plan: the requested rungs.
     search: the search, whose budgets are those of full trainings.
 
   Raises:
-    ValueError: the search cannot have them.
+    ValueError: the search cannot have these rungs.
   """
   calibrating = plan.calibrating(search.arms)
   plan.halving(None, calibrating).check(search.evaluator, search.arms)
@@ -42,11 +42,11 @@ def check(plan: rungs.Plan, search: search_lib.Search) -> None:
 def facts(
   schedule: halving.Schedule, calibration: halving.Calibration | None = None
 ) -> dict[str, Any]:
-  """Returns the entries of the manifest.
+  """Returns the entries of the manifest that describe the rungs.
 
   Args:
     schedule: the rungs.
-    calibration: the calibration that found them, if one did.
+    calibration: the calibration that found the rungs; `None` if they are given.
   """
   found: dict[str, Any] = {MANIFEST: list(schedule.rungs)}
   if calibration is not None:
@@ -56,7 +56,7 @@ def facts(
 
 
 def with_rungs(experiment: Experiment, folder: pathlib.Path) -> Experiment:
-  """Returns an experiment with its rungs, unless they have yet to be found.
+  """Returns an experiment with its rungs, or unchanged if they are not found.
 
   Args:
     experiment: the experiment, whose budgets are those of full trainings.
@@ -81,13 +81,13 @@ def calibrate(
   log: trial_log.TrialLog,
   search_on: Callable[[Experiment], None],
 ) -> Experiment:
-  """Finds the rungs by the first trials; returns the experiment with them.
+  """Finds the rungs with the first trials; returns the experiment with them.
 
   Args:
     experiment: the experiment, whose budgets are those of full trainings.
     folder: the run's folder, whose manifest gets the rungs.
     log: the run's trial log.
-    search_on: the function that runs the trials of an experiment that are left.
+    search_on: the function that runs the remaining trials of an experiment.
 
   Raises:
     ValueError: there are too few distinct children.
@@ -118,9 +118,10 @@ def calibrate(
 def _check_enough(
   search: search_lib.Search, calibrating: rungs.Calibrating
 ) -> None:
-  """Checks, before they are trained, that enough children can calibrate.
+  """Checks, before any training, that there are enough children to calibrate.
 
-  Their proposals are those of an arm that learns nothing, as random search.
+  The children are known in advance: an arm that learns nothing, such as random
+  search, proposes them.
   """
   (arm,) = (each for each in search.arms if each.identity == calibrating.arm)
   key, space = search_lib.arm_key(search, arm), search.space
@@ -151,7 +152,7 @@ def first_part(
 
   Args:
     search: the search, whose budgets are those of full trainings.
-    halved: the children that find the rungs.
+    halved: the description of the trials that find the rungs.
   """
   calibrating = halved.calibrating
   assert calibrating is not None
@@ -167,7 +168,7 @@ def first_part(
 
 
 def num_left(experiment: Experiment, trials: Sequence[trial_log.Trial]) -> int:
-  """Returns how many full trainings the steps that are left amount to.
+  """Returns the remaining steps as a number of full trainings, rounded up.
 
   Args:
     experiment: the experiment, whose budgets are those of full trainings.
@@ -201,7 +202,7 @@ def _find(
 
 
 def _with(experiment: Experiment, halved: rungs.Halving) -> Experiment:
-  """Returns an experiment whose arms take as many steps as without rungs."""
+  """Returns an experiment with rungs, on the same budgets of steps."""
   search = experiment.search
   given = {}
   if halved.calibrating is None:

@@ -20,8 +20,8 @@ class OfSearch:
   """The scalars of a search, its strategies and its retrainings.
 
   A trial gives `<arm>/reward` and `<arm>/<metric>`, which are its own, and
-  `<arm>/best_reward_so_far`, the highest so far of its search, without those
-  that a rung stopped; a strategy's report on a round gives
+  `<arm>/best_reward_so_far`, the highest reward of its search so far, not
+  counting trials that a rung stopped; a strategy's report on a round gives
   `<arm>/tell/<metric>`; a retraining gives `retrain/<label>/<metric>`. Values
   that are not finite are left out.
   """
@@ -90,8 +90,8 @@ class OfEpochs:
 
     Args:
       lines: the lines of `epochs.jsonl`; they may grow.
-      results: the contents of `result.json` and `test.json`, as soon as they
-        are there.
+      results: the contents of `result.json` and `test.json`, as soon as these
+        files exist.
     """
     self._lines, self._results = lines, results
     self._num_taken = self._num_results = 0

@@ -35,7 +35,7 @@ _PLOTTED = {
   'best_correlation': 'in the best tenth',
   'overlap': 'overlap of the best 1 %',
 }
-# With 1 where higher is better, and -1 where lower is.
+# The title of each measure, and 1 where higher is better or -1 where lower is.
 _MEASURES = {
   'correlation': ('rank correlation', 1),
   'best_correlation': ('rank correlation in the best tenth', 1),
@@ -46,12 +46,12 @@ _MEASURES = {
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """How one scorer does.
+  """The result of one scorer.
 
   Attributes:
     scorer: the scorer.
-    judgement: how well it ranks.
-    core_seconds: the time of a core that all its scores take.
+    judgement: the judgement of how well the scorer ranks cells.
+    core_seconds: the core-seconds that all of its scores take.
   """
 
   scorer: scorers.Scorer
@@ -60,7 +60,7 @@ class Result:
 
   @property
   def seconds(self) -> float:
-    """The time of a core that one score takes."""
+    """The core-seconds that one score takes."""
     return self.core_seconds / self.judgement.num_cells
 
   def to_json(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class Report:
     ]
 
   def verdicts(self) -> list[str]:
-    """Returns what each proxy is worth beside the yardstick, in sentences."""
+    """Returns sentences that compare each proxy with the yardstick."""
     proxies = {
       name: result
       for name, result in self.results.items()

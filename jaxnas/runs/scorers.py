@@ -1,12 +1,13 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Scorers of cells: cheap ways to judge, and how well they do on Base2Bench.
+"""Scorers of cells: cheap ways to judge them, judged in turn on Base2Bench.
 
-A *scorer* is `tokens [N, T] -> score [N]`, higher for cells that it takes for
-better, and what that costs. Base2Bench has the reward of every cell after its
-whole training, so each scorer can be judged exactly. `make_scorers` has all
-there are; a new one is an entry of one more family.
+A *scorer* is a function `tokens [N, T] -> score [N]`, whose score is higher for
+cells that it takes for better, with the cost of the scores. Base2Bench has the
+reward of every cell after its whole training, so each scorer can be judged
+exactly. `make_scorers` returns all scorers; a new one is added as an entry of a
+further family.
 
 Letters: `N` cells, `T` tokens of a cell.
 """
@@ -36,7 +37,7 @@ class Scores(NamedTuple):
   Attributes:
     values: the scores, `float64[N]`: negative infinity where a child is dead,
       or its score is not finite for another reason; NaN where there is none.
-    core_seconds: the time of a core that the scores took or would have taken.
+    core_seconds: the core-seconds that the scores took or would have taken.
   """
 
   values: np.ndarray
@@ -49,9 +50,9 @@ class Scorer(NamedTuple):
   Attributes:
     label: the scorer's name in tables.
     kind: `'training'`, `'proxy'` or `'cost'`.
-    score: `(tokens int32[N, T], follow) -> Scores`, where `follow` is called
-      with the number of cells done so far, if there is anything to follow.
-    is_lasting: whether it takes long enough to be followed and saved.
+    score: a function `(tokens int32[N, T], follow) -> Scores`. A scorer that
+      takes long calls `follow` with the number of cells done so far.
+    is_lasting: whether scoring takes long enough to show and save its progress.
   """
 
   label: str
@@ -61,12 +62,12 @@ class Scorer(NamedTuple):
 
 
 class Bench(NamedTuple):
-  """What scorers are made from.
+  """The parts that scorers are made from.
 
   Attributes:
     table: the table of trainings.
-    proxies: the scorer by proxies of the table's own children.
-    model: the language model that a cell stands in, for its costs.
+    proxies: the scorer of the table's own children by proxies.
+    model: the language model that a cell is part of, for its costs.
     text_hash: the hash of the text that the proxies see.
   """
 
@@ -81,13 +82,13 @@ class Judgement(NamedTuple):
 
   Attributes:
     num_cells: the number of cells that have a score.
-    num_dead: the number of these that are last, at negative infinity.
+    num_dead: the number of these cells that rank last, at negative infinity.
     correlation: the rank correlation with the rewards.
     best_correlation: the rank correlation within the tenth of the cells with
       the best rewards.
     overlap: the expected share of the best 1 % by reward among the best 1 % by
       score.
-    regret: the best reward less the expected best one of the `NUM_TOP` cells
+    regret: the best reward less the expected best reward of the `NUM_TOP` cells
       with the best scores.
   """
 
@@ -135,7 +136,7 @@ def expected_overlap(
   """Returns the expected share of top cells among the best-scored.
 
   Args:
-    values: the scores, `[N]`; equal ones are in random order.
+    values: the scores, `[N]`; cells with equal scores are in random order.
     is_top: 1 for a top cell, 0 for any other, `[N]`.
     count: the number of best-scored cells.
   """
@@ -148,7 +149,7 @@ def expected_best(values: np.ndarray, rewards: np.ndarray, count: int) -> float:
   """Returns the expected best reward among the best-scored cells.
 
   Args:
-    values: the scores, `[N]`; equal ones are in random order.
+    values: the scores, `[N]`; cells with equal scores are in random order.
     rewards: the rewards, `[N]`.
     count: the number of best-scored cells; all if there are fewer.
   """
@@ -157,8 +158,8 @@ def expected_best(values: np.ndarray, rewards: np.ndarray, count: int) -> float:
   sure = rewards[is_sure].max(initial=-np.inf)
   tied = np.sort(rewards[is_tied])[::-1]
   num_tied, num_drawn = len(tied), count - int(is_sure.sum())
-  # The best one drawn is the i-th best of those tied if that one is drawn and
-  # no better one is.
+  # The best cell drawn is the i-th best of the tied cells if that cell is drawn
+  # and no better one is.
   expected, none_better = 0.0, 1.0
   for i, reward in enumerate(tied[: num_tied - num_drawn + 1]):
     drawn = num_drawn / (num_tied - i)
@@ -168,7 +169,7 @@ def expected_best(values: np.ndarray, rewards: np.ndarray, count: int) -> float:
 
 
 def _split(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-  """Returns which cells are surely, and which perhaps, among the best."""
+  """Returns which cells are surely among the best, and which are tied."""
   threshold = np.sort(values)[-count]
   return values > threshold, values == threshold
 
@@ -177,7 +178,7 @@ def make_scorers(bench: Bench) -> dict[str, Scorer]:
   """Returns all scorers by name.
 
   Args:
-    bench: the table, and what scores its cells.
+    bench: the parts that scorers are made from.
   """
   return {
     name: scorer
@@ -187,7 +188,7 @@ def make_scorers(bench: Bench) -> dict[str, Scorer]:
 
 
 def step_seconds(table: base2_bench.Base2Bench) -> float:
-  """Returns the time of a core that a step took, measuring included.
+  """Returns the core-seconds that a step took, including measurements.
 
   Args:
     table: the table.
@@ -199,11 +200,11 @@ def step_seconds(table: base2_bench.Base2Bench) -> float:
 def make_trainings(bench: Bench) -> dict[str, Scorer]:
   """Returns the scorers that train: for fewer steps, and with another seed.
 
-  Their costs are those of the table's trainings by the step, measuring
-  included, on the machine that made it.
+  Their costs are those of the table's trainings per step, including
+  measurements, on the machine that made the table.
 
   Args:
-    bench: the table.
+    bench: the parts that scorers are made from, of which the table is used.
   """
   table = bench.table
   num_steps = table.points[-1]
@@ -212,7 +213,7 @@ def make_trainings(bench: Bench) -> dict[str, Scorer]:
     del follow
     places = table.cell_of[base2_bench.ranks_of(tokens)]
     perplexity = table.validation[places, seed, point].astype(np.float64)
-    # Perplexity, since a reward may vanish in single precision.
+    # Not the reward, which may vanish in single precision.
     values = np.where(np.isfinite(perplexity), -perplexity, -np.inf)
     is_trained = table.num_trained[places, seed] >= 0
     return Scores(
@@ -239,7 +240,7 @@ def make_proxies(bench: Bench) -> dict[str, Scorer]:
   """Returns the training-free proxies of `children.proxies`.
 
   Args:
-    bench: the scorer by proxies.
+    bench: the parts that scorers are made from, of which the proxies are used.
   """
 
   def score(name, tokens, follow):
@@ -265,7 +266,7 @@ def make_costs(bench: Bench) -> dict[str, Scorer]:
   """Returns the costs of a cell's network as scorers: the larger, the better.
 
   Args:
-    bench: the language model.
+    bench: the parts that scorers are made from, of which the model is used.
   """
   space = spaces.make_space(2)
 

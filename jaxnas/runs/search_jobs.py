@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Runs the searches of a comparison, or goes on with those missing."""
+"""Runs the searches of a comparison, or only those that are missing."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ class Job(NamedTuple):
   """A search, for many seeds.
 
   Attributes:
-    search: the function of a row, `row -> entries int32[num_trials]`.
+    search: the function that runs the search of a row, `row -> entries
+      int32[num_trials]`.
     rows: one row for each seed, a pytree of arrays `[S, ...]`.
     num_trials: the number of trials of a search.
     label: the search's name while it runs.
-    origin: a description of the table and the search, which its file has.
+    origin: a description of the table and the search, to be stored in its file.
   """
 
   search: Callable[[Any], jax.Array]
@@ -49,7 +50,7 @@ class Jobs:
   """
 
   def __init__(self, folder: pathlib.Path, jobs: Mapping[str, Job]):
-    """Reads what is there.
+    """Reads the searches that are done.
 
     Args:
       folder: the folder of the run.
@@ -79,7 +80,8 @@ class Jobs:
 
     Args:
       block_size: the number of searches in one call.
-      description: what all of them are, for the estimate of their cost.
+      description: the description of all searches in the estimate of their
+        cost.
     """
     running: dict[str, tuple[many_searches.ManySearches, np.ndarray]] = {}
 
@@ -121,10 +123,11 @@ def start(
   Args:
     jobs: the searches.
     block_size: the number of searches in one call.
-    description: what they are, after the number of their trials.
+    description: the description of the searches in the estimate, which follows
+      the number of their trials.
 
   Returns:
-    What runs each, and the entries of its first block.
+    The runner of each search, and the entries of its first block.
   """
   running = {}
   seconds = 0.0

@@ -48,7 +48,7 @@ def _show_search(experiment, log):
     name: [trial for trial in log.trials if trial.arm == name]
     for name in labels
   }
-  # What stopped at a rung is no rival of what was trained fully.
+  # Trials that stopped at a rung do not compete with those trained fully.
   finished = {
     name: [trial for trial in mine if trial.is_complete]
     for name, mine in trials.items()
@@ -113,7 +113,7 @@ def _show_search(experiment, log):
 def shows_reward(experiment: Experiment, log: trial_log.TrialLog) -> bool:
   """Returns whether tables show rewards in addition to the measure.
 
-  They do if the reward is the user's own and differs from the measure.
+  Tables show both if the reward is the user's own and differs from the measure.
 
   Args:
     experiment: the experiment.
@@ -153,7 +153,7 @@ def _value_of_best(measure, metric, trials):
 def infeasible(
   arms: Sequence[search_lib.Arm], trials: Sequence[trial_log.Trial]
 ) -> list[str]:
-  """Returns one line per strategy that proposed what exceeds a limit.
+  """Returns one line per strategy whose proposals exceeded a limit.
 
   Args:
     arms: the arms of the search, including every repeat of each.
@@ -298,7 +298,7 @@ def _show_comparison(experiment, log, retraining):
 
 
 def _measured_columns(measure, has_report):
-  """Returns what the fresh trainings measured, as columns of a table."""
+  """Returns the columns of a table for the measures of the fresh trainings."""
   validation = lambda row: _mean(measure, row.validation)  # noqa: E731
   spread = lambda row: _spread(measure, row.validation)  # noqa: E731
   if not has_report:
@@ -360,15 +360,16 @@ def choice_note(
   criterion: statistics.Measure,
   rows: Sequence[retraining_lib.Result],
 ) -> str:
-  """Says why `best.json` holds another than the best of the fresh trainings.
+  """Returns why `best.json` does not hold the best of the fresh trainings.
 
   Args:
     arms: the arms of the search.
-    criterion: the quantity that chose.
+    criterion: the quantity by which the architecture was chosen.
     rows: the results of the retraining.
 
   Returns:
-    A line; nothing if it holds the best of them, or no architecture.
+    One line; empty if the file holds the best of the fresh trainings, or no
+    architecture.
   """
   chosen = best_file.found(criterion, rows)
   by_reward = criterion is statistics.REWARD

@@ -211,7 +211,7 @@ def _search(experiment, checkpoints, log, rounds, clock, publish, replay):
     identity in rounds for identity in search_lib.expected_rounds(search)
   ):
     return
-  # A log may have more trials than are asked for now.
+  # A log may have more trials than are requested now.
   with progress.Progress(max(search.num_trials, done)) as bar:
     bar.update(done, best, note)
 
@@ -230,7 +230,7 @@ def _search(experiment, checkpoints, log, rounds, clock, publish, replay):
       rounds,
       replay=replay,
     )
-  # What the strategies say of the last round.
+  # The strategies' metrics of the last round.
   publish()
 
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The report on what staleness costs: searches of a table with replicas."""
+"""The report on the cost of staleness: searches of a table with replicas."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ class Variant(NamedTuple):
 
 
 class Row(NamedTuple):
-  """What became of one variant's searches.
+  """The results of one variant's searches.
 
   Attributes:
     variant: the variant.
-    lag: how many versions older than its update a proposal is, on average.
+    lag: the number of versions by which a proposal is older than its update, on
+      average.
     regret: the mean regret at the end.
     against_lock_step: the regret less that of the same strategy without
-      replicas, by paired differences; `None` where it is that one.
-    against_none: the regret less that of the correction `'none'`, likewise;
-      `None` where there is no such pair.
+      replicas, by paired differences; `None` for that strategy itself.
+    against_none: the regret less that of the correction `'none'`, by paired
+      differences; `None` if there is no such pair.
   """
 
   variant: Variant
@@ -106,7 +107,7 @@ class Report:
     ]
 
   def show(self) -> None:
-    """Prints the table, and one of the corrections if there are several."""
+    """Prints the table, and a table of corrections if there are several."""
     num_seeds, num_trials = self._shape
     progress.table(
       f'{self._name}, {num_seeds} searches of {num_trials} trials: regret '
@@ -194,7 +195,7 @@ class Report:
 
 
 def _compare(finals, other_of) -> dict[Variant, statistics.Comparison]:
-  """Compares each variant with another one, if that is there."""
+  """Compares each variant with its counterpart, if that was run."""
   pairs = {
     variant: (each, finals[other_of(variant)])
     for variant, each in finals.items()

@@ -40,8 +40,8 @@ def flush(probe: str = '') -> str:
       text has been dropped.
 
   Returns:
-    `''`, or else one line on why standard output cannot be written; its buffer
-    is then dropped, so that later writes do not fail.
+    `''`, or one line on why standard output cannot be written; in that case its
+    buffer is dropped, so that later writes do not fail.
   """
   try:
     print(probe, end='', flush=True)

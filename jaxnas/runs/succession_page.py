@@ -59,7 +59,7 @@ class _Page:
   Attributes:
     title: the page's heading.
     charts: the page's charts.
-    is_done: whether all generations are there.
+    is_done: whether all generations are finished.
   """
 
   title = 'Succession of controllers'
@@ -74,7 +74,7 @@ class _Page:
     self._numbers = numbers
     self._space = spaces.make_space(numbers['base'])
     places = {(each.branch, each.number) for each in records.generations}
-    # A generation of the succession comes after its control.
+    # A generation of the succession is shown only once its control is there.
     self._all = [
       each for each in records.generations if (CONTROL, each.number) in places
     ]
@@ -358,7 +358,7 @@ class _Page:
 
 
 def _whole(folder: pathlib.Path, config: Any, name: str) -> int:
-  """Returns a whole number of the settings."""
+  """Returns a setting that is a whole number."""
   value = config.get(name)
   if type(value) is not int:
     raise ValueError(
@@ -368,7 +368,7 @@ def _whole(folder: pathlib.Path, config: Any, name: str) -> int:
 
 
 def _cell(text: str) -> markup.Cell:
-  """Returns a cell that is sorted by the number that it begins with."""
+  """Returns a table cell that is sorted by the number that it begins with."""
   try:
     return markup.Cell(text, float(text.split(' ')[0]))
   except ValueError:

@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""The logs of a succession: its generations, and the cells trained again."""
+"""The logs of a succession: its generations, and its retrained cells."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def to_generations(
   """Returns the generations of a log.
 
   Args:
-    path: the log, which errors name.
+    path: the path of the log, which errors name.
     lines: the lines of the log.
 
   Raises:
@@ -101,7 +101,7 @@ def to_generations(
 
 
 def _check(generation: generations_lib.Generation) -> None:
-  """Raises `ValueError` for a generation that no succession has."""
+  """Raises `ValueError` for a generation that no succession can have."""
   if generation.branch not in _BRANCHES or type(generation.number) is not int:
     raise ValueError(
       f'its generation is {generation.number!r} of {generation.branch!r}'
@@ -136,7 +136,7 @@ def check_retrainings(
   """Raises `ValueError` if a line of a log of retrainings is damaged.
 
   Args:
-    path: the log, which errors name.
+    path: the path of the log, which errors name.
     lines: the lines of the log.
   """
   trial_log.check_fields(

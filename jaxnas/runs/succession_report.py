@@ -22,9 +22,9 @@ CONTROL, SUCCESSION = succession_lib.CONTROL, succession_lib.SUCCESSION
 
 
 def report_perplexities(lines) -> dict[tuple[int, ...], float]:
-  """Returns each cell's report perplexity, as geometric mean over seeds."""
+  """Returns each cell's report perplexity, as a geometric mean over seeds."""
   values: dict[tuple[int, ...], list[float]] = {}
-  # A sum depends on its order; workers finish in any.
+  # The bits of a sum depend on its order, and workers finish in any order.
   for line in sorted(lines, key=lambda each: each['seed']):
     # Values that are not finite are written as null.
     value = np.inf if line['report'] is None else line['report']
@@ -41,7 +41,7 @@ def last_found(generations):
 
 
 def most_found(generation) -> tuple[tuple[int, ...], int]:
-  """Returns the cell found most often, the best of ties, and its count."""
+  """Returns the most frequent cell, of ties the best one, and its count."""
   counts = collections.Counter(generation.found)
   rewards = dict(zip(generation.found, generation.rewards, strict=True))
   best = max(counts, key=lambda cell: (counts[cell], rewards[cell]))
@@ -128,7 +128,7 @@ def rows(
   """Returns the rows of the table of generations, as `COLUMNS` heads them.
 
   Args:
-    generations: the generations; each has all those before it.
+    generations: the generations; all before each of these are included.
     lines: the records of the retrainings, of all cells or of none.
   """
   perplexities = report_perplexities(lines)
@@ -164,7 +164,7 @@ def rows(
 def most_found_cells(
   space: SearchSpace, generations: Sequence[generations_lib.Generation]
 ) -> list[tuple[str, str, int]]:
-  """Returns each generation's name, its most frequent cell, and how often.
+  """Returns each generation's name, its most frequent cell and that count.
 
   Args:
     space: the space of the cells.
@@ -182,7 +182,7 @@ def verdicts(
   generations: Sequence[generations_lib.Generation],
   lines: Sequence[Mapping[str, Any]],
 ) -> list[str]:
-  """Returns the verdict, and what the retrained cells add to it.
+  """Returns the verdict, and a sentence on the retrained cells if any.
 
   Args:
     generations: every generation of both branches.

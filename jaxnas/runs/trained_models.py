@@ -39,7 +39,7 @@ class TrainedText(NamedTuple):
       carry.
     params: the module's variables, for `model.apply`.
     vocabulary: the token that each integer stands for.
-    architecture: the cell, or the name of one outside the grammar.
+    architecture: the cell, or the name of a cell outside the grammar.
     facts: the recipe and the measured perplexities.
   """
 

@@ -36,7 +36,8 @@ class Child:
     """Makes the description of the child; the child itself is made later.
 
     Args:
-      task: how the child is made, trained and measured; its program is `None`.
+      task: the task by which the child is made, trained and measured; its
+        program is `None`.
       architecture: the child's architecture.
       key: the child's random key.
       learning_rate: the child's learning rate.
@@ -104,7 +105,7 @@ class Child:
       NotEnoughMemoryError: the training does not fit into memory.
     """
     kept = self._kept._replace(states=[state])
-    # The state is not fetched again, for it stays as it is.
+    # The state is not fetched again, since measuring does not change it.
     measured = self._call(kept, (split,), kept.num_trained, keep=False)
     return {
       name.removeprefix(f'{split}_'): float(each[0])

@@ -24,7 +24,7 @@ class Clock:
   CALL_SECONDS = 1.0
   """The approximate duration of a call, in seconds."""
 
-  _FIRST_CALLS = (1, 4)  # One warms up, and the other gives the estimate.
+  _FIRST_CALLS = (1, 4)  # The first warms up, the second gives the estimate.
 
   def __init__(
     self,
@@ -52,12 +52,12 @@ class Clock:
 
   @property
   def is_save_due(self) -> bool:
-    """Whether the last lap was long ago."""
+    """Whether the last lap was long enough ago for the next checkpoint."""
     return self._stopwatch.since_lap >= self._save_seconds
 
   @property
   def is_first_estimate(self) -> bool:
-    """Whether the last call is the first that shows how long a step takes."""
+    """Whether the last call was the first to show how long a step takes."""
     return self._num_calls == len(self._FIRST_CALLS)
 
   @property

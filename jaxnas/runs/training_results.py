@@ -1,7 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-"""Checks of what a long training has written: its result and its test."""
+"""Checks of the result and the test that a long training has written."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def check(
 def read_test(
   folder: pathlib.Path, result: Mapping[str, Any], terms: training_terms.Terms
 ) -> list[Mapping[str, Any]]:
-  """Returns the contents of `test.json`; none if there is no such file.
+  """Returns the contents of `test.json`; empty if there is no such file.
 
   Args:
     folder: the folder of the training.

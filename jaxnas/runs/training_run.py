@@ -38,7 +38,7 @@ class DivergedError(ValueError):
   """A training whose loss, gradient or validation measure was not finite.
 
   Attributes:
-    what: the message without what a user of this training can do.
+    what: the message without the advice.
   """
 
   def __init__(self, what: str, advice: str):
@@ -187,7 +187,7 @@ class _Run:
     self._best = self._restore()
 
   def run(self, publish: Callable[[], None]) -> Mapping[str, Any]:
-    """Trains and tests as far as that is left to do; returns the result.
+    """Does what is left of training and testing; returns the result.
 
     Args:
       publish: a function to call after each recorded epoch and at the end.
@@ -336,7 +336,7 @@ class _Run:
     self._clock.lap(self._num_saved)
 
   def _diverged(self, reason: str) -> DivergedError:
-    # Its time is part of the cost all the same.
+    # The time of a diverged training is part of the cost all the same.
     self._clock.lap(self._num_saved)
     num_lines = len(self._epochs.lines)
     way_out = (

@@ -25,7 +25,7 @@ class Terms:
     train_metric: the training's own metric of an epoch, such as `'loss'`.
     counted: the elements of a split, such as `'images'`.
     remedy: the settings to lower if a training diverges.
-    has_report: whether report is a separate split from validation.
+    has_report: whether the report split differs from the validation split.
     is_by_character: whether perplexities are per character, and reported in
       bits too.
   """
@@ -51,14 +51,14 @@ class Terms:
     return self.measure.text(value)
 
   def place(self, epoch: int, value: float) -> tuple[dict[str, float], str]:
-    """Returns the best so far in the form for a progress display.
+    """Returns the best value so far, in the form for a progress display.
 
     Args:
       epoch: the number of the best epoch; 0 if there is none.
       value: the measure of that epoch.
 
     Returns:
-      The best value by name, and a note on what it is.
+      The best value by name, and a note that explains it.
     """
     if not epoch:
       return {}, ''

@@ -8,7 +8,7 @@ the training of the best architecture with a small grid search before they look
 at the test data. Here the points of the grid are trained in random order, the
 usual settings first, each in its own folder under `trainings/`. A run that is
 stopped early is thus a random search, and one that is killed loses no more than
-a long training does. Workers, if there are some, train a point each.
+a long training does. If there are workers, each trains one point at a time.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class Tuning:
 
   Attributes:
     grid: the values of each tuned setting, by name.
-    usual: the usual value of each tuned setting, by name; the point that they
-      make is tried first if it is on the grid.
+    usual: the usual value of each tuned setting, by name; the point with these
+      values is tried first if it is on the grid.
     num_trials: the number of points to train; the whole grid if it has fewer.
-    seed: the number that decides the order.
+    seed: the seed of the order of points.
     settings: the settings that a resumption must share.
     free: the names of the settings that may change.
     make_training: `point -> training`, where a point is `{name: value}`.
@@ -93,7 +93,7 @@ def run(
   Args:
     tuning: the tuning to run.
     folder: the run's folder, its `--workdir`.
-    wrap: `trainer -> trainer`, which may train elsewhere.
+    wrap: a function `trainer -> trainer`, whose result may train elsewhere.
 
   Raises:
     ValueError: the grid is empty or too large, the folder holds another run, or
@@ -154,7 +154,7 @@ def run(
 
 
 def _describe(tuning, space, terms, num_points) -> summary.Summary:
-  """Returns the summary of a tuning, as yet without results."""
+  """Returns the summary of a tuning, without results so far."""
   return summary.Summary(
     space=f'{tuning_page.SPACE}{tuning.experiment}',
     space_size=summary.spell_size(space.size),
@@ -204,7 +204,7 @@ def make_space(grid: Mapping[str, Sequence[Any]]) -> SearchSpace:
   """Makes the space of the points of a grid.
 
   Args:
-    grid: the values by name.
+    grid: the values of each setting, by name.
 
   Raises:
     ValueError: a name has no value, or there are more than 100,000 points.
@@ -234,7 +234,7 @@ def order(
   Args:
     space: a space from `make_space`.
     usual: the values of the first point, if it is on the grid.
-    seed: the number that decides the order.
+    seed: the seed of the order.
   """
   sizes = [decision.num_choices for decision in space.decisions]
   ranks = np.random.default_rng(seed).permutation(space.size)
@@ -253,7 +253,7 @@ def _values(space: SearchSpace, tokens: np.ndarray) -> dict[str, Any]:
 
 
 class _Trainings:
-  """Evaluates the points of a grid, and says so.
+  """Evaluates the points of a grid, and prints each result.
 
   Attributes:
     evaluator: the evaluator.
@@ -293,7 +293,7 @@ class _Trainings:
     spelled = tuning_page.spell(values)
     print(f'\nTraining {self._num_begun} of {self._num_points}: {spelled}')
     point = point_trainer.Point(str(self._path), values)
-    # All settings are the training's own.
+    # The training has its own settings, so these values are placeholders.
     return queues.Block([point], [1.0], 1, None)
 
   def _judge(

@@ -60,7 +60,7 @@ def spell(point: Mapping[str, Any]) -> str:
 
 
 def in_order(trials: Iterable[trial_log.Trial]) -> list[trial_log.Trial]:
-  """Returns trials in the order of proposal, whichever ended first.
+  """Returns trials in the order of proposal, regardless of which ended first.
 
   Args:
     trials: the trials of a tuning, in the order of its log.
@@ -291,7 +291,7 @@ class _Page:
     )
 
   def _by_epoch(self) -> line_chart.Chart:
-    """Returns the chart of the best trainings, and the usual one."""
+    """Returns the chart of the best trainings and the usual one."""
     shown = self._done[:_NUM_CURVES]
     usual = [each for each in self._done if is_at(each, self._usual)]
     if usual and usual[0] not in shown:

@@ -3,9 +3,9 @@
 
 """Searches of Base2Bench that start from the best of a scored pool.
 
-A pool of random cells is scored, and the cells with the best scores are the
-first trials of a search, which are random otherwise. The scores cost something
-too: a search of equal cost has so many fewer trials.
+A pool of random cells is scored, and the cells with the best scores become the
+first trials of a search, which would otherwise be random. The scores have a
+cost too: a search of equal total cost has accordingly fewer trials.
 
 Letters: `S` seeds, `A` cells, `F` first trials, `T` tokens, `R` trials.
 """
@@ -41,11 +41,11 @@ def draw_first(
   """Returns the best of each seed's pool, `int32[S, F, T]`, the best last.
 
   A pool is drawn from all cells without replacement, and counts equal cells
-  once. Equal scores are in the pool's random order. Since the best come last, a
-  population that holds fewer than all keeps them.
+  once. Cells with equal scores are in the pool's random order. Since the best
+  cells come last, a population too small for all first trials keeps the best.
 
   Args:
-    table: the table, for what cells are equal.
+    table: the table, which tells which cells are equal.
     scores: the score of every cell, `[A]`, without NaN.
     seeds: the seed of each pool, `[S]`.
     pool_size: the number of cells in a pool.
@@ -105,12 +105,12 @@ def make_search(
 def pool_trials(
   core_seconds: float, pool_size: int, trial_seconds: float
 ) -> int:
-  """Returns how many trials scoring a pool costs, rounded up.
+  """Returns the cost of scoring a pool as a number of trials, rounded up.
 
   Args:
-    core_seconds: the time of a core that one score takes.
+    core_seconds: the core-seconds that one score takes.
     pool_size: the number of cells in a pool.
-    trial_seconds: the time of a core that a whole training takes.
+    trial_seconds: the core-seconds that a whole training takes.
   """
   return math.ceil(core_seconds * pool_size / trial_seconds)
 
@@ -121,7 +121,7 @@ class Pool(NamedTuple):
   Attributes:
     label: the scorer's name in tables.
     scores: the score of every cell, `[A]`, without NaN.
-    seconds: the time of a core that one score takes.
+    seconds: the core-seconds that one score takes.
   """
 
   label: str
@@ -134,9 +134,9 @@ class WarmStart(NamedTuple):
 
   Attributes:
     label: the scorer's name.
-    num_spent: the trials that scoring a pool costs.
+    num_spent: the cost of scoring a pool, as a number of trials.
     early: the mean regret at the cost of `EARLY` trials, or `None` if scoring
-      alone costs more.
+      alone costs at least as much.
     final: the mean regret at the cost of all trials.
     against: the final regrets compared with those of random pools.
   """
@@ -149,7 +149,7 @@ class WarmStart(NamedTuple):
 
 
 class Report:
-  """What starting from scored pools is worth to a search.
+  """A report on what starting from scored pools is worth to a search.
 
   Attributes:
     random: the mean regret of searches that start at random, after `EARLY`
@@ -177,16 +177,17 @@ class Report:
     Args:
       table: the table.
       strategy: the strategy that goes on from the first trials.
-      pools: the scores that pools are chosen by. A scorer with which scoring
-        leaves no trial but the first is left out.
-      num_searches: the number of searches with each, `S`.
+      pools: the scores that pools are chosen by. A scorer is left out if its
+        cost leaves no trials after the first ones.
+      num_searches: the number of searches with each scorer, `S`.
       num_trials: the number of trials of a search, at least `EARLY`.
       batch_size: the number of trials between two updates of the strategy.
       num_first: the number of first trials, a multiple of `batch_size`.
       pool_size: the number of cells in a pool.
-      trial_seconds: the time of a core that a trial takes.
+      trial_seconds: the core-seconds that a trial takes.
       block_size: the number of searches in a call.
-      seed: decides all draws; a search has the same pool and key with all.
+      seed: the seed of all draws; a search has the same pool and key with every
+        scorer.
     """
     self._num_trials, self._num_searches = num_trials, num_searches
     self._num_first, self._pool_size = num_first, pool_size
