@@ -29,8 +29,8 @@ class Extremes(NamedTuple):
   Attributes:
     low: the least cost.
     high: the greatest cost.
-    low_how: how the least was found, in words.
-    high_how: how the greatest was found, in words.
+    low_how: the way in which the least cost was found, in words.
+    high_how: the way in which the greatest cost was found, in words.
   """
 
   low: float
@@ -53,7 +53,7 @@ def is_exact(how: str) -> bool:
   """Returns whether a bound holds for all architectures of the space.
 
   Args:
-    how: how the bound was found; see `Extremes`.
+    how: the way in which the bound was found; see `Extremes`.
   """
   return not how.endswith(_PARTLY)
 

@@ -77,7 +77,7 @@ class Latency:
         program depends; architectures that share it are measured once.
     """
     self._make_program, self._part_of = make_program, part_of
-    # Containers are no part of the description of what decides a run.
+    # Kept in containers, which do not count among what decides a run.
     self._known: dict[str, float] = {}
     self._lines: list[trial_log.JsonLines] = []
 

@@ -118,7 +118,7 @@ def check_met(
     name: the name of the cost.
     most: the limit.
     least: the bounds of the cost in the space.
-    spelled: what the user wrote, such as `'--max_params=10'`.
+    spelled: the user's setting as text, such as `'--max_params=10'`.
 
   Raises:
     ValueError: even the cheapest architecture exceeds the limit.
@@ -142,7 +142,7 @@ def check_target(
     name: the name of the cost.
     target: the target.
     bounds: the bounds of the cost in the space.
-    spelled: what the user wrote, such as `'--cost_target=10'`.
+    spelled: the user's setting as text, such as `'--cost_target=10'`.
 
   Raises:
     ValueError: all architectures cost more, or less, or the same.

@@ -31,7 +31,7 @@ class Images:
   Attributes:
     shape: the shape of an image, `(H, W, C)`.
     num_classes: the number of classes.
-    num_layers: the number of hidden layers, all of one width.
+    num_layers: the number of hidden layers, all of the same width.
   """
 
   shape: tuple[int, int, int]

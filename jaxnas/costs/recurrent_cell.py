@@ -3,10 +3,10 @@
 
 """The costs of a recurrent cell in a language model, counted exactly.
 
-All cells of one base number have the same parameters and the same multiply-adds
-at equal width, since only leaves have weights. Cells differ in their
-transcendental functions, which take several times as long as a product where
-they are not fused with others, and in their latency.
+At equal width, all cells with the same base number have as many parameters and
+multiply-adds, since only leaves have weights. Cells differ in the number of
+their transcendental functions, each of which takes several times as long as a
+product unless it is fused with other operations, and in their latency.
 
 Letters: `D` features, `L` leaves, `V` tokens of the vocabulary.
 """

@@ -105,7 +105,7 @@ def make_reinforce(
     entropy_weight: the reward per nat of entropy.
     max_grad_norm: the bound on the gradient's global norm; `None` for no bound.
     optimizer: the optimizer to use in place of Adam.
-    correction: how to learn from proposals of earlier parameters, one of
+    correction: the way to learn from proposals of earlier parameters, one of
       `policy.CORRECTIONS`.
 
   Returns:
