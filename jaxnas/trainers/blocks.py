@@ -70,8 +70,8 @@ class BlockTrainer(resumable.ResumableTrainer):
       task: the task to train every child on.
       block_size: the number of children per call; a multiple of `num_devices`.
       num_devices: the number of local devices to use; all by default.
-      mapping: how a device trains its part of a block: all children at once, by
-        `jax.vmap`, or one after another.
+      mapping: the way in which a device trains its part of a block: all
+        children at once, by `jax.vmap`, or one after another.
       compiler_options: options for XLA, by name.
 
     Raises:
@@ -114,7 +114,7 @@ class BlockTrainer(resumable.ResumableTrainer):
   def dry_run(
     self, architectures: Sequence[Any], splits: Sequence[str]
   ) -> dry_runs.DryRun:
-    """Finds out, without training, what a training would give.
+    """Returns the names of a training's results without any training.
 
     Args:
       architectures: architectures to be trained; only the first is traced,

@@ -48,7 +48,7 @@ class CellTrainer:
     """Makes a trainer without compiling anything yet.
 
     Args:
-      space: the search space, recurrent cells of one base number.
+      space: the search space, recurrent cells with the same base number.
       tasks: the tasks on the text.
       recipe: the recipe by which a child is built and trained.
       learning_rate: the learning rate of every child.

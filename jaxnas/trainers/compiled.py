@@ -80,8 +80,8 @@ class CompiledTrainer(resumable.ResumableTrainer):
     """Makes a trainer without compiling anything yet.
 
     Args:
-      make_task: `architecture -> task`, a task whose program is `None`. All
-        tasks must have the same data.
+      make_task: a function `architecture -> task`, whose tasks have `None` as
+        their program and share the same data.
       block_size: the number of children that a caller should train at a time.
       num_devices: the number of local devices to use; all by default.
 

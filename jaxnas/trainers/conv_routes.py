@@ -53,7 +53,7 @@ def default_block_size(name: str, num_devices: int, platform: str = '') -> int:
 
 
 class ConvRoutes:
-  """Makes the routes for networks of one search space, on demand.
+  """Makes the routes for the networks of a search space, on demand.
 
   Attributes:
     dataset: the images.

@@ -32,10 +32,11 @@ from jaxnas.types import Trainer
 
 
 class FlaxTrainer(groups.GroupTrainer):
-  """Trains Flax modules on arrays; modules of one shape share a call.
+  """Trains Flax modules on arrays; modules of the same shape share a call.
 
   Children of the same shape are trained side by side by one compiled program,
-  whatever their keys, learning rates and, if the module takes one, programs.
+  even if they differ in keys, learning rates or, if the module takes one,
+  programs.
   Each other shape has its own compiled program.
   """
 
@@ -56,23 +57,25 @@ class FlaxTrainer(groups.GroupTrainer):
     """Makes a trainer without compiling anything yet.
 
     Args:
-      make_module: `shape -> module`. The module is called with a batch of
-        inputs, and with `train=True` or `False` (or `training`), if its
-        `__call__` has an argument of that name. In training it has the random
-        stream `'dropout'`, and its collections other than `'params'`, such as
-        `'batch_stats'`, are kept.
+      make_module: a function `shape -> module`. Modules are called with a batch
+        of inputs, and with `train=True` or `False` (or `training`), if their
+        `__call__` has an argument of that name. In training they have the
+        random stream `'dropout'`, and their collections other than `'params'`,
+        such as `'batch_stats'`, are kept.
       data: the inputs and targets of each split, by name: `'train'`,
         `'validation'` and, for retraining, `'report'`.
       loss: the loss to minimize, `(outputs, targets) -> [B]`.
       metrics: the metrics by name, `(outputs, targets) -> [B]`.
-      optimizer: `learning_rate -> optimizer`.
+      optimizer: a function that makes the optimizer, `learning_rate ->
+        optimizer`.
       batch_size: the number of examples per step.
-      shape_of: `architecture -> shape`, the part of the architecture that the
-        module is built from; hashable. The whole architecture by default.
-      program_of: `architecture -> program`, the part of the architecture that
-        the module is called with as `program=...`: a pytree of numbers or
-        arrays, with the same structure and shapes for all children of a shape.
-        None by default.
+      shape_of: a function `architecture -> shape` that returns the part of the
+        architecture that the module is built from; hashable. The whole
+        architecture by default.
+      program_of: a function `architecture -> program` that returns the part of
+        the architecture that the module is called with as `program=...`: a
+        pytree of numbers or arrays, with the same structure and shapes for all
+        children of a shape. None by default.
       block_size: the number of children per call; by default a number that
         suits the device.
       num_devices: the number of local devices to use; all by default.
@@ -130,7 +133,7 @@ class FlaxTrainer(groups.GroupTrainer):
   def dry_run(
     self, architectures: Sequence[Any], splits: Sequence[str]
   ) -> dry_runs.DryRun | None:
-    """Finds out, without training, what a training would give.
+    """Returns the names of a training's results without any training.
 
     Args:
       architectures: architectures to be trained, as in `GroupTrainer.dry_run`.

@@ -113,7 +113,8 @@ class CallQueue:
 
     Args:
       calls: the calls in flight.
-      make_requests: `(architectures, keys, num_steps) -> requests`.
+      make_requests: a function that makes the requests of calls,
+        `(architectures, keys, num_steps) -> requests`.
       block_size: the number of calls in a block.
     """
     self.block_size = block_size

@@ -47,9 +47,10 @@ class GroupTrainer(resumable.ResumableTrainer):
     """Makes a trainer; the trainer of a shape is made when it first occurs.
 
     Args:
-      make_trainer: `shape -> trainer`. All trainers must have the same metrics.
-      shape_of: `architecture -> shape`; children of equal shape share a
-        trainer.
+      make_trainer: a function `shape -> trainer`. All trainers must have the
+        same metrics.
+      shape_of: a function `architecture -> shape`; children of equal shape
+        share a trainer.
       block_size: the number of children that a caller should train at a time.
       num_devices: the number of devices that the trainers spread children over.
 
@@ -79,7 +80,7 @@ class GroupTrainer(resumable.ResumableTrainer):
   def dry_run(
     self, architectures: Sequence[Any], splits: Sequence[str]
   ) -> dry_runs.DryRun | None:
-    """Finds out, without training, what a training would give.
+    """Returns the names of a training's results without any training.
 
     Args:
       architectures: architectures to be trained; the first of each shape is
@@ -87,7 +88,8 @@ class GroupTrainer(resumable.ResumableTrainer):
       splits: the names of the splits that children would be measured on.
 
     Returns:
-      What all shapes agree on; `None` if a shape's trainer has no dry run.
+      The names that all shapes share; `None` if a shape's trainer has no dry
+      run.
 
     Raises:
       ValueError: a split is missing. Errors of the task's functions are passed

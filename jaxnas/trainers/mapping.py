@@ -3,8 +3,9 @@
 
 """Maps functions of one row over blocks of rows on the local devices.
 
-A row is whatever is mapped over: a child to train, or the key of a search. A
-block has a fixed number of rows, so one compiled program serves any number.
+A row is one of the things to map over, such as a child to train or the key of a
+search. A block has a fixed number of rows, so one compiled program serves any
+number of them.
 """
 
 from __future__ import annotations

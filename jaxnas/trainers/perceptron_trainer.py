@@ -19,7 +19,7 @@ _NEVER = 2**30
 
 
 class PerceptronTrainer:
-  """Trains perceptrons; those of one width and batch size share a call.
+  """Trains perceptrons; those of the same width and batch size share a call.
 
   An architecture is a mapping with the entries `momentum`, `weight_decay`,
   `activation`, `width` and `batch_size`.

@@ -35,7 +35,7 @@ class Scored(NamedTuple):
 
 
 class ProxyScorer:
-  """Scores the untrained children of recurrent cells of one search space.
+  """Scores the untrained children of a search space's recurrent cells.
 
   The children are those that a `CellTrainer` with the same key, recipe and text
   would train, and the batch is the first that these children would see. A proxy
@@ -56,7 +56,7 @@ class ProxyScorer:
     """Makes a scorer without compiling anything yet.
 
     Args:
-      space: the search space, recurrent cells of one base number.
+      space: the search space, recurrent cells with the same base number.
       tasks: the tasks on the text, whose first training segment is the batch.
       recipe: the recipe by which a child is built.
       block_size: the number of children per call.

@@ -255,14 +255,14 @@ class RemoteTrainer:
     return getattr(self._local, 'can_pause', True)
 
   def dry_run(self, architectures: Sequence[Any], splits: Sequence[str]) -> Any:
-    """Finds out, without training, what a training would give.
+    """Returns the names of a training's results without any training.
 
     Args:
       architectures: architectures to be trained.
       splits: the names of the splits that children would be measured on.
 
     Returns:
-      What the trainer in this process finds out; `None` if it has no dry runs.
+      The result of the trainer in this process; `None` if it has no dry runs.
     """
     dry_run = getattr(self._local, 'dry_run', None)
     return None if dry_run is None else dry_run(architectures, splits)

@@ -27,7 +27,7 @@ class Timing(NamedTuple):
 
   Attributes:
     once: the cost paid once for all children, mainly compiling.
-    child: the cost of each child, whatever its number of steps.
+    child: the cost of each child, regardless of its number of steps.
     step: the cost of each step of a child.
   """
 
