@@ -26,12 +26,13 @@ class Experiment:
     config: the complete settings, with no choice left to the machine. If
       `redo_failed` is true, failed trials are run again.
     search: the search.
-    make_retraining: `log -> retraining`, called with the log after the search.
+    make_retraining: a function `log -> retraining`, called with the log after
+      the search.
     num_retrainings: the number of trainings in the retraining.
     trainers: all trainers of children, for the accounting of time; may grow
       while contestants are made.
-    estimate: `(num_trials, num_retrainings) -> seconds`, which measures a few
-      steps to predict the cost; `None` for no estimate.
+    estimate: a function `(num_trials, num_retrainings) -> seconds` that
+      measures a few steps to predict the cost; `None` for no estimate.
     facts: further entries of the manifest, including `data_hash` and, if there
       is one, `seen_hash`; see `workdir.check_data`.
     measure: the measure that children are compared by.

@@ -167,7 +167,7 @@ def make_search(
     curves: the rewards at the rungs.
     floor: the reward of a child that fails.
     strategy: the search strategy.
-    shape: how trials are halved.
+    shape: the way in which trials are halved.
     num_trials: the number of trials; see `Shape.num_trials`.
     costs: the costs of all entries, `[A, C]`, which decide together with the
       reward which children go on; none by default.
@@ -263,7 +263,7 @@ def play_back(
   Args:
     curves: the rewards at the rungs.
     rewards: the rewards of all entries when trained fully, `float32[A]`.
-    shape: how trials were halved.
+    shape: the way in which trials were halved.
     entries: the entries, `int32[S, R]`, in the order of finishing.
     costs: the costs of all entries, `[A, C]`, if they decided too; none by
       default.

@@ -36,13 +36,14 @@ class Training:
     initial_learning_rate: the child's learning rate, before its schedule.
     learning_rate: the schedule, `step -> rate`.
     model: the function that takes the model from a state, `state -> model`.
-    with_model: `(state, model) -> state`, the state with another model.
-    train_value: `metrics of the training -> value`, the training's own metric
-      over the epoch that has just ended.
-    load_test: `() -> (split, size)`, a function that loads the test split and
+    with_model: the function that replaces the model in a state, `(state, model)
+      -> state`.
+    train_value: the function `metrics -> value` that returns the training's own
+      metric over the epoch that has just ended.
+    load_test: the function `() -> (split, size)` that loads the test split and
       counts its elements, such as tokens or images.
-    write_weights: `(path, model, **facts)`, a function that writes a model.
-    load: `path -> trained model`, a public function that loads the weights.
+    write_weights: the function `(path, model, **facts)` that writes a model.
+    load: the public function that loads the weights, `path -> trained model`.
     evaluate_test: whether the test split is measured at the end.
     checkpoint_seconds: the longest time between two checkpoints, approximately.
     facts: further entries of the manifest; with a `seen_hash`, a run that was

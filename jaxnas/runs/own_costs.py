@@ -28,7 +28,8 @@ class Weighing:
       limit.
     target: the name of the cost that the reward weighs, and the target for it;
       `None` without one.
-    kind: how the reward weighs the cost, one of `rewards.COST_WEIGHTS`.
+    kind: the formula by which the reward weighs the cost, one of
+      `rewards.COST_WEIGHTS`.
     weight: the weight of the cost; that of the paper by default.
   """
 

@@ -102,7 +102,8 @@ def run(
       learning rate. Their mean reward chooses one winner and its rate.
     num_seeds: the number of trainings, with fresh seeds, of each chosen
       architecture.
-    num_params: `architecture -> number of parameters`, for the table.
+    num_params: a function that counts an architecture's parameters, for the
+      table.
     redo_failed: whether failed trials and trainings are run again.
     max_failures: the number of first trials that stop the search if all of them
       fail for the same reason; 0 never stops it.

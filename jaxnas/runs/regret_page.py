@@ -41,7 +41,8 @@ class _Strategy:
     mean: the mean regret after every trial, `[R]`.
     low: the lower ends of the intervals, `[R]`; NaN where there is none.
     high: the upper ends of the intervals, `[R]`; NaN where there is none.
-    reach: how quickly the best entries are found, by their fraction.
+    reach: the speed at which the best entries are found, by their fraction of
+      the table.
     distinct: the fraction of trials that tried new entries.
     seconds: the duration of all searches, in seconds.
     is_compared: whether it is compared with a baseline.

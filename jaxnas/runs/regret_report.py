@@ -28,8 +28,8 @@ class Result:
 
   Attributes:
     curve: the mean regret after every trial.
-    reach: how quickly the best entries are found, by their fraction of the
-      table.
+    reach: the speed at which the best entries are found, by their fraction of
+      the table.
     distinct: the fraction of trials that tried new entries.
     seconds: the duration of all searches, in seconds.
     against_random: the final regrets compared with those of random search;
@@ -63,7 +63,7 @@ def spell_reach(reach: regret.Reach, num_trials: int) -> tuple[str, str]:
   """Returns the median trials to reach a reward, and the share that reach it.
 
   Args:
-    reach: how quickly the searches reach a reward.
+    reach: the speed at which the searches reach a reward.
     num_trials: the number of trials of a search.
   """
   median = reach.median

@@ -64,9 +64,10 @@ class Tuning:
     seed: the seed of the order of points.
     settings: the settings that a resumption must share.
     free: the names of the settings that may change.
-    make_training: `point -> training`, where a point is `{name: value}`.
+    make_training: the function that makes the training of a point, which is a
+      mapping `{name: value}`.
     reward: the reward for the validation measure.
-    write_settings: `(path, point, **facts)`, a function that writes all
+    write_settings: the function `(path, point, **facts)` that writes all
       settings of a point for a long training to read.
     experiment: the name of the experiment that reads these settings.
   """
