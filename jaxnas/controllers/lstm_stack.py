@@ -38,7 +38,7 @@ Carries = tuple[tuple[jax.Array, jax.Array], ...]
 
 
 class Stack(NamedTuple):
-  """What the steps of a stack need.
+  """The parameters of a stack, prepared for its steps.
 
   Attributes:
     table: the rows to read, multiplied by the first layer's input kernel, plus

@@ -37,11 +37,11 @@ _MIN_AGE_SECONDS = 1.0
 
 
 class Policy(Protocol):
-  """What a dispatcher must know of requests.
+  """The knowledge about requests that a dispatcher needs.
 
   Attributes:
-    num_retries: how often a request is retried if its worker dies or takes too
-      long.
+    num_retries: the number of times to retry a request whose worker died or
+      took too long.
     verb: the participle for what is done to a request, such as `'called'`.
     stops_at_error: whether an error that a servant raises twice stops the
       search; if not, such a request is retried like any other that failed.
@@ -70,7 +70,7 @@ class Policy(Protocol):
     """Returns the time limit of a request, in seconds.
 
     Args:
-      durations: how long other requests of its kind have taken.
+      durations: the durations of other requests of its kind.
       is_first: whether it is the first of its kind in a worker's process.
     """
 
@@ -85,7 +85,7 @@ class Policy(Protocol):
     """Returns the age at which an idle worker runs a copy, in seconds.
 
     Args:
-      durations: how long other requests of its kind have taken.
+      durations: the durations of other requests of its kind.
     """
 
   def explain(self, reason: str) -> str:
@@ -107,7 +107,7 @@ class Functions:
 
     Args:
       name: the function's name, including its module.
-      num_retries: how often a failed call is tried again.
+      num_retries: the number of times to retry a failed call.
       timeout_seconds: the time limit of a call, in seconds.
     """
     self._name = name
@@ -215,8 +215,8 @@ class Blocks:
     """Makes a policy.
 
     Args:
-      num_retries: how often a block whose worker died is retried before it is
-        split.
+      num_retries: the number of times to retry a block whose worker died,
+        before it is split.
       first_block_timeout: the time limit, in seconds, of a block while no block
         of its kind has been finished.
     """

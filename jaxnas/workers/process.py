@@ -38,13 +38,13 @@ class Ready(NamedTuple):
 
 
 class Answer(NamedTuple):
-  """What became of a request.
+  """The outcome of a request.
 
   Attributes:
     number: the number of the request.
     answer: the pickled answer.
     reason: one line on why there is no answer; empty if there is one.
-    seconds: how long the servant worked on it.
+    seconds: the time that the servant worked on the request, in seconds.
   """
 
   number: int
