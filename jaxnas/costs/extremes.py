@@ -16,7 +16,7 @@ from jaxnas import errors
 from jaxnas.types import Cost, SearchSpace
 
 MAX_ENUMERATED = 10_000
-"""The size up to which all architectures of a space are looked at."""
+"""The size up to which a space is enumerated."""
 
 _NUM_DRAWN = 256
 _PARTLY = 'that were looked at, not of all'

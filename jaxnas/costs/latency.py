@@ -18,10 +18,10 @@ import numpy as np
 from jaxnas.records import trial_log, workdir
 
 NUM_WARM = 3
-"""The calls before those that count."""
+"""The number of calls to warm up, which are not timed."""
 
 NUM_CALLS = 20
-"""The calls whose median is the latency."""
+"""The number of calls whose median is the latency."""
 
 
 class Program(NamedTuple):
