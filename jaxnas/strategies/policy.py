@@ -27,9 +27,9 @@ PolicyLoss = Callable[..., jax.Array]
 """`(log_prob, proposed_log_prob, advantage, entropy) -> scalar`, where each
 argument is `[N]`: an architecture's current log-probability, the one it was
 proposed with, its reward less the baseline, and the policy's current entropy at
-it. Log-probabilities and entropies are in nats. Where proposals may be old and
-the correction is `'truncated'`, a fifth argument `is_current`, `bool[N]`, says
-which of them the current parameters proposed."""
+it. Log-probabilities and entropies are in nats. If proposals may be old and the
+correction is `'truncated'`, a fifth argument `is_current`, `bool[N]`, tells
+which architectures the current parameters proposed."""
 
 CORRECTIONS = ('none', 'stale', 'truncated')
 """The ways to learn from proposals of earlier parameters."""
