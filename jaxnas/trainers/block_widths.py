@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 FREE = 0.2
-"""The part of the memory that is left free: evaluation needs some too."""
+"""The fraction of the memory that is left free, since evaluation needs some."""
 
 
 class Choice(NamedTuple):

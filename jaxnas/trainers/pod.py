@@ -28,7 +28,7 @@ from jaxnas.workers import pod as pod_lib
 from jaxnas.workers.tasks import Part
 
 _Outcome = tuple[Any, str]
-"""What a process has to tell, and why there is nothing to tell."""
+"""What a process has to tell, and the reason if it has nothing to tell."""
 
 
 class PodTrainers:
