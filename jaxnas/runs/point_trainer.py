@@ -21,9 +21,9 @@ from jaxnas.trainers import memory
 from jaxnas.types import Kept, Status, Trained
 
 BUSY_SECONDS = 90.0
-"""How long a worker waits for one that was lost to leave a training's folder.
+"""The longest time that a worker waits for a lost one to leave a folder.
 
-A machine that is cut off goes on for up to a minute.
+A machine that is cut off from the network keeps training for up to a minute.
 """
 
 

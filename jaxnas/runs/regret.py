@@ -107,7 +107,7 @@ def reach(rewards: np.ndarray, entries: np.ndarray, reward: float) -> Reach:
 
 
 MEASURE = statistics.Measure('regret', is_higher_better=False, is_ratio=False)
-"""The final regret, as comparisons know it."""
+"""The final regret, as a measure to compare by."""
 
 
 def compare(

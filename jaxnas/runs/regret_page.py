@@ -29,7 +29,7 @@ from jaxnas.visualize import (
 )
 
 FILES = ('results.json', 'searches')
-"""What only the folder of a comparison holds."""
+"""The names in a folder that show it to be that of a comparison."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ from jaxnas.records import trial_log, workdir
 from jaxnas.runs.experiment import Experiment
 
 MANIFEST = 'rungs'
-"""The entry of the manifest; see `facts`."""
+"""The name of the manifest's entry for the rungs; see `facts`."""
 
 
 def check(plan: rungs.Plan, search: search_lib.Search) -> None:

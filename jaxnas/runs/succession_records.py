@@ -22,7 +22,7 @@ RETRAININGS = 'retrainings.jsonl'
 """The name of the log of retrainings."""
 
 TIMINGS = 'timings.jsonl'
-"""The name of the log of where the time went."""
+"""The name of the log of the time spent in each phase."""
 
 _BRANCHES = generations_lib.CONTROL, generations_lib.SUCCESSION
 

@@ -242,7 +242,7 @@ LEGEND = {
   ),
   'lost': 'lineages whose controller diverged all the same',
 }
-"""What the columns of the table are."""
+"""The meanings of the table's columns."""
 
 _VERDICTS = {
   'improved': 'Improved: the last generation searches better than the LSTM',

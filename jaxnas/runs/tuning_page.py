@@ -33,7 +33,7 @@ from jaxnas.visualize import (
 )
 
 SPACE = 'tuning of '
-"""The space of a tuning is named by this and its experiment."""
+"""The beginning of the name of a tuning's space; the experiment follows."""
 
 _MAX_ROWS = 500
 _MAX_PHASES = 40
