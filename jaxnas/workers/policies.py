@@ -19,18 +19,18 @@ from jaxnas.types import Status
 from jaxnas.workers.tasks import Durations
 
 MIN_DEADLINE_SECONDS = 60.0
-"""The shortest time that a block has."""
+"""The shortest time limit of a block."""
 
 COMPILE_SECONDS = 600.0
-"""How much longer a process may take for its first block of a kind, to compile.
+"""The extra time that a process has to compile for its first block of a kind.
 
-Once other processes have shown how long it takes, three times as long.
+Once such first blocks are finished, it is three times the longest of them.
 """
 
 FIRST_BLOCK_SECONDS = 7200.0
-"""The time that a block has of a kind of which none has been finished.
+"""The time limit of a block while no block of its kind has been finished.
 
-It ends what hangs for ever, and should be longer than any block takes.
+It ends blocks that hang forever, and should be longer than any block takes.
 """
 
 _MIN_AGE_SECONDS = 1.0
@@ -176,7 +176,7 @@ class Functions:
 
 
 ENDED = 'it ended while starting with'
-"""How the reason begins if a process ended before it had a servant."""
+"""The beginning of the reason if a process ended before it had a servant."""
 
 
 class Block(Protocol):
