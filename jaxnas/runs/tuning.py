@@ -114,12 +114,7 @@ def run(
       trial_log.TrialLog(path / 'trials.jsonl') as log,
       heads.guard(path, lambda: heads.of_search(log.trials, [])),
     ):
-      if len(log.trials) > len(points):
-        raise ValueError(
-          f'num_trials is {len(points)}, but {path} has already trained '
-          f'{len(log.trials)}; give --num_trials={len(log.trials)} or more, or '
-          'another --workdir.'
-        )
+      _check_covered(path, log.trials, len(points))
       described = _describe(tuning, space, training.terms, len(points))
       if len(log.trials) < len(points):
         workdir.write_manifest(path, **training.facts)
@@ -144,6 +139,8 @@ def run(
         (search_lib.Arm(_ARM, strategy, len(points), batch_size),),
         trainings.evaluator,
         jax.random.key(tuning.seed),
+        # One point that diverges says nothing about the others.
+        max_failures=0,
       )
       take = scalars.OfSearch(log).take
       with sinks.Sinks(path, training.log_to, take) as outlets:
@@ -152,6 +149,26 @@ def run(
       summary.write(path, dataclasses.replace(described, results=results))
       run_page.draw(path)
       _show(tuning, training.terms, results, log.trials, path)
+
+
+def _check_covered(
+  path: pathlib.Path, trials: Sequence[trial_log.Trial], num_points: int
+) -> None:
+  """Checks that all points that have been trained are still to be trained."""
+  # With workers, a later point may be finished before an earlier one.
+  places = [
+    number if trial.proposal is None else trial.proposal
+    for number, trial in enumerate(trials)
+  ]
+  needed = max(places, default=-1) + 1
+  if needed > num_points:
+    shown = f'trained {len(trials)}'
+    if needed > len(trials):
+      shown = f'{shown}, one of them point {needed} of its order'
+    raise ValueError(
+      f'num_trials is {num_points}, but {path} has already {shown}; give '
+      f'--num_trials={needed} or more, or another --workdir.'
+    )
 
 
 def _describe(tuning, space, terms, num_points) -> summary.Summary:
