@@ -75,7 +75,8 @@ def choose(
     room = width + (limit - found[width]) / each  # type: ignore[operator]  # As above.
     width = _widest(first, min(room, most), most)
   while not fits(width) and width > 1:
-    width //= 2
+    # Below `most`, which need not be a multiple, the widths go on as before.
+    width = width // 2 if width <= first else _widest(first, width - 1, most)
   why = (
     'all that are trained at a time'
     if width == most

@@ -67,6 +67,15 @@ def test_what_grows_faster_than_expected_is_halved():
   assert choice.block_size == 256
 
 
+def test_a_width_below_all_children_is_a_multiple_again():
+  def needed_bytes(width):
+    return int((0.01 * width if width < 600 else width) * GIB)
+
+  # 600 grow faster than expected; 512 fit, and half of 600 would be fewer.
+  choice = block_widths.choose(needed_bytes, 80 * GIB, 128, 600)
+  assert choice.block_size == 512
+
+
 def test_without_figures_the_first_is_taken():
   choice = block_widths.choose(lambda width: None, 80 * GIB, 128, 4096)
   assert choice.block_size == 128
