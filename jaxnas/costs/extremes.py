@@ -70,7 +70,7 @@ def find(
 
   A small space is enumerated. In a large one, architectures are drawn, and the
   cheapest and the most expensive of them are changed token by token for as long
-  as that helps.
+  as that helps. A cost that is NaN, as where it is not defined, bounds nothing.
 
   Args:
     space: the search space.
@@ -81,7 +81,8 @@ def find(
       long to compute.
 
   Raises:
-    ValueError: the cost failed, or no architecture could be decoded.
+    ValueError: the cost failed or is NaN for all architectures, or no
+      architecture could be decoded.
   """
   radixes = _radixes(space, num_active)
   found: dict[bytes, float] = {}
@@ -103,18 +104,15 @@ def find(
   if climbs and math.prod(map(int, radixes)) <= MAX_ENUMERATED:
     for row in itertools.product(*map(range, radixes)):
       value(np.array(row, np.int32))
-    _check(found)
-    how = f'of all {len(found):,} architectures'
-    return Extremes(min(found.values()), max(found.values()), how, how)
+    return _bounds(found, f'of all {len(found):,} architectures')
   for tokens in _draw(radixes, num_drawn):
     value(tokens)
-  _check(found)
+  known = _numbers(found)
   if climbs:
     for sign in (1, -1):
-      start = min(found, key=lambda key: sign * found[key])
+      start = min(known, key=lambda key: sign * known[key])
       _climb(np.frombuffer(start, np.int32), radixes, value, sign)
-  how = f'of {len(found):,} architectures {_PARTLY}'
-  return Extremes(min(found.values()), max(found.values()), how, how)
+  return _bounds(found, f'of {len(found):,} architectures {_PARTLY}')
 
 
 def share_within(
@@ -178,6 +176,16 @@ def _climb(tokens, radixes, value, sign) -> None:
           tokens, best, is_better = changed, cost, True
 
 
-def _check(found: dict[bytes, float]) -> None:
+def _numbers(found: dict[bytes, float]) -> dict[bytes, float]:
+  """Returns the costs that are numbers, which there must be; NaN is none."""
   if not found:
     raise ValueError(_NONE_DECODED)
+  numbers = {key: cost for key, cost in found.items() if not math.isnan(cost)}
+  if not numbers:
+    raise ValueError('The cost of no architecture of the space is a number.')
+  return numbers
+
+
+def _bounds(found: dict[bytes, float], how: str) -> Extremes:
+  costs = _numbers(found).values()
+  return Extremes(min(costs), max(costs), how, how)

@@ -1,6 +1,8 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import math
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,25 @@ def test_a_cost_that_fails_is_told():
   space = hyperparameters.make_space({'a': Choice((1, 2))})
   with pytest.raises(ValueError, match='The cost failed'):
     extremes.find(space, lambda each: each['b'])
+
+
+@pytest.mark.parametrize('sizes', [(3, 4), (6,) * 8])
+def test_a_cost_that_is_no_number_bounds_nothing(sizes):
+  names = [f'x{place}' for place in range(len(sizes))]
+  space = hyperparameters.make_space(
+    {
+      name: Choice(tuple(range(size)), name)
+      for name, size in zip(names, sizes, strict=True)
+    }
+  )
+
+  def cost(each):
+    return math.nan if each['x0'] == 0 else sum(each.values())
+
+  found = extremes.find(space, cost)
+  assert (found.low, found.high) == (1, sum(sizes) - len(sizes))
+  with pytest.raises(ValueError, match='The cost of no architecture'):
+    extremes.find(space, lambda each: math.nan)
 
 
 def test_a_deep_space_is_drawn_from():
