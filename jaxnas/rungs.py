@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxnas import arms as arms_lib
-from jaxnas import errors, halving
+from jaxnas import errors, halving, rung_scale
 from jaxnas.records import trial_log
 from jaxnas.types import Evaluator
 
@@ -136,6 +136,12 @@ def check_has_none(trials: Sequence[trial_log.Trial]) -> None:
       'The log is of a search with rungs; resume it with the rungs it was '
       'started with.'
     )
+
+
+RULES: Mapping[str, Any] = {
+  'rules of rungs': (halving.going_on, rung_scale.told_rewards)
+}
+"""What decides at rungs, beside the strategies; see `search.strategies`."""
 
 
 CANNOT_PAUSE = (

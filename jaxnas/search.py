@@ -79,8 +79,13 @@ class Search:
 
   @property
   def strategies(self) -> dict[str, Any]:
-    """What proposes: the arms' strategies, and their `num_active` if any."""
+    """What proposes: the arms' strategies, and their `num_active` if any.
+
+    With rungs, what is decided there belongs to it.
+    """
     parts: dict[str, Any] = {}
+    if self.rungs is not None:
+      parts |= rungs_lib.RULES
     for arm in self.arms:
       name = f'{arm.name} {arm.repeat}' if arm.repeat else arm.name
       parts[name] = arm.strategy

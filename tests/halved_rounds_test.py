@@ -4,6 +4,7 @@
 """Tests of a search with rungs, by children that cost nothing."""
 
 import dataclasses
+import shutil
 
 import jax
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from jaxnas import halving, rung_scale, rungs
 from jaxnas import search as search_lib
-from jaxnas.records import checkpoints, round_log, trial_log
+from jaxnas.records import checkpoints, round_log, trial_log, workdir
 from jaxnas.spaces import recurrent_cell
 from jaxnas.strategies import evolution, fixed, random_search
 from jaxnas.types import Evaluation, Status
@@ -313,6 +314,20 @@ def test_a_log_of_other_rungs_is_refused(tmp_path, whole):
     (tmp_path / name / 'trials.jsonl').write_bytes(trials)
     with pytest.raises(ValueError, match='it was started with'):
       run(tmp_path / name, Children(), rungs=changed)
+
+
+def test_a_log_of_other_rules_is_refused(tmp_path, whole):
+  for name in ('trials.jsonl', 'trials.task.json', 'trials.strategies.json'):
+    shutil.copy(whole[0] / name, tmp_path / name)
+  record = tmp_path / 'trials.strategies.json'
+  now = workdir.read_json(record)
+  rule = 'jaxnas.rung_scale.told_rewards'
+  without = {name: now[name] for name in now if name != rule}
+  # A version that told other rewards, and one that recorded no rules.
+  for before in ({**now, rule: 'other'}, without):
+    workdir.write_json(record, before, sealed=True)
+    with pytest.raises(ValueError, match='told_rewards of jaxnas'):
+      run(tmp_path, Children())
 
 
 def test_the_order_of_a_log_cannot_be_asked_for(tmp_path, whole):

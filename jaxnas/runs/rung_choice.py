@@ -39,6 +39,16 @@ def check(plan: rungs.Plan, search: search_lib.Search) -> None:
   plan.halving(None, calibrating).check(search.evaluator, search.arms)
 
 
+def strategies(experiment: Experiment) -> dict[str, Any]:
+  """Returns what proposes trials; the same before and after rungs are found.
+
+  Args:
+    experiment: the experiment, with or without its rungs.
+  """
+  rules = {} if experiment.plan is None else rungs.RULES
+  return {**experiment.search.strategies, **rules}
+
+
 def facts(
   schedule: halving.Schedule, calibration: halving.Calibration | None = None
 ) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def _run(experiment, path, checkpoints, log, timings, rounds, publish, replay):
     search.evaluator, log, experiment.same_task, redo_failed, is_finished
   )
   history.check_strategies(
-    search.strategies, log, experiment.same_task, is_finished
+    rung_choice.strategies(experiment), log, experiment.same_task, is_finished
   )
   if is_finished:
     print(f'Found the finished run in {path}; nothing is left to train.')

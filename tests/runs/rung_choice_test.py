@@ -134,6 +134,15 @@ def test_rungs_by_hand_are_in_the_manifest_from_the_start(tmp_path):
   assert rung_choice.with_rungs(without, tmp_path) is without
 
 
+def test_what_proposes_is_the_same_before_rungs_are_found(whole):
+  experiment = make_experiment(Children())
+  found = rung_choice.strategies(experiment)
+  assert found == whole[2].strategies
+  assert found.keys() > experiment.search.strategies.keys()
+  without = make_experiment(Children(), None)
+  assert rung_choice.strategies(without) == without.search.strategies
+
+
 def test_what_is_left_is_counted_in_full_trainings(whole):
   experiment = make_experiment(Children())
   trials = whole[1]
