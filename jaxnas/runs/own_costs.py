@@ -44,6 +44,11 @@ class Weighing:
       _check_number(f'The limit on {name!r}', most)
     if self.target is not None:
       _check_number(f'The target of {self.target[0]!r}', self.target[1])
+    elif self.weight is not None or self.kind != 'absolute':
+      raise ValueError(
+        'cost_weight and cost_reward say how a cost is weighed against a '
+        "target; give cost_target, such as ('num_params', 1000)."
+      )
 
   @property
   def settings(self) -> dict[str, Any]:

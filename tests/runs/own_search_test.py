@@ -641,6 +641,8 @@ def test_what_no_redraw_finds_is_infeasible(tmp_path, trainer):
     ({'limits': {'weight': 9}}, "'weight' or a target of it, .* they are size"),
     ({'limits': {'size': 0}}, "limit on 'size' must be a positive number, got"),
     ({'limits': {'size': 'ten'}}, "must be a positive number, got 'ten'"),
+    ({'cost_weight': -0.2}, 'weighed against a target; give cost_target'),
+    ({'cost_reward': 'hard'}, 'weighed against a target; give cost_target'),
     ({'limits': 10}, 'limits must be a mapping from names of costs'),
     ({'cost_target': 10}, 'cost_target must be the name of a cost and a'),
     (
