@@ -208,19 +208,26 @@ def _grad_kernel_as_matmuls(inputs, grads, lengths):
         ],
         axis=-1,
       )
-    copied = shifted.reshape(pixels, -1)
-    return total + still.reshape(pixels, -1).T @ copied, None
+    product = jnp.matmul(
+      still.reshape(pixels, -1).T,
+      shifted.reshape(pixels, -1),
+      preferred_element_type=total.dtype,
+    )
+    return total + product, None
 
   num_copies = lengths[0] * lengths[1] * shifted.shape[3]
+  # A sum of many groups would lose half precision's few bits.
+  dtype = jnp.promote_types(still.dtype, jnp.float32)
   total, _ = lax.scan(
     add,
-    jnp.zeros((still.shape[3], num_copies), still.dtype),
+    jnp.zeros((still.shape[3], num_copies), dtype),
     jax.tree.map(
       lambda images: images.reshape(-1, group, *images.shape[1:]),
       (still, shifted),
     ),
   )
   # The last axis concatenated is the first of the places.
+  total = total.astype(still.dtype)
   total = total.reshape(-1, *lengths[::-1], shifted.shape[3])
   if shifts_grads:
     # The outputs move against the inputs.

@@ -76,6 +76,27 @@ def test_gradients_as_matmuls_are_those_of_lax(
   assert lowered.as_text().count('stablehlo.convolution') == 5
 
 
+def test_sums_of_many_groups_keep_half_precision():
+  rng = np.random.default_rng(0)
+  inputs, grads = (
+    jnp.asarray(rng.random((32, 32, 32, 8)), jnp.bfloat16) for _ in range(2)
+  )
+  kernel = jnp.zeros((3, 1, 8, 8), jnp.bfloat16)
+
+  def grad(kernel):
+    outputs = convolution.convolve(
+      inputs.astype(kernel.dtype), kernel, is_canonical=True
+    )
+    return jnp.vdot(outputs, grads.astype(kernel.dtype))
+
+  # Compiled, since gradients alone need no outputs.
+  gradient = jax.jit(jax.grad(grad))
+  found = gradient(kernel)
+  expected = gradient(kernel.astype(jnp.float32))
+  assert found.dtype == jnp.bfloat16
+  np.testing.assert_allclose(found.astype(jnp.float32), expected, rtol=0.005)
+
+
 def test_padding_is_symmetric():
   # `'SAME'` would pad by less before than after.
   inputs = jnp.arange(1.0, 5).reshape(1, 4, 1, 1)
