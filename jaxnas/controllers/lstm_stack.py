@@ -59,6 +59,7 @@ def serves(cell: nn.RNNCellBase) -> bool:
     type(cell) is recurrent_cell.LSTMCell
     and cell.use_bias
     and cell.dtype is None
+    and cell.param_dtype == jnp.float32
     and cell.carry_init is recurrent_cell.LSTMCell.carry_init
   )
 

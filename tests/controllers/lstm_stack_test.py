@@ -87,6 +87,7 @@ def test_step_by_step_is_the_whole_sequence(params, rows):
     (recurrent_cell.LSTMCell(D), True),
     (recurrent_cell.LSTMCell(D, use_bias=False), False),
     (recurrent_cell.LSTMCell(D, dtype=jnp.bfloat16), False),
+    (recurrent_cell.LSTMCell(D, param_dtype=jnp.bfloat16), False),
     (recurrent_cell.LSTMCell(D, carry_init=nn.initializers.ones), False),
     (recurrent_cell.GrammarCell(features=D), False),
     (nn.OptimizedLSTMCell(D), False),
