@@ -46,6 +46,7 @@ def as_started(
   folder: pathlib.Path,
   name: str = 'route',
   choices: Sequence[str] = conv_routes.ROUTES,
+  before: str | None = None,
 ) -> tuple[_Config, str | None]:
   """Returns the config and the route of the run in a folder.
 
@@ -56,6 +57,8 @@ def as_started(
     folder: the folder, which may not contain a run yet.
     name: the name of the setting.
     choices: the routes that there are.
+    before: the route of all runs of versions that lacked the setting, if there
+      was only one.
 
   Raises:
     ValueError: a file of the run is damaged.
@@ -65,7 +68,7 @@ def as_started(
   asked = workdir_lib.read_config(folder).get(name, 'auto')
   chosen = None
   if (folder / 'manifest.json').exists():
-    chosen = workdir_lib.read_manifest(folder).get(name)
+    chosen = workdir_lib.read_manifest(folder).get(name, before)
     if chosen not in (None, *choices):
       raise ValueError(
         f'{folder / "manifest.json"} is damaged: its {name} is {chosen!r}; '

@@ -184,6 +184,7 @@ def run(config: Config, workdir: str) -> None:
     pathlib.Path(workdir),
     'recurrence',
     recurrent_interpreter.RECURRENCES,
+    before='scan',
   )
   with worker_settings.Team(config, workdir) as team:
     search_run.run(make_experiment(config, team, recurrence), workdir)

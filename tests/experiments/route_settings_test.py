@@ -39,6 +39,21 @@ def test_what_auto_chose_is_kept(setting, settings, other, tmp_path):
   assert started('auto') == (auto, first)
 
 
+def test_a_run_of_an_older_version_keeps_its_only_route(tmp_path):
+  auto = route_settings.Recurrence()
+
+  def started(value):
+    return route_settings.as_started(
+      route_settings.Recurrence(value), tmp_path, *RECURRENCE, before='scan'
+    )
+
+  workdir.write_json(tmp_path / 'config.json', {}, sealed=True)
+  assert started('auto') == (auto, None)
+  workdir.write_json(tmp_path / 'manifest.json', {})
+  assert started('auto') == started('scan') == (auto, 'scan')
+  assert started('kernel') == (route_settings.Recurrence('kernel'), 'scan')
+
+
 def test_a_damaged_manifest_is_named(tmp_path):
   workdir.write_json(tmp_path / 'config.json', {}, sealed=True)
   workdir.write_json(tmp_path / 'manifest.json', {'recurrence': 'loop'})
