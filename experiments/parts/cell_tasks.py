@@ -33,11 +33,19 @@ def choose_recurrence(
     tasks: the tasks on the text.
     num_devices: the number of devices that children are spread over.
     kept: what `auto` chose earlier in this run, if anything.
+
+  Raises:
+    ValueError: the requested recurrence cannot train these children.
   """
+  if config.recurrence == 'kernel':
+    # Pallas takes a third of a second to import.
+    from jaxnas.children import recurrence_kernel
+
+    recurrence_kernel.check_features(config.features)
   space = spaces.make_space(config.base, config.combiners, config.activations)
 
   def measure(recurrence):
-    width = blocks.default_block_size(num_devices)
+    width = config.block_size or blocks.default_block_size(num_devices)
     asked = dataclasses.replace(config, recurrence=recurrence)
     task = make_task(asked, tasks, make_recipe(config))
     rng = np.random.default_rng(config.seed)

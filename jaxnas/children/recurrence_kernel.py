@@ -111,11 +111,7 @@ def unroll(
   num_leaves = width // num_units
   chex.assert_shape(memory, (num_rows, num_units))
   chex.assert_shape(recurrent_kernel, (num_units, width))
-  if num_units > MAX_FEATURES:
-    raise ValueError(
-      f'The kernel of the recurrence takes at most {MAX_FEATURES} hidden '
-      f'units, got {num_units}; use the scan.'
-    )
+  check_features(num_units)
   tile, num_tiles, padded = _tiles(
     platform, num_steps, num_leaves, num_rows, num_units
   )
@@ -159,6 +155,15 @@ def unroll(
     each[..., :num_rows, :num_units] for each in (hidden_seq, memory, hidden)
   )
   return (memory, hidden), hidden_seq
+
+
+def check_features(features: int) -> None:
+  """Raises `ValueError` for more than `MAX_FEATURES` hidden units."""
+  if features > MAX_FEATURES:
+    raise ValueError(
+      f'The kernel of the recurrence takes at most {MAX_FEATURES} hidden '
+      f'units, got {features}; use the scan.'
+    )
 
 
 def _tiles(platform, num_steps, num_leaves, num_rows, num_units):

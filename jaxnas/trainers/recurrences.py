@@ -23,7 +23,8 @@ def choose(
 
   A CPU has only an interpreted kernel, so it scans. Elsewhere both recurrences
   are measured, unless one was requested or chosen before, and the reason is
-  printed. If the compiler refuses the kernel, the scan is chosen.
+  printed. If the compiler refuses the kernel, or neither fits into memory, the
+  scan is chosen.
 
   Args:
     measure: the function that measures the cost of training children by a
@@ -32,9 +33,6 @@ def choose(
     kept: the recurrence that `'auto'` chose when the run was started, if any.
     num_trials: the number of trainings in the search.
     num_steps: the number of steps of each training.
-
-  Raises:
-    NotEnoughMemoryError: no recurrence fits into the memory of the device.
   """
   if asked != 'auto':
     return asked
@@ -43,7 +41,8 @@ def choose(
   if platforms.default() == 'cpu':
     return 'scan'
   measured: dict[str, Any] = {}
-  for name in recurrent_interpreter.RECURRENCES:
+  # The kernel first: if it is refused, there is nothing to compare.
+  for name in reversed(recurrent_interpreter.RECURRENCES):
     try:
       measured[name] = measure(name)
     except memory.NotEnoughMemoryError as error:
@@ -55,7 +54,18 @@ def choose(
       line = (str(error).splitlines() or [type(error).__name__])[0]
       print(f'Recurrence scan: the kernel was refused: {line}', flush=True)
       return 'scan'
-  name, reason = routes.choose(measured, num_trials, num_steps)
+  if not any(isinstance(each, routes.Timing) for each in measured.values()):
+    print(
+      'Recurrence scan: neither was measured, as the children do not fit into '
+      f'memory: {measured["scan"]}',
+      flush=True,
+    )
+    return 'scan'
+  name, reason = routes.choose(
+    {name: measured[name] for name in recurrent_interpreter.RECURRENCES},
+    num_trials,
+    num_steps,
+  )
   print(
     f'Recurrence {name}: {reason} A resumed run keeps it; to repeat the run, '
     f'pass --recurrence={name}.',

@@ -59,5 +59,12 @@ def test_what_does_not_fit_or_compile_is_left(capsys):
   assert capsys.readouterr().out.endswith(
     'Recurrence scan: the kernel was refused: sin\n'
   )
+  # What is refused decides alone.
+  never_scan = RuntimeError('measured')
+  assert choose(costs(scan=never_scan, kernel=ValueError('wide'))) == 'scan'
+  capsys.readouterr()
+  # Blocks may be narrower later.
+  assert choose(costs(scan=too_large, kernel=too_large)) == 'scan'
+  assert 'do not fit into memory: No room.' in capsys.readouterr().out
   with pytest.raises(RuntimeError, match='broken'):
     choose(costs(scan=RuntimeError('broken'), kernel=0.02))

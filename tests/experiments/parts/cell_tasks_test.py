@@ -51,3 +51,10 @@ def test_an_accelerator_has_blocks_by_its_memory(
   assert cell_tasks.choose_block_size(config, None, 2) == expected
   assert {base for base, _ in asked} == {2}
   assert 'on each device.\n' in capsys.readouterr().out
+
+
+def test_children_too_wide_for_the_kernel_are_refused_first():
+  wide = search_recurrent_cell.Config(features=538, recurrence='kernel')
+  with pytest.raises(ValueError, match='at most 128 hidden units, got 538'):
+    # The tasks are not even looked at.
+    cell_tasks.choose_recurrence(wide, None, 1, None)
