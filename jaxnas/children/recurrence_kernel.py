@@ -276,7 +276,7 @@ def _run_backward(
       for leaf in range(num_leaves):
         to_leaves_ref[time, leaf] = to_inputs[leaf]
         to_recurrent_ref[time, leaf] = to_recurrent[leaf]
-        grad_hidden += jnp.dot(
+        grad_hidden += _dot(
           to_recurrent[leaf], step.block(transposed_ref, leaf)
         )
       return grad_memory, grad_hidden * mask_ref[:]
@@ -339,6 +339,13 @@ def _call(shape, run, codes, shared, tiled, outputs):
   )(codes, *shared, *tiled)
 
 
+def _dot(first, second):
+  """Returns a product; matrix units sum in at least single precision."""
+  dtype = jnp.promote_types(first.dtype, jnp.float32)
+  product = jnp.dot(first, second, preferred_element_type=dtype)
+  return product.astype(first.dtype)
+
+
 class _Step(NamedTuple):
   """One step of a cell within a kernel, for a tile of `R` rows.
 
@@ -393,7 +400,7 @@ def _make_step(
   def project(hidden):
     hidden = hidden * mask_ref[:]
     return [
-      jnp.dot(hidden, block(kernel_ref, leaf)) + bias_ref[leaf]
+      _dot(hidden, block(kernel_ref, leaf)) + bias_ref[leaf]
       for leaf in range(kernel_ref.shape[0])
     ]
 

@@ -154,3 +154,26 @@ def test_tiles_of_a_tpu_fit_its_memory(base, num_rows, expected):
   tile, num_tiles, units = kernel._tiles('tpu', 35, base, num_rows, 64)
   assert (tile, num_tiles) == expected
   assert units == 64
+
+
+def test_half_precision_is_lowered_for_a_tpu():
+  # The compiler takes no sums of products in less than single precision.
+  codes = kernel_tree.Codes(
+    *(each[0] for each in random_programs(2, 'paper')[:-1])
+  )
+  state, projected, recurrent = (
+    jax.ShapeDtypeStruct(shape, jnp.bfloat16)
+    for shape in ((8, 8), (1, 8, 16), (8, 16))
+  )
+
+  def loss(state, projected, recurrent):
+    _, hidden = kernel.unroll(
+      codes, (state, state), projected, recurrent, platform='tpu'
+    )
+    return hidden.sum()
+
+  gradient = jax.jit(jax.grad(loss, (0, 1, 2)))
+  lowered = gradient.trace(state, projected, recurrent).lower(
+    lowering_platforms=('tpu',)
+  )
+  assert lowered.as_text().count('tpu_custom_call') == 2
