@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 import functools
 from typing import Any
 import zlib
@@ -16,7 +16,7 @@ import numpy as np
 from jaxnas.children import recurrent_cell, recurrent_interpreter
 from jaxnas.trainers import blocks, local_queue
 from jaxnas.training import dataset_tasks, text_task
-from jaxnas.types import SearchSpace, Trainer
+from jaxnas.types import SearchSpace, Status, Trained, Trainer
 
 SPLITS = ('validation', 'report')
 """The splits that the children are measured on."""
@@ -98,9 +98,13 @@ class CellTrainer:
       The perplexities `validation float32[N, P]` and `report float32[N, P]`,
       NaN from the point where a child failed, and `num_trained int32[N]`, the
       number of steps before it failed.
+
+    Raises:
+      ValueError: a worker was lost or took too long, which says nothing about
+        the cells.
     """
     children = self._children(tokens, seeds)
-    return _curves(self.trainer.run(*children, num_steps, splits=()).metrics)
+    return _curves(self.trainer.run(*children, num_steps, splits=()))
 
   def train_each(
     self, tokens: np.ndarray, seeds: Sequence[int] | np.ndarray, num_steps: int
@@ -116,6 +120,9 @@ class CellTrainer:
 
     Yields:
       The rows of a block, and what `train` returns for them.
+
+    Raises:
+      ValueError: as `train`.
     """
     tokens, seeds = np.asarray(tokens), np.asarray(seeds)
     queue = local_queue.queue_of(self.trainer)
@@ -130,7 +137,7 @@ class CellTrainer:
     for part, trained in local_queue.finished({'cells': queue}, named, submit):
       # Every block is submitted, so every block has an outcome.
       assert trained is not None
-      yield part, _curves(trained.metrics)
+      yield part, _curves(trained)
 
   def _children(self, tokens, seeds) -> tuple[list[Any], jax.Array, np.ndarray]:
     """Returns the architectures, keys and learning rates of trainings."""
@@ -142,7 +149,20 @@ class CellTrainer:
     )
 
 
-def _curves(metrics: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+_LOST = Status.CRASHED, Status.TIMED_OUT
+
+
+def _curves(trained: Trained) -> dict[str, np.ndarray]:
+  """Returns the curves of children; refuses what a machine's fault cut off."""
+  metrics = trained.metrics
+  is_lost = np.isin(trained.status, _LOST)
+  if is_lost.any() or not metrics:
+    (*_, reason) = ('', *filter(None, trained.reasons))
+    raise ValueError(
+      f'{is_lost.sum() or len(is_lost)} of {len(is_lost)} cells could not be '
+      f'trained ({reason or "no reason is known"}); start again, and what is '
+      'not recorded yet is trained again.'
+    )
   curves = {name: metrics[f'{name}_perplexity'] for name in SPLITS}
   return {**curves, 'num_trained': metrics['num_trained']}
 

@@ -8,6 +8,7 @@ from jaxnas.datasets import text
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.trainers import cell_trainer
 from jaxnas.training import dataset_tasks, text_task
+from jaxnas.types import Status, Trained
 
 SPACE = spaces.make_space(2)
 
@@ -48,6 +49,27 @@ def test_a_child_follows_from_its_cell_and_seed_alone():
     joined = np.concatenate([block[name] for _, block in blocks])
     np.testing.assert_array_equal(joined, values)
   assert not list(trainer.train_each(tokens[:0], [], 4))
+
+
+class _Lost:
+  """A trainer whose worker dies with every block."""
+
+  block_size = 2
+
+  def run(self, architectures, *args, **settings):
+    del args, settings
+    count = len(architectures)
+    status = np.full(count, Status.CRASHED, np.int32)
+    return Trained({}, status, ('the worker died',) * count)
+
+
+def test_cells_of_a_lost_worker_are_no_failures():
+  trainer = make_trainer()
+  trainer.trainer = _Lost()
+  tokens = np.zeros((3, SPACE.num_tokens), np.int32)
+  message = r'2 of 2 cells could not be trained \(the worker died\); start'
+  with pytest.raises(ValueError, match=message):
+    next(trainer.train_each(tokens, [0] * 3, 4))
 
 
 def test_all_children_are_of_one_size():
