@@ -70,7 +70,8 @@ def make_pareto_evolution(
   the population, as in `make_evolution`. After a batch, the best
   `population_size` of its members and the population's survive: those of the
   lowest non-dominated rank first, and of equal ranks the least crowded. An
-  architecture that is a member already does not enter again.
+  architecture that is a member already does not enter again, and one without a
+  finite cost ranks behind all others.
 
   A proposal that repeats another of its batch, or one of the last `memory` that
   were told, is drawn again, at most 16 times. Its `log_prob` is that of a draw
@@ -146,10 +147,12 @@ def make_pareto_evolution(
   ) -> tuple[ParetoState, Mapping[str, jax.Array]]:
     chex.assert_shape(paid, (len(rewards), num_costs))
     values = jnp.column_stack([rewards, -paid])
+    # NaN would be dominated by nothing, and stay.
+    is_dead = ~jnp.isfinite(paid).all(1)
     if floor is not None:
-      # Even a dead child that costs nothing is dominated by all living ones.
-      is_dead = rewards <= jnp.float32(floor)
-      values = jnp.where(is_dead[:, None], _WORST, values)
+      is_dead |= rewards <= jnp.float32(floor)
+    # Even a dead child that costs nothing is dominated by all living ones.
+    values = jnp.where(is_dead[:, None], _WORST, values)
     after, front_size = _survive(state, tokens, values)
     metrics = {'mean_reward': jnp.mean(rewards), 'front_size': front_size}
     return told.keep_where_finite(rewards, after, state), metrics

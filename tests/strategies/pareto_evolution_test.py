@@ -126,3 +126,22 @@ def test_whatever_a_failed_child_costs_it_ranks_last(floor):
   )
   is_member = (0,) * 5 in {tuple(row) for row in state.tokens.tolist()}
   assert is_member == (floor is None)
+
+
+def test_what_has_no_finite_cost_ranks_last():
+  def some(tokens):
+    return jnp.where(tokens[:, :1] == 0, jnp.nan, tokens[:, :1])
+
+  strategy = pareto_evolution.make_pareto_evolution(
+    DECISIONS, some, population_size=3, sample_size=2
+  )
+  first = [0, 1, 1, 1, 0]
+  tokens = jnp.array([[one, place, 0, 0, 0] for place, one in enumerate(first)])
+  state, metrics = strategy.tell(
+    strategy.init(jax.random.key(0)),
+    Proposals(tokens % 4, jnp.zeros(5)),
+    jnp.array([9.0, 1.0, 2.0, 3.0, 9.0]),
+  )
+  assert state.tokens[0].tolist() == [1, 3, 0, 0, 0]
+  assert metrics['front_size'] == 1
+  assert jnp.isfinite(state.values).all()
