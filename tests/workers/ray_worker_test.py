@@ -8,6 +8,7 @@ import pathlib
 import pickle
 import signal
 import sys
+import time
 
 import pytest
 
@@ -50,11 +51,14 @@ def test_requests_are_answered_with_the_environment(worker):
   assert (event.number, pickle.loads(event.answer)) == (5, '7')
 
 
-def test_only_the_process_that_was_meant_is_stopped(worker):
+def test_only_the_process_that_was_meant_is_stopped(worker, tmp_path):
   only(worker.wait(), Kind.JOINED)
   ask(worker, 1, 'pid')
   pid = pickle.loads(only(worker.wait(), Kind.ANSWERED).answer)
-  ask(worker, 2, 'sleep', 60)
+  # It says that it has the request, and never meets another.
+  ask(worker, 2, 'meet', str(tmp_path), 'here', 'nobody')
+  while not (tmp_path / 'here').exists():
+    time.sleep(0.01)
   # It was given another request since.
   worker.stop(1)
   os.kill(pid, signal.SIGKILL)
