@@ -50,7 +50,8 @@ def losses(recurrence, operations, programs, rows, units, use_bias=True):
   }
   if use_bias:
     params['bias'] = normal(base * units)
-  carry, inputs = (normal(rows, units),) * 2, normal(T, rows, INPUTS)
+  carry = normal(rows, units), normal(rows, units)
+  inputs = normal(T, rows, INPUTS)
   mask = jnp.asarray(rng.integers(2, size=(rows, units)), jnp.float32)
   weights = jnp.asarray(rng.normal(size=(T, rows, units)), jnp.float32)
 
