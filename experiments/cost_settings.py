@@ -202,10 +202,7 @@ class Prices:
     # high would only be told of.
     deviation = 1.0
     if self._target in self._bounds:
-      bounds = self._bounds[self._target]
-      deviation = max(
-        abs(each / config.cost_target - 1) for each in (bounds.low, bounds.high)
-      )
+      deviation = self._bounds[self._target].deviation(config.cost_target)
     weighed = rewards.make_cost_reward(
       reward,
       self._target,
@@ -316,11 +313,8 @@ class Prices:
           bounds,
           f'--cost_target={_plain(config.cost_target)}',
         )
-        if config.cost_reward == 'power' and bounds.low <= 0:
-          raise ValueError(
-            f'--cost_reward=power divides by {name}, and an architecture of '
-            f'the space has {bounds.low:g}; take absolute or hard.'
-          )
+        if config.cost_reward == 'power':
+          limits_lib.check_power(name, bounds, '--cost_reward=power')
       if name in self.objectives and bounds.low == bounds.high:
         raise ValueError(
           f'All architectures of the space have {name} '

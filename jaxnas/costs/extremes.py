@@ -48,6 +48,14 @@ class Extremes(NamedTuple):
       return self
     return self._replace(low=low, low_how='counted exactly')
 
+  def deviation(self, target: float) -> float:
+    """Returns the largest relative deviation of a cost from a target.
+
+    Args:
+      target: the target, positive.
+    """
+    return max(abs(each / target - 1) for each in (self.low, self.high))
+
 
 def is_exact(how: str) -> bool:
   """Returns whether a bound holds for all architectures of the space.

@@ -165,6 +165,24 @@ def check_target(
       )
 
 
+def check_power(name: str, bounds: extremes.Extremes, spelled: str) -> None:
+  """Checks before a search that a reward can divide by a cost.
+
+  Args:
+    name: the name of the cost.
+    bounds: the bounds of the cost in the space.
+    spelled: the user's setting as text, such as `'--cost_reward=power'`.
+
+  Raises:
+    ValueError: an architecture costs nothing.
+  """
+  if bounds.low <= 0:
+    raise ValueError(
+      f'{spelled} divides by {name}, and an architecture of the space has '
+      f'{bounds.low:g}; take absolute or hard.'
+    )
+
+
 def _refuse(how: str, message: str) -> None:
   """Raises an error if a bound is exact; else only warns."""
   if extremes.is_exact(how):

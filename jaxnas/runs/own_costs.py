@@ -110,18 +110,11 @@ class Weighing:
     assert self.target is not None
     name, target = self.target
     limits_lib.check_target(name, target, bounds)
-    if self.kind == 'power' and bounds.low <= 0:
-      raise ValueError(
-        f"cost_reward='power' divides by {name}, and an architecture of the "
-        f'space has {bounds.low:g}; take absolute or hard.'
-      )
+    if self.kind == 'power':
+      limits_lib.check_power(name, bounds, "cost_reward='power'")
+    deviation = bounds.deviation(target)
     return rewards.make_cost_reward(
-      reward,
-      name,
-      target,
-      self.kind,
-      self.weight,
-      max(abs(each / target - 1) for each in (bounds.low, bounds.high)),
+      reward, name, target, self.kind, self.weight, deviation
     )
 
   def _redrawing(
