@@ -43,12 +43,14 @@ def unroll(
 ) -> tuple[Carry, jax.Array]:
   """Runs a cell over a sequence.
 
-  Gradients flow to the carry, the projected inputs, the kernel and the bias.
+  Gradients flow to the carry, the projected inputs, the kernel and the bias,
+  and to the program where somebody differentiates with respect to it; nothing
+  is computed for it otherwise.
 
   Args:
     combine: the cell. The same function must be the same object; otherwise a
       caller under `jit` recompiles.
-    program: a pytree that is passed to `combine`; no gradient flows to it.
+    program: a pytree of arrays that is passed to `combine`.
     carry: the memory and hidden state before the first step.
     projected: the projected inputs `x W` of all steps, `[T, B, K]`.
     recurrent_kernel: the recurrent kernel `U`, `[D, K]`.
@@ -122,31 +124,57 @@ def _unroll(combine, program, projected, kernel, bias, mask, memory, hidden):
   return hidden_seq, memory, hidden
 
 
-def _forward(combine, program, projected, kernel, bias, mask, memory, hidden):
+def _forward(combine, program, *arrays):
+  """Runs forward; each primal tells whether its gradient is asked for."""
+  leaves, structure = jax.tree.flatten(program)
+  # Residuals hold arrays alone, so their structure tells what is static.
+  learned = [() if leaf.perturbed else None for leaf in leaves]
+  program = jax.tree.unflatten(structure, [leaf.value for leaf in leaves])
+  projected, kernel, bias, mask, memory, hidden = jax.tree.map(
+    lambda leaf: leaf.value, arrays
+  )
   last_memory, last_hidden, hidden_seq, kept = _run(
     combine, program, projected, kernel, bias, mask, memory, hidden, keep=True
   )
-  residuals = (program, projected, kernel, bias, mask, hidden, hidden_seq, kept)
-  return (hidden_seq, last_memory, last_hidden), residuals
+  arrays = (projected, kernel, bias, mask, hidden, hidden_seq, kept)
+  return (hidden_seq, last_memory, last_hidden), (program, learned, arrays)
+
+
+def _dense(cotangent):
+  if isinstance(cotangent, jax.custom_derivatives.SymbolicZero):
+    return jnp.zeros(cotangent.shape, cotangent.dtype)
+  return cotangent
 
 
 def _backward(combine, residuals, cotangents):
-  program, projected, kernel, bias, mask, first, hidden_seq, kept = residuals
+  program, learned, arrays = residuals
+  projected, kernel, bias, mask, first, hidden_seq, kept = arrays
   memory_seq, zh_seq = kept
-  grad_hidden_seq, grad_memory, grad_hidden = cotangents
+  grad_hidden_seq, grad_memory, grad_hidden = map(_dense, cotangents)
+  leaves, structure = jax.tree.flatten(program)
+  places = [i for i, is_learned in enumerate(learned) if is_learned is not None]
   num_steps = projected.shape[0]
   transposed = kernel.T
 
+  def apply(chosen, *inputs):
+    merged = list(leaves)
+    for place, leaf in zip(places, chosen, strict=True):
+      merged[place] = leaf
+    return combine(jax.tree.unflatten(structure, merged), *inputs)
+
+  chosen = [leaves[place] for place in places]
+
   def step(index, state):
     time = num_steps - 1 - index
-    grad_memory, grad_hidden, grad_zx_seq, grad_zh_seq = state
+    grad_memory, grad_hidden, grad_zx_seq, grad_zh_seq, grad_chosen = state
     _, vjp = jax.vjp(
-      functools.partial(combine, program),
+      apply,
+      chosen,
       _read(projected, time),
       _read(zh_seq, time),
       _read(memory_seq, time),
     )
-    grad_zx, grad_zh, grad_memory = vjp(
+    more_chosen, grad_zx, grad_zh, grad_memory = vjp(
       (grad_hidden + _read(grad_hidden_seq, time), grad_memory)
     )
     grad_hidden = grad_zh @ transposed
@@ -157,11 +185,15 @@ def _backward(combine, residuals, cotangents):
       grad_hidden,
       _write(grad_zx_seq, grad_zx, time),
       _write(grad_zh_seq, grad_zh, time),
+      jax.tree.map(jnp.add, grad_chosen, more_chosen),
     )
 
   zeros = jnp.zeros_like(projected)
-  grad_memory, grad_hidden, grad_projected, grad_zh_seq = lax.fori_loop(
-    0, num_steps, step, (grad_memory, grad_hidden, zeros, zeros)
+  nothing = jax.tree.map(jnp.zeros_like, chosen)
+  grad_memory, grad_hidden, grad_projected, grad_zh_seq, grad_chosen = (
+    lax.fori_loop(
+      0, num_steps, step, (grad_memory, grad_hidden, zeros, zeros, nothing)
+    )
   )
   previous = jnp.concatenate([first[None], hidden_seq[:-1]])
   if mask is not None:
@@ -171,8 +203,11 @@ def _backward(combine, residuals, cotangents):
   grad_kernel = rows.T @ grad_rows
   grad_bias = None if bias is None else grad_rows.sum(0)
   grad_mask = None if mask is None else jnp.zeros_like(mask)
+  grad_program = [None] * len(leaves)
+  for place, gradient in zip(places, grad_chosen, strict=True):
+    grad_program[place] = gradient
   return (
-    None,
+    jax.tree.unflatten(structure, grad_program),
     grad_projected,
     grad_kernel,
     grad_bias,
@@ -182,4 +217,4 @@ def _backward(combine, residuals, cotangents):
   )
 
 
-_unroll.defvjp(_forward, _backward)
+_unroll.defvjp(_forward, _backward, symbolic_zeros=True)

@@ -392,7 +392,9 @@ def test_a_sum_that_saturates_keeps_its_gradient_finite():
   """A sum's slope is 1 in both operands, whatever the other one is."""
 
   def root(first, second):
-    total = interpreter._combine(jnp.array(0), first, second, False)
+    total = interpreter.Selections(*OPERATIONS['paper'], False).combine(
+      jnp.array(0), first, second
+    )
     return jax.nn.sigmoid(total)
 
   value, grads = jax.value_and_grad(root, (0, 1))(jnp.inf, 3.0)
@@ -403,7 +405,9 @@ def test_a_sum_that_saturates_keeps_its_gradient_finite():
 @pytest.mark.parametrize('code', [0, 1])
 def test_a_combiner_has_the_slopes_of_the_definition(code):
   def combine(first, second):
-    return interpreter._combine(jnp.array(code), first, second, False)
+    return interpreter.Selections(*OPERATIONS['paper'], False).combine(
+      jnp.array(code), first, second
+    )
 
   value, grads = jax.value_and_grad(combine, (0, 1))(2.5, -0.3)
   operation = (np.add, np.multiply)[code]
