@@ -33,15 +33,15 @@ class Config(benchmark_settings.BenchmarkSettings):
   """Settings of the benchmark."""
 
   rows: tuple[str, ...] = settings.measurement(
-    ROWS, f'Rows of the table, of {",".join(ROWS)}.', is_common=True
+    ROWS, f'Rows of the table, out of {",".join(ROWS)}.', is_common=True
   )
   shapes: tuple[str, ...] = settings.measurement(
     tuple(SHAPES),
-    f'Shapes of the data, of {",".join(SHAPES)}.',
+    f'Shapes of the data, out of {",".join(SHAPES)}.',
     is_common=True,
   )
   routes: tuple[str, ...] = settings.measurement(
-    ROUTES, f'Routes that are measured, of {",".join(ROUTES)}.'
+    ROUTES, f'Routes that are measured, out of {",".join(ROUTES)}.'
   )
   output: str = settings.measurement(
     'runs/benchmark_conv.json', 'Path of the file that the table goes to.'
@@ -51,7 +51,7 @@ class Config(benchmark_settings.BenchmarkSettings):
   )
   num_children: int = settings.children(
     32,
-    'Number of networks of a whole training.',
+    'Number of networks in a whole training.',
     low=1,
     high=settings.MAX_ITEMS,
   )

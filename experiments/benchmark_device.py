@@ -7,11 +7,11 @@
     python -m experiments.benchmark_device --dry_run
     python -m experiments.benchmark_device --parts=recurrent --num_children=512
 
-Needs jax, flax, optax, chex, absl and numpy, and no data; PyTorch is compared
-with if it is there. The parts are measured in order of worth, each in processes
-of its own, and every row is written as soon as it is measured; a part that
-fails or takes too long costs only itself. `--dry_run` runs every part at toy
-size, to see on a CPU that all of it works.
+Needs jax, flax, optax, chex, absl and numpy, but no data; PyTorch is measured
+too if it is installed. The parts run in order of importance, each in separate
+processes, and every row is written as soon as it is measured; a part that fails
+or takes too long affects no other. `--dry_run` runs every part at toy size, to
+check on a CPU that all of them work.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ TOY: Mapping[str, Any] = {
   'strategies': ('reinforce', 'random'),
   'num_trials': 40,
   'controller_batches': 2,
-  # The code generators of PyTorch take longer than all else.
+  # The code generators of PyTorch take longer than everything else.
   'torch_compiler': 'aot_eager',
 }
 """The settings that `--dry_run` replaces."""
-# Toys compile much and compute little.
+# At toy size, compiling takes longer than computing.
 _TOY_FLAGS = '--xla_backend_optimization_level=0'
 
 
@@ -67,7 +67,7 @@ class Config(data_settings.TextBatches, benchmark_settings.BenchmarkSettings):
 
   parts: tuple[str, ...] = settings.measurement(
     PARTS,
-    f'Parts to measure, of {",".join(PARTS)}; always in this order.',
+    f'Parts to measure, out of {",".join(PARTS)}; always in this order.',
     is_common=True,
   )
   budget_minutes: float = settings.measurement(
@@ -92,7 +92,8 @@ class Config(data_settings.TextBatches, benchmark_settings.BenchmarkSettings):
   )
   vocab_sizes: tuple[int, ...] = settings.data(
     (1_000, 10_000),
-    'Numbers of different words; the part vocabulary has all but the first.',
+    'Numbers of different words; the part vocabulary measures all but the '
+    'first.',
     low=1,
     high=settings.MAX_ITEMS,
   )
@@ -164,7 +165,7 @@ class Config(data_settings.TextBatches, benchmark_settings.BenchmarkSettings):
   )
   strategies: tuple[str, ...] = settings.strategy(
     STRATEGIES,
-    f'Strategies that search a table, of {",".join(STRATEGIES)}.',
+    f'Strategies that search a table, out of {",".join(STRATEGIES)}.',
   )
   cardinalities: tuple[int, ...] = settings.space(
     base2_bench.CARDINALITIES,
@@ -248,7 +249,7 @@ def _rows(
 ) -> Iterator[Row]:
   """Yields the rows of a part; an error ends it, and is one line."""
   part = device_parts.PARTS[name]
-  # Toys have no known duration: a CPU is slow to start its processes.
+  # At toy size the duration is not known: a CPU is slow to start processes.
   limit = left if config.dry_run else min(left, 2 * part.seconds)
   if limit < (0 if config.dry_run else part.seconds):
     session.leave_out(

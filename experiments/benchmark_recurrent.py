@@ -32,7 +32,7 @@ class Config(data_settings.TextBatches, benchmark_settings.BenchmarkSettings):
   """Settings of the benchmark."""
 
   rows: tuple[str, ...] = settings.measurement(
-    ROWS, f'Rows of the table, of {",".join(ROWS)}.', is_common=True
+    ROWS, f'Rows of the table, out of {",".join(ROWS)}.', is_common=True
   )
   output: str = settings.measurement(
     'runs/benchmark_recurrent.json', 'Path of the file that the table goes to.'

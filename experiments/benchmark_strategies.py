@@ -46,7 +46,7 @@ class Config(benchmark_settings.BenchmarkSettings):
 
   strategies: tuple[str, ...] = settings.strategy(
     tuple(SAMPLERS),
-    f'Strategies that are measured, of {",".join(SAMPLERS)}.',
+    f'Strategies that are measured, out of {",".join(SAMPLERS)}.',
     is_common=True,
   )
   output: str = settings.measurement(

@@ -5,11 +5,11 @@
 
     python -m experiments.benchmark_workers
 
-A child that sleeps shows how well the work is spread; children that compute, on
-workers of one thread, what is left of it on this machine. Each ratio is of one
-run: the same blocks on one worker and on several, in bursts that alternate, and
-the shortest burst of each counts. Keep the machine idle otherwise. Rows of Ray
-need the extra `ray`. Prints one table and writes it as JSON.
+Children that sleep show how well the work is spread; children that compute, on
+workers of one thread, show how much of that this machine allows. Each ratio
+comes from one run: the same blocks on one worker and on several, in alternating
+bursts, of which the shortest of each counts. Keep the machine idle otherwise.
+Rows of Ray need the extra `ray`. Prints one table and writes it as JSON.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Config(benchmark_settings.BenchmarkSettings):
   """Settings of the benchmark."""
 
   rows: tuple[str, ...] = settings.measurement(
-    ROWS, f'Rows that are measured, of {",".join(ROWS)}.', is_common=True
+    ROWS, f'Rows that are measured, out of {",".join(ROWS)}.', is_common=True
   )
   workers: tuple[str, ...] = settings.measurement(
     engines.KINDS,
@@ -246,7 +246,7 @@ def _measure_children(config: Config) -> list[Row]:
 
 
 def _measure_dispatcher(config: Config) -> list[Row]:
-  """Measures blocks of one that do nothing, recorded with an fsync a wait."""
+  """Measures blocks of one that do nothing, with one fsync per wait."""
   servant = functools.partial(
     function_servant.FunctionServant, pickle.dumps(waiting_functions.nothing)
   )
@@ -294,7 +294,7 @@ def _call(
   num_blocks: int,
   num_in_flight: int = 0,
 ) -> None:
-  """Has blocks answered, and records them."""
+  """Submits blocks, and records their answers."""
   num_left, num_open = num_blocks, 0
   while num_left or num_open:
     wanted = num_in_flight - num_open if num_in_flight else workers.num_wanted

@@ -9,7 +9,7 @@ The 36,864 cells of the space are 18,688 up to swaps of a node's operands. Each
 of these is trained as a small language model, a fixed tenth of them with
 further seeds, in random order, so that any part of the table is a fair sample
 of it. Results are saved shard by shard: the same command continues where the
-last one ended. `--num_shards` limits the number of shards that it makes.
+last one ended. `--num_shards` limits the number of shards that one call makes.
 """
 
 from __future__ import annotations
@@ -293,7 +293,8 @@ def read_shard(path: pathlib.Path, jobs: Jobs) -> dict[str, np.ndarray]:
     shard = npz.read(path, (*names, *cell_trainer.SPLITS))
   except npz.NpzError as error:
     raise ValueError(
-      f'{path} is damaged ({error.reason}); remove it, and it is made again.'
+      f'{path} is damaged ({error.reason}); remove it, and it will be made '
+      'again.'
     ) from None
   if not all(
     np.array_equal(shard[name], values)
@@ -301,7 +302,7 @@ def read_shard(path: pathlib.Path, jobs: Jobs) -> dict[str, np.ndarray]:
   ):
     raise ValueError(
       f'{path} does not hold the trainings of this shard of this table; remove '
-      'it, and it is made again.'
+      'it, and it will be made again.'
     )
   return shard
 

@@ -96,7 +96,7 @@ def run(config: Config) -> None:
 
 
 def _check_out(config: Config) -> None:
-  """Refuses a table in place of a file that it is made from."""
+  """Refuses to overwrite a file that the table is made from."""
   for source in (config.weights, config.data_dir):
     if config.out and source:
       out, file = (
@@ -163,7 +163,7 @@ def _write(
 
 
 def _accuracy(is_right: np.ndarray, images_name: str) -> str:
-  """Returns a sentence on the share of images that are classified rightly."""
+  """Returns a sentence on the share of images that are classified correctly."""
   interval = statistics.share_interval(is_right)
   low, high = (
     statistics.ACCURACY.text(end) for end in (interval.low, interval.high)

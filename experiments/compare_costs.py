@@ -19,8 +19,9 @@ many seeds, and printed:
     python -m experiments.compare_costs --targets= --halving=4 \
         --rungs=64,128,256 --workdir=runs/halved_fronts
 
-asks the second question of searches that take as many steps with successive
-halving, too, by non-dominated rank; what they found was trained fully.
+also asks the second question of searches with successive halving, which compare
+children by non-dominated rank and take as many training steps in total. Only
+fully trained cells count as found.
 
 Results are in docs/results/costs.md.
 """
@@ -111,7 +112,7 @@ class Config(
     settings.check_rounds(self, 'num_target_trials', 'num_trials')
     if self.has_measured_rungs:
       raise ValueError(
-        '--halving of this comparison needs rungs, such as --rungs=64,128,256.'
+        '--halving needs rungs here, such as --rungs=64,128,256.'
       )
 
 

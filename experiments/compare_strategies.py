@@ -27,7 +27,7 @@ run, strategy by strategy, or shows the finished one.
 
 shows instead what it costs a strategy to have several groups of trials in
 flight, whose rewards come late: for each number of replicas, and for REINFORCE
-each of `--corrections`, the regret and its difference to the search in lock
+each of `--corrections`, the regret and its difference from the search in lock
 step, also written to `staleness.csv`. Durations are drawn anew for each search.
 
     python -m experiments.compare_strategies --halving=4 --rungs=64,128,256 \
@@ -86,7 +86,7 @@ class Config(
   )
   strategies: tuple[str, ...] = settings.strategy(
     strategy_settings.STRATEGIES,
-    'Strategies that are compared, of '
+    'Strategies that are compared, out of '
     f'{",".join(strategy_settings.STRATEGIES)}.',
     is_common=True,
   )

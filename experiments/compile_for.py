@@ -46,7 +46,7 @@ class Config(settings.Bounded):
   )
   programs: tuple[str, ...] = settings.measurement(
     PROGRAMS,
-    f'Programs to compile, of {",".join(PROGRAMS)}.',
+    f'Programs to compile, out of {",".join(PROGRAMS)}.',
     is_common=True,
   )
   output: str = settings.measurement(
@@ -60,13 +60,13 @@ class Config(settings.Bounded):
   )
   num_nets: int = settings.children(
     32,
-    'Number of convolutional networks at once, where that many are.',
+    'Number of convolutional networks at once, on routes that train several.',
     low=1,
     high=settings.MAX_BLOCK,
   )
   other_children: tuple[int, ...] = settings.children(
     (),
-    f'Further numbers at once, for the memory of {_WIDE}.',
+    f'Further numbers of children at once, to show the memory of {_WIDE}.',
     low=1,
     high=settings.MAX_BLOCK,
   )
@@ -86,7 +86,7 @@ class Config(settings.Bounded):
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-  """What is known of a program without running it.
+  """What is known about a program without running it.
 
   Attributes:
     name: the name of the program.
@@ -95,7 +95,7 @@ class Compiled:
     num_bytes: the memory that it needs on the device.
     once: the kernels of a call; see `kernels.Count`.
     turn: the kernels of a step, if the program has a loop over steps.
-    num_open: the number of loops whose turns only data decide.
+    num_open: the number of loops whose number of turns depends on data.
   """
 
   name: str
@@ -132,7 +132,7 @@ def run(config: Config) -> list[Compiled]:
     OSError: the output cannot be written.
   """
   output = table_lib.prepare(config.output)
-  # A card that is here is not needed, and its drivers may not be.
+  # A GPU of this machine is not needed, and its drivers may be missing.
   jax.config.update('jax_platforms', 'cpu')
   jax.config.update('jax_enable_compilation_cache', False)
   device = targets.device(config.target)

@@ -64,14 +64,14 @@ class ConvSpace(settings.Bounded):
   )
   strides: tuple[int, ...] = settings.space(
     (1,),
-    'Strides; if there is more than one, as 1,2,3, they are chosen from.',
+    'Strides to choose from, such as 1,2,3; one alone holds for every layer.',
     source=settings.PAPER_IMAGES,
     low=1,
     high=spaces.MAX_SIZE,
   )
   pool_after: tuple[int, ...] = settings.space(
     (),
-    'Numbers of the layers, from 0, whose outputs are max pooled.',
+    'Layers whose outputs are max pooled, counted from 0.',
     low=0,
     high=settings.MAX_LAYERS,
   )
@@ -109,7 +109,7 @@ class ConvTraining(data_settings.AugmentedImages):
   )
   weight_decay: float = settings.children(
     image_task.Recipe.weight_decay,
-    'Multiple of all parameters that is added to the gradient.',
+    'Weight decay, the multiple of all parameters added to the gradient.',
     source=settings.DENSENET,
     low=0.0,
   )

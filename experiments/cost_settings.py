@@ -43,41 +43,41 @@ class Costs(settings.Bounded):
 
   max_params: int = settings.search(
     0,
-    'Most parameters of an architecture; 0: no limit. What exceeds a limit is '
-    'not trained.',
+    'Maximum number of parameters of an architecture; 0: no limit. An '
+    'architecture that exceeds a limit is not trained.',
     low=0,
     high=_MOST,
   )
   max_multiply_adds: int = settings.search(
     0,
-    'Most multiply-adds of the forward pass of one image, or of one token; 0: '
-    'no limit.',
+    'Maximum number of multiply-adds of the forward pass of one image, or of '
+    'one token; 0: no limit.',
     low=0,
     high=_MOST,
   )
   max_latency_ms: float = settings.search(
     0.0,
-    'Most milliseconds of the forward pass of one image, or of one text of '
-    '--num_unrolled tokens, on this machine: the median of 20 calls; 0: no '
-    'limit.',
+    'Maximum duration, in milliseconds on this machine, of the forward pass of '
+    'one image, or of one text of --num_unrolled tokens: the median of 20 '
+    'calls; 0: no limit.',
     low=0.0,
   )
   max_redraws: int = settings.search(
     16,
-    'Most draws that replace a proposal that exceeds a limit, before it is '
-    'recorded as infeasible.',
+    'Maximum number of draws to replace a proposal that exceeds a limit, '
+    'before it is recorded as infeasible.',
     low=0,
     high=settings.MAX_ITEMS,
   )
   cost: str = settings.search(
     'params',
-    'Cost that --cost_target is a target for. Only cells have a count of '
+    'Cost that --cost_target applies to. Only cells have a count of '
     'transcendental functions.',
     choices=tuple(METRICS),
   )
   cost_target: float = settings.search(
     0.0,
-    'Target T of the cost C, which the reward Q then weighs as well; 0: none.',
+    'Target T of the cost C, which the reward Q then includes; 0: none.',
     low=0.0,
   )
   cost_reward: str = settings.search(
@@ -198,8 +198,8 @@ class Prices:
     self._floor = reward.floor
     if not self._target:
       return reward
-    # A latency's bounds are known once it may be measured; a floor that is too
-    # high would only be told of.
+    # The bounds of a latency are not known before it is measured; without them
+    # the floor may be too high, which only causes a warning.
     deviation = 1.0
     if self._target in self._bounds:
       deviation = self._bounds[self._target].deviation(config.cost_target)

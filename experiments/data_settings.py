@@ -77,7 +77,7 @@ class AugmentedImages(ImageData):
 
 
 def load_images(config: ImageData) -> images.ImageDataset:
-  """Returns the images that the settings name; errors are of `images.load`."""
+  """Returns the images that the settings name; raises as `images.load` does."""
   preprocessing = 'standardize'
   if isinstance(config, AugmentedImages):
     preprocessing = config.preprocessing
@@ -114,7 +114,7 @@ class TextData(settings.Bounded):
 
 
 def load_text(config: TextData) -> text.TextDataset:
-  """Returns the text that the settings name; errors are of `text.load`."""
+  """Returns the text that the settings name; raises as `text.load` does."""
   return text.load(
     config.dataset,
     config.data_dir,

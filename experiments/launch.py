@@ -141,7 +141,7 @@ def launch(
 
 
 class _WarningFormatter(standard_logging.Formatter):
-  """Shows what is logged like errors, without the time and the place."""
+  """Shows log records like errors, without time and place."""
 
   def format(self, record: standard_logging.LogRecord) -> str:
     return f'{record.levelname.lower()}: {super().format(record)}'
@@ -156,14 +156,14 @@ def _define_launch_flags(
       'preset',
       presets[0],
       presets,
-      'Named settings, which the flags that are given change.',
+      'Named settings, which the other flags override.',
     )
   if takes_settings:
     flags.DEFINE_string(
       'settings',
       None,
-      'File of settings, such as the best_settings.json of tune_found; flags '
-      'that are given change them.',
+      'File of settings, such as the best_settings.json of tune_found; the '
+      'other flags override them.',
     )
   flags.DEFINE_bool(
     'debug', False, 'Whether an error is shown with its traceback.'
@@ -172,7 +172,7 @@ def _define_launch_flags(
     flags.DEFINE_string(
       'workdir',
       None,
-      'Folder of the run. The same command with the same folder resumes.',
+      'Folder of the run. The same command with the same folder resumes it.',
       required=True,
     )
 

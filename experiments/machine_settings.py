@@ -43,7 +43,7 @@ class LogTo(settings.Bounded):
 
   log_to: tuple[str, ...] = settings.machine(
     (),
-    'Where scalars go as they come, besides the records of the run.',
+    'Where scalars are written as they come, besides the records of the run.',
     choices=sinks.NAMES,
   )
 
@@ -54,9 +54,9 @@ class Machine(Devices):
 
   seed: int = settings.machine(
     0,
-    'Decides every random draw. Versions, the kind and number of devices, '
-    'block_size and a chosen route decide the last bits too; the manifest has '
-    'them, and a resumed run keeps those it can choose.',
+    'Seed of every random draw. The last bits also depend on versions, the '
+    'kind and number of devices, block_size and a route that was measured; the '
+    'manifest has these, and a resumed run keeps those it can choose.',
     is_common=True,
     low=0,
     high=settings.MAX_SEED,
@@ -69,7 +69,7 @@ class LongTraining(Machine, LogTo):
 
   seed: int = settings.machine(
     0,
-    'Decides the initial weights, the order of the data, dropout and '
+    'Seed of the initial weights, the order of the data, dropout and '
     'augmentation.',
     is_common=True,
     low=0,

@@ -28,21 +28,21 @@ class PodSettings(settings.Bounded):
   pod: bool = settings.machine(
     False,
     'Whether children are trained by a pod: the same command runs on every '
-    'host, and process 0 has the run. A TPU pod and a SLURM job need no other '
-    'flag.',
+    'host, and process 0 keeps the run. A TPU pod and a SLURM job need no '
+    'other flag.',
   )
   coordinator: str = settings.machine(
-    '', 'Address host:port of process 0, in a pod by hand.'
+    '', 'Address host:port of process 0, in a pod set up by hand.'
   )
   num_processes: int | None = settings.machine(
     None,
-    'Number of processes, in a pod by hand.',
+    'Number of processes, in a pod set up by hand.',
     low=1,
     high=settings.MAX_ITEMS,
   )
   process_id: int | None = settings.machine(
     None,
-    'Number of this process, from 0, in a pod by hand.',
+    'Number of this process, from 0, in a pod set up by hand.',
     low=0,
     high=settings.MAX_ITEMS,
   )
@@ -50,7 +50,7 @@ class PodSettings(settings.Bounded):
 
 @contextlib.contextmanager
 def joined(config: Any) -> Iterator[pod_lib.Pod | None]:
-  """Joins the pod that the settings ask for, and follows unless it leads.
+  """Joins the pod that the settings ask for; only process 0 leads.
 
   Must be entered before JAX looks for devices.
 
@@ -58,7 +58,8 @@ def joined(config: Any) -> Iterator[pod_lib.Pod | None]:
     config: the settings of any experiment.
 
   Yields:
-    The pod, if this process is in one. Only process 0 has anything to do then.
+    The pod, if this process is in one. A process that follows has done its
+    work by then.
 
   Raises:
     ValueError: the settings do not go together, or the processes differ.
@@ -105,8 +106,8 @@ def _check(config: Any) -> bool:
   if given and len(given) < len(by_hand):
     missing = next(name for name in by_hand if name not in given)
     raise ValueError(
-      f'A pod by hand has --coordinator, --num_processes and --process_id; '
-      f'--{missing} is missing.'
+      'A pod set up by hand needs --coordinator, --num_processes and '
+      f'--process_id; --{missing} is missing.'
     )
   workers = getattr(config, 'workers', 'local')
   if config.pod and workers != 'local':

@@ -92,8 +92,8 @@ def check(
       if each is not None:
         raise
       raise ValueError(
-        f'{error} Its architecture was None, as of known cells that the space '
-        'does not have; allow for it, or leave them out with --known_cells=.'
+        f'{error} Its architecture was None, as for known cells outside the '
+        'space; allow for that, or leave these out with --known_cells=.'
       ) from error
 
 
@@ -103,7 +103,7 @@ def choosing(
   costs: Mapping[str, Cost],
   is_weighed: bool = False,
 ) -> retraining_lib.Retraining:
-  """Returns a retraining whose winners are chosen by a reward of one's own.
+  """Returns a retraining whose winners are chosen by the user's own reward.
 
   Args:
     config: the settings; without a reward the retraining stays as it is.

@@ -24,7 +24,7 @@ class Route(settings.Bounded):
 
   route: str = settings.machine(
     'auto',
-    'How children are trained; auto measures what is fastest.',
+    'How children are trained; auto measures which way is fastest.',
     choices=('auto', *conv_routes.ROUTES),
   )
 
@@ -35,8 +35,8 @@ class Recurrence(settings.Bounded):
 
   recurrence: str = settings.machine(
     'auto',
-    'How cells read a sequence: a scan of its steps, or one kernel, for '
-    'accelerators; auto measures there what is faster.',
+    'How cells read a sequence: by a scan of its steps, or by one kernel, for '
+    'accelerators, where auto measures which is faster.',
     choices=('auto', *recurrent_interpreter.RECURRENCES),
   )
 

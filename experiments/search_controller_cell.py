@@ -71,8 +71,8 @@ class Config(
 
   evaluator: str = settings.search(
     'table',
-    'What a cell is judged by. With the table, the settings of children are '
-    'those of the retrainings alone.',
+    'What a cell is judged by. With the table, the settings of children apply '
+    'to the retrainings alone.',
     is_common=True,
     choices=('table', 'train'),
   )

@@ -63,7 +63,7 @@ class Config(
 
   known_nets: tuple[str, ...] = settings.search(
     ('chain', 'dense', 'resnet'),
-    'Known networks that are tried too, where the space has them: of '
+    'Known networks that are tried too, where the space has them, out of '
     f'{",".join(known_conv_nets.KNOWN_NETS)}. If empty, no conventional '
     'network is retrained either.',
   )

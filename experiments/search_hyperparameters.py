@@ -9,7 +9,7 @@ A controller chooses the learning rate, the momentum, the weight decay, the
 activation, the width and the batch size of a perceptron with two hidden layers,
 which is trained for a few epochs; its reward is based on its validation
 accuracy. The best of each search are retrained, each at its own learning rate,
-and compared with a common choice without a search: usual settings and the
+and compared with what one would choose without a search: usual settings and the
 largest width, with the learning rate chosen from a small grid.
 
 Perceptrons of equal width and batch size train in one call, whatever their
@@ -269,7 +269,8 @@ def _make_children(
     num_layers=config.num_layers,
     schedule=config.schedule,
     block_size=config.block_size,
-    # A worker trains a block at a time; else a round fills the blocks best.
+    # A worker trains a block at a time; without workers, blocks that a round
+    # fills are fastest.
     group_block_size=config.round_size
     if config.workers == 'local'
     else config.block_size,

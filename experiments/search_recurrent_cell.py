@@ -69,12 +69,13 @@ class Config(
   )
   combiners: tuple[str, ...] = settings.space(
     spaces.COMBINERS,
-    f'Combiners to choose from, of {",".join(spaces.EXTENDED_COMBINERS)}.',
+    f'Combiners to choose from, out of {",".join(spaces.EXTENDED_COMBINERS)}.',
     source=settings.PAPER_TEXT,
   )
   activations: tuple[str, ...] = settings.space(
     spaces.ACTIVATIONS,
-    f'Activations to choose from, of {",".join(spaces.EXTENDED_ACTIVATIONS)}.',
+    'Activations to choose from, out of '
+    f'{",".join(spaces.EXTENDED_ACTIVATIONS)}.',
     source=settings.PAPER_TEXT,
   )
   known_cells: tuple[str, ...] = settings.search(
@@ -111,7 +112,9 @@ class Config(
     0.01, 'Learning rate of a child in the search.', above=0.0
   )
   max_grad_norm: float = settings.children(
-    1.0, "Largest norm of a child's gradient, which is clipped.", above=0.0
+    1.0,
+    "Largest norm of a child's gradient, which is clipped to it.",
+    above=0.0,
   )
   num_steps: int = settings.children(
     80,

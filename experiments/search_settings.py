@@ -63,15 +63,15 @@ class Settings(
 
   num_trials: int = settings.search(
     512,
-    'Number of proposals, all strategies together. With --halving, the number '
-    'of full trainings whose steps are spent, by more proposals.',
+    'Number of proposals of all strategies together. With --halving, the '
+    'number of full trainings whose steps are spent on more proposals.',
     is_common=True,
     low=1,
     high=settings.MAX_COUNT,
   )
   strategies: tuple[str, ...] = settings.strategy(
     ('reinforce', 'random'),
-    'Strategies that share the trials evenly, of '
+    'Strategies that share the trials evenly, out of '
     f'{",".join(strategy_settings.STRATEGIES)}.',
     is_common=True,
   )
@@ -91,8 +91,8 @@ class Settings(
   replicas: int = settings.search(
     1,
     'Number of batches of --trials_per_update proposals that a search keeps in '
-    'flight; above 1, rewards come late. 1.5 to 2 times the children that run '
-    'at a time, divided by --trials_per_update, keep workers busy.',
+    'flight; above 1, rewards come late. 1.5 to 2 times the children in '
+    'training, divided by --trials_per_update, keep workers busy.',
     low=1,
     high=settings.MAX_ITEMS,
   )
@@ -166,7 +166,7 @@ class Settings(
   same_task: bool = settings.machine(
     False,
     'Whether to resume although the code that trains children has changed; '
-    'give it where results are the same.',
+    'set it where results stay the same.',
   )
 
   @property
@@ -186,7 +186,7 @@ class Settings(
 
   @property
   def num_full_searches(self) -> int:
-    """The number of searches beside them that train all children fully."""
+    """The number of further searches, which train all children fully."""
     return self.num_repeats if self.compare_fidelity else 0
 
   def num_retrainings(
@@ -346,7 +346,7 @@ def winners(
     trials: all trials of the log.
     canonical: a function that maps equal architectures to equal tokens.
     objectives: the objectives, by the names of metrics, if there are several;
-      then it is the ends of each search's front, and its knee.
+      then the ends and the knee of each search's front are the best.
 
   Yields:
     The fields of a `contestants.Contestant` that the trial determines, and the

@@ -233,7 +233,7 @@ def check_rounds(config: Any, *names: str) -> None:
     names: the names of the numbers; `num_trials` by default.
 
   Raises:
-    ValueError: a number is no multiple of `trials_per_update`.
+    ValueError: a number is not a multiple of `trials_per_update`.
   """
   for name in names or ('num_trials',):
     number = getattr(config, name)
@@ -251,8 +251,8 @@ def _check(name: str, value: Any, bounds: Bounds) -> None:
     raise ValueError(f'--{name} must be {bounds}, got {value}.')
   if isinstance(value, float) and not _is_single(value):
     raise ValueError(
-      f'--{name} must be a number of single precision, 0 or from '
-      f'{_LEAST:.2g} to {_GREATEST:.2g} in size; got {value}.'
+      f'--{name} must be 0, or from {_LEAST:.2g} to {_GREATEST:.2g} in '
+      f'absolute value, to fit single precision; got {value}.'
     )
 
 

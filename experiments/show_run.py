@@ -8,9 +8,10 @@
     python -m experiments.show_run --workdir=runs/recurrent_cell --html
     python -m experiments.show_run runs/recurrent_cell runs/other
 
-The third one writes `report.html`, a page that stands alone, into the folder of
-the run, which may also be a tuning, a succession of controllers or a comparison
-of strategies. The run may still be in progress; nothing else in it is changed.
+The third command writes `report.html`, a page that stands alone, into the
+folder of the run, which may also be a tuning, a succession of controllers or a
+comparison of strategies. The run may still be in progress; nothing else in it
+is changed.
 """
 
 from __future__ import annotations
@@ -98,11 +99,11 @@ def run(config: Config, folders: Sequence[str] = ()) -> None:
 
 
 def _write_page(folder: str, config: Config) -> None:
-  """Writes the page of a run, all that is shown of one that is no search."""
+  """Writes the page of a run, all that is shown of one other than a search."""
   if not config.html:
     raise ValueError(
-      f'{folder} holds no trials to list; pass --html for its page, or give '
-      'its own command again for its tables.'
+      f'{folder} holds no trials to list; pass --html for its page, or '
+      'repeat its own command for its tables.'
     )
   print(f'Wrote {run_page.write(folder)}.')
 
@@ -166,7 +167,7 @@ def _show_standing(run: folder_lib.Run) -> None:
     )
   num_workers = standing.num_workers(pathlib.Path(run.folder).expanduser())
   if num_workers is not None:
-    print(f'{num_workers} workers joined last and have not ended.')
+    print(f'{num_workers} workers have joined and not ended.')
 
 
 def compare(first: folder_lib.Run, second: folder_lib.Run) -> None:

@@ -8,8 +8,8 @@
 
 Simulates a search event by event, for several numbers of replicas: the share of
 time in which workers train, and the lag, the mean number of groups of trials
-that finish between the proposal of a group and its end. Durations are lognormal
-ones of several spreads, or those of the blocks of a run.
+that finish between the proposal of a group and its end. Durations are
+lognormal, with several spreads, or those of a run's blocks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from jaxnas.datasets import prepared
 from jaxnas.records import events
 
 MULTIPLES = (1.0, 1.25, 1.5, 2.0, 3.0)
-"""The trials in flight for each that trains."""
+"""The numbers of trials in flight for each trial in training."""
 
 BUSY = 0.95
 """The utilization that is advised."""
@@ -44,7 +44,7 @@ class Config(settings.Bounded):
 
   workdir: str | None = settings.data(
     None,
-    'Folder of a run whose durations are taken; none: lognormal ones.',
+    'Folder of a run whose durations are used; none: lognormal ones.',
     is_common=True,
   )
   num_workers: int = settings.measurement(
@@ -63,7 +63,7 @@ class Config(settings.Bounded):
   )
   trials_per_update: int = settings.measurement(
     8,
-    'Number of trials of a group, the m of the paper.',
+    'Number of trials in a group, the m of the paper.',
     is_common=True,
     low=1,
     high=settings.MAX_ITEMS,
@@ -75,7 +75,7 @@ class Config(settings.Bounded):
     high=10.0,
   )
   seed: int = settings.measurement(
-    0, 'Decides the durations.', low=0, high=settings.MAX_SEED
+    0, 'Seed of the durations.', low=0, high=settings.MAX_SEED
   )
 
 
@@ -167,8 +167,8 @@ def advise(
     if not enough:
       best = max(table, key=lambda fleet: table[fleet][name].utilization)
       lines.append(
-        f'{name}: none reaches {BUSY:.0%}; fewer trials a group would, or more '
-        f'replicas than {best.replicas}.'
+        f'{name}: none reaches {BUSY:.0%}; fewer trials per group would, or '
+        f'more replicas than {best.replicas}.'
       )
       continue
     fleet = min(enough)

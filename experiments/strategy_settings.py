@@ -53,7 +53,8 @@ class ControllerSettings(settings.Bounded):
   )
   baseline_decay: float = settings.strategy(
     0.9,
-    'Part of the baseline, a moving average of rewards, that an update keeps.',
+    'Fraction of the baseline, a moving average of rewards, that an update '
+    'keeps.',
     source=settings.MEASURED,
     low=0.0,
     below=1.0,
@@ -72,9 +73,9 @@ class StrategySettings(ControllerSettings):
   )
   correction: str = settings.strategy(
     'none',
-    'How REINFORCE learns from proposals of earlier parameters, of which there '
-    'are some in a search with replicas: by the gradient at those parameters '
-    '(stale, as in the paper), or at the current ones, either weighted by how '
+    'How REINFORCE learns from proposals made with earlier parameters, as in a '
+    'search with replicas: by the gradient at those parameters (stale, as in '
+    'the paper), or at the current ones, either weighted by how '
     'much less likely the proposal has become (truncated) or not (none).',
     source=settings.MEASURED,
     choices=policy.CORRECTIONS,
@@ -113,8 +114,8 @@ class StrategySettings(ControllerSettings):
 def front_sample_size(config: StrategySettings) -> int:
   """Returns the size of a tournament of evolution with several objectives.
 
-  It is half of that of regularized evolution, in which the best die, too, but
-  2 at least if that is.
+  It is half that of regularized evolution, in which the best die too, but at
+  least 2 if that one is.
 
   Args:
     config: the settings of all strategies.

@@ -136,7 +136,7 @@ def make_training(
     dataset: the data that the settings name; loaded by default.
 
   Raises:
-    ValueError: a setting is out of range, or the data is.
+    ValueError: a setting is out of range, or the data is unsuitable.
     OSError: a file is missing.
   """
   recipe = settings.fill(
@@ -165,14 +165,14 @@ def make_training(
   )
   task = dataset_tasks.make_long_image_task(dataset, recipe, network)
   return long_training.Training(
-    # Elsewhere the length decides about the rates.
+    # With the other schedules, the rates depend on the length.
     **machine_settings.of_training(
       config, may_grow=config.schedule == 'constant'
     ),
     label=(
       f'{config.architecture}: layers {len(architecture.layers)}, parameters '
-      f'{num_params:,}, multiply-adds of an image {num_multiply_adds:,}, steps '
-      f'of an epoch {epoch_steps:,}.'
+      f'{num_params:,}, multiply-adds per image {num_multiply_adds:,}, steps '
+      f'per epoch {epoch_steps:,}.'
     ),
     terms=dataclasses.replace(_TERMS, has_report=dataset.has_report),
     settings=dataclasses.asdict(config)
@@ -213,14 +213,15 @@ def read_architecture(
   """Returns the network of a known name or of a file.
 
   Args:
-    name: of a network, or of a file.
-    num_layers: as in `known_conv_nets.known_net`, like the rest; a file has its
-      own.
-    filters: likewise.
-    merge: likewise; `None` is `'add'` for a residual network, else `'concat'`.
+    name: the name of a network, or the path of a file.
+    num_layers: the number of layers of a known network; a file has its own, as
+      for the rest.
+    filters: the number of filters of every layer.
+    merge: how a layer joins several inputs; `None` is `'add'` for a residual
+      network, else `'concat'`.
 
   Raises:
-    ValueError: there is none of that name, or the file holds none.
+    ValueError: nothing has that name, or the file holds none.
     OSError: there is no such file.
   """
   if name.endswith('.json') or os.path.basename(name) != name:
@@ -235,7 +236,7 @@ def read_architecture(
   except ValueError as error:
     if name in known_conv_nets.KNOWN_NETS:
       raise
-    raise ValueError(f'{error} The name of a file ends in .json.') from None
+    raise ValueError(f'{error} The name of a file must end in .json.') from None
 
 
 def _count_steps(num_images: int, batch_size: int) -> int:

@@ -8,7 +8,8 @@ r"""Trains one recurrent cell from scratch, to the end, as a language model.
 
 The defaults are those of the medium LSTM of Zaremba et al., 2014
 (https://arxiv.org/abs/1409.2329) on the Penn Treebank, `--dataset=ptb
---data_dir=...`; a laptop wants `--features=64 --num_layers=1 --num_epochs=10`.
+--data_dir=...`; on a laptop, use `--features=64 --num_layers=1
+--num_epochs=10`.
 The parameters of the epoch with the lowest validation perplexity are kept and
 written to `weights.npz`. With `--evaluate_test`, and only then, they are
 measured on the test split: once, at the end.
@@ -101,7 +102,7 @@ class Config(
   )
   recurrent_dropout_rate: float = settings.children(
     0.0,
-    'Dropout rate of the hidden state, one mask a segment (Gal, 2016).',
+    'Dropout rate of the hidden state, one mask per segment (Gal, 2016).',
     source=_GAL,
     low=0.0,
     below=1.0,
@@ -127,7 +128,7 @@ class Config(
   )
   schedule: str = settings.children(
     Recipe.schedule,
-    'When the learning rate falls: once an epoch, as much in equal steps, or '
+    'How the learning rate falls: once an epoch, by as much in equal steps, or '
     'along half a cosine to zero.',
     source=settings.ZAREMBA,
     choices=long_text.SCHEDULES,
@@ -141,14 +142,14 @@ class Config(
   )
   decay: float = settings.children(
     Recipe.decay,
-    'Factor of the learning rate in an epoch; Zaremba et al. divide by 1.2.',
+    'Factor of the learning rate per epoch; Zaremba et al. divide by 1.2.',
     source="TensorFlow's PTB tutorial",
     above=0.0,
     high=1.0,
   )
   max_grad_norm: float = settings.children(
     Recipe.max_grad_norm,
-    'Largest norm of the gradient, which is clipped.',
+    'Largest norm of the gradient, which is clipped to it.',
     source=settings.ZAREMBA,
     above=0.0,
   )
@@ -191,7 +192,7 @@ def make_training(
     dataset: the data that the settings name; loaded by default.
 
   Raises:
-    ValueError: a setting is out of range, or the data is.
+    ValueError: a setting is out of range, or the data is unsuitable.
     OSError: a file is missing.
   """
   recipe = settings.fill(Recipe, config)
@@ -203,7 +204,7 @@ def make_training(
     held_out.check_text(dataset, config.data_dir)
   task, num_segments = _make_task(config, recipe, architecture, dataset)
   of_training = machine_settings.of_training(
-    # With a cosine, the length decides about every rate.
+    # With a cosine, every rate depends on the length.
     config,
     may_grow=config.schedule != 'cosine',
   )
@@ -215,7 +216,7 @@ def make_training(
     **of_training,
     label=(
       f'{config.architecture}: layers {config.num_layers}, units '
-      f'{config.features}, parameters {num_params:,}, steps of an epoch '
+      f'{config.features}, parameters {num_params:,}, steps per epoch '
       f'{num_segments:,}.'
     ),
     terms=dataclasses.replace(_TERMS, is_by_character=config.level == 'char'),
@@ -291,7 +292,7 @@ def _write_weights(
 
 
 def _train_perplexity(num_segments: int, metrics: Any) -> float:
-  """Returns the perplexity over an epoch, under dropout."""
+  """Returns the perplexity over an epoch, with dropout."""
   nats = float(metrics['epoch_nats']) / num_segments
   return math.exp(min(nats, 700.0))
 
@@ -300,7 +301,7 @@ def read_architecture(name: str) -> Any:
   """Returns the cell of a known name or of a file, or `'lstm'`.
 
   Raises:
-    ValueError: there is none of that name, or the file holds none.
+    ValueError: nothing has that name, or the file holds none.
     OSError: there is no such file.
   """
   if name == 'lstm':
@@ -312,7 +313,7 @@ def read_architecture(name: str) -> Any:
   try:
     return spaces.known_cell(name)
   except ValueError as error:
-    raise ValueError(f'{error} The name of a file ends in .json.') from None
+    raise ValueError(f'{error} The name of a file must end in .json.') from None
 
 
 if __name__ == '__main__':

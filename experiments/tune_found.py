@@ -19,7 +19,7 @@ are trained in random order, after the settings of `train_recurrent_cell` or
 not looked at. With `--workers=processes`, several points are trained at a time.
 
 The flags depend on the architecture: to see those for networks, name a network
-beside --help.
+along with --help.
 """
 
 from __future__ import annotations

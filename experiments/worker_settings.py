@@ -49,7 +49,7 @@ Wrap = Callable[[Hashable, Trainer], Trainer]
 
 @dataclasses.dataclass(frozen=True)
 class Places(settings.Bounded):
-  """Where children are trained, whatever a training is."""
+  """Where children are trained, by any kind of training."""
 
   workers: str = settings.machine(
     'local',
@@ -65,8 +65,8 @@ class Places(settings.Bounded):
   )
   ray_address: str = settings.machine(
     '',
-    'Address of a Ray cluster, such as auto or host:6379; none: a Ray of this '
-    'machine alone.',
+    'Address of a Ray cluster, such as auto or host:6379; none: Ray on '
+    'this machine alone.',
   )
   gpus_per_worker: int = settings.machine(
     0,
@@ -85,8 +85,8 @@ class Workers(Places, pod_settings.PodSettings):
 
   first_block_timeout: float = settings.machine(
     policies.FIRST_BLOCK_SECONDS,
-    'Seconds, with compiling, that a block has on a worker while none of its '
-    'kind has been finished; later ones have five times the median.',
+    'Time limit of a block on a worker, in seconds with compiling, until one '
+    'of its kind is finished; later ones have five times the median.',
     above=0.0,
   )
 
@@ -122,7 +122,7 @@ class Team:
     elif config.ray_address or config.gpus_per_worker:
       name = 'ray_address' if config.ray_address else 'gpus_per_worker'
       raise ValueError(
-        f'--{name} is {getattr(config, name)!r}, which takes --workers='
+        f'--{name} is {getattr(config, name)!r}, which needs --workers='
         f'{"ray" if config.ray_address else "processes or --workers=ray"}.'
       )
 
@@ -160,7 +160,7 @@ class Team:
     )
     print(
       f'{self._config.num_workers} workers ({kind}) of {each} each; '
-      f'{self._path} has what becomes of them.',
+      f'{self._path} records what becomes of them.',
       file=sys.stderr,
     )
     if line := _advice(config):
@@ -219,7 +219,7 @@ def make_trainers(
   if num_gpus:
     found = jax.local_device_count() if jax.default_backend() == 'gpu' else 0
     if found < num_gpus:
-      # JAX would go on by the CPU.
+      # JAX would go on with the CPU.
       raise ValueError(
         f'--gpus_per_worker is {num_gpus}, but jax finds {found} GPUs for this '
         'worker; ask for fewer GPUs or workers, or install jax with CUDA'
@@ -291,7 +291,7 @@ def _policy(config: Places) -> policies.Policy:
   """Returns what is done about blocks that fail or take long."""
   if isinstance(config, Workers):
     return policies.Blocks(first_block_timeout=config.first_block_timeout)
-  # Long trainings, of which nobody can say how long they take.
+  # Nobody can say how long a long training takes.
   return policies.LongTrainings()
 
 

@@ -78,8 +78,7 @@ def sync(descriptor: int, path: str | os.PathLike[str]) -> None:
     _warn_once(
       path,
       'is on a file system that cannot say when a file is on disk '
-      f'({error.strerror}); a machine that loses its power may lose the last '
-      'results.',
+      f'({error.strerror}); a power failure may lose the last results.',
     )
 
 

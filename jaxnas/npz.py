@@ -170,9 +170,9 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
   for member in archive.infolist():
     name = member.filename.removesuffix(_SUFFIX)
     if name == member.filename:
-      raise ValueError(f'its member {name!r} is no array')
+      raise ValueError(f'its member {name!r} is not an array')
     if name in members:
-      raise ValueError(f'it has two arrays {name}')
+      raise ValueError(f'it has two arrays named {name}')
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
       raise ValueError(
         f'{name} is packed by compression method {member.compress_type}, which '
@@ -201,7 +201,7 @@ def _check_sizes(
   packed = sum(member.compress_size for member in members)
   unpacked = sum(member.file_size for member in members)
   if packed > num_bytes:
-    raise ValueError('its members overlap or are cut')
+    raise ValueError('its members overlap or are cut short')
   if unpacked > max(_SMALL_BYTES, _MAX_RATIO * packed):
     raise ValueError(
       f'its {packed:,} bytes claim to be {unpacked:,} when unpacked, which no '
@@ -239,18 +239,18 @@ def _read_array(
     if num_bytes != member.file_size - file.tell():
       raise ValueError(
         f'{name} declares the shape {shape} of {dtype}, {num_bytes:,} bytes, '
-        f'and {member.file_size - file.tell():,} are there'
+        f'but {member.file_size - file.tell():,} are there'
       )
     array = np.empty(math.prod(shape), dtype)
     content = array.view(np.uint8).data
     while content:
       count = file.readinto(content[:_CHUNK_BYTES])  # type: ignore[attr-defined]
       if not count:
-        raise ValueError(f'{name} is cut')
+        raise ValueError(f'{name} is cut short')
       content = content[count:]
     # zipfile compares the checksum only when the end is read.
     if file.read(1):
-      raise ValueError(f'{name} has too much')
+      raise ValueError(f'{name} has too many bytes')
   return array.reshape(shape, order='F' if is_fortran else 'C')
 
 

@@ -145,8 +145,8 @@ RULES: Mapping[str, Any] = {
 
 
 CANNOT_PAUSE = (
-  'Halving takes children that can be trained a part of the way and then on, '
-  'and a function trains to its end; leave halving out.'
+  'Halving needs children that can be trained part of the way and then on, '
+  'but a function trains to its end; leave halving out.'
 )
 
 

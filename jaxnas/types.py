@@ -382,9 +382,7 @@ class Reward:
 
   def __post_init__(self):
     if not callable(self.function):
-      raise ValueError(
-        f'A reward is made of a function, got {self.function!r}.'
-      )
+      raise ValueError(f'A reward needs a function, got {self.function!r}.')
     if isinstance(self.floor, str) or not abs(self.floor) <= float(
       np.finfo(np.float32).max
     ):

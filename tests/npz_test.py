@@ -123,8 +123,8 @@ def test_limit_is_kept(tmp_path):
     ([('a.npy', header((-1, -64)) + bytes(64))], 'has the shape'),
     ([('a.npy', header((2,), '|O') + bytes(64))], 'pickle'),
     ([('a.npy', header((2**40,), '|V0'))], 'is of type'),
-    ([('a.txt', b'text')], 'is no array'),
-    ([('a.npy', header((0,)))] * 2, 'two arrays a'),
+    ([('a.txt', b'text')], 'is not an array'),
+    ([('a.npy', header((0,)))] * 2, 'two arrays named a'),
     ([('a.npy', b'\x93NUMPY\1\0\xff\xff' + b'[' * 65535)], ''),
   ],
 )

@@ -43,7 +43,7 @@ def make_recurrence(
 ) -> tuple[Facts, Burst]:
   """Compares interpreted recurrences with each `GrammarCell`.
 
-  Compared are the loss and the gradients to inputs and kernels.
+  It compares the loss and its gradients with respect to inputs and kernels.
 
   Args:
     architectures: the cells, of one base.

@@ -4,8 +4,8 @@
 """Counts the operations that a compiled program launches.
 
 On an accelerator each takes some microseconds at least, however little it
-computes. Counted is the text of the optimized program, as `as_text` of a
-`jax.stages.Compiled` returns it.
+computes. The operations are counted in the text of the optimized program, as
+`as_text` of a `jax.stages.Compiled` returns it.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ class Sizes:
 
   Attributes:
     num_children: the number of children that are trained at once.
-    num_nets: the number of convolutional networks that are trained at once,
-      where that many are.
+    num_nets: the number of convolutional networks that are trained at once, on
+      routes that train several.
     vocab_size: the number of different words.
     features: the number of hidden units.
     num_unrolled: the number of steps of backpropagation through time.

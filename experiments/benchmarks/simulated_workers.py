@@ -33,7 +33,7 @@ class Fleet(NamedTuple):
 
 
 class Outcome(NamedTuple):
-  """What a simulation has found out.
+  """What a simulation found.
 
   Attributes:
     utilization: the share of time in which workers train, until no further
@@ -90,7 +90,7 @@ def simulate(
     draw: the durations of blocks.
     num_groups: the number of groups of the search; more than are in flight at
       once.
-    seed: decides the durations.
+    seed: the seed of the durations.
 
   Raises:
     ValueError: there are too few groups.

@@ -90,7 +90,7 @@ def device(name: str) -> jax.Device:
       topology = topologies.get_topology_desc(
         platform='tpu', topology_name='v5e:2x2'
       )
-  except Exception as error:  # Whatever a plugin raises that is not there.
+  except Exception as error:  # A missing plugin may raise anything.
     line = (str(error).splitlines() or [type(error).__name__])[0]
     raise ValueError(
       f'Nothing here compiles for {name}: {line.rstrip(".")}; '

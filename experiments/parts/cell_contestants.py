@@ -121,7 +121,7 @@ class CellContestants:
 
   @property
   def known(self) -> list[spaces.RecurrentCell | None]:
-    """The known cells; `None` is one that is no tree, such as the LSTM."""
+    """The known cells; `None` is one that is not a tree, such as the LSTM."""
     return [each.architecture for each in self._baselines]
 
   def contestants(self, trials):

@@ -76,8 +76,8 @@ def choose_block_size(
   On an accelerator, prints why.
 
   Args:
-    config: the settings of a search for cells, of which `block_size` and what
-      only follows from the data may be open; its recurrence is chosen.
+    config: the settings of a search for cells, with its recurrence chosen;
+      `block_size` and what follows from the data alone may be open.
     tasks: the tasks on the text.
     num_devices: the number of devices that children are spread over.
   """

@@ -34,7 +34,7 @@ class Limits:
     for name, most in self.most.items():
       if name not in self.costs:
         raise ValueError(
-          f'There is a limit on {name!r}, which is no cost; the costs are '
+          f'There is a limit on {name!r}, which is not a cost; the costs are '
           f'{", ".join(sorted(self.costs)) or "none"}.'
         )
       if not most > 0:

@@ -72,8 +72,8 @@ def expand(path: str | os.PathLike[str]) -> pathlib.Path:
     return pathlib.Path(path).expanduser()
   except RuntimeError:
     raise ValueError(
-      f'There is no home for {os.fspath(path)!r}; set HOME, or name the folder '
-      'in full.'
+      f'There is no home folder for {os.fspath(path)!r}; set HOME, or give '
+      'the full path.'
     ) from None
 
 

@@ -91,8 +91,8 @@ def load_encoded(
   except (OSError, RuntimeError) as error:
     logging.warning(
       'Cannot keep the prepared text in %s (%r), so the next run prepares it '
-      'again; name a folder that can be written, by cache_dir or by the '
-      'environment variable JAXNAS_DATA_DIR.',
+      'again; name a writable folder with cache_dir or with the environment '
+      'variable JAXNAS_DATA_DIR.',
       folder,
       error,
     )

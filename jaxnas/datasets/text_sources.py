@@ -328,7 +328,7 @@ def _read_first(folder: pathlib.Path, names: Sequence[str]) -> SourceFile:
       return SourceFile(str(path), content)
   raise FileNotFoundError(
     f'Folder {str(folder)!r} has no file {" or ".join(names)}; put it there or '
-    'name another folder by data_dir.'
+    'name another folder with data_dir.'
   )
 
 

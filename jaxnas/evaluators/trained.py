@@ -197,9 +197,9 @@ def check_needs_no_rate(trainer: Trainer, architectures: Sequence[Any]) -> None:
 
 
 NEEDS_RATE = (
-  'The trainer uses a learning rate, and none is given: give one (in '
-  'jaxnas.run learning_rates=(0.001, 0.01), a grid), or a function of an '
-  "architecture, as lambda each: each['rate']."
+  'The trainer uses a learning rate, but none is given: give one (for '
+  'jaxnas.run a grid, learning_rates=(0.001, 0.01)), or a function of an '
+  "architecture, such as lambda each: each['rate']."
 )
 
 

@@ -107,7 +107,7 @@ def check(
     if not redo_failed:
       raise ValueError(
         f'{change} Start in another folder; or, if it gives the same results, '
-        f'say so by {errors.choose("--same_task", "same_task=True")}.'
+        f'say so with {errors.choose("--same_task", "same_task=True")}.'
       )
     logging.warning(
       '%s Trials that failed run again with the new one; the results of the '

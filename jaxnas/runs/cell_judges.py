@@ -72,8 +72,8 @@ class TrainJudge:
     except (KeyError, TypeError, ValueError):
       self._lines.close()
       raise ValueError(
-        f'{path} does not hold rewards of cells; remove it, and the cells are '
-        'trained again.'
+        f'{path} does not hold rewards of cells; remove it, and the cells will '
+        'be trained again.'
       ) from None
 
   def __call__(self, tokens: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ _SET_ASIDE = (
   ('jax_enable_x64', False, 'runs compute in float32'),
   ('jax_numpy_dtype_promotion', 'standard', 'optax needs it'),
   *(
-    (f'jax_transfer_guard_{way}', 'allow', 'runs bring data to and fro')
+    (f'jax_transfer_guard_{way}', 'allow', 'runs move data to and from devices')
     for way in ('host_to_device', 'device_to_host', 'device_to_device')
   ),
 )

@@ -84,8 +84,8 @@ class Weighing:
     for name in names:
       if name not in costs:
         raise ValueError(
-          f'There is a limit on {name!r} or a target of it, which is none of '
-          f'the costs; they are {", ".join(sorted(costs)) or "none"}.'
+          f'There is a limit or a target on {name!r}, which is not a cost; the '
+          f'costs are {", ".join(sorted(costs)) or "none"}.'
         )
     num_active = _num_active(arms)
     bounds = {

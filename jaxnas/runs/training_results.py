@@ -49,14 +49,14 @@ def check(
   ]
   if not best:
     raise ValueError(
-      f'{path} does not agree with {epochs.path}; remove it, and it is made '
-      'again.'
+      f'{path} does not agree with {epochs.path}; remove it, and it will be '
+      'made again.'
     )
   # Older versions noted no hash.
   if result.get(WEIGHTS_HASH, '') not in ('', hash_of(weights)):
     raise ValueError(
-      f'{weights} is not what this training wrote; remove it, and it is made '
-      'again.'
+      f'{weights} is not what this training wrote; remove it, and it will be '
+      'made again.'
     )
 
 

@@ -91,7 +91,7 @@ def make_resnet(
   conv_net.check_num_layers(num_layers)
   if num_layers < 4 or num_layers % 2:
     raise ValueError(
-      'A residual network needs an even num_layers from 4 on, got '
+      'A residual network needs an even num_layers of at least 4, got '
       f'{num_layers}.'
     )
   layers = [ConvLayer(size, size, filters)]

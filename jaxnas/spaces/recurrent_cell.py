@@ -92,7 +92,7 @@ class RecurrentCell:
     if num_nodes < 3 or num_nodes & (num_nodes + 1):
       raise ValueError(
         'A cell has 2L - 1 nodes, where the base number L is a power of two '
-        f'from 2 on; got {num_nodes} combiners.'
+        f'of at least 2; got {num_nodes} combiners.'
       )
     _check_base(self.base)
     if len(self.activations) != num_nodes:
@@ -181,8 +181,8 @@ def parse(names: str | Sequence[str | int]) -> RecurrentCell:
   base = (len(names) - 2) // 4
   if base < 2 or base & (base - 1) or len(names) != 4 * base + 2:
     raise ValueError(
-      'A cell of base number L has 4L + 2 tokens, with L a power of two from 2 '
-      f'on; got {len(names)}.'
+      'A cell of base number L has 4L + 2 tokens, with L a power of two of at '
+      f'least 2; got {len(names)}.'
     )
   *spelled, read_index, inject_index = names
   words = [_spelling(str(word)) for word in spelled]
@@ -270,7 +270,7 @@ def make_space(
   """Makes the space of all recurrent cells of one base number.
 
   Args:
-    base: the number of leaves; a power of two from 2 on.
+    base: the number of leaves; a power of two of at least 2.
     combiners: the combiners to choose from; besides the defaults, `'max'`.
     activations: the activations to choose from; besides the defaults, `'sin'`.
 
@@ -351,7 +351,7 @@ def size_up_to_swaps(
   the two indices, one of them, and both.
 
   Args:
-    base: the number of leaves; a power of two from 2 on.
+    base: the number of leaves; a power of two of at least 2.
     num_combiners: the number of combiners, all of which commute.
     num_activations: the number of activations.
   """
@@ -370,7 +370,7 @@ def size_up_to_swaps(
 def _check_base(base: int) -> None:
   if base < 2 or base & (base - 1):
     raise ValueError(
-      f'The base number must be a power of two from 2 on, got {base}.'
+      f'The base number must be a power of two of at least 2, got {base}.'
     )
   if base > MAX_BASE:
     raise ValueError(f'The base number may be at most {MAX_BASE}, got {base}.')

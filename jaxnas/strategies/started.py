@@ -55,7 +55,7 @@ def start_from(strategy: Strategy, first: jax.Array) -> Strategy:
   def ask(state, key, num_trials, num_active=None):
     if len(first) % num_trials:
       raise ValueError(
-        f'{len(first)} first proposals make no whole batches of {num_trials}.'
+        f'{len(first)} first proposals are not whole batches of {num_trials}.'
       )
     proposals = strategy.ask(state.inner, key, num_trials, num_active)
     given = lax.dynamic_slice_in_dim(state.first, state.num_told, num_trials)

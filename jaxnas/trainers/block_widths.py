@@ -60,7 +60,8 @@ def choose(
   found = {width: needed_bytes(width)}
   if available_bytes is None or found[width] is None:
     return Choice(
-      width, f'Blocks of {width} children: this device does not tell memory.'
+      width,
+      f'Blocks of {width} children: this device does not report its memory.',
     )
   limit = (1 - FREE) * available_bytes
 

@@ -103,7 +103,7 @@ def _size(name: str, split: Any) -> int:
     # To jax, a list is a tree of as many arrays as it has numbers.
     if isinstance(part, list) and not all(map(np.ndim, jax.tree.leaves(part))):
       raise ValueError(
-        f'data[{name!r}] has a list of numbers; make it an array, by '
+        f'data[{name!r}] has a list of numbers; make it an array, with '
         'np.asarray(list).'
       )
   leaves = [

@@ -47,7 +47,7 @@ def make_engine(
     if ray_address:
       argument = errors.choose('--ray_address', 'ray_address')
       needed = errors.choose('--workers=ray', 'workers="ray"')
-      raise ValueError(f'{argument} is {ray_address!r}, which takes {needed}.')
+      raise ValueError(f'{argument} is {ray_address!r}, which needs {needed}.')
     return processes.ProcessEngine(num_workers, environments)
   return ray_engine.RayEngine(
     num_workers,

@@ -231,7 +231,7 @@ def _check_devices(owners: Sequence[int]) -> None:
     if count != counts[0]:
       raise ValueError(
         f'Process {number} of the pod has {count} devices, and process 0 has '
-        f'{counts[0]}; give all the same --num_host_devices, or GPUs.'
+        f'{counts[0]}; give each the same --num_host_devices or number of GPUs.'
       )
 
 

@@ -70,7 +70,7 @@ class RayEngine:
     """
     if util.find_spec('ray') is None:
       raise ValueError(
-        "Ray is not installed; install it by `pip install 'jaxnas[ray]'`."
+        "Ray is not installed; install it with `pip install 'jaxnas[ray]'`."
       )
     if address and not _ADDRESS.fullmatch(address):
       name = errors.choose('--ray_address', 'address')
@@ -159,7 +159,7 @@ class RayEngine:
       if not self._is_connected and time.monotonic() > self._deadline:
         self._fail(
           'Ray did not answer in time; `ray status` tells whether a cluster '
-          'runs.'
+          'is running.'
           if self._address
           else 'Ray did not start in time.'
         )

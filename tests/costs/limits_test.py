@@ -67,7 +67,7 @@ class _Trainer:
 @pytest.mark.parametrize(
   ('most', 'message'),
   [
-    ({'sise': 1}, "limit on 'sise', which is no cost; the costs are depth, si"),
+    ({'sise': 1}, "limit on 'sise', which is not a cost; the costs are dept"),
     ({'size': 0}, "limit on 'size' must be positive, got 0"),
   ],
 )

@@ -43,7 +43,9 @@ def test_without_a_home_data_is_kept_by_the_process(
   assert prepared.data_root() == folder
   (line,) = caplog.messages
   assert 'JAXNAS_DATA_DIR' in line
-  with pytest.raises(ValueError, match=r"There is no home for '~/a'; set HOME"):
+  with pytest.raises(
+    ValueError, match=r"There is no home folder for '~/a'; set HOME"
+  ):
     prepared.data_root('~/a')
 
 

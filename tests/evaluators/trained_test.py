@@ -64,7 +64,7 @@ def test_a_reward_warns_of_its_floor_once(caplog):
 
 
 def test_a_reward_is_made_of_a_function():
-  with pytest.raises(ValueError, match="made of a function, got 'accuracy'"):
+  with pytest.raises(ValueError, match="needs a function, got 'accuracy'"):
     Reward('accuracy')
 
 

@@ -70,5 +70,7 @@ def test_everything_is_printed_and_written(tmp_path, capsys):
 
 
 def test_rungs_are_needed():
-  with pytest.raises(ValueError, match='needs rungs, such as --rungs=64,128'):
+  with pytest.raises(
+    ValueError, match='needs rungs here, such as --rungs=64,128'
+  ):
     compare_costs.Config(halving=4)

@@ -99,7 +99,10 @@ def test_settings_are_written_as_such(folder, capsys):
     ({'out': 'nowhere/my_cell.py'}, 'No such file or directory: nowhere/my'),
     ({'out': ''}, 'must end in .py'),
     ({'out': 'my_cell'}, 'must end in .py, got my_cell'),
-    ({'architecture': '~no.such.user/best.json'}, 'There is no home for'),
+    (
+      {'architecture': '~no.such.user/best.json'},
+      'There is no home folder for',
+    ),
   ],
 )
 def test_what_is_wrong_is_one_line(changes, message, folder, capsys):

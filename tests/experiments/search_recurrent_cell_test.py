@@ -299,7 +299,7 @@ def test_a_reward_of_ones_own_is_tried_on_what_it_will_see(data_dir):
   log = types.SimpleNamespace(trials=[])
   assert experiment.make_retraining(log).choose_by_reward
   # The LSTM is no tree.
-  with pytest.raises(ValueError, match=r'was None, as of .* --known_cells='):
+  with pytest.raises(ValueError, match=r'was None, as for .* --known_cells='):
     search_recurrent_cell.make_experiment(
       small(data_dir, reward=f'{module}:by_base')
     )

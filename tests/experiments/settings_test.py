@@ -46,10 +46,10 @@ class Config(settings.Bounded):
     ({'rates': (0.5, 1.5)}, '--rates must be above 0 and at most 1, got 1.5.'),
     (
       {'scale': -math.inf},
-      '--scale must be a number of single precision, 0 or',
+      '--scale must be 0, or from',
     ),
-    ({'scale': 1e39}, 'from 1.2e-38 to 3.4e+38 in size; got 1e+39.'),
-    ({'rate': 1e-50}, '--rate must be a number of single precision, 0 or'),
+    ({'scale': 1e39}, 'from 1.2e-38 to 3.4e+38 in absolute value'),
+    ({'rate': 1e-50}, '--rate must be 0, or from'),
   ],
 )
 def test_a_number_out_of_bounds_is_refused_by_its_flag(changes, message):

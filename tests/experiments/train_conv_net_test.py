@@ -302,7 +302,7 @@ def test_what_was_swapped_is_made_again_once_it_is_removed(
   copy, other, finished, config
 ):
   shutil.copy(other / 'weights.npz', copy)
-  with pytest.raises(ValueError, match='remove it, and it is made again'):
+  with pytest.raises(ValueError, match='remove it, and it will be made again'):
     run(config, copy)
   (copy / 'weights.npz').unlink()
   run(config, copy)
@@ -374,7 +374,7 @@ def test_what_decides_about_the_training_may_not_change(
   ):
     with pytest.raises(ValueError, match=f'Config field {name!r}'):
       run(config, copy, **changes)
-  # With a step or a cosine, the length decides about the rates.
+  # With a step or a cosine, the rates depend on the length.
   saved = dict(workdir.read_json(copy / 'config.json'))
   workdir.write_json(copy / 'config.json', saved | {'schedule': 'step'})
   with pytest.raises(ValueError, match="Config field 'num_epochs'"):
@@ -395,11 +395,17 @@ def test_networks_are_read_by_name_and_from_files(tmp_path):
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
-    ({'architecture': 'chian'}, 'did you mean chain.* a file ends in .json'),
+    (
+      {'architecture': 'chian'},
+      'did you mean chain.* a file must end in .json',
+    ),
     ({'architecture': '{tmp}/none.json'}, 'no architecture file'),
     ({'architecture': '{tmp}/cell.json'}, "'recurrent_cell'; expected conv_n"),
     ({'architecture': '{tmp}/pooled.json'}, 'Pooling after layer 1 leaves no'),
-    ({'architecture': 'resnet', 'num_layers': 3}, 'even num_layers from 4 on'),
+    (
+      {'architecture': 'resnet', 'num_layers': 3},
+      'even num_layers of at least 4',
+    ),
     ({'num_layers': 0}, 'num_layers must be from 1 to 128, got 0'),
     ({'filters': 0}, 'filters must be from 1 to 16,384, got 0'),
     ({'dataset': 'cifer10'}, "did you mean 'cifar10'"),

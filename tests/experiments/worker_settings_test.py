@@ -245,15 +245,15 @@ def test_a_succession_is_the_same_with_workers(tmp_path):
     ({'gpus_per_worker': -1}, 'gpus_per_worker must be .* got -1'),
     (
       {'ray_address': 'auto'},
-      r"^--ray_address is 'auto', which takes --workers=ray\.$",
+      r"^--ray_address is 'auto', which needs --workers=ray\.$",
     ),
     (
       {'gpus_per_worker': 1},
-      '^--gpus_per_worker is 1, which takes --workers=processes or',
+      '^--gpus_per_worker is 1, which needs --workers=processes or',
     ),
     (
       {'workers': 'processes', 'ray_address': 'auto'},
-      r"^--ray_address is 'auto', which takes --workers=ray\.$",
+      r"^--ray_address is 'auto', which needs --workers=ray\.$",
     ),
     ({'workers': 'ray'}, r"pip install 'jaxnas\[ray\]'"),
   ],

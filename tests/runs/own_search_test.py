@@ -638,7 +638,10 @@ def test_what_no_redraw_finds_is_infeasible(tmp_path, trainer):
   [
     ({'limits': {'size': 99}}, 'meets size <= 99: the least size is 100'),
     ({'cost_target': ('size', 300)}, 'the greatest size is 201, of all'),
-    ({'limits': {'weight': 9}}, "'weight' or a target of it, .* they are size"),
+    (
+      {'limits': {'weight': 9}},
+      "target on 'weight', which is not .* costs are size",
+    ),
     ({'limits': {'size': 0}}, "limit on 'size' must be a positive number, got"),
     ({'limits': {'size': 'ten'}}, "must be a positive number, got 'ten'"),
     ({'cost_weight': -0.2}, 'weighed against a target; give cost_target'),

@@ -69,5 +69,5 @@ def test_a_residual_network_passes_its_stream_on(num_layers):
 
 @pytest.mark.parametrize('num_layers', [2, 5])
 def test_a_residual_network_needs_whole_blocks(num_layers):
-  with pytest.raises(ValueError, match=f'from 4 on, got {num_layers}'):
+  with pytest.raises(ValueError, match=f'at least 4, got {num_layers}'):
     known_conv_nets.make_resnet(num_layers)

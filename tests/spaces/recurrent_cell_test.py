@@ -303,7 +303,7 @@ def test_all_known_cells_are_tested():
 
 @pytest.mark.parametrize('base', [-2, 0, 1, 3, 6])
 def test_a_base_that_is_no_power_of_two_is_refused(base):
-  message = f'power of two from 2 on, got {base}'
+  message = f'power of two of at least 2, got {base}'
   with pytest.raises(ValueError, match=message):
     recurrent_cell.make_space(base)
   with pytest.raises(ValueError, match=message):
@@ -371,8 +371,11 @@ def test_cells_outside_a_space_are_refused():
   [
     ({'read_index': 3}, 'read_index must be an integer from 0 to 2'),
     ({'inject_index': -1}, 'inject_index must be an integer from 0 to 2'),
-    ({'combiners': ('add',) * 5}, 'power of two from 2 on; got 5 combiners'),
-    ({'combiners': ()}, 'power of two from 2 on; got 0 combiners'),
+    (
+      {'combiners': ('add',) * 5},
+      'power of two of at least 2; got 5 combiners',
+    ),
+    ({'combiners': ()}, 'power of two of at least 2; got 0 combiners'),
     ({'activations': ('tanh',) * 2}, 'needs as many activations, got 2'),
     ({'inject_combiner': 'sub'}, "Unknown combiner 'sub'; expected one of add"),
     ({'inject_activation': 'gelu'}, "Unknown activation 'gelu'"),

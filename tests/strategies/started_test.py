@@ -26,5 +26,5 @@ def test_a_strategy_goes_on_from_its_first_proposals():
   proposals = strategy.ask(state, jax.random.key(9), 4)
   expected = inner.ask(state.inner, jax.random.key(9), 4)
   np.testing.assert_array_equal(proposals.tokens, expected.tokens)
-  with pytest.raises(ValueError, match='no whole batches of 3'):
+  with pytest.raises(ValueError, match='not whole batches of 3'):
     strategy.ask(state, jax.random.key(0), 3)

@@ -79,7 +79,7 @@ def test_a_width_below_all_children_is_a_multiple_again():
 def test_without_figures_the_first_is_taken():
   choice = block_widths.choose(lambda width: None, 80 * GIB, 128, 4096)
   assert choice.block_size == 128
-  assert 'does not tell memory' in choice.reason
+  assert 'does not report its memory' in choice.reason
   assert block_widths.choose(memory_of(1, 1), None, 128, 64).block_size == 64
 
 

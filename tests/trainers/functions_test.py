@@ -578,7 +578,7 @@ def test_a_worker_that_can_not_start_again_is_a_crash(tmp_path, monkeypatch):
     ({'num_workers': 0}, 'num_workers must be at least 1, got 0'),
     ({'num_retries': -1}, 'num_retries must be at least 0, got -1'),
     ({'workers': 'boats'}, "'processes' or 'ray', got 'boats'"),
-    ({'ray_address': 'auto'}, "ray_address is 'auto', which takes workers="),
+    ({'ray_address': 'auto'}, "ray_address is 'auto', which needs workers="),
     ({'block_size': 0}, 'block_size must be at least 1, got 0'),
     ({'timeout_seconds': 0}, 'timeout_seconds must be positive or None, got 0'),
   ],

@@ -45,7 +45,7 @@ def test_examples_of_each_split_are_counted():
     ),
     ({'data': DATA | {'test': (X[:0], Y[:0])}}, "no examples in 'test'"),
     ({'data': DATA | {'test': ([1.0, 2.0], Y)}}, r"test'\] has a list of num"),
-    ({'data': DATA | {'test': (X, [[1], [2]])}}, r'by np.asarray\(list\)'),
+    ({'data': DATA | {'test': (X, [[1], [2]])}}, r'with np.asarray\(list\)'),
     (
       {'data': DATA | {'test': (np.where(np.arange(3), X, np.nan), Y)}},
       "The inputs of 'test' have 40 values that are NaN",

@@ -21,7 +21,7 @@ def test_what_can_not_be_is_told(monkeypatch):
   with (
     errors.naming_flags(),
     pytest.raises(
-      ValueError, match=r"--ray_address is 'auto', which takes --workers=ray\."
+      ValueError, match=r"--ray_address is 'auto', which needs --workers=ray\."
     ),
   ):
     engines.make_engine('processes', 1, ray_address='auto')
