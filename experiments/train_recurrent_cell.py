@@ -26,7 +26,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments import data_settings, launch, machine_settings, settings
+from experiments import (
+  data_settings,
+  launch,
+  machine_settings,
+  recipe_settings,
+  settings,
+)
 from jaxnas import statistics
 from jaxnas.datasets import held_out, prepared, text
 from jaxnas.export import architecture as architecture_file
@@ -42,13 +48,12 @@ from jaxnas.training import dataset_tasks, long_text, text_task
 from jaxnas.training.long_text import Recipe
 from jaxnas.types import Task
 
-_GAL = 'without it, as Zaremba et al., 2014'
-
 
 @dataclasses.dataclass(frozen=True)
 class Config(
   data_settings.TextData,
   data_settings.TextBatches,
+  recipe_settings.LongText,
   machine_settings.LongTraining,
 ):
   """Settings of one long training."""
@@ -60,107 +65,11 @@ class Config(
     'of a best.json.',
     is_common=True,
   )
-  features: int = settings.children(
-    Recipe.features,
-    'Number of hidden units; a NASCell of 538 has as many parameters as an '
-    'LSTM of 650.',
-    source=settings.ZAREMBA,
-    is_common=True,
-    low=1,
-    high=settings.MAX_FEATURES,
-  )
-  num_layers: int = settings.children(
-    Recipe.num_layers,
-    'Number of recurrent layers.',
-    source=settings.ZAREMBA,
-    low=1,
-    high=settings.MAX_RECURRENT_LAYERS,
-  )
-  tie_embeddings: bool = settings.children(
-    False, 'Whether embedding and softmax share their weights.', source=_GAL
-  )
-  use_bias: bool = settings.children(
-    False, 'Whether a cell of the grammar has biases.'
-  )
-  init_scale: float = settings.children(
-    Recipe.init_scale,
-    'Bound of the uniform distribution that weights start from.',
-    source=settings.ZAREMBA,
-    above=0.0,
-  )
-  dropout_rate: float = settings.children(
-    Recipe.dropout_rate,
-    'Dropout rate of the inputs and outputs of every layer.',
-    source=settings.ZAREMBA,
-    low=0.0,
-    below=1.0,
-  )
-  variational: bool = settings.children(
-    False,
-    'Whether a dropout mask stays the same for a whole segment (Gal, 2016).',
-    source=_GAL,
-  )
-  recurrent_dropout_rate: float = settings.children(
-    0.0,
-    'Dropout rate of the hidden state, one mask per segment (Gal, 2016).',
-    source=_GAL,
-    low=0.0,
-    below=1.0,
-  )
-  embedding_dropout_rate: float = settings.children(
-    0.0,
-    'Dropout rate of whole words (Gal, 2016).',
-    source=_GAL,
-    low=0.0,
-    below=1.0,
-  )
-  optimizer: str = settings.children(
-    Recipe.optimizer,
-    'Optimizer; for adam, take a learning rate of about 0.001.',
-    source=settings.ZAREMBA,
-    choices=long_text.OPTIMIZERS,
-  )
   learning_rate: float = settings.children(
     Recipe.learning_rate,
     'Learning rate of the first epochs.',
     source=settings.ZAREMBA,
     above=0.0,
-  )
-  schedule: str = settings.children(
-    Recipe.schedule,
-    'How the learning rate falls: once an epoch, by as much in equal steps, or '
-    'along half a cosine to zero.',
-    source=settings.ZAREMBA,
-    choices=long_text.SCHEDULES,
-  )
-  constant_epochs: int = settings.children(
-    Recipe.constant_epochs,
-    'Number of epochs before the learning rate falls.',
-    source=settings.ZAREMBA,
-    low=0,
-    high=settings.MAX_COUNT,
-  )
-  decay: float = settings.children(
-    Recipe.decay,
-    'Factor of the learning rate per epoch; Zaremba et al. divide by 1.2.',
-    source="TensorFlow's PTB tutorial",
-    above=0.0,
-    high=1.0,
-  )
-  max_grad_norm: float = settings.children(
-    Recipe.max_grad_norm,
-    'Largest norm of the gradient, which is clipped to it.',
-    source=settings.ZAREMBA,
-    above=0.0,
-  )
-  num_epochs: int = settings.children(
-    Recipe.num_epochs,
-    'Number of epochs; it may be raised later, unless the schedule is a '
-    'cosine.',
-    source=settings.ZAREMBA,
-    is_common=True,
-    low=1,
-    high=settings.MAX_COUNT,
   )
 
 
