@@ -24,7 +24,6 @@ import os
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from experiments import (
   data_settings,
@@ -46,7 +45,6 @@ from jaxnas.runs import (
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.training import dataset_tasks, long_text, text_task
 from jaxnas.training.long_text import Recipe
-from jaxnas.types import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +109,10 @@ def make_training(
     dataset = data_settings.load_text(config)
   if config.evaluate_test:
     held_out.check_text(dataset, config.data_dir)
-  task, num_segments = _make_task(config, recipe, architecture, dataset)
+  tasks = dataset_tasks.TextTasks(
+    dataset, config.batch_size, config.num_unrolled
+  )
+  task, num_segments = tasks.make_long(recipe, architecture), tasks.num_segments
   of_training = machine_settings.of_training(
     # With a cosine, every rate depends on the length.
     config,
@@ -155,26 +156,6 @@ def make_training(
       'num_params': num_params,
     },
   )
-
-
-def _make_task(config, recipe, architecture, dataset) -> tuple[Task, int]:
-  """Returns the task, and the number of steps of an epoch."""
-  inputs, targets = text.train_segments(
-    dataset.train, config.batch_size, config.num_unrolled
-  )
-  task = long_text.make_task(
-    recipe,
-    dataset.vocab_size,
-    architecture,
-    text_task.Segments(inputs, targets, jnp.ones(inputs.shape)),
-    {
-      split: dataset_tasks.to_segments(
-        getattr(dataset, split), config.batch_size, config.num_unrolled
-      )
-      for split in ('validation', 'report')
-    },
-  )
-  return task, inputs.shape[0]
 
 
 def _load_test(config, dataset) -> tuple[text_task.Segments, int]:

@@ -296,6 +296,31 @@ class LSTMCell(FusedCell):
     return _lstm
 
 
+class GRUCell(FusedCell):
+  """A GRU, in the form whose reset gate follows the recurrent product.
+
+      r = sigmoid(W_r x + U_r h + b_r)    z = sigmoid(W_z x + U_z h + b_z)
+      n = tanh(W_n x + r * (U_n h + b_n)) h' = (1 - z) * n + z * h
+
+  "Learning Phrase Representations using RNN Encoder-Decoder", Cho et al., 2014
+  (https://arxiv.org/abs/1406.1078), as cuDNN computes it; `flax.linen.GRUCell`
+  has one more bias, beside `W_n x`. Blocks are in the order r, z, n. The memory
+  carries `h`, so both parts of a carry must be equal.
+  """
+
+  use_bias: bool = True
+
+  @property
+  def num_blocks(self) -> int:
+    """Two gates and the candidate."""
+    return 3
+
+  @property
+  def combine(self) -> recurrence.Combine:
+    """The GRU's equations."""
+    return _gru
+
+
 def _each_block(initializer: Initializer, features: int) -> Initializer:
   def init(key, shape, dtype):
     *lead, width = shape
@@ -346,3 +371,13 @@ def _lstm(program, zx, zh, memory):
   i, f, g, o = jnp.split(zx + zh, 4, -1)
   memory = nn.sigmoid(f) * memory + nn.sigmoid(i) * nn.tanh(g)
   return nn.sigmoid(o) * nn.tanh(memory), memory
+
+
+def _gru(program, zx, zh, memory):
+  del program
+  reset_x, update_x, candidate_x = jnp.split(zx, 3, -1)
+  reset_h, update_h, candidate_h = jnp.split(zh, 3, -1)
+  update = nn.sigmoid(update_x + update_h)
+  candidate = nn.tanh(candidate_x + nn.sigmoid(reset_x + reset_h) * candidate_h)
+  hidden = (1 - update) * candidate + update * memory
+  return hidden, hidden

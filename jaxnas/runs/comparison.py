@@ -112,26 +112,37 @@ def pairs(compared: Sequence[Side]) -> list[tuple[Side, Side]]:
 
 
 def lines(measure: statistics.Measure, compared: Sequence[Side]) -> list[str]:
-  """Returns the verdicts, one line each, and a note about them.
+  """Returns the verdicts on sides, one line each, and a note about them.
+
+  Args:
+    measure: the measure to compare by.
+    compared: the sides, of which `pairs` chooses.
+  """
+  return verdicts(measure, pairs(compared))
+
+
+def verdicts(
+  measure: statistics.Measure, told: Sequence[tuple[Side, Side]]
+) -> list[str]:
+  """Returns the verdicts on pairs, one line each, and a note about them.
 
   All comparisons share one correction; see `statistics.compare`.
 
   Args:
     measure: the measure to compare by.
-    compared: the sides.
+    told: the pairs of sides.
   """
-  told = pairs(compared)
   comparisons = statistics.compare(
     measure, [(side.values, other.values) for side, other in told]
   )
-  verdicts = [
+  sentences = [
     f'{side.name} against {other.name}{_over(side, other)}: '
     f'{_verdict(measure, side, other, comparison)}.'
     for (side, other), comparison in zip(told, comparisons, strict=True)
   ]
   num_tested = sum(np.isfinite(each.p_value) for each in comparisons)
   if not num_tested:
-    return verdicts
+    return sentences
   units = {side.unit for pair in told for side in pair}
   over = 'fresh trainings'
   if 'search' in units:
@@ -148,7 +159,7 @@ def lines(measure: statistics.Measure, compared: Sequence[Side]) -> list[str]:
       + errors.choose('--num_repeats', 'arms with repeat=0, 1, ...')
       + ')'
     )
-  return [*verdicts, f'{note}.']
+  return [*sentences, f'{note}.']
 
 
 def is_of_single_searches(side: Side, other: Side) -> bool:

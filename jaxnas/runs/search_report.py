@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import pathlib
 from typing import Any
 
@@ -38,7 +38,7 @@ def show(
   _show_search(experiment, log)
   _show_known(experiment, log)
   _show_comparison(experiment, log, retraining)
-  _show_time(path)
+  show_time(path)
 
 
 def _show_search(experiment, log):
@@ -245,7 +245,7 @@ def _show_comparison(experiment, log, retraining):
   has_report = experiment.has_report and retraining_lib.has_report(
     retraining, log
   )
-  columns = _measured_columns(measure, has_report)
+  columns = measured_columns(measure, has_report)
   if rewarded:
     columns['reward'] = lambda row: _mean(statistics.REWARD, row.rewards)
   if all(row.contestant.num_params is not None for row in results):
@@ -261,7 +261,7 @@ def _show_comparison(experiment, log, retraining):
   progress.table(
     f'Retrained{length}: mean {measure.name} '
     f'of {retraining.num_seeds} fresh trainings and their standard deviation'
-    + _splits_note(has_report)
+    + splits_note(has_report)
     + ('; the reward chose the best' if rewarded else ''),
     ['architecture', *columns],
     [
@@ -297,8 +297,15 @@ def _show_comparison(experiment, log, retraining):
     print(line)
 
 
-def _measured_columns(measure, has_report):
-  """Returns the columns of a table for the measures of the fresh trainings."""
+def measured_columns(
+  measure: statistics.Measure, has_report: bool = True
+) -> dict[str, Callable[[retraining_lib.Result], str]]:
+  """Returns what spells the measures of fresh trainings, by column.
+
+  Args:
+    measure: the measure.
+    has_report: whether the report split differs from the validation split.
+  """
   validation = lambda row: _mean(measure, row.validation)  # noqa: E731
   spread = lambda row: _spread(measure, row.validation)  # noqa: E731
   if not has_report:
@@ -311,7 +318,12 @@ def _measured_columns(measure, has_report):
   }
 
 
-def _splits_note(has_report):
+def splits_note(has_report: bool = True) -> str:
+  """Returns what the title of a table says of the splits.
+
+  Args:
+    has_report: whether the report split differs from the validation split.
+  """
   if has_report:
     return (
       ', on report data, which no reward or choice is based on, and on '
@@ -392,7 +404,12 @@ def choice_note(
   )
 
 
-def _show_time(path):
+def show_time(path: pathlib.Path) -> None:
+  """Prints the time that a run took.
+
+  Args:
+    path: the folder of the run.
+  """
   lines = trial_log.read_json_lines(path / 'timings.jsonl')
   wall, compiling, training = (
     sum(line[f'{name}_seconds'] for line in lines)

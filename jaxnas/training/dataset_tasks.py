@@ -14,7 +14,14 @@ import jax.numpy as jnp
 
 from jaxnas.children.network import Network
 from jaxnas.datasets import images, text
-from jaxnas.training import image_task, long_images, text_curve, text_task
+from jaxnas.spaces import recurrent_cell
+from jaxnas.training import (
+  image_task,
+  long_images,
+  long_text,
+  text_curve,
+  text_task,
+)
 from jaxnas.training.image_evaluation import Examples
 from jaxnas.types import Task
 
@@ -64,13 +71,17 @@ class TextTasks:
 
   Attributes:
     dataset: the text.
-    num_segments: the number of segments of the training text, which is the
+    num_segments: the number of segments that children train on, which is the
       number of steps in an epoch.
-    train: the segments of the training text.
+    train: the segments that children train on.
   """
 
   def __init__(
-    self, dataset: text.TextDataset, batch_size: int, num_unrolled: int
+    self,
+    dataset: text.TextDataset,
+    batch_size: int,
+    num_unrolled: int,
+    num_segments: int = 0,
   ):
     """Cuts the text.
 
@@ -78,15 +89,24 @@ class TextTasks:
       dataset: the text.
       batch_size: the number of columns read at once.
       num_unrolled: the number of time steps that gradients flow through.
+      num_segments: the number of segments of the training text to train on,
+        the first of every column; 0 for all.
 
     Raises:
-      ValueError: the text is too short for one segment.
+      ValueError: the training text is too short for one segment, or for
+        `num_segments`.
     """
     self.dataset = dataset
     inputs, targets = text.train_segments(
       dataset.train, batch_size, num_unrolled
     )
-    self.num_segments = inputs.shape[0]
+    if not 0 <= num_segments <= len(inputs):
+      raise ValueError(
+        f'num_segments must be from 0 to {len(inputs):,}, the number of '
+        f'segments of the training text, got {num_segments:,}.'
+      )
+    self.num_segments = num_segments or len(inputs)
+    inputs, targets = (x[: self.num_segments] for x in (inputs, targets))
     self.train = text_task.Segments(
       jnp.asarray(inputs), jnp.asarray(targets), jnp.ones(inputs.shape)
     )
@@ -114,6 +134,16 @@ class TextTasks:
       self._splits,
       assemble,
       program_axes,
+    )
+
+  def make_long(
+    self,
+    recipe: long_text.Recipe,
+    architecture: recurrent_cell.RecurrentCell | str,
+  ) -> Task:
+    """Makes the task of a long training; see `long_text.make_task`."""
+    return long_text.make_task(
+      recipe, self.dataset.vocab_size, architecture, self.train, self._splits
     )
 
   def make_curve(

@@ -30,6 +30,11 @@ from jaxnas.training import guard, text_task
 from jaxnas.types import Span, Task
 
 OPTIMIZERS = ('sgd', 'adam')
+USUAL_CELLS: Mapping[str, Callable[..., nn.RNNCellBase]] = {
+  'lstm': recurrent_cell.LSTMCell,
+  'gru': recurrent_cell.GRUCell,
+}
+"""The usual cells, with biases, which are not in the grammar, by name."""
 SCHEDULES = ('epoch', 'step', 'cosine')
 
 
@@ -48,7 +53,7 @@ class Recipe:
     features: the width `D` of the embedding and of every layer.
     num_layers: the number of recurrent layers.
     tie_embeddings: whether the softmax shares the weights of the embedding.
-    use_bias: whether a cell of the grammar has biases; an LSTM always has.
+    use_bias: whether a cell of the grammar has biases; a usual one always has.
     init_scale: the bound of the uniform distribution, symmetric around 0, of
       all initial weights; biases have their own initial values.
     dropout_rate: the rate of dropout on the inputs and outputs of every layer.
@@ -146,8 +151,8 @@ def make_model(
   Args:
     recipe: the recipe, whose sizes, dropout and initialization are used.
     vocab_size: the size of the vocabulary, `V`.
-    architecture: a cell of the grammar, or `'lstm'` for the LSTM with biases,
-      that of the forget gate starting at 1, which is not in the grammar.
+    architecture: a cell of the grammar, or a name in `USUAL_CELLS`: an LSTM,
+      the bias of whose forget gate starts at 1, or a GRU.
 
   Raises:
     ValueError: the architecture is neither.
@@ -165,12 +170,12 @@ def make_model(
       use_bias=recipe.use_bias,
       **inits,
     )
-  elif architecture == 'lstm':
-    make_cell = functools.partial(recurrent_cell.LSTMCell, **inits)
+  elif architecture in USUAL_CELLS:
+    make_cell = functools.partial(USUAL_CELLS[architecture], **inits)
   else:
     raise ValueError(
-      f"The architecture must be a RecurrentCell or 'lstm', got "
-      f'{architecture!r}.'
+      'The architecture must be a RecurrentCell or one of '
+      f'{", ".join(USUAL_CELLS)}, got {architecture!r}.'
     )
   return language_model.LanguageModel(
     make_cell=make_cell,
@@ -382,7 +387,7 @@ def make_task(
     the epoch's steps so far, `num_trained` and `is_alive`.
 
   Raises:
-    ValueError: the architecture is neither a cell nor `'lstm'`.
+    ValueError: the architecture is neither a cell nor a usual one.
   """
   model = make_model(recipe, vocab_size, architecture)
   num_segments, _, batch_size = train_segments.inputs.shape

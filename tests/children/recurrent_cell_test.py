@@ -277,6 +277,39 @@ def test_lstm_cell_is_flaxs():
   assert_close(step_carry, (memory[0], hidden[0]))
 
 
+def test_gru_cell_is_flaxs():
+  rng = np.random.default_rng(11)
+  kernels = {gate: rng.normal(size=(INPUTS, D)) for gate in 'rzn'}
+  recurrent = {gate: rng.normal(size=(D, D)) for gate in 'rzn'}
+  biases = {gate: rng.normal(size=D) for gate in 'rzn'}
+  flax_params = {
+    f'i{gate}': {
+      'kernel': kernels[gate],
+      # That of the candidate's input half is one too many.
+      'bias': 0 * biases[gate] if gate == 'n' else biases[gate],
+    }
+    for gate in 'rzn'
+  } | {f'h{gate}': {'kernel': recurrent[gate]} for gate in 'rzn'}
+  flax_params['hn']['bias'] = biases['n']
+  params = {
+    'input_projection': {'kernel': np.concatenate([*kernels.values()], -1)},
+    'recurrent_kernel': np.concatenate([*recurrent.values()], -1),
+    'bias': np.concatenate([*biases.values()]),
+  }
+  *_, (hidden, _), inputs = random_weights(12, 4)
+  cell = cells.GRUCell(features=D)
+  (memory, last), outputs = apply(
+    cell, {'params': params}, (hidden, hidden), inputs, method='unroll'
+  )
+  flax_cell = nn.GRUCell(D)
+  with jax.numpy_rank_promotion('allow'):
+    for time in range(T):
+      hidden, _ = flax_cell.apply({'params': flax_params}, hidden, inputs[time])
+      assert_close(outputs[time], hidden)
+  assert_close(memory, hidden)
+  assert_close(last, hidden)
+
+
 def test_the_forget_gate_starts_open():
   zeros = nn.initializers.zeros
   cell = cells.LSTMCell(
@@ -395,6 +428,7 @@ def test_half_order_joins_halves():
     ),
     (cells.LSTMCell(features=5), 4 * 5 * (3 + 5 + 1)),
     (cells.LSTMCell(features=5, use_bias=False), 4 * 5 * (3 + 5)),
+    (cells.GRUCell(features=5), 3 * 5 * (3 + 5 + 1)),
   ],
 )
 def test_golden_parameter_counts(cell, expected):
@@ -425,11 +459,12 @@ def test_initializers_see_one_block():
   'make_cell',
   [
     cells.LSTMCell,
+    cells.GRUCell,
     functools.partial(
       cells.GrammarCell, architecture=spaces.KNOWN_CELLS['paper_example']
     ),
   ],
-  ids=['lstm', 'paper_example'],
+  ids=['lstm', 'gru', 'paper_example'],
 )
 def test_half_precision_runs_by_step_and_by_unroll(make_cell):
   dtype = jnp.dtype(jnp.bfloat16)

@@ -35,7 +35,8 @@ FEWER = MODULES if NUM_DAMAGES else ('train_conv_net',)
 # What a run that was made whole again says otherwise than one that was whole.
 _WORK = re.compile(
   r'^(Time|Estimated|Real cost|Resuming|Found the finished|Route|Retraining|'
-  r'search |trial|training |step |round |Epoch |The generations|=+$).*\n',
+  r'Training |search |trial|training |step |round |Epoch |The generations|'
+  r'=+$).*\n',
   re.MULTILINE,
 )
 
@@ -61,6 +62,7 @@ _MORE = {
   'search_conv_net': {'num_trials': 16},
   'search_hyperparameters': {'num_trials': 16},
   'search_controller_cell': {'num_seeds': 2},
+  'compare_architectures': {'num_seeds': 3},
 }
 
 

@@ -26,6 +26,7 @@ MODULES = (
   'search_conv_net',
   'search_hyperparameters',
   'search_controller_cell',
+  'compare_architectures',
   'train_recurrent_cell',
   'train_conv_net',
   'compare_strategies',

@@ -77,6 +77,15 @@ TOYS: dict[str, dict[str, Any]] = {
     'block_size': 2,
     'num_host_devices': 1,
   },
+  'compare_architectures': {
+    **_TEXT,
+    'architectures': 'paper_example,lstm',
+    'learning_rates': '0.05',
+    'num_selection_seeds': 1,
+    'num_seeds': 2,
+    'num_epochs': 1,
+    'num_host_devices': 1,
+  },
   'train_recurrent_cell': {
     **_TEXT,
     'architecture': 'paper_example',

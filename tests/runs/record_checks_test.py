@@ -1,6 +1,8 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
+import dataclasses
 import types
 
 import pytest
@@ -62,6 +64,31 @@ def test_a_damaged_trial_is_told(tmp_path, changes, message):
 
 def test_sound_trials_pass(tmp_path):
   check(tmp_path, make_trial())
+
+
+def test_the_log_of_a_comparison_has_trainings_alone(tmp_path):
+  settings = {
+    **{'label': 'x', 'features': 4, 'num_params': 9, 'learning_rate': 0.1},
+    **{'seed': 0, 'num_steps': 3},
+  }
+  sound = make_trial(arm='retrain', tokens=None, settings=settings)
+  for trial, message in (
+    (sound, ''),
+    (make_trial(), "it is of the arm 'random'"),
+    (dataclasses.replace(sound, metrics={}), 'has no validation_accuracy'),
+    (dataclasses.replace(sound, settings={}), 'its label is missing'),
+  ):
+    folder = tmp_path / str(len(list(tmp_path.iterdir())))
+    folder.mkdir()
+    with (
+      trial_log.TrialLog(folder / 'trials.jsonl') as log,
+      trial_log.JsonLines(folder / 'timings.jsonl') as timings,
+      pytest.raises(ValueError, match=message)
+      if message
+      else contextlib.nullcontext(),
+    ):
+      log.append([trial])
+      record_checks.check_trainings(statistics.ACCURACY, log, timings)
 
 
 def test_a_metric_that_children_lack_is_named():

@@ -51,7 +51,7 @@ def test_without_report_data_nothing_else_is_claimed():
     (True, 'which no reward'),
     (False, 'no report data'),
   ):
-    assert words in search_report._splits_note(has_report)
+    assert words in search_report.splits_note(has_report)
 
 
 def trials(arm, *statuses):

@@ -115,7 +115,9 @@ def test_the_rate_falls_along_a_cosine():
   np.testing.assert_allclose(falling, [1, 1, 1, 0.5, 0], atol=1e-6)
 
 
-@pytest.mark.parametrize('architecture', [CELL, 'lstm'], ids=['cell', 'lstm'])
+@pytest.mark.parametrize(
+  'architecture', [CELL, 'lstm', 'gru'], ids=['cell', 'lstm', 'gru']
+)
 @pytest.mark.parametrize('is_tied', [False, True])
 @pytest.mark.parametrize('use_bias', [False, True])
 def test_parameters_are_counted_by_hand(architecture, is_tied, use_bias):
@@ -129,9 +131,9 @@ def test_parameters_are_counted_by_hand(architecture, is_tied, use_bias):
       KEY, model.initialize_carry(B), tokens, tokens, jnp.zeros((1, B))
     )
   )
-  blocks = 4 if architecture == 'lstm' else CELL.base
-  # An LSTM has biases whatever the recipe says.
-  num_biases = 6 * (use_bias or architecture == 'lstm')
+  blocks = {'lstm': 4, 'gru': 3}.get(architecture, CELL.base)
+  # A usual cell has biases whatever the recipe says.
+  num_biases = 6 * (use_bias or architecture != CELL)
   expected = (2 - is_tied) * V * 6 + V + 2 * blocks * (2 * 6 * 6 + num_biases)
   assert sum(leaf.size for leaf in jax.tree.leaves(params)) == expected
 
@@ -182,8 +184,8 @@ def test_weights_start_in_the_scale_and_a_forget_gate_open():
 
 
 def test_an_unknown_architecture_is_refused():
-  with pytest.raises(ValueError, match="a RecurrentCell or 'lstm', got 'gru'"):
-    long_text.make_model(PLAIN, V, 'gru')
+  with pytest.raises(ValueError, match="or one of lstm, gru, got 'rnn'"):
+    long_text.make_model(PLAIN, V, 'rnn')
 
 
 def test_a_step_of_sgd_follows_the_clipped_sum_over_time(segments):
