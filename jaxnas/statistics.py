@@ -116,6 +116,39 @@ def rank_correlation(values: npt.ArrayLike, others: npt.ArrayLike) -> float:
   return float(scipy.stats.pearsonr(*ranks).statistic)
 
 
+def rank_correlation_interval(
+  values: npt.ArrayLike, others: npt.ArrayLike, confidence: float = 0.95
+) -> Interval:
+  """Returns Spearman's rank correlation of paired values, with its interval.
+
+  Fisher's transformation, with the variance `(1 + r^2 / 2) / (S - 3)` of
+  "Sample Size Requirements for Estimating Pearson, Kendall and Spearman
+  Correlations", Bonett and Wright, 2000 (Psychometrika 65).
+
+  Args:
+    values: the one value of each unit, `[S]`; none is NaN.
+    others: the other value of each unit, `[S]`; none is NaN.
+    confidence: the confidence level of the interval.
+
+  Returns:
+    The interval; its ends are NaN if there are fewer than four units, and all
+    of it where the correlation is.
+
+  Raises:
+    ValueError: the sides have different lengths, or a value is NaN.
+  """
+  value = rank_correlation(values, others)
+  count = np.size(values)
+  if math.isnan(value) or count < 4:
+    return Interval(value, math.nan, math.nan)
+  if abs(value) > 1 - 1e-12:
+    return Interval(value, value, value)
+  quantile = scipy.stats.norm.ppf((1 + confidence) / 2)
+  width = quantile * math.sqrt((1 + value**2 / 2) / (count - 3))
+  center = math.atanh(value)
+  return Interval(value, math.tanh(center - width), math.tanh(center + width))
+
+
 @dataclasses.dataclass(frozen=True)
 class Measure:
   """The quantity by which children, or searches, are compared.

@@ -24,7 +24,7 @@ FLOORS = (
   ('strategies', 'trainers'),
   ('evaluators',),
   ('arms', 'contestants', 'generations', 'history', 'pure_search'),
-  ('climbing', 'in_flight', 'rungs', 'window'),
+  ('climbing', 'in_flight', 'rungs', 'shared_search', 'window'),
   ('folding', 'halved_rounds'),
   ('search',),
   ('retraining', 'succession'),

@@ -262,3 +262,40 @@ def test_infinite_values_have_ranks_and_others_none():
     statistics.rank_correlation([np.nan, 1.0], [1.0, 2.0])
   with pytest.raises(ValueError, match=r'needs pairs of values, got \(2,\)'):
     statistics.rank_correlation([1.0, 2.0], [1.0])
+
+
+def test_rank_correlation_has_bonett_and_wrights_interval():
+  rng = np.random.default_rng(1)
+  values = rng.normal(size=30)
+  others = values + rng.normal(size=30)
+  found = statistics.rank_correlation_interval(values, others)
+  assert found.value == statistics.rank_correlation(values, others)
+  # By hand: 1.959964 standard errors of the inverse hyperbolic tangent.
+  width = 1.959964 * np.sqrt((1 + found.value**2 / 2) / 27)
+  ends = np.arctanh([found.low, found.high]) - np.arctanh(found.value)
+  np.testing.assert_allclose(ends, [-width, width], rtol=1e-6)
+
+
+def test_that_interval_covers_what_it_says():
+  rng = np.random.default_rng(2)
+  # Of two normal variables with correlation 0.5; Spearman's is 6 / pi times the
+  # arcsine of half of it.
+  true = 6 / np.pi * np.arcsin(0.25)
+  covered = 0
+  for _ in range(400):
+    first = rng.normal(size=40)
+    second = 0.5 * first + np.sqrt(0.75) * rng.normal(size=40)
+    found = statistics.rank_correlation_interval(first, second)
+    covered += found.low <= true <= found.high
+  # 95 %, whose standard error over 400 is 1.1 %.
+  assert 0.91 < covered / 400 < 0.985
+
+
+def test_few_pairs_have_no_interval():
+  found = statistics.rank_correlation_interval([1, 2, 3], [3, 1, 2])
+  assert found.value == pytest.approx(-0.5)
+  assert np.isnan(found.low)
+  assert np.isnan(found.high)
+  found = statistics.rank_correlation_interval(range(9), range(9))
+  np.testing.assert_allclose(found, [1, 1, 1])
+  assert np.isnan(statistics.rank_correlation_interval([1.0], [2.0]).value)

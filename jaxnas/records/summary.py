@@ -76,6 +76,8 @@ class Arm:
     batch_size: the number of proposals in a round.
     replicas: the number of batches in flight.
     replicas_per_update: the number of finished batches told at a time.
+    shared_trials: the cost of a phase with shared weights before the search, in
+      trials.
   """
 
   name: str
@@ -86,6 +88,7 @@ class Arm:
   batch_size: int
   replicas: int = 1
   replicas_per_update: int = 1
+  shared_trials: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,6 +27,9 @@ from absl import logging
 from jaxnas import errors, files
 from jaxnas.records import conditions
 
+SHARED = 'shared'
+"""The folder in it of phases in which architectures share weights."""
+
 _SEAL = 'crc32'
 _MISSING = object()
 
@@ -143,6 +146,7 @@ def begin(workdir: str | os.PathLike) -> None:
     *folder.glob('trials.jsonl*'),
     *folder.glob('rounds.jsonl*'),
     *folder.glob('checkpoints/*'),
+    *folder.glob(f'{SHARED}/*'),
   ]
   if any(path.is_dir() or path.stat().st_size for path in records):
     return

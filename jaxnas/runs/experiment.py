@@ -15,6 +15,7 @@ from jaxnas import retraining as retraining_lib
 from jaxnas import rungs, statistics
 from jaxnas import search as search_lib
 from jaxnas.records import trial_log
+from jaxnas.runs import shared_phases
 from jaxnas.types import Trainer
 
 
@@ -65,6 +66,11 @@ class Experiment:
     plan: the rungs at which children stop; `None` if all are trained fully. The
       budgets of `search` are those of full trainings; with rungs, arms propose
       as many children as the same number of steps allows.
+    phases: the phases with shared weights before the search, whose finds are
+      what some of its arms propose.
+    found: what each phase found, by the identity of its arm; empty until all
+      are finished.
+    counted: how the cost of the phases is counted, in words.
   """
 
   config: Mapping[str, Any]
@@ -95,3 +101,8 @@ class Experiment:
     lambda path: contextlib.nullcontext()
   )
   plan: rungs.Plan | None = None
+  phases: Sequence[shared_phases.Phase] = ()
+  found: Mapping[shared_phases.Identity, shared_phases.Found] = (
+    dataclasses.field(default_factory=dict)
+  )
+  counted: str = ''

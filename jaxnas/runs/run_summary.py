@@ -12,7 +12,7 @@ import numpy as np
 from jaxnas import retraining as retraining_lib
 from jaxnas.records import summary as summary_lib
 from jaxnas.records import trial_log, workdir
-from jaxnas.runs import comparison, headline, search_report
+from jaxnas.runs import comparison, headline, search_report, shared_report
 from jaxnas.runs.experiment import Experiment
 
 
@@ -23,6 +23,7 @@ def describe(experiment: Experiment) -> summary_lib.Summary:
     experiment: the experiment.
   """
   search = experiment.search
+  shared = {phase.arm: phase.cost for phase in experiment.phases}
   return summary_lib.Summary(
     space=search.space.name,
     space_size=summary_lib.spell_size(search.space.size),
@@ -37,6 +38,7 @@ def describe(experiment: Experiment) -> summary_lib.Summary:
         arm.batch_size,
         arm.replicas,
         arm.replicas_per_update,
+        shared.get(arm.identity, 0.0),
       )
       for arm in search.arms
     ),
@@ -72,7 +74,11 @@ def find_results(
   )
   return summary_lib.Results(
     headline=headline.write(measure, sides, best, has_report),
-    verdicts=(*failures, *comparison.lines(measure, sides)),
+    verdicts=(
+      *failures,
+      *comparison.lines(measure, sides),
+      *shared_report.verdicts(experiment, log),
+    ),
     rows=tuple(_row(experiment, each) for each in results),
     best=None if best is None else labels.index(best.contestant.label),
     length=f'{retraining.num_steps} {unit}' if unit else '',

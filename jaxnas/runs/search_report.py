@@ -16,7 +16,7 @@ from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas import statistics
 from jaxnas.records import steps, trial_log
-from jaxnas.runs import best_file, comparison
+from jaxnas.runs import best_file, comparison, shared_report
 from jaxnas.runs.experiment import Experiment
 from jaxnas.visualize import progress
 
@@ -38,6 +38,8 @@ def show(
   _show_search(experiment, log)
   _show_known(experiment, log)
   _show_comparison(experiment, log, retraining)
+  for line in shared_report.verdicts(experiment, log):
+    print(line)
   show_time(path)
 
 

@@ -32,6 +32,7 @@ from jaxnas.runs import (
   rung_choice,
   scalars,
   search_report,
+  shared_phases,
   stopwatch,
 )
 from jaxnas.runs.experiment import Experiment
@@ -80,8 +81,11 @@ def run(experiment: Experiment, folder: str) -> None:
         experiment.opened(path),
         sinks.Sinks(path, experiment.log_to, take) as outlets,
       ):
+        has_begun = not shared_phases.is_finished(experiment.phases, path)
+        if has_begun:
+          _begin(experiment, path)
         _run(
-          experiment,
+          _share(experiment, path, timings),
           path,
           checkpoints,
           log,
@@ -89,6 +93,7 @@ def run(experiment: Experiment, folder: str) -> None:
           rounds,
           outlets.update,
           replay,
+          has_begun,
         )
 
 
@@ -103,7 +108,49 @@ def _read_replay(path: str) -> list[trial_log.Trial]:
   return trial_log.read_trials(path)
 
 
-def _run(experiment, path, checkpoints, log, timings, rounds, publish, replay):
+def _begin(experiment: Experiment, path: pathlib.Path) -> None:
+  """Records that a run is started or resumed."""
+  workdir.write_manifest(path, **experiment.facts, known=list(experiment.known))
+  summary.write(path, run_summary.describe(experiment))
+
+
+def _share(
+  experiment: Experiment, path: pathlib.Path, timings: trial_log.JsonLines
+) -> Experiment:
+  """Runs the phases with shared weights, if there are any."""
+  if not experiment.phases:
+    return experiment
+  if not shared_phases.is_finished(experiment.phases, path):
+    print(experiment.counted)
+  clock = stopwatch.Stopwatch(
+    timings, functools.partial(_spent, experiment.trainers)
+  )
+  search, found = shared_phases.complete(
+    experiment.search,
+    experiment.phases,
+    path,
+    checkpoint_every=_SHARED_STEPS * experiment.checkpoint_every,
+    same_task=experiment.same_task,
+    lap=lambda name: clock.lap('shared', name=name, trials=[]),
+  )
+  return dataclasses.replace(experiment, search=search, found=found)
+
+
+# A round of a search is the training of a batch, which takes about as long.
+_SHARED_STEPS = 32
+
+
+def _run(
+  experiment,
+  path,
+  checkpoints,
+  log,
+  timings,
+  rounds,
+  publish,
+  replay,
+  has_begun,
+):
   asked, experiment = experiment, rung_choice.with_rungs(experiment, path)
   search = experiment.search
   num_searched = sum(trial.arm != search_lib.RETRAIN for trial in log.trials)
@@ -127,10 +174,8 @@ def _run(experiment, path, checkpoints, log, timings, rounds, publish, replay):
   else:
     if log.trials:
       print(f'Resuming the run in {path} after {len(log.trials)} trials.')
-    workdir.write_manifest(
-      path, **experiment.facts, known=list(experiment.known)
-    )
-    summary.write(path, run_summary.describe(experiment))
+    if not has_begun:
+      _begin(experiment, path)
     clock = stopwatch.Stopwatch(
       timings, functools.partial(_spent, experiment.trainers)
     )

@@ -91,8 +91,11 @@ def _searches(summary: summary_lib.Summary) -> dict[str, list[summary_lib.Arm]]:
 def _of_comparison(run, summary) -> Iterator[Point]:
   searches = _searches(summary)
   budgets = {
-    name: sum(trial.arm == name for trial in run.searched) for name in searches
+    name: sum(trial.arm == name for trial in run.searched)
+    + round(sum(arm.shared_trials for arm in arms))
+    for name, arms in searches.items()
   }
+  has_shared = any(arm.shared_trials for arm in summary.arms)
   has_rungs = steps.are_known(run.searched)
   if has_rungs:
     budgets = {
@@ -112,7 +115,7 @@ def _of_comparison(run, summary) -> Iterator[Point]:
     )
   else:
     is_equal = len(set(budgets.values())) == 1 and len(budgets) > 1
-    if has_rungs:
+    if has_rungs or has_shared:
       # Failures, duplicates and whole batches make budgets differ a little.
       is_equal = len(budgets) > 1 and (
         min(budgets.values()) >= _NEARLY_EQUAL * max(budgets.values())
@@ -125,6 +128,7 @@ def _of_comparison(run, summary) -> Iterator[Point]:
         if has_rungs
         else f'Proposals: {spelled}.'
       )
+      + (' The cost of shared weights is among them.' if has_shared else '')
       + ('' if is_equal else ' A comparison needs equal budgets of several.'),
     )
   yield Point(

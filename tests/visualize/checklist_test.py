@@ -67,6 +67,29 @@ def test_unequal_budgets_are_told(run):
   assert 'REINFORCE 48, random 0' in found.reason
 
 
+def test_shared_weights_are_counted_as_trials(run):
+  less = run._replace(
+    trials=[
+      each
+      for number, each in enumerate(run.trials)
+      if each.arm != 'reinforce' or number % 2
+    ]
+  )
+  assert answers(less)['Random search at equal cost'].answer is Answer.PARTLY
+  missing = len(run.trials) - len(less.trials)
+  (first, *_) = (each for each in run.summary.arms if each.name == 'reinforce')
+  arms = tuple(
+    dataclasses.replace(each, shared_trials=missing + 0.4)
+    if each is first
+    else each
+    for each in run.summary.arms
+  )
+  summary = dataclasses.replace(run.summary, arms=arms)
+  found = answers(less, summary)['Random search at equal cost']
+  assert found.answer is Answer.YES
+  assert 'The cost of shared weights is among them.' in found.reason
+
+
 def test_what_was_not_recorded_is_not_claimed(run):
   bare = run._replace(manifest={}, timings=[])
   summary = dataclasses.replace(
