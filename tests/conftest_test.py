@@ -43,3 +43,5 @@ def test_a_flag_that_the_compiler_does_not_know_is_left_out(tmp_path):
   assert result.returncode == 0, result.stderr
   assert '--xla_force_host_platform_device_count=2' in result.stdout
   assert 'fusion_emitters' not in result.stdout
+  # The others are kept.
+  assert '--xla_cpu_parallel_codegen_split_count=1' in result.stdout

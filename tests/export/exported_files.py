@@ -55,11 +55,7 @@ def run_files(paths):
   """Returns exit code and output of each file."""
   result = subprocess.run(
     [sys.executable, '-c', RUN, *map(str, paths)],
-    env=os.environ
-    | {
-      'JAX_NUMPY_RANK_PROMOTION': 'allow',
-      'XLA_FLAGS': '--xla_backend_optimization_level=0',
-    },
+    env=os.environ | {'JAX_NUMPY_RANK_PROMOTION': 'allow'},
     cwd='/',
     capture_output=True,
     text=True,
