@@ -308,9 +308,10 @@ def test_the_package_says_that_it_has_types():
 @pytest.mark.skipif(
   importlib.util.find_spec('mypy') is None, reason='mypy is not installed'
 )
-@pytest.mark.parametrize('source', [USER, USER_OF_THE_FACE], ids=len)
-def test_a_users_file_is_clean_for_a_strict_type_checker(tmp_path, source):
-  (tmp_path / 'user.py').write_text(source)
+def test_a_users_files_are_clean_for_a_strict_type_checker(tmp_path):
+  sources = {'user.py': USER, 'user_of_the_face.py': USER_OF_THE_FACE}
+  for name, source in sources.items():
+    (tmp_path / name).write_text(source)
   result = subprocess.run(
     [
       sys.executable,
@@ -322,7 +323,7 @@ def test_a_users_file_is_clean_for_a_strict_type_checker(tmp_path, source):
       '--config-file=',
       # Beside that of the project, whose options are others.
       f'--cache-dir={ROOT / ".mypy_cache" / "user"}',
-      'user.py',
+      *sources,
     ],
     cwd=tmp_path,
     env=os.environ | {'MYPYPATH': str(ROOT)},
