@@ -141,6 +141,22 @@ def trials_of(folder):
   return sorted(fields(trial) for trial in trials)
 
 
+@pytest.fixture(scope='module')
+def search_alone(tmp_path_factory):
+  """Returns a search's settings, and its folder after a run without workers."""
+  done = {}
+
+  def search(module, make_config):
+    if module not in done:
+      folder = tmp_path_factory.mktemp('alone')
+      config = make_config(folder)
+      module.run(config, str(folder / 'local'))
+      done[module] = config, folder / 'local'
+    return done[module]
+
+  return search
+
+
 @pytest.mark.parametrize(
   ('module', 'make_config', 'kind'),
   [
@@ -150,15 +166,14 @@ def trials_of(folder):
   ],
 )
 def test_a_search_finds_the_same_with_workers(
-  module, make_config, kind, tmp_path, capfd
+  module, make_config, kind, search_alone, tmp_path, capfd
 ):
-  config = make_config(tmp_path)
-  module.run(config, str(tmp_path / 'local'))
+  config, local = search_alone(module, make_config)
   assert '2 workers' not in capfd.readouterr().err
   there = tmp_path / 'workers'
   workers = WORKERS | {'workers': kind}
   module.run(dataclasses.replace(config, **workers), str(there))
-  assert trials_of(there) == trials_of(tmp_path / 'local')
+  assert trials_of(there) == trials_of(local)
   name, worker = KINDS[kind]
   line = f'2 workers ({name}) of {worker_settings._num_threads(config)} '
   assert line in capfd.readouterr().err
@@ -166,11 +181,13 @@ def test_a_search_finds_the_same_with_workers(
   found = [json.loads(line) for line in lines]
   assert {each['event'] for each in found} == {'joined', 'answered'}
   assert {each['worker'] for each in found} == {f'{worker} 1', f'{worker} 2'}
-  # A run goes on with other workers, here to no more than its retraining.
-  changes = {'num_seeds': 3, 'workers': 'processes', 'num_workers': 1}
+  # A run goes on with other workers or none, here to no more than its
+  # retraining.
+  changes = {'num_seeds': 3, 'num_workers': 1}
+  changes['workers'] = {'processes': 'local', 'ray': 'processes'}[kind]
   if module is search_recurrent_cell:
     module.run(dataclasses.replace(config, **changes), str(there))
-    assert len(trials_of(there)) > len(trials_of(tmp_path / 'local'))
+    assert len(trials_of(there)) > len(trials_of(local))
 
 
 def test_a_search_with_replicas_is_replayed_without_workers(tmp_path):
@@ -193,16 +210,13 @@ def test_a_search_with_replicas_is_replayed_without_workers(tmp_path):
   assert (here / 'trials.jsonl').read_bytes() == trials
 
 
-@pytest.mark.parametrize(
-  'kind', ['processes', pytest.param('ray', marks=NEEDS_RAY)]
-)
-def test_a_table_is_the_same_with_workers(kind, tmp_path):
+def test_a_table_is_the_same_with_workers(tmp_path):
   config = build_base2_table.Config(
     vocab_size=20, features=2, num_steps=4, num_seeds=2, repeated=0.001,
     shard_size=12, block_size=4, num_shards=1,
   )  # fmt: skip
   build_base2_table.run(config, tmp_path / 'local')
-  config = dataclasses.replace(config, **WORKERS | {'workers': kind})
+  config = dataclasses.replace(config, **WORKERS)
   build_base2_table.run(config, tmp_path / 'workers')
   local, there = (
     dict(np.load(tmp_path / name / 'shards' / '0000.npz'))
