@@ -136,42 +136,75 @@ def _scan(step, state, chunks):
 def _in_groups(function: Callable[..., Any]) -> Callable[..., Any]:
   """Returns a function of one child that `jax.vmap` maps over groups.
 
+  What is the same for all children, such as the kernel where children share
+  their weights, is not copied for each.
+
   Args:
     function: a function of the largest number of rows in a chunk, and of the
-      arrays of a child.
+      arrays of a child, of which the first is the hidden inputs.
   """
 
-  @jax.custom_batching.custom_vmap
-  def run(*stacked):
-    num_children, num_rows, _ = stacked[0].shape
-    row_bytes = stacked[1].shape[-1] * stacked[0].dtype.itemsize
-    max_rows = max(1, _MAX_GROUP_BYTES // row_bytes)
-    # Groups of about equal size: a smaller last one would be a second program.
-    num_groups = math.ceil(num_children / max(1, max_rows // num_rows))
-    group_size = math.ceil(num_children / num_groups)
+  @functools.cache
+  def make_run(axes: tuple[int | None, ...]) -> Callable[..., Any]:
+    """Returns a function of children, whose arrays have these batch axes."""
 
-    def one(arrays):
-      return function(max_rows, *arrays)
+    @jax.custom_batching.custom_vmap
+    def run(*arrays):
+      num_children, num_rows, _ = arrays[0].shape
+      row_bytes = arrays[1].shape[-1] * arrays[0].dtype.itemsize
+      max_rows = max(1, _MAX_GROUP_BYTES // row_bytes)
+      # Groups of about equal size: a smaller last one would be a second
+      # program.
+      num_groups = math.ceil(num_children / max(1, max_rows // num_rows))
+      group_size = math.ceil(num_children / num_groups)
+      one = functools.partial(function, max_rows)
+      if num_groups == 1:
+        return jax.vmap(one, axes)(*arrays)
 
-    if num_groups == 1:
-      return jax.vmap(one)(stacked)
-    return lax.map(one, stacked, batch_size=group_size)
+      def of_mapped(mapped):
+        rest = iter(mapped)
+        return one(
+          *(
+            next(rest) if axis == 0 else array
+            for axis, array in zip(axes, arrays, strict=True)
+          )
+        )
 
-  @run.def_vmap
-  def _(axis_size, is_batched, *stacked):
-    shape = axis_size, stacked[0].shape[1 if is_batched[0] else 0]
-    joined = (
-      (x if batched else jnp.broadcast_to(x[None], (axis_size, *x.shape)))
-      .reshape(math.prod(shape), *x.shape[2 if batched else 1 :])
-      for x, batched in zip(stacked, is_batched, strict=True)
-    )  # fmt: skip
-    results = jax.tree.map(
-      lambda x: x.reshape(*shape, *x.shape[1:]), run(*joined)
-    )
-    return results, jax.tree.map(lambda _: True, results)
+      mapped = [x for x, axis in zip(arrays, axes, strict=True) if axis == 0]
+      return lax.map(of_mapped, mapped, batch_size=group_size)
 
-  def of_one(*arrays):
-    results = run(*(array[None] for array in arrays))
+    @run.def_vmap
+    def _(axis_size, is_batched, *arrays):
+      shape = axis_size, arrays[0].shape[1 if is_batched[0] else 0]
+
+      def join(array, batched, axis):
+        """Returns an array with one axis for both of children, or none."""
+        if axis is None and not batched:
+          return array
+        if axis is None:
+          array = jnp.broadcast_to(array[:, None], (*shape, *array.shape[1:]))
+        elif not batched:
+          array = jnp.broadcast_to(array[None], (axis_size, *array.shape))
+        return array.reshape(math.prod(shape), *array.shape[2:])
+
+      joined = [
+        join(*given) for given in zip(arrays, is_batched, axes, strict=True)
+      ]
+      joined_axes = tuple(
+        0 if batched else axis
+        for batched, axis in zip(is_batched, axes, strict=True)
+      )
+      results = jax.tree.map(
+        lambda x: x.reshape(*shape, *x.shape[1:]),
+        make_run(joined_axes)(*joined),
+      )
+      return results, jax.tree.map(lambda _: True, results)
+
+    return run
+
+  def of_one(hidden, *others):
+    run = make_run((0, *(None for _ in others)))
+    results = run(hidden[None], *others)
     return jax.tree.map(lambda x: x[0], results)
 
   return of_one

@@ -151,12 +151,8 @@ class FusedCell(nn.RNNCellBase):
   def setup(self):
     """Declares the parameters."""
     width = self.num_blocks * self.features
-    self.input_projection = nn.Dense(
-      width,
-      use_bias=False,
-      kernel_init=_each_block(self.kernel_init, self.features),
-      dtype=self.dtype,
-      param_dtype=self.param_dtype,
+    self.input_projection = self._make_projection(
+      width, _each_block(self.kernel_init, self.features)
     )
     self.recurrent_kernel = self.param(
       'recurrent_kernel',
@@ -170,6 +166,22 @@ class FusedCell(nn.RNNCellBase):
       else None
     )
 
+  @nn.nowrap
+  def _make_projection(self, width, kernel_init):
+    """Makes the layer that computes `W x`, `[..., inputs] -> [..., width]`."""
+    return nn.Dense(
+      width,
+      use_bias=False,
+      kernel_init=kernel_init,
+      dtype=self.dtype,
+      param_dtype=self.param_dtype,
+    )
+
+  @nn.nowrap
+  def _choose(self, columns):
+    """Returns the columns of `U` or `b` that the cell uses; here, all."""
+    return columns
+
   def __call__(self, carry, inputs):
     """Runs one step.
 
@@ -181,7 +193,7 @@ class FusedCell(nn.RNNCellBase):
       The new carry and `h`, `[..., D]`.
     """
     memory, hidden, projected, kernel, bias = self._promote(
-      *carry, self.input_projection(inputs), self.recurrent_kernel, self.bias
+      *carry, self.input_projection(inputs), *self._recurrent()
     )
     recurrent = hidden @ kernel
     if bias is not None:
@@ -205,13 +217,18 @@ class FusedCell(nn.RNNCellBase):
     memory, hidden, projected, kernel, bias, recurrent_mask = self._promote(
       *carry,
       self.input_projection(inputs),
-      self.recurrent_kernel,
-      self.bias,
+      *self._recurrent(),
       recurrent_mask,
     )
     return self._recur(
       (memory, hidden), projected, kernel, bias, recurrent_mask
     )
+
+  @nn.nowrap
+  def _recurrent(self):
+    """Returns the columns of `U` and `b` that the cell uses."""
+    bias = None if self.bias is None else self._choose(self.bias)
+    return self._choose(self.recurrent_kernel), bias
 
   @nn.nowrap
   def _recur(self, *arrays):

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flax import linen as nn
 import jax
@@ -103,7 +103,6 @@ def assemble(
     raise ValueError(
       f'One program needs cells of one base number, got {sorted(bases)}.'
     )
-  (base,) = bases
   for cell in architectures:
     _check_declared(
       'combiner', {*cell.combiners, cell.inject_combiner}, combiners
@@ -111,25 +110,37 @@ def assemble(
     _check_declared(
       'activation', {*cell.activations, cell.inject_activation}, activations
     )
-  order = recurrent_cell.half_order(base)
-  place = {node: index for index, node in enumerate(order)}
-  rows = []
-  for architecture in architectures:
-    cell = architecture
-    if is_canonical:
-      cell, _ = space.canonicalize(architecture)
-    rows.append(
-      (
-        [_COMBINERS.index(cell.combiners[node]) for node in order],
-        [_ACTIVATIONS.index(cell.activations[node]) for node in order],
-        _COMBINERS.index(cell.inject_combiner),
-        _ACTIVATIONS.index(cell.inject_activation),
-        place[cell.read_index],
-        place[cell.inject_index],
-      )
-    )
+  rows = [codes_of(cell, is_canonical) for cell in architectures]
   codes = [np.array(field, np.int32) for field in zip(*rows, strict=True)]
   return CellProgram._make([*codes, np.ones((), np.float32)])
+
+
+@functools.lru_cache(maxsize=2**15)
+def codes_of(
+  architecture: space.RecurrentCell, is_canonical: bool
+) -> tuple[Any, ...]:
+  """Returns the codes of one cell, in the order of a `CellProgram`'s fields.
+
+  It remembers cells, since a canonical form takes longer than all else here,
+  and the cells that shared weights are asked about come again.
+
+  Args:
+    architecture: the cell.
+    is_canonical: as in `assemble`.
+  """
+  order = recurrent_cell.half_order(architecture.base)
+  place = {node: index for index, node in enumerate(order)}
+  cell = architecture
+  if is_canonical:
+    cell, _ = space.canonicalize(architecture)
+  return (
+    tuple(_COMBINERS.index(cell.combiners[node]) for node in order),
+    tuple(_ACTIVATIONS.index(cell.activations[node]) for node in order),
+    _COMBINERS.index(cell.inject_combiner),
+    _ACTIVATIONS.index(cell.inject_activation),
+    place[cell.read_index],
+    place[cell.inject_index],
+  )
 
 
 class InterpretedCell(recurrent_cell.FusedCell):

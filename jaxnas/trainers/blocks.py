@@ -10,11 +10,10 @@ programs branch run one after another in a loop on each device, since under
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
-from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
@@ -93,7 +92,7 @@ class BlockTrainer(resumable.ResumableTrainer):
     self._blank: Any = None
 
     def shard(function, axes, donated=()):
-      mapped = _MAPPINGS[mapping](function, axes)
+      mapped = mapping_lib.MAPPINGS[mapping](function, axes)
       return self._mapping.shard(mapped, axes, donated)
 
     self._train = shard(
@@ -203,13 +202,8 @@ class BlockTrainer(resumable.ResumableTrainer):
 
   def _train_block(self, children, programs, rows, span, splits, keep):
     """Returns metrics `[block_size]`, and all states if they are kept."""
-    # One axis may apply to all arrays below it.
-    programs = mapping_lib.map_axes(
-      lambda axis, part: (
-        jax.tree.map(lambda leaf: leaf[rows], part) if axis == 0 else part
-      ),
-      self._program_axes,
-      programs,
+    programs = mapping_lib.map_rows(
+      lambda leaf: leaf[rows], self._program_axes, programs
     )
     given = children.keys[rows], children.learning_rates[rows]
     if span.start:
@@ -251,32 +245,6 @@ class BlockTrainer(resumable.ResumableTrainer):
       f'A block of {self.block_size} children on {self.num_devices} devices',
       'make the block or the children smaller',
     )
-
-
-def _loop(function, axes):
-  """Maps like `jax.vmap`, but runs one child after another."""
-
-  def run(*arguments):
-    def choose(axis, argument, row):
-      return row if axis == 0 else argument
-
-    mapped = mapping_lib.map_axes(
-      lambda axis, argument: choose(axis, None, argument), axes, arguments
-    )
-    return lax.map(
-      lambda rows: function(
-        *mapping_lib.map_axes(choose, axes, arguments, rows)
-      ),
-      mapped,
-    )
-
-  return run
-
-
-_MAPPINGS: Mapping[str, Callable[..., Any]] = {
-  'vmap': jax.vmap,
-  'loop': _loop,
-}
 
 
 def _share_out(rows: np.ndarray, num_devices: int) -> np.ndarray:

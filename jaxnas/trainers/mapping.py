@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 import jax
+from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
@@ -93,6 +94,7 @@ class BlockMapping:
     function: Callable[..., Any],
     axes: tuple[Any, ...],
     donated: tuple[int, ...] = (),
+    out_axes: Any = 0,
   ) -> jax.stages.Wrapped:
     """Makes a program with which each device runs its part of a block.
 
@@ -102,10 +104,14 @@ class BlockMapping:
       axes: the axis of each argument: 0 if it has rows, `None` if not, or a
         pytree of these.
       donated: the arguments whose memory the program may reuse.
+      out_axes: the axes of the result, likewise; what has no rows must be the
+        same on all devices, as what follows from `gather` is.
     """
-    specs = map_axes(
-      lambda axis: PartitionSpec(_ROWS) if axis == 0 else PartitionSpec(), axes
-    )
+
+    def spec_of(axis):
+      return PartitionSpec(_ROWS) if axis == 0 else PartitionSpec()
+
+    specs = map_axes(spec_of, axes)
     shardings = jax.tree.map(
       lambda spec: NamedSharding(self._mesh, spec), specs
     )
@@ -114,7 +120,7 @@ class BlockMapping:
         function,
         mesh=self._mesh,
         in_specs=specs,
-        out_specs=PartitionSpec(_ROWS),
+        out_specs=map_axes(spec_of, out_axes),
         # The check of varying axes rejects loops whose state starts equal on
         # all shards and ends up different.
         check_vma=False,
@@ -144,7 +150,7 @@ class BlockMapping:
     """
     if jax.process_count() > 1:
       # With other processes, a program takes no NumPy arrays to be sharded.
-      arguments = jax.device_put(arguments, self._shardings[program])
+      arguments = self.put(program, *arguments)
     compiled = self.compile(
       program, *arguments, check=check, compiler_options=compiler_options
     )
@@ -152,6 +158,15 @@ class BlockMapping:
     result = jax.block_until_ready(compiled(*arguments))
     self.run_seconds += time.perf_counter() - started
     return result
+
+  def put(self, program: jax.stages.Wrapped, *arguments: Any) -> Any:
+    """Returns a program's arguments where it takes them.
+
+    Args:
+      program: the program, made by `shard`.
+      *arguments: the program's arguments; what is in place is not copied.
+    """
+    return jax.device_put(arguments, self._shardings[program])
 
   def compile(
     self,
@@ -177,6 +192,56 @@ class BlockMapping:
     return self._compiled[key]
 
 
+def gather(rows: Any) -> Any:
+  """Returns the rows of all devices, in order, within a function of `shard`.
+
+  Args:
+    rows: a pytree of arrays with the rows of this device.
+  """
+  return jax.tree.map(lambda x: lax.all_gather(x, _ROWS, tiled=True), rows)
+
+
+def loop(function: Callable[..., Any], axes: Any) -> Callable[..., Any]:
+  """Maps like `jax.vmap`, but runs one row after another.
+
+  Args:
+    function: a function of one row.
+    axes: the axis of each argument, as in `BlockMapping.shard`.
+  """
+
+  def run(*arguments):
+    def choose(axis, argument, row):
+      return row if axis == 0 else argument
+
+    mapped = map_axes(
+      lambda axis, argument: choose(axis, None, argument), axes, arguments
+    )
+    return lax.map(
+      lambda rows: function(*map_axes(choose, axes, arguments, rows)), mapped
+    )
+
+  return run
+
+
+def alone(function: Callable[..., Any], axes: Any) -> Callable[..., Any]:
+  """Maps like `jax.vmap` over a single row, which is computed as if unmapped.
+
+  Args:
+    function: a function of one row.
+    axes: the axis of each argument, as in `BlockMapping.shard`.
+  """
+
+  def run(*arguments):
+    row = map_rows(lambda x: x.reshape(x.shape[1:]), axes, arguments)
+    return jax.tree.map(lambda x: x[None], function(*row))
+
+  return run
+
+
+MAPPINGS: Mapping[str, Callable[..., Any]] = {'vmap': jax.vmap, 'loop': loop}
+"""The ways to map a function over the rows of one device."""
+
+
 def map_axes(function: Callable[..., Any], axes: Any, *trees: Any) -> Any:
   """Maps a function over axes and the parts of trees that they apply to.
 
@@ -187,6 +252,21 @@ def map_axes(function: Callable[..., Any], axes: Any, *trees: Any) -> Any:
     *trees: pytrees that have `axes` as a prefix.
   """
   return jax.tree.map(function, axes, *trees, is_leaf=lambda axis: axis is None)
+
+
+def map_rows(function: Callable[..., Any], axes: Any, tree: Any) -> Any:
+  """Maps a function over the arrays of a tree that have rows.
+
+  Args:
+    function: the function to map, `array -> array`.
+    axes: the axes, as in `map_axes`.
+    tree: a pytree that has `axes` as a prefix.
+  """
+  return map_axes(
+    lambda axis, part: jax.tree.map(function, part) if axis == 0 else part,
+    axes,
+    tree,
+  )
 
 
 def shapes_of(data: Any) -> tuple[Any, ...]:

@@ -19,6 +19,8 @@ from jaxnas.training import (
   image_task,
   long_images,
   long_text,
+  shared,
+  shared_text,
   text_curve,
   text_task,
 )
@@ -162,6 +164,28 @@ class TextTasks:
       self.train,
       self._splits,
       fractions,
+      assemble,
+      program_axes,
+    )
+
+  def make_shared(
+    self,
+    recipe: text_task.Recipe,
+    make_cell: Callable[..., nn.RNNCellBase],
+    architecture: Any,
+    learning_rate: float,
+    assemble: Callable[[Sequence[Any]], Any],
+    program_axes: Any,
+  ) -> shared.SharedTask:
+    """Makes the task of training shared weights; see `shared_text`."""
+    return shared_text.make_task(
+      recipe,
+      self.dataset.vocab_size,
+      make_cell,
+      self.train,
+      self._splits,
+      architecture,
+      learning_rate,
       assemble,
       program_axes,
     )

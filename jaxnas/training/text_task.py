@@ -173,7 +173,7 @@ def init(
   params = model.init(key, carry, tokens, tokens, jnp.zeros(tokens.shape))
   return TrainState(
     params=params,
-    opt_state=_optimizer(recipe).init(params),
+    opt_state=make_optimizer(recipe).init(params),
     carry=carry,
     is_alive=jnp.array(True),
     num_trained=jnp.array(0, jnp.int32),
@@ -204,24 +204,79 @@ def step(
   Returns:
     The new state, and the mean cross-entropy per token, in nats.
   """
-  chex.assert_equal_shape([inputs, targets])
-  weights = jnp.full(inputs.shape, 1 / inputs.size)
-  (loss, carry), grads = jax.value_and_grad(model.apply, has_aux=True)(
-    state.params, state.carry, inputs, targets, weights
+  (loss, carry), grads = loss_and_grads(
+    model, state.params, state.carry, inputs, targets
   )
   is_alive = state.is_alive & guard.is_finite(loss, grads)
-  updates, opt_state = _optimizer(recipe).update(
+  updates, opt_state = make_optimizer(recipe).update(
     grads, state.opt_state, state.params
   )
-  params = jax.tree.map(
-    lambda param, update: param - learning_rate * update, state.params, updates
-  )
+  params = descend(state.params, updates, learning_rate)
   params, opt_state = guard.keep(
     is_alive, (params, opt_state), (state.params, state.opt_state)
   )
   carry = jax.tree.map(lambda value: jnp.where(is_alive, value, 0), carry)
   num_trained = state.num_trained + is_alive
   return TrainState(params, opt_state, carry, is_alive, num_trained), loss
+
+
+def loss_and_grads(
+  model: language_model.LanguageModel,
+  params: Any,
+  carry: Any,
+  inputs: jax.Array,
+  targets: jax.Array,
+) -> tuple[tuple[jax.Array, Any], Any]:
+  """Returns a child's loss on one segment, and its gradient.
+
+  Args:
+    model: the child's network.
+    params: the child's parameters.
+    carry: the recurrent state before the segment.
+    inputs: the tokens to read, `int32[T, B]`.
+    targets: the tokens to predict, `int32[T, B]`.
+
+  Returns:
+    The mean cross-entropy per token, in nats, and the new carry; and the
+    gradient of the former with respect to the parameters, not clipped.
+  """
+  chex.assert_equal_shape([inputs, targets])
+  weights = jnp.full(inputs.shape, 1 / inputs.size)
+  return jax.value_and_grad(model.apply, has_aux=True)(
+    params, carry, inputs, targets, weights
+  )
+
+
+def descend(
+  params: Any, updates: Any, learning_rate: jax.typing.ArrayLike
+) -> Any:
+  """Returns the parameters after a step against the optimizer's updates."""
+  return jax.tree.map(
+    lambda param, update: param - learning_rate * update, params, updates
+  )
+
+
+def next_segment(
+  segments: Segments, index: jax.Array, carry: Any
+) -> tuple[Any, jax.Array, jax.Array]:
+  """Returns what a step of training reads, wrapping around at the text's end.
+
+  Args:
+    segments: the text.
+    index: the number of steps taken before.
+    carry: the recurrent state after the step before.
+
+  Returns:
+    The carry to start from, zeros where the text begins again, and the tokens
+    to read and to predict, each `int32[T, B]`.
+  """
+  place = index % segments.inputs.shape[0]
+  carry = jax.tree.map(lambda value: jnp.where(place == 0, 0, value), carry)
+  inputs, targets = (
+    lax.dynamic_index_in_dim(x, place, keepdims=False)
+    for x in (segments.inputs, segments.targets)
+  )
+  return carry, inputs, targets
 
 
 def train(
@@ -244,25 +299,11 @@ def train(
     num_steps: the number of steps taken afterwards in total; may be traced.
     first_step: the number of steps taken before.
   """
-  num_segments = segments.inputs.shape[0]
 
   def body(index, state):
-    place = index % num_segments
-    carry = jax.tree.map(
-      lambda value: jnp.where(place == 0, 0, value), state.carry
-    )
-    inputs, targets = (
-      lax.dynamic_index_in_dim(x, place, keepdims=False)
-      for x in (segments.inputs, segments.targets)
-    )
-    return step(
-      model,
-      recipe,
-      state._replace(carry=carry),
-      inputs,
-      targets,
-      learning_rate,
-    )[0]
+    carry, inputs, targets = next_segment(segments, index, state.carry)
+    state = state._replace(carry=carry)
+    return step(model, recipe, state, inputs, targets, learning_rate)[0]
 
   return lax.fori_loop(first_step, num_steps, body, state)
 
@@ -393,8 +434,16 @@ def pad_alike(splits: Mapping[str, Segments]) -> dict[str, Segments]:
   }
 
 
-def _optimizer(recipe: Recipe) -> optax.GradientTransformation:
-  return optax.chain(
-    optax.clip_by_global_norm(recipe.max_grad_norm),
-    _OPTIMIZERS[recipe.optimizer](),
-  )
+def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
+  """Makes a child's optimizer, which clips and then scales its gradient."""
+  return optax.chain(make_clipping(recipe), make_scaling(recipe))
+
+
+def make_clipping(recipe: Recipe) -> optax.GradientTransformation:
+  """Makes the part of the optimizer that clips the gradient of one child."""
+  return optax.clip_by_global_norm(recipe.max_grad_norm)
+
+
+def make_scaling(recipe: Recipe) -> optax.GradientTransformation:
+  """Makes the part of the optimizer that makes updates of gradients."""
+  return _OPTIMIZERS[recipe.optimizer]()

@@ -137,6 +137,49 @@ def test_groups_share_what_is_not_mapped():
   assert_close(jax.jit(mapped)(*arguments), jax.jit(expected)(*arguments))
 
 
+def test_groups_do_not_copy_a_kernel_that_children_share():
+  num_children = 11
+  shapes = ((ONE_CHUNK, D), (D, V), (V,), (ONE_CHUNK,), (ONE_CHUNK,))
+  dtypes = (np.float32, np.float32, np.float32, np.int32, np.float32)
+  shared = [
+    jax.ShapeDtypeStruct(shape, dtype)
+    for shape, dtype in zip(shapes, dtypes, strict=True)
+  ]
+  mapped = jax.ShapeDtypeStruct((num_children, *shapes[0]), np.float32)
+  copy = f'tensor<{num_children}x{D}x{V}xf32>'
+  for hidden, axes, is_copied in (
+    (mapped, (0, None, None, None, None), False),
+    (mapped, (0, 0, None, None, None), True),
+  ):
+    kernel = shared[1]
+    if is_copied:
+      kernel = jax.ShapeDtypeStruct((num_children, D, V), np.float32)
+    text = jax.jit(jax.vmap(IN_GROUPS, axes)).lower(hidden, kernel, *shared[2:])
+    assert (copy in text.as_text()) == is_copied
+
+
+@pytest.mark.usefixtures('float64')
+@pytest.mark.parametrize('num_groups', [1, 2])
+def test_maps_in_one_another_may_share_different_arrays(
+  num_groups, monkeypatch
+):
+  rows = 2 * 2 * ONE_CHUNK // num_groups
+  monkeypatch.setattr(module, '_MAX_GROUP_BYTES', rows * V * 8)
+  hidden, kernel, bias, targets, weights = make_arguments(5, ONE_CHUNK)
+  arguments = (
+    jnp.stack([hidden, 2 * hidden]),
+    jnp.stack([kernel, -kernel]),
+    bias, targets, weights,
+  )  # fmt: skip
+
+  def twice(function):
+    # The inner map is over kernels, and the outer one over hidden inputs.
+    inner = jax.vmap(value_and_gradients(function), (None, 0, *[None] * 3))
+    return jax.jit(jax.vmap(inner, (0, *[None] * 4)))
+
+  assert_close(twice(IN_GROUPS)(*arguments), twice(definition)(*arguments))
+
+
 def test_groups_need_few_operations():
   shapes = ((ONE_CHUNK, D), (D, V), (V,), (ONE_CHUNK,), (ONE_CHUNK,))
   dtypes = (np.float32, np.float32, np.float32, np.int32, np.float32)
