@@ -10,10 +10,9 @@ as a core is free.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import concurrent.futures
 import contextlib
-import functools
 import threading
 import time
 from typing import Any, NamedTuple
@@ -21,39 +20,18 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnas.trainers import mapping, memory, outcomes, resumable, waiting
+from jaxnas.trainers import (
+  compiler_options,
+  mapping,
+  memory,
+  outcomes,
+  resumable,
+  waiting,
+)
 from jaxnas.types import Kept, Span, Task, Trained
 
 # The number of programs kept, since architectures may recur.
 _MAX_PROGRAMS = 16
-
-# XLA's newer code generator for fusions on CPUs takes about twice as long as
-# the older one to compile a convolutional child, and its steps are no faster.
-_CPU_COMPILER_OPTIONS: dict[str, str | bool] = {
-  'xla_cpu_use_fusion_emitters': False
-}
-
-
-def compiler_options(platform: str) -> dict[str, Any]:
-  """Returns XLA's options for the program of one architecture.
-
-  Args:
-    platform: the platform, such as `'cpu'`, which JAX can use here.
-  """
-  return dict(_known_cpu_options()) if platform == 'cpu' else {}
-
-
-@functools.cache
-def _known_cpu_options() -> Mapping[str, Any]:
-  """Returns the options if this version of XLA knows them, else none."""
-  try:
-    with jax.default_device(jax.local_devices(backend='cpu')[0]):
-      jax.jit(lambda: 0).lower().compile(_CPU_COMPILER_OPTIONS)
-  except jax.errors.JaxRuntimeError as error:
-    if 'No such compile option' not in str(error):
-      raise
-    return {}
-  return _CPU_COMPILER_OPTIONS
 
 
 class CompiledTrainer(resumable.ResumableTrainer):
@@ -308,7 +286,9 @@ def _copy(leaf: Any) -> Any:
 
 def _compile(traced: jax.stages.Traced, device: jax.Device) -> Any:
   with waiting.told('compiling a program'):
-    return traced.lower().compile(compiler_options(device.platform))
+    return traced.lower().compile(
+      compiler_options.of_one_architecture(device.platform)
+    )
 
 
 def _raise_any(futures: Sequence[concurrent.futures.Future[Any]]) -> None:

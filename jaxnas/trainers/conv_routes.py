@@ -30,7 +30,14 @@ from jaxnas.children import (
 )
 from jaxnas.datasets import images
 from jaxnas.spaces import known_conv_nets
-from jaxnas.trainers import blocks, compiled, mapping, memory, routes
+from jaxnas.trainers import (
+  blocks,
+  compiled,
+  compiler_options,
+  mapping,
+  memory,
+  routes,
+)
 from jaxnas.training import dataset_tasks, image_task
 from jaxnas.types import SearchSpace, Task, Trainer
 
@@ -169,7 +176,9 @@ class ConvRoutes:
       self.num_devices,
       self.num_devices,
       mapping='loop',
-      compiler_options=compiled.compiler_options(platforms.default()),
+      compiler_options=compiler_options.of_one_architecture(
+        platforms.default()
+      ),
     )
     trainer = self.wrap(architecture, trainer)
     self.trainers.append(trainer)

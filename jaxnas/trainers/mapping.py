@@ -19,6 +19,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
+from jaxnas.trainers import compiler_options as options_lib
 from jaxnas.trainers import waiting
 
 _ROWS = 'rows'
@@ -146,7 +147,7 @@ class BlockMapping:
       *arguments: the program's arguments.
       check: a function that raises an error if the compiled program cannot be
         run here.
-      compiler_options: options for XLA, by name.
+      compiler_options: further options for XLA, by name.
     """
     if jax.process_count() > 1:
       # With other processes, a program takes no NumPy arrays to be sharded.
@@ -184,7 +185,8 @@ class BlockMapping:
       started = time.perf_counter()
       with waiting.told('compiling a program'):
         lowered = program.lower(*arguments)
-        compiled = lowered.compile(dict(compiler_options or {}))
+        options = options_lib.of_children(self.devices[0].platform)
+        compiled = lowered.compile({**options, **(compiler_options or {})})
       if check is not None:
         check(compiled)
       self._compiled[key] = compiled

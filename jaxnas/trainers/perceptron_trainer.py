@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxnas.children import perceptron, platforms
 from jaxnas.datasets import images
-from jaxnas.trainers import blocks, compiled, groups, mapping
+from jaxnas.trainers import blocks, compiler_options, groups, mapping
 from jaxnas.training import dataset_tasks, image_task
 from jaxnas.types import Span, Trainer
 
@@ -118,5 +118,7 @@ class PerceptronTrainer:
       task._replace(train=train, **self._data),
       self._block_size,
       self._num_devices,
-      compiler_options=compiled.compiler_options(platforms.default()),
+      compiler_options=compiler_options.of_one_architecture(
+        platforms.default()
+      ),
     )

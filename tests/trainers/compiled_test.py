@@ -308,50 +308,6 @@ def test_nothing_more_is_begun_after_an_error(when):
   assert not trainer.run(range(2), keys[:2], [0.5] * 2, 7).status.any()
 
 
-@pytest.fixture
-def compile_options(monkeypatch):
-  """The options of every program that is compiled; nothing is asked before."""
-  used = []
-  compile_ = jax.stages.Lowered.compile
-
-  def compile_and_note(self, compiler_options=None, **settings):
-    used.append(compiler_options)
-    return compile_(self, compiler_options, **settings)
-
-  monkeypatch.setattr(jax.stages.Lowered, 'compile', compile_and_note)
-  compiled._known_cpu_options.cache_clear()
-  yield used
-  compiled._known_cpu_options.cache_clear()
-
-
-def test_programs_for_a_cpu_are_made_by_the_faster_compiler(
-  tasks, compile_options
-):
-  options = {'xla_cpu_use_fusion_emitters': False}
-  try:
-    jax.jit(lambda: 0).lower().compile(options)
-  except jax.errors.JaxRuntimeError:
-    options = {}  # Newer versions have the other compiler alone.
-  trainer = compiled.CompiledTrainer(tasks.make, block_size=1)
-  trainer.run([SPACE.decode(TOKENS[0])], KEYS[:1], [0.5], 7)
-  assert compile_options[-2:] == [options] * 2
-  assert not compiled.compiler_options('cuda')
-
-
-def test_an_option_that_the_compiler_does_not_know_is_not_asked_for(
-  tasks, compile_options, monkeypatch
-):
-  monkeypatch.setattr(
-    compiled, '_CPU_COMPILER_OPTIONS', {'xla_cpu_use_punched_cards': False}
-  )
-  trainer = compiled.CompiledTrainer(tasks.make, block_size=1)
-  for _ in range(2):
-    trained = trainer.run([SPACE.decode(TOKENS[0])], KEYS[:1], [0.5], 7)
-    assert not trained.status.any()
-  # It was asked once.
-  assert [len(each) for each in compile_options] == [1, 0, 0]
-
-
 def test_other_errors_are_not_swallowed(tasks):
   def make(architecture):
     raise RuntimeError('a mistake')
