@@ -56,8 +56,11 @@ class FactorizedPolicy:
         f'{tuple(decisions)}.'
       )
     self.num_decisions = len(decisions)
-    choices, coins, outcome = [], [], 0
-    tokens_of_choices, tokens_of_coins, token = [], [], 0
+    choices: list[range] = []
+    coins: list[int] = []
+    tokens_of_choices: list[int] = []
+    tokens_of_coins: list[int] = []
+    outcome = token = 0
     for decision in decisions:
       if isinstance(decision, AnchorPoint):
         coins += range(outcome, outcome + decision.num_outcomes)

@@ -222,6 +222,27 @@ def leave_one_out(rewards: jax.Array) -> jax.Array:
   return (rewards - jnp.mean(rewards)) * (count / (count - 1))
 
 
+def clip_draws(gradients: jax.Array) -> jax.Array:
+  """Returns gradients of single draws, none longer than half of them are.
+
+  Mixtures of cells multiply their states at every step of a sequence, so that
+  few draws of a relaxation have gradients that are larger than all others by
+  orders of magnitude. The bound is the median of the norms.
+
+  Args:
+    gradients: the gradient of each draw, `[N, V]`; a draw that is not finite
+      stays, and does not count for the others.
+  """
+  chex.assert_rank(gradients, 2)
+  is_finite = jnp.isfinite(gradients).all(-1)
+  # Squares of what is large alone would overflow.
+  largest = jnp.maximum(jnp.abs(gradients).max(-1), jnp.finfo(jnp.float32).tiny)
+  norms = largest * jnp.linalg.norm(gradients / largest[:, None], axis=-1)
+  bound = jnp.nanmedian(jnp.where(is_finite, norms, jnp.nan))
+  scale = jnp.where(norms > bound, bound / norms, 1.0)
+  return gradients * scale[:, None]
+
+
 def expected_reward(
   policy: factorized.FactorizedPolicy,
   probabilities: jax.Array,

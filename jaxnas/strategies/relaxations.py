@@ -123,6 +123,7 @@ def make_relaxed_policy(
   num_draws: int = 1,
   temperature: optax.Schedule | float = 1.0,
   optimizer: optax.GradientTransformation | None = None,
+  is_clipped: bool = True,
 ) -> RelaxedPolicy:
   """Makes a policy that climbs the rewards of a relaxation.
 
@@ -134,6 +135,8 @@ def make_relaxed_policy(
     temperature: the temperature of each update, such as `anneal`; not used by
       `'darts'`.
     optimizer: what descends; `make_optimizer()` by default.
+    is_clipped: whether the gradient of each draw is bounded by the median of
+      their norms, see `estimators.clip_draws`.
 
   Raises:
     ValueError: the relaxation is unknown, a number is out of range, or these
@@ -159,8 +162,7 @@ def make_relaxed_policy(
   relaxation = estimators.RELAXATIONS[estimator]
 
   def draw(logits, key, num_updates):
-    rows = jnp.broadcast_to(logits, (num_draws, *logits.shape))
-    return relaxation(policy, rows, key, schedule(num_updates))
+    return relaxation(policy, logits, key, schedule(num_updates))
 
   def init(key: jax.Array) -> RelaxedState:
     del key
@@ -171,18 +173,22 @@ def make_relaxed_policy(
 
   @jax.jit
   def ask(state: RelaxedState, key: jax.Array) -> jax.Array:
-    return draw(state.logits, key, state.num_updates)
+    return draw(_rows(state.logits, num_draws), key, state.num_updates)
 
   return RelaxedPolicy(
     init,
     ask,
-    jax.jit(_make_tell(policy, draw, optimizer, schedule)),
+    jax.jit(_make_tell(policy, draw, optimizer, schedule, is_clipped)),
     _make_sample(policy),
     _make_probabilities(policy),
   )
 
 
-def _make_tell(policy, draw, optimizer, schedule):
+def _rows(logits: jax.Array, count: int) -> jax.Array:
+  return jnp.broadcast_to(logits, (count, *logits.shape))
+
+
+def _make_tell(policy, draw, optimizer, schedule, is_clipped):
   """Makes the function that learns from one batch of draws."""
 
   def tell(state, key, rewards, slopes):
@@ -195,10 +201,16 @@ def _make_tell(policy, draw, optimizer, schedule):
     # The noise of `ask` once more, which is what a key is not for elsewhere.
     noise = jax.random.clone(key)
     probabilities, pull_back = jax.vjp(
-      lambda logits: draw(logits, noise, state.num_updates), state.logits
+      lambda rows: draw(rows, noise, state.num_updates),
+      _rows(state.logits, shape[0]),
     )
     chex.assert_equal_shape([probabilities, slopes])
-    (gradient,) = pull_back(slopes / count)
+    (gradients,) = pull_back(slopes)
+    if is_clipped:
+      is_given = jnp.broadcast_to(is_finite[:, None], shape)
+      gradients = estimators.clip_draws(jnp.where(is_given, gradients, jnp.nan))
+      gradients = jnp.where(is_given, gradients, 0.0)
+    gradient = gradients.sum(0) / count
     updates, opt_state = optimizer.update(
       -gradient, state.opt_state, state.logits
     )
@@ -226,8 +238,7 @@ def _make_sample(policy):
   """Makes the function that draws tokens."""
 
   def sample(state, key, num_trials: int) -> Proposals:
-    rows = jnp.broadcast_to(state.logits, (num_trials, policy.num_outcomes))
-    tokens = policy.sample(rows, key)
+    tokens = policy.sample(_rows(state.logits, num_trials), key)
     log_prob, _ = policy.log_prob(state.logits, tokens)
     return Proposals(tokens, log_prob.sum(-1))
 

@@ -94,7 +94,11 @@ def test_each_learns_the_best_of_a_table(estimator, num_draws, rewards):
 def test_an_update_climbs_the_pathwise_gradient(estimator, rewards):
   num_draws = 1 if estimator == 'darts' else 3
   relaxed = make(
-    estimator, num_draws=num_draws, temperature=0.7, optimizer=optax.sgd(1.0)
+    estimator,
+    num_draws=num_draws,
+    temperature=0.7,
+    optimizer=optax.sgd(1.0),
+    is_clipped=False,
   )
   state = relaxed.init(jax.random.key(0))
   state = state._replace(logits=jnp.linspace(-1, 1, 8))
@@ -124,7 +128,9 @@ def test_an_update_climbs_the_pathwise_gradient(estimator, rewards):
 
 
 def test_what_is_not_finite_is_left_out(rewards):
-  relaxed = make('gumbel', num_draws=3, optimizer=optax.adam(0.1))
+  relaxed = make(
+    'gumbel', num_draws=3, optimizer=optax.adam(0.1), is_clipped=False
+  )
   state = relaxed.init(jax.random.key(0))
   key = jax.random.key(1)
   values, slopes = make_judge(rewards)(relaxed.ask(state, key))
@@ -151,6 +157,28 @@ def test_what_is_not_finite_is_left_out(rewards):
   )
   chex.assert_tree_all_finite(metrics)
   assert int(metrics['num_dropped']) == 3
+
+
+def test_no_draw_outweighs_the_others():
+  """One of five is a million times as large, and one is not finite."""
+  updates = []
+  for factor, is_clipped in ((1e6, True), (1e6, False), (1.0, False)):
+    relaxed = make(
+      'gumbel', num_draws=5, optimizer=optax.sgd(1.0), is_clipped=is_clipped
+    )
+    state = relaxed.init(jax.random.key(0))
+    slopes = np.random.default_rng(0).standard_normal((5, 8))
+    slopes[1] *= factor
+    slopes[4, 2] = np.inf
+    after, metrics = relaxed.tell(
+      state, jax.random.key(1), jnp.ones(5), jnp.asarray(slopes, jnp.float32)
+    )
+    assert int(metrics['num_dropped']) == 1
+    updates.append(float(metrics['grad_norm']))
+    assert np.isfinite(after.logits).all()
+  clipped, free, usual = updates
+  assert clipped < 2 * usual
+  assert free > 1e4 * usual
 
 
 def test_the_temperature_falls_by_one_factor_and_stays():
