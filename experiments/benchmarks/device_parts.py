@@ -95,7 +95,8 @@ def measure_equality(config: Any, session: sessions.Session) -> Iterator[Row]:
           found['difference'],
           floor=_LIMIT,
           is_limit=True,
-          note=f'the largest difference of {config.num_compared} children, '
+          note='the largest difference of '
+          f'{device_rows.counted(config.num_compared)}, '
           f'after {config.num_compared_steps} steps, with products of the '
           'highest precision.',
         )
@@ -126,7 +127,7 @@ def _recurrent(config, session, part, vocab_size) -> Iterator[Row]:
     # A CPU's kernel is an interpreted one.
     ('scan',) if session.is_cpu else ('scan', 'kernel'),
   ):
-    what = f'{count:,} recurrent children, {words}'
+    what = f'{_recurrent_children(count)}, {words}'
     if recurrence != 'scan':
       what += f', {recurrence}'
     cost = session.attempt(
@@ -213,7 +214,7 @@ def measure_conv(config: Any, session: sessions.Session) -> Iterator[Row]:
   for route, several in counts.items():
     for count in several:
       nets = conv_shapes.random_nets(shape, config.num_layers, count)
-      what = f'{count:,} networks, {route}'
+      what = f'{_networks(count)}, {route}'
       cost = session.attempt(
         what,
         functools.partial(_nets, config, session, route, nets),
@@ -347,7 +348,7 @@ def measure_torch_compile(
     cost = _cells(config, session, vocab_size, count).cost
     yield from device_rows.compiled_rows(
       config,
-      f'{count:,} recurrent children, {vocab_size:,} words',
+      f'{_recurrent_children(count)}, {vocab_size:,} words',
       cost,
       theirs,
     )
@@ -361,8 +362,16 @@ def measure_torch_compile(
     )
     cost = _nets(config, session, 'compiled', nets).cost
     yield from device_rows.compiled_rows(
-      config, f'{len(nets):,} networks, compiled', cost, theirs
+      config, f'{_networks(len(nets))}, compiled', cost, theirs
     )
+
+
+def _recurrent_children(count: int) -> str:
+  return device_rows.counted(count, 'recurrent child', 'recurrent children')
+
+
+def _networks(count: int) -> str:
+  return device_rows.counted(count, 'network', 'networks')
 
 
 def _bursts(config, measurement) -> dict[str, list[Any]]:

@@ -25,6 +25,17 @@ class Measured(NamedTuple):
   peak_bytes: int
 
 
+def counted(count: int, noun: str = 'child', nouns: str = 'children') -> str:
+  """Returns a number of things in words, as in `'1 child'` or `'64 children'`.
+
+  Args:
+    count: the number.
+    noun: what there may be one of.
+    nouns: what there may be several of.
+  """
+  return f'{count:,} {noun if count == 1 else nouns}'
+
+
 def speed_rows(
   config: Any,
   part: str,

@@ -62,6 +62,7 @@ def test_every_part_is_measured_at_toy_size(tmp_path, capsys, monkeypatch):
   assert [row['name'] for row in written['rows']] == [row.name for row in rows]
   assert set(written) == {'about', 'config', 'rows', 'left_out', 'seconds'}
   assert written['about']['jax']['platform'] == 'cpu'
+  assert 'say only that all parts run' in written['about']['dry run']
   printed = capsys.readouterr().out
   for row in rows:
     assert printed.count(row.name) >= 2  # As it came, and in the table.
@@ -83,7 +84,7 @@ def test_every_part_is_measured_at_toy_size(tmp_path, capsys, monkeypatch):
       f'{benchmark.TOY["vocab_sizes"][0]} words'
     )
     assert (names[name].ratio is not None) == HAS_TORCH
-  for route in ('1 networks, interpreted', '2 networks, vmapped'):
+  for route in ('1 network, interpreted', '2 networks, vmapped'):
     assert f'training step against the best matmul, {route}' in names
 
 
@@ -110,6 +111,18 @@ def test_a_part_that_fails_keeps_its_rows_and_stops_no_other(
   assert written['left_out'] == {'recurrent': 'The second failed'}
   assert len(written['rows']) == 2
   assert 'recurrent: left out, The second failed.\n' in capsys.readouterr().out
+
+
+def test_a_slow_machine_leaves_no_part_of_a_dry_run_out(tmp_path, monkeypatch):
+  for name, measure in (('recurrent', rows_then_error), ('conv', one_row)):
+    monkeypatch.setitem(device_parts.PARTS, name, device_parts.Part(9, measure))
+  config = benchmark.Config(
+    parts=('recurrent', 'conv'),
+    dry_run=True,
+    budget_minutes=1e-6,
+    output=str(tmp_path / 'table.json'),
+  )
+  assert [row.name for row in benchmark.run(config)] == ['first', 'third']
 
 
 def test_rows_are_written_as_they_come(tmp_path, monkeypatch):
