@@ -16,8 +16,8 @@ the report split, the first cell with each of the others. The model after the
 last step is measured, whatever the epochs before it were like.
 
 Prints a table, with bits per character for characters, and a verdict for each
-pair; writes `results.json`. The same command continues a run that was killed,
-or shows the finished one.
+pair; writes `comparison.json`. The same command continues a run that was
+killed, or shows the finished one.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ BITS = statistics.Measure(
 )
 """The measure of models of characters, the logarithm of the perplexity."""
 
-RESULTS = 'results.json'
+RESULTS = 'comparison.json'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -86,7 +86,7 @@ def test_rates_are_chosen_and_fresh_trainings_are_reported(finished, config):
   # Two cells: each at two rates, and then with two fresh seeds.
   assert len(trials) == 2 * 2 + 2 * 2
   assert {trial['arm'] for trial in trials} == {'retrain'}
-  found = workdir.read_json(finished / 'results.json')
+  found = workdir.read_json(finished / 'comparison.json')
   assert found['measure'] == 'bits per character'
   assert found['num_steps'] == 2 * 8
   first, second = found['architectures']
@@ -129,7 +129,7 @@ def test_a_killed_run_goes_on_to_the_same_log(
   shown = capsys.readouterr().out
   assert 'Resuming the run in' in shown
   assert 'Trained for 16 steps: mean bits per character of 2 fresh' in shown
-  for name in ('trials.jsonl', 'results.json'):
+  for name in ('trials.jsonl', 'comparison.json'):
     assert (tmp_path / name).read_bytes() == (finished / name).read_bytes()
 
 

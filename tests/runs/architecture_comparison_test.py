@@ -129,7 +129,7 @@ def test_rates_are_chosen_and_the_fresh_trainings_are_compared(finished):
   failed = [trial for trial in trials if trial['status'] != 'ok']
   assert {each['settings']['learning_rate'] for each in failed} == {9.0}
   assert len(failed) == 3
-  found = workdir.read_json(finished / 'results.json')
+  found = workdir.read_json(finished / 'comparison.json')
   assert found['measure'] == 'perplexity'
   for row, level in zip(found['architectures'], (10, 15, 10.01), strict=True):
     assert row['learning_rate'] == 0.1
