@@ -33,9 +33,15 @@ from experiments import (
   route_settings,
   search_settings,
   settings,
+  sharing_settings,
   worker_settings,
 )
-from experiments.parts import cell_contestants, cell_tasks
+from experiments.parts import (
+  cell_contestants,
+  cell_tasks,
+  shared_cells,
+  shared_costs,
+)
 from jaxnas import evaluators, rewards, statistics
 from jaxnas import search as search_lib
 from jaxnas.children import recurrent_interpreter
@@ -55,6 +61,7 @@ class Config(
   reward_settings.OwnReward,
   cost_settings.Costs,
   route_settings.Recurrence,
+  sharing_settings.SharingSettings,
   search_settings.Settings,
 ):
   """Settings of a search for a recurrent cell."""
@@ -235,18 +242,23 @@ def make_experiment(
   tried = [space.decode(np.zeros(space.num_tokens, np.int32)), *field.known]
   reward_settings.check(config, reward, tried, METRICS, prices.costs)
   trainer = field.trainers['space']
+
+  def make_controller():
+    return controllers.make_controller(
+      space.decisions,
+      num_layers=config.controller_layers,
+      features=config.controller_features,
+    )
+
   search = search_lib.Search(
     space=space,
     arms=search_settings.make_arms(
       config,
       space,
       [spaces.KNOWN_CELLS[name] for name in _fitting(config, space)],
-      lambda: controllers.make_controller(
-        space.decisions,
-        num_layers=config.controller_layers,
-        features=config.controller_features,
-      ),
+      make_controller,
       adapt=prices.adapt,
+      beside=sharing_settings.make_arms(config, space),
     ),
     evaluator=evaluators.make_evaluator(
       space,
@@ -260,8 +272,16 @@ def make_experiment(
     key=jax.random.key(config.seed),
     reevaluate_duplicates=config.reevaluate_duplicates,
   )
+  trainers: list[Any] = list(field.trainers.values())
+  shared = None
+  if config.has_sharing:
+    shared = shared_cells.SharedCells(config, space, tasks, field.recipe)
+    trainers.append(shared)
 
   return search_run.Experiment(
+    **sharing_settings.of_run(
+      config, space, shared, reward, prices.costs, make_controller
+    ),
     **search_settings.of_run(config, config.num_steps, prices.objectives),
     search=search,
     make_retraining=lambda log: reward_settings.choosing(
@@ -277,7 +297,7 @@ def make_experiment(
       prices.is_weighed,
     ),
     num_retrainings=field.num_retrainings,
-    trainers=list(field.trainers.values()),
+    trainers=trainers,
     estimate=functools.partial(_estimate, config, space, trainer),
     facts={
       'seed': config.seed,
@@ -333,6 +353,11 @@ def _complete(
   num_devices = machine_settings.choose_num_devices(config)
   num_steps = config.num_steps or config.num_epochs * tasks.num_segments
   search_settings.check(config, num_steps)
+  sharing_settings.check(config)
+  config = shared_costs.complete(
+    dataclasses.replace(config, num_steps=num_steps),
+    tasks.num_minibatches['validation'],
+  )
   config = dataclasses.replace(
     config,
     recurrence=cell_tasks.choose_recurrence(
@@ -342,7 +367,6 @@ def _complete(
   return dataclasses.replace(
     config,
     vocab_size=tasks.dataset.vocab_size,
-    num_steps=num_steps,
     retrain_steps=config.retrain_steps or 2 * num_steps,
     num_host_devices=num_devices,
     block_size=config.block_size

@@ -185,6 +185,11 @@ class Settings(
     return len(self.strategies) * self.num_repeats
 
   @property
+  def shared_labels(self) -> Mapping[str, str]:
+    """The labels of searches with shared weights, by their names."""
+    return {}
+
+  @property
   def num_full_searches(self) -> int:
     """The number of further searches, which train all children fully."""
     return self.num_repeats if self.compare_fidelity else 0
@@ -200,6 +205,7 @@ class Settings(
         are trained at; all of them by default.
     """
     num_searches = self.num_searches + self.num_full_searches
+    num_searches += len(self.shared_labels) * self.num_repeats
     num_rates = len(self.retrain_learning_rates)
     if num_rates_of_found is None:
       num_rates_of_found = num_rates
@@ -247,6 +253,7 @@ def make_arms(
   make_controller: Callable[[], Controller],
   num_active: Callable[[int], int] | None = None,
   adapt: Callable[[str, Strategy], Strategy] = lambda name, strategy: strategy,
+  beside: Sequence[search_lib.Arm] = (),
 ) -> tuple[search_lib.Arm, ...]:
   """Makes the arms of a search, which share its trials evenly.
 
@@ -258,6 +265,7 @@ def make_arms(
       REINFORCE and once for PPO.
     num_active: the number of decisions to make; see `search.Arm`.
     adapt: `(name, strategy) -> strategy`, for each that searches, as for costs.
+    beside: further arms, which have trials of their own.
 
   Raises:
     ValueError: the trials cannot be shared evenly, or are too few for the
@@ -330,7 +338,7 @@ def make_arms(
     )
     for repeat in range(config.num_full_searches)
   )
-  return tuple(arms)
+  return (*arms, *beside)
 
 
 def winners(
@@ -353,7 +361,8 @@ def winners(
     trial.
   """
   full = (FULL,) if config.compare_fidelity else ()
-  for name in (*full, *reversed(config.strategies)):
+  names = *config.strategies, *config.shared_labels
+  for name in (*full, *reversed(names)):
     for repeat in range(config.num_repeats):
       for part, trial in _best(
         config, trials, canonical, objectives, name, repeat

@@ -29,6 +29,7 @@ class CellContestants:
     config: the complete settings.
     space: the search space.
     tasks: the tasks on the text.
+    recipe: the recipe of every child.
     prices: what the cells of the space cost.
     trainers: the trainers of the contestants, by name.
     num_retrainings: the maximum number of trainings.
@@ -42,7 +43,7 @@ class CellContestants:
     recipe: text_task.Recipe,
   ):
     self.config, self.space = config, space
-    self.tasks, self._recipe = tasks, recipe
+    self.tasks, self.recipe = tasks, recipe
     model = cell_costs.Model(
       tasks.dataset.vocab_size,
       recipe.features,
@@ -82,7 +83,7 @@ class CellContestants:
     self.num_retrainings = config.num_retrainings(len(self._baselines))
 
   def _count(self, make_cell, features):
-    recipe = dataclasses.replace(self._recipe, features=features)
+    recipe = dataclasses.replace(self.recipe, features=features)
     return text_task.num_params(
       recipe, self.tasks.dataset.vocab_size, make_cell
     )
@@ -94,7 +95,7 @@ class CellContestants:
         functools.partial(self._count, make_cell), self._num_params
       )
     num_devices = self.trainers['space'].num_devices
-    recipe = dataclasses.replace(self._recipe, features=features)
+    recipe = dataclasses.replace(self.recipe, features=features)
     self.trainers[name] = blocks.BlockTrainer(
       self.tasks.make(recipe, make_cell),
       min(self.config.block_size, -(-num_jobs // num_devices) * num_devices),
@@ -114,7 +115,7 @@ class CellContestants:
       label='NASCell',
       group='NASCell',
       trainer='space',
-      features=self._recipe.features,
+      features=self.recipe.features,
       num_params=self._num_params,
       architecture=nascell,
     )
@@ -129,7 +130,7 @@ class CellContestants:
     found = [
       contestants_lib.Contestant(
         trainer='space',
-        features=self._recipe.features,
+        features=self.recipe.features,
         num_params=self._num_params,
         architecture=self.space.decode(np.array(trial.tokens)),
         **fields,

@@ -76,6 +76,7 @@ class TextTasks:
     num_segments: the number of segments that children train on, which is the
       number of steps in an epoch.
     train: the segments that children train on.
+    num_minibatches: the number of segments of each other split, by its name.
   """
 
   def __init__(
@@ -118,6 +119,9 @@ class TextTasks:
         ('validation', dataset.validation),
         ('report', dataset.report),
       )
+    }
+    self.num_minibatches = {
+      name: len(segments.inputs) for name, segments in self._splits.items()
     }
 
   def make(

@@ -1,0 +1,229 @@
+# Copyright 2026 The jaxnas Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Recurrent cells that share weights, as a search asks about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import functools
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnas.children import recurrent_interpreter, soft_program
+from jaxnas.trainers import mapping, memory
+from jaxnas.trainers import shared as shared_trainers
+from jaxnas.training import dataset_tasks, shared, shared_text, text_task
+from jaxnas.types import SearchSpace
+
+_SPLIT = 'validation'
+# A device judges a few cells at a time, whose states stay in its cache.
+_CELLS_A_DEVICE = 8
+
+
+class SharedCells:
+  """One set of weights for all recurrent cells; a `shared_search.Supernet`.
+
+  Cells are judged by the perplexity of minibatches of the validation text, each
+  read from a recurrent state of zeros.
+
+  Attributes:
+    task: what trains and judges cells.
+    trainer: the trainer of the weights.
+    num_minibatches: the number of minibatches of the validation text.
+  """
+
+  def __init__(
+    self,
+    config: Any,
+    space: SearchSpace,
+    tasks: dataset_tasks.TextTasks,
+    recipe: text_task.Recipe,
+  ):
+    """Makes the weights' functions; nothing is compiled yet.
+
+    Args:
+      config: the complete settings of a search for cells.
+      space: the search space.
+      tasks: the tasks on the text.
+      recipe: the recipe by which the weights are made and trained.
+    """
+    num_devices = config.num_host_devices
+    self.trainer = shared_trainers.SharedTrainer(
+      make_task(config, space, tasks, recipe),
+      config.shared_cells,
+      _CELLS_A_DEVICE * num_devices,
+      num_devices,
+    )
+    self.task = self.trainer.task
+    self.num_minibatches = self.task.num_batches[_SPLIT]
+    self._ranked_on = config.ranked_minibatches
+    self._soften = functools.partial(
+      soft_program.soften,
+      base=config.base,
+      num_combiners=len(config.combiners),
+      num_activations=len(config.activations),
+    )
+    self._relaxed: dict[int, tuple[mapping.BlockMapping, Any]] = {}
+
+  def init(self, key: jax.Array) -> shared.SharedState:
+    """Returns untrained weights."""
+    return self.trainer.init(key)
+
+  def train(
+    self, state: shared.SharedState, architectures: Sequence[Any]
+  ) -> shared.SharedState:
+    """Returns the weights after one more step."""
+    return self.trainer.train(state, [architectures])
+
+  def judge(
+    self,
+    state: shared.SharedState,
+    architectures: Sequence[Any],
+    minibatch: int,
+  ) -> dict[str, np.ndarray]:
+    """Returns the metrics of cells on one minibatch, each `[N]`."""
+    losses = self.trainer.losses(
+      state.params, architectures, _SPLIT, int(minibatch)
+    )
+    return self._metrics(state, losses)
+
+  def measure(
+    self, state: shared.SharedState, architectures: Sequence[Any]
+  ) -> dict[str, np.ndarray]:
+    """Returns the metrics of cells on what they are ranked by, each `[N]`."""
+    numbers = spread(self._ranked_on, self.num_minibatches)
+    losses = [
+      self.trainer.losses(state.params, architectures, _SPLIT, int(number))
+      for number in numbers
+    ]
+    return self._metrics(state, np.mean(losses, axis=0))
+
+  def slopes(
+    self, state: shared.SharedState, probabilities: Any, minibatch: int
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Returns minus the losses of mixtures, and their derivatives.
+
+    Args:
+      state: the weights.
+      probabilities: the distributions of all decisions, `float[N, V]`.
+      minibatch: the number of the minibatch.
+
+    Returns:
+      The values, `float32[N]`, and slopes, `float32[N, V]`.
+    """
+    blocks, program = self._relaxed_of(len(probabilities))
+    data = mapping.place(
+      (self.task.splits[_SPLIT], state.params), len(blocks.devices)
+    )
+    values, slopes = blocks.call(
+      program,
+      data,
+      np.asarray(probabilities),
+      np.int32(minibatch),
+      check=lambda compiled: memory.check(
+        compiled,
+        blocks.devices,
+        f'{len(probabilities)} mixtures of cells',
+        'give fewer --judged_cells or make the cells smaller',
+      ),
+    )
+    return np.asarray(values), np.asarray(slopes)
+
+  def num_dropped(self, state: shared.SharedState) -> int:
+    """Returns how many gradients were dropped, of dead cells."""
+    return int(state.num_dropped)
+
+  @property
+  def compile_seconds(self) -> float:
+    """The time spent compiling so far, in seconds."""
+    return self.trainer.compile_seconds + sum(
+      blocks.compile_seconds for blocks, _ in self._relaxed.values()
+    )
+
+  @property
+  def run_seconds(self) -> float:
+    """The time spent running so far, in seconds."""
+    return self.trainer.run_seconds + sum(
+      blocks.run_seconds for blocks, _ in self._relaxed.values()
+    )
+
+  def _metrics(self, state, losses) -> dict[str, np.ndarray]:
+    with np.errstate(over='ignore'):
+      perplexity = np.exp(np.asarray(losses, np.float32))
+    trained = np.full(len(perplexity), int(state.num_steps), np.int32)
+    return {'num_trained': trained, 'validation_perplexity': perplexity}
+
+  def _relaxed_of(self, count: int):
+    """Returns the program for a number of mixtures."""
+    if count not in self._relaxed:
+      num_devices = math.gcd(count, self.trainer.num_devices)
+      blocks = mapping.BlockMapping(count, num_devices)
+
+      def value(row, data, number):
+        split, params = data
+        return -self.task.loss(split, self._soften(row), params, number)
+
+      def values_and_slopes(data, rows, number):
+        return jax.vmap(jax.value_and_grad(value), (0, None, None))(
+          rows, data, number
+        )
+
+      program = blocks.shard(values_and_slopes, (None, 0, None))
+      self._relaxed[count] = blocks, program
+    return self._relaxed[count]
+
+
+def make_task(
+  config: Any,
+  space: SearchSpace,
+  tasks: dataset_tasks.TextTasks,
+  recipe: text_task.Recipe,
+) -> shared.SharedTask:
+  """Makes the task of training weights for all cells of a space.
+
+  A leaf of a relaxed cell has no canonical place, so there the weights of a
+  leaf are those of its place among the tokens, and cells that are equal but for
+  the order of operands have different weights.
+
+  Args:
+    config: the settings of a search for cells.
+    space: the search space.
+    tasks: the tasks on the text.
+    recipe: the recipe by which the weights are made and trained.
+  """
+  operations: Any = {
+    'combiners': config.combiners,
+    'activations': config.activations,
+  }
+  any_cell: Any = space.decode(np.zeros(space.num_tokens, np.int32))
+  return tasks.make_shared(
+    recipe,
+    functools.partial(
+      shared_text.SHARINGS[config.sharing],
+      injects_anywhere=config.is_relaxed,
+      **operations,
+    ),
+    any_cell,
+    config.learning_rate,
+    functools.partial(
+      recurrent_interpreter.assemble,
+      is_canonical=not config.is_relaxed,
+      **operations,
+    ),
+    recurrent_interpreter.BATCH_AXES,
+  )
+
+
+def spread(count: int, total: int) -> np.ndarray:
+  """Returns the numbers of minibatches that are spread over a split.
+
+  Args:
+    count: how many to choose; 0 for all.
+    total: the number of minibatches of the split.
+  """
+  count = min(count or total, total)
+  return np.arange(count) * total // count
