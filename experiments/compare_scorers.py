@@ -7,10 +7,12 @@ r"""Compares cheap ways to judge cells on Base2Bench, where the truth is known.
 
 A scorer gives every cell a number: the perplexity after 32, 64 or 128 steps of
 its training, or after all steps with another seed; a training-free proxy of the
-untrained child; or a cost. The table has the reward of every cell after its
-whole training, so the run can say how well each scorer ranks all cells, how
-well it ranks the best, and at which cost. The proxies look at the very children
-that the table trained, and at their first batch.
+untrained child; the loss with one set of weights for all cells, trained on
+cells that are drawn at random; or a cost. The table has the reward of every
+cell after its whole training, so the run can say how well each scorer ranks all
+cells, how well it ranks the best, and at which cost. The proxies look at the
+very children that the table trained, and at their first batch; shared weights
+are trained as these children were.
 
 It also says whether scores are worth their cost in a search: regularized
 evolution whose first trials are the best of a scored pool (`--pool_size`),
@@ -18,8 +20,9 @@ against evolution that starts at random, with as many trials fewer as the scores
 cost.
 
 Prints two tables and writes `scorers.json` and `scorers.png`; the scores of the
-proxies are saved in `scores/`. The same command continues a run, or shows the
-finished one. `docs/results/scorers.md` has what it printed.
+proxies and of shared weights are saved in `scores/`. The same command continues
+a run, or shows the finished one. `docs/results/scorers.md` and
+`docs/results/shared_weights.md` have what it printed.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ from jaxnas.records import workdir
 from jaxnas.runs import scorer_report, scorers, warm_starts
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.strategies import evolution
-from jaxnas.trainers import proxy_scorer
+from jaxnas.trainers import proxy_scorer, shared_scorer
 from jaxnas.training import dataset_tasks, text_task
 from jaxnas.visualize import progress
 
@@ -79,6 +82,25 @@ class Config(machine_settings.Devices):
     'Number of whole trainings that a search costs.',
     low=warm_starts.EARLY,
     high=settings.MAX_COUNT,
+  )
+  shared_steps: int = settings.measurement(
+    256,
+    'Number of steps that shared weights are trained for.',
+    low=1,
+    high=settings.MAX_COUNT,
+  )
+  shared_batches: int = settings.measurement(
+    1,
+    'Number of minibatches of the validation split that cells are scored on by '
+    'shared weights.',
+    low=1,
+    high=settings.MAX_COUNT,
+  )
+  shared_seeds: int = settings.measurement(
+    5,
+    'Number of times that shared weights are trained; 0: none.',
+    low=0,
+    high=settings.MAX_ITEMS,
   )
   seed: int = settings.machine(
     0,
@@ -123,6 +145,7 @@ def run(config: Config, folder: str) -> None:
         'num_trials',
         'num_host_devices',
         'block_size',
+        'shared_seeds',
       ),
       defaults=dataclasses.asdict(Config()),
     )
@@ -156,33 +179,47 @@ def make_bench(table: base2_bench.Base2Bench, config: Config) -> scorers.Bench:
       'The help topics of this Python differ from those that the table was '
       'trained on, so the proxies see another text.'
     )
+  parts = (
+    spaces.make_space(2),
+    dataset_tasks.TextTasks(dataset, made['batch_size'], made['num_unrolled']),
+    text_task.Recipe(features=made['features']),
+  )
   return scorers.Bench(
     table,
     proxy_scorer.ProxyScorer(
-      spaces.make_space(2),
-      dataset_tasks.TextTasks(
-        dataset, made['batch_size'], made['num_unrolled']
-      ),
-      text_task.Recipe(features=made['features']),
+      *parts,
       block_size=config.block_size,
       num_devices=config.num_host_devices,
       seed=made['seed'],
     ),
     costs.Model(dataset.vocab_size, made['features']),
     dataset.content_hash,
+    shared_scorer.SharedScorer(
+      *parts,
+      block_size=config.block_size,
+      num_devices=config.num_host_devices,
+      learning_rate=made['learning_rate'],
+      num_steps=config.shared_steps,
+      num_batches=config.shared_batches,
+    ),
+    config.shared_seeds,
   )
 
 
 def _choose(
   known: Mapping[str, scorers.Scorer], names: tuple[str, ...]
 ) -> dict[str, scorers.Scorer]:
-  unknown = [name for name in names if name not in known]
+  row_of = {name: scorer.group or name for name, scorer in known.items()}
+  rows = list(dict.fromkeys(row_of.values()))
+  unknown = [name for name in names if name not in rows]
   if unknown:
     raise ValueError(
-      f'Unknown scorer {unknown[0]!r}; --scorers takes {",".join(known)}.'
+      f'Unknown scorer {unknown[0]!r}; --scorers takes {",".join(rows)}.'
     )
   return {
-    name: scorer for name, scorer in known.items() if not names or name in names
+    name: scorer
+    for name, scorer in known.items()
+    if not names or row_of[name] in names
   }
 
 
@@ -230,8 +267,11 @@ def _search(
         report.results[name].seconds,
       )
       for name, (scorer, scores) in found.items()
-      # Equal scores choose as a random start does.
-      if not np.isnan(scores.values).any() and len(np.unique(scores.values)) > 1
+      # Equal scores choose as a random start does, and what shared weights
+      # cost does not grow with the pool.
+      if scorer.kind != 'shared'
+      and not np.isnan(scores.values).any()
+      and len(np.unique(scores.values)) > 1
     },
     num_searches=config.num_searches,
     num_trials=config.num_trials,
@@ -258,7 +298,8 @@ def _score(
   if file.exists():
     return _read(file, len(tokens), text_hash)
   file.parent.mkdir(exist_ok=True)
-  print(f'{scorer.label}:', flush=True)
+  seed = f', {name.rpartition("_")[2]}' if scorer.group else ''
+  print(f'{scorer.label}{seed}:', flush=True)
   with progress.Progress(len(tokens), unit='cell') as bar:
     scores = scorer.score(tokens, bar.update)
   npz.write(file, {**scores._asdict(), 'text_hash': np.array(text_hash)})

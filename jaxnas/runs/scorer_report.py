@@ -30,6 +30,14 @@ _NOTES = (
   'of trainings are their share of what the table took where it was made.',
 )
 
+_SHARED_NOTE = (
+  'Rows of shared weights are means over seeds with their standard deviation; '
+  'M is the number of cells that a step trains the weights on, and their '
+  'core-seconds are of that training and of all scores.'
+)
+# The kinds of scorers that are compared with the yardstick.
+_CHEAP = {'proxy': 'No proxy is', 'shared': 'No shared weights are'}
+
 _PLOTTED = {
   'correlation': 'rank correlation',
   'best_correlation': 'in the best tenth',
@@ -52,11 +60,14 @@ class Result:
     scorer: the scorer.
     judgement: the judgement of how well the scorer ranks cells.
     core_seconds: the core-seconds that all of its scores take.
+    deviations: the standard deviations over seeds of what `judgement` is the
+      mean of; `None` for one scorer.
   """
 
   scorer: scorers.Scorer
   judgement: scorers.Judgement
   core_seconds: float
+  deviations: scorers.Judgement | None = None
 
   @property
   def seconds(self) -> float:
@@ -73,11 +84,26 @@ class Result:
     }
 
 
+def _mean(results: list[Result]) -> Result:
+  """Returns the means of scorers that differ in their seeds alone."""
+  if len(results) == 1:
+    return results[0]
+  judged = np.array([result.judgement for result in results])
+  return Result(
+    results[0].scorer,
+    scorers.Judgement._make(judged.mean(0).tolist()),
+    float(np.mean([result.core_seconds for result in results])),
+    scorers.Judgement._make(judged.std(0, ddof=1).tolist()),
+  )
+
+
 class Report:
   """A comparison of scorers on Base2Bench.
 
   Attributes:
     results: the results by scorer.
+    rows: the results by row of the table: those of scorers that differ in their
+      seeds alone are one, their mean.
   """
 
   def __init__(
@@ -100,6 +126,10 @@ class Report:
       )
       for name, (scorer, scores) in found.items()
     }
+    groups: dict[str, list[Result]] = {}
+    for name, result in self.results.items():
+      groups.setdefault(result.scorer.group or name, []).append(result)
+    self.rows = {name: _mean(group) for name, group in groups.items()}
 
   def show(self) -> None:
     """Prints the table and the verdicts."""
@@ -117,39 +147,59 @@ class Report:
         'ms each',
         'last',
       ],
-      [self._row(result) for result in self.results.values()],
+      [self._row(result) for result in self.rows.values()],
       spare=('last', 'ms each', 'cells'),
     )
-    for line in (*self.verdicts(), *_NOTES):
+    notes = list(_NOTES)
+    if any(result.scorer.kind == 'shared' for result in self.rows.values()):
+      notes.append(_SHARED_NOTE)
+    for line in (*self.verdicts(), *notes):
       print(line)
 
   def _row(self, result: Result) -> list[str]:
-    judged = result.judgement
+    judged, spread = result.judgement, result.deviations
+
+    def number(field: str, digits: int) -> str:
+      value = getattr(judged, field)
+      if math.isnan(value):
+        return '-'
+      deviation = (
+        '' if spread is None else f' ± {getattr(spread, field):.{digits}f}'
+      )
+      return f'{value:.{digits}f}{deviation}'
+
     return [
       result.scorer.label,
-      f'{judged.num_cells:,}',
-      _number(judged.correlation),
-      _number(judged.best_correlation),
-      f'{judged.overlap:.2f}',
-      f'{judged.regret:.4f}',
+      f'{judged.num_cells:,.0f}',
+      number('correlation', 3),
+      number('best_correlation', 3),
+      number('overlap', 2),
+      number('regret', 4),
       f'{result.core_seconds:,.0f}',
       f'{1000 * result.seconds:.3g}',
       f'{judged.num_dead / judged.num_cells:.1%}',
     ]
 
   def verdicts(self) -> list[str]:
-    """Returns sentences that compare each proxy with the yardstick."""
-    proxies = {
-      name: result
-      for name, result in self.results.items()
-      if result.scorer.kind == 'proxy'
-    }
-    yardstick = self.results.get(YARDSTICK)
-    if yardstick is None or not proxies:
+    """Returns sentences that compare cheap scorers with the yardstick."""
+    yardstick = self.rows.get(YARDSTICK)
+    if yardstick is None:
+      return []
+    return [
+      line
+      for kind, name in _CHEAP.items()
+      for line in self._verdicts_of(kind, name, yardstick)
+    ]
+
+  def _verdicts_of(self, kind: str, name: str, yardstick: Result) -> list[str]:
+    results = [
+      result for result in self.rows.values() if result.scorer.kind == kind
+    ]
+    if not results:
       return []
     lines = []
     ahead_of_all = []
-    for result in proxies.values():
+    for result in results:
       ahead = _ahead(result.judgement, yardstick.judgement)
       if len(ahead) == len(_MEASURES):
         ahead_of_all.append(result.scorer.label)
@@ -166,7 +216,7 @@ class Report:
       )
     else:
       lines.append(
-        f'No proxy is better than {yardstick.scorer.label} in everything.'
+        f'{name} better than {yardstick.scorer.label} in everything.'
       )
     return lines
 
@@ -205,15 +255,11 @@ class Report:
           [getattr(result.judgement, field) for field in _PLOTTED],
           result.seconds,
         )
-        for result in self.results.values()
+        for result in self.rows.values()
       ],
       f'Base2Bench, {self._num_cells:,} cells: scores against rewards after '
       f'{self._table.points[-1]} steps',
     )
-
-
-def _number(value: float) -> str:
-  return '-' if math.isnan(value) else f'{value:.3f}'
 
 
 def _ahead(judgement: scorers.Judgement, other: scorers.Judgement) -> list[str]:

@@ -25,7 +25,8 @@ from jaxnas.children import proxies
 from jaxnas.costs import recurrent_cell as costs
 from jaxnas.datasets import base2_bench
 from jaxnas.spaces import recurrent_cell as spaces
-from jaxnas.trainers import proxy_scorer
+from jaxnas.trainers import proxy_scorer, shared_scorer
+from jaxnas.training import shared_text
 
 NUM_TOP = 50
 """The number of best-scored cells whose best is compared with the optimum."""
@@ -49,16 +50,19 @@ class Scorer(NamedTuple):
 
   Attributes:
     label: the scorer's name in tables.
-    kind: `'training'`, `'proxy'` or `'cost'`.
+    kind: `'training'`, `'proxy'`, `'shared'` or `'cost'`.
     score: a function `(tokens int32[N, T], follow) -> Scores`. A scorer that
       takes long calls `follow` with the number of cells done so far.
     is_lasting: whether scoring takes long enough to show and save its progress.
+    group: the name of the scorers that differ in their seeds alone and stand in
+      one row of tables; `''` for one that stands alone.
   """
 
   label: str
   kind: str
   score: Callable[[np.ndarray, Callable[[int], None]], Scores]
   is_lasting: bool = False
+  group: str = ''
 
 
 class Bench(NamedTuple):
@@ -69,12 +73,16 @@ class Bench(NamedTuple):
     proxies: the scorer of the table's own children by proxies.
     model: the language model that a cell is part of, for its costs.
     text_hash: the hash of the text that the proxies see.
+    shared: the scorer by shared weights, if cells are scored by them.
+    num_seeds: the number of times that shared weights are trained.
   """
 
   table: base2_bench.Base2Bench
   proxies: proxy_scorer.ProxyScorer
   model: costs.Model
   text_hash: str = ''
+  shared: shared_scorer.SharedScorer | None = None
+  num_seeds: int = 1
 
 
 class Judgement(NamedTuple):
@@ -286,9 +294,47 @@ def make_costs(bench: Bench) -> dict[str, Scorer]:
   }
 
 
+NUM_CHILDREN = (1, 8, 32)
+"""The numbers of cells that a step trains shared weights on."""
+
+
+def make_shared(bench: Bench) -> dict[str, Scorer]:
+  """Returns the losses with one set of weights for all cells as scorers.
+
+  Args:
+    bench: the parts that scorers are made from, of which `shared` and
+      `num_seeds` are used.
+  """
+  if bench.shared is None:
+    return {}
+  score_by = bench.shared.score
+
+  def score(sharing, num_children, seed, tokens, follow):
+    found = score_by(sharing, num_children, tokens, seed, follow)
+    losses = found.scores.astype(np.float64)
+    return Scores(
+      np.where(np.isfinite(losses), -losses, -np.inf), found.core_seconds
+    )
+
+  return {
+    f'{group}_seed{seed}': Scorer(
+      f'shared by {sharing}, M = {num_children}',
+      'shared',
+      functools.partial(score, sharing, num_children, seed),
+      is_lasting=True,
+      group=group,
+    )
+    for sharing in shared_text.SHARINGS
+    for num_children in NUM_CHILDREN
+    for group in [f'shared_{sharing}_{num_children}']
+    for seed in range(bench.num_seeds)
+  }
+
+
 FAMILIES: tuple[Callable[[Bench], Mapping[str, Scorer]], ...] = (
   make_trainings,
   make_proxies,
+  make_shared,
   make_costs,
 )
 """The functions that make the scorers of each kind, in the order of tables."""

@@ -10,7 +10,7 @@ import pytest
 from experiments import compare_scorers as compare
 from jaxnas import npz
 from jaxnas.datasets import base2_bench
-from jaxnas.trainers import proxy_scorer
+from jaxnas.trainers import proxy_scorer, shared_scorer
 
 NAMES = ('steps_64', 'other_seed', 'synflow', 'hidden_covariance', 'num_params')
 
@@ -105,6 +105,35 @@ def test_evolution_starts_from_the_best_of_scored_pools(tmp_path, capsys):
   assert started['scorers']['steps_32']['num_spent'] == 19
   assert started['scorers']['num_transcendentals']['num_spent'] == 0
   assert started['pool_size'] == 150
+
+
+def test_shared_weights_are_scored_seed_by_seed(tmp_path, capsys, monkeypatch):
+  def make(**changes):
+    return make_config(
+      scorers=('steps_64', 'shared_operation_8'), shared_steps=2, **changes
+    )
+
+  compare.run(make(shared_seeds=1), tmp_path)
+  name = 'shared_operation_8_seed0'
+  first = read(tmp_path)['scorers'][name]
+  assert first['num_cells'] == 96
+  assert 'shared by operation, M = 8, seed0:' in capsys.readouterr().out
+  scored = []
+  score = shared_scorer.SharedScorer.score
+
+  def watched(self, sharing, num_children, tokens, seed, follow):
+    scored.append((sharing, num_children, seed))
+    return score(self, sharing, num_children, tokens, seed, follow)
+
+  monkeypatch.setattr(shared_scorer.SharedScorer, 'score', watched)
+  compare.run(make(shared_seeds=2), tmp_path)
+  assert scored == [('operation', 8, 1)]
+  second = read(tmp_path)['scorers']
+  assert second[name] == first
+  assert second['shared_operation_8_seed1'] != first
+  assert ' ± ' in capsys.readouterr().out
+  with pytest.raises(ValueError, match='shared_batches'):
+    compare.run(make(shared_batches=2), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,42 @@ def test_a_score_costs_what_the_cells_that_have_one_cost():
   result = make_report(some=scores).results['some']
   assert result.judgement.num_cells == 300
   assert result.seconds == pytest.approx(0.2 / 300)
+
+
+def test_scorers_that_differ_in_their_seeds_are_one_row(tmp_path, capsys):
+  rng = np.random.default_rng(2)
+  found = {
+    scorer_report.YARDSTICK: (
+      scorers.Scorer('64 steps', 'training', lambda *_: None),
+      scorers.Scores(REWARDS + rng.normal(size=N), 8.0),
+    )
+  }
+  seeds = [REWARDS + rng.normal(size=N) / 4 for _ in range(3)]
+  for seed, values in enumerate(seeds):
+    found[f'shared_{seed}'] = (
+      scorers.Scorer('some', 'shared', lambda *_: None, group='shared'),
+      scorers.Scores(values, 1.0 + seed),
+    )
+  report = scorer_report.Report(base2_bench.load(), REWARDS, found)
+  assert list(report.results) == list(found)
+  assert list(report.rows) == ['steps_64', 'shared']
+  correlations = [
+    scorers.judge(values, REWARDS).correlation for values in seeds
+  ]
+  result = report.rows['shared']
+  np.testing.assert_allclose(
+    result.judgement.correlation, np.mean(correlations)
+  )
+  deviation = np.std(correlations, ddof=1)
+  np.testing.assert_allclose(result.deviations.correlation, deviation)
+  assert result.core_seconds == 2
+  report.show()
+  printed = capsys.readouterr().out
+  mean = np.mean(correlations)
+  assert f'{mean:.3f} ± {deviation:.3f}' in printed
+  assert 'Rows of shared weights are means over seeds' in printed
+  assert report.verdicts()[0].startswith('some costs 25.00% of 64 steps and is')
+  report.draw(tmp_path)
+  report.write(tmp_path)
+  written = json.loads((tmp_path / 'scorers.json').read_text())
+  assert list(written['scorers']) == list(found)

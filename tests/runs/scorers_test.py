@@ -132,3 +132,30 @@ def test_the_right_order_is_judged_perfect():
   assert judged.regret == rewards.max() - np.sort(rewards)[49]
   with pytest.raises(ValueError, match='needs two cells, got 1'):
     scorers.judge(np.array([np.nan, 1.0]), np.ones(2))
+
+
+class FakeShared:
+  """Scores every cell by its first token, and some not at all."""
+
+  def score(self, sharing, num_children, tokens, seed, follow):
+    follow(len(tokens))
+    scores = tokens[:, 0] + np.float32(10 * seed + num_children)
+    scores[tokens[:, 1] == 1] = np.nan
+    return proxy_scorer.Scored(scores, 4.5, 9.0)
+
+
+def test_shared_weights_score_by_their_loss_seed_by_seed(table):
+  bench = scorers.Bench(
+    table, FakeProxies(), costs.Model(500, 16), shared=FakeShared(), num_seeds=2
+  )
+  made = scorers.make_shared(bench)
+  assert len(made) == 2 * len(scorers.NUM_CHILDREN) * 2
+  scorer = made['shared_operation_8_seed1']
+  assert scorer.label == 'shared by operation, M = 8'
+  assert scorer.group == 'shared_operation_8'
+  assert scorer.is_lasting
+  tokens = np.array([[0, 0], [1, 0], [1, 1]], np.int32)
+  scores = scorer.score(tokens, lambda num_done: None)
+  np.testing.assert_array_equal(scores.values, [-18, -19, -np.inf])
+  assert scores.core_seconds == 4.5
+  assert scorers.make_shared(bench._replace(shared=None)) == {}
