@@ -69,6 +69,18 @@ class Config(data_settings.TextBatches, benchmark_settings.BenchmarkSettings):
     low=1,
     high=settings.MAX_COUNT,
   )
+  num_shared: int = settings.measurement(
+    1_000,
+    'Number of cells that are judged by one set of weights.',
+    low=1,
+    high=settings.MAX_ITEMS,
+  )
+  shared_block_size: int = settings.measurement(
+    8,
+    'Number of cells that a device judges at once by one set of weights.',
+    low=1,
+    high=settings.MAX_BLOCK,
+  )
   num_sampled: int = settings.measurement(
     4,
     'Number of children measured where they run one after another.',

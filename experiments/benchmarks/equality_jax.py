@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks import conv_jax, recurrent_jax
+from experiments.benchmarks import conv_jax, recurrent_jax, recurrent_tasks
 from experiments.benchmarks import worker as worker_lib
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import recurrent_interpreter
@@ -105,14 +105,14 @@ def make_text(
     architectures: the cells, of one base.
     num_steps: the number of training steps.
     **shapes: the sizes of the children and of the text, as in
-      `recurrent_jax.make_task`.
+      `recurrent_tasks.make_task`.
   """
   children = [spaces.RecurrentCell.from_json(cell) for cell in architectures]
 
   def make(route: str) -> Trainer:
     if route == 'compiled':
       return compiled.CompiledTrainer(
-        lambda architecture: recurrent_jax.make_task(
+        lambda architecture: recurrent_tasks.make_task(
           functools.partial(cells.GrammarCell, architecture=architecture),
           None,
           None,
@@ -122,7 +122,7 @@ def make_text(
         len(children),
       )
     return blocks.BlockTrainer(
-      recurrent_jax.make_task(
+      recurrent_tasks.make_task(
         functools.partial(
           recurrent_interpreter.InterpretedCell, recurrence=_RECURRENCES[route]
         ),

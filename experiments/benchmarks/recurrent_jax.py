@@ -22,20 +22,19 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from experiments.benchmarks import device as device_lib
+from experiments.benchmarks import recurrent_tasks
 from experiments.benchmarks import worker as worker_lib
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import recurrent_interpreter
 from jaxnas.controllers import recurrent as controllers
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.strategies import reinforce
-from jaxnas.trainers import blocks
-from jaxnas.training import text_task
-from jaxnas.types import Span, Status, Task
+from jaxnas.trainers import blocks, shared
+from jaxnas.types import Span, Status
 
 Facts = worker_lib.Facts
 Burst = Callable[..., Facts]
 
-_LEARNING_RATE = 1.0
 _BATCHES_A_SCAN = 32
 
 
@@ -61,7 +60,7 @@ def make_interpreted(
   children = [spaces.RecurrentCell.from_json(cell) for cell in architectures]
   num_devices = len(jax.local_devices())
   trainer = blocks.BlockTrainer(
-    make_task(
+    recurrent_tasks.make_task(
       functools.partial(
         recurrent_interpreter.InterpretedCell, recurrence=recurrence
       ),
@@ -80,7 +79,7 @@ def make_interpreted(
   def burst(num_steps: int, first: int = 0, count: int | None = None) -> Facts:
     rows = slice(first, len(children) if count is None else first + count)
     started = time.perf_counter()
-    rates = np.full(len(children[rows]), _LEARNING_RATE)
+    rates = np.full(len(children[rows]), recurrent_tasks.LEARNING_RATE)
     trained = trainer.run(children[rows], keys[rows], rates, num_steps)
     return {
       'seconds': time.perf_counter() - started,
@@ -95,6 +94,42 @@ def make_interpreted(
   }, burst
 
 
+def make_shared(
+  architectures: Sequence[Mapping[str, Any]], block_size: int, **shapes: int
+) -> tuple[Facts, Burst]:
+  """Judges cells by one set of weights; a burst judges all on one segment.
+
+  A burst uses the library's own code path and knows no cell from before:
+  programs are assembled, and block after block runs forward.
+
+  Args:
+    architectures: the cells.
+    block_size: the number of cells at once on each device.
+    **shapes: the sizes of the cells and of the text.
+  """
+  children = [spaces.RecurrentCell.from_json(cell) for cell in architectures]
+  num_devices = len(jax.local_devices())
+  trainer = shared.SharedTrainer(
+    recurrent_tasks.make_shared_task(children[0], num_segments=1, **shapes),
+    num_devices,
+    block_size * num_devices,
+    num_devices,
+  )
+  params = trainer.init(jax.random.key(0)).params
+
+  def burst() -> Facts:
+    recurrent_interpreter.codes_of.cache_clear()
+    started = time.perf_counter()
+    losses = trainer.losses(params, children)
+    return {
+      'seconds': time.perf_counter() - started,
+      'num_finite': np.sum(np.isfinite(losses)),
+    }
+
+  burst()
+  return {'compile_seconds': trainer.compile_seconds}, burst
+
+
 def make_compiled(
   architectures: Sequence[Mapping[str, Any]], **shapes: int
 ) -> tuple[Facts, Burst]:
@@ -105,7 +140,7 @@ def make_compiled(
     make_cell = functools.partial(
       cells.GrammarCell, architecture=children[index]
     )
-    task = make_task(make_cell, None, None, **shapes)
+    task = recurrent_tasks.make_task(make_cell, None, None, **shapes)
     seconds = {'compile_seconds': 0.0, 'run_seconds': 0.0}
 
     def call(function, *arguments):
@@ -126,7 +161,7 @@ def make_compiled(
       train,
       task.train_data,
       jax.random.key(index),
-      np.float32(_LEARNING_RATE),
+      np.float32(recurrent_tasks.LEARNING_RATE),
       np.int32(num_steps),
     )
     call(task.measure, task.splits['validation'], None, child)
@@ -382,52 +417,13 @@ def make_peak(sizes: Sequence[int]) -> tuple[Facts, Burst]:
 
 MAKERS: dict[str, worker_lib.Maker] = {
   'interpreted': make_interpreted,
+  'shared': make_shared,
   'compiled': make_compiled,
   'recurrence': make_recurrence,
   'lstm': make_lstm,
   'controller': make_controller,
   'peak': make_peak,
 }
-
-
-def make_task(
-  make_cell: Callable[..., nn.RNNCellBase],
-  assemble: Any,
-  program_axes: Any,
-  *,
-  vocab_size: int,
-  features: int,
-  num_unrolled: int,
-  batch_size: int,
-  num_segments: int,
-) -> Task:
-  """Makes the task of training on random tokens by clipped SGD.
-
-  Args:
-    make_cell: `features -> cell`, or `features, program -> cell`.
-    assemble: `architectures -> programs`, or `None` for one architecture.
-    program_axes: the axes of programs that are mapped over.
-    vocab_size: the number of different tokens.
-    features: the number of hidden units.
-    num_unrolled: the number of steps of backpropagation through time.
-    batch_size: the number of columns of text.
-    num_segments: the number of segments of the text.
-  """
-  shape = (num_segments + 1, num_unrolled, batch_size)
-  generator = np.random.default_rng(0)
-  tokens = jnp.asarray(generator.integers(vocab_size, size=shape), jnp.int32)
-  segments = text_task.Segments(
-    tokens[:-1], tokens[1:], jnp.ones(tokens[1:].shape)
-  )
-  return text_task.make_task(
-    text_task.Recipe(features=features, optimizer='sgd', max_grad_norm=0.25),
-    vocab_size,
-    make_cell,
-    segments,
-    {'validation': jax.tree.map(lambda x: x[:1], segments)},
-    assemble,
-    program_axes,
-  )
 
 
 def _repeated(

@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 
 from experiments.benchmarks import frameworks as frameworks_lib
+from experiments.benchmarks import shared_rows
 from experiments.benchmarks import worker as worker_lib
 from experiments.benchmarks.table import Row
 from jaxnas.spaces import recurrent_cell as spaces
 
 ROWS = (
   'eager', 'processes', 'peak', 'compile', 'memory', 'per_architecture',
-  'switch', 'lstm', 'controller',
+  'shared', 'switch', 'lstm', 'controller',
 )  # fmt: skip
 _TRAINING_ROWS = ('eager', 'processes', 'peak', 'compile', 'memory')
-_TORCH_ROWS = ('eager', 'processes', 'lstm')
+_TORCH_ROWS = ('eager', 'processes', 'shared', 'lstm')
 _NUM_PROCESSES = 2
 _CONTROLLER_TRIALS = 64
 
@@ -38,6 +39,7 @@ _BOUNDS: Mapping[tuple[str, int | None], tuple[float, float | None]] = {
   ('compile', 1_000): (3, None),
   ('compile', 10_000): (3, None),
   ('memory', 10_000): (2, None),
+  ('shared', 1_000): (4, None),
   ('controller', 8): (12_000, None),
 }
 _SHAPES = ('features', 'num_unrolled', 'batch_size')
@@ -68,6 +70,8 @@ class Benchmark:
         rows += self._training(vocab_size)
     if self._has('per_architecture'):
       rows += map(self._per_architecture, config.vocab_sizes)
+    if self._has('shared'):
+      rows += self._shared(config.vocab_sizes[0])
     if self._has('switch'):
       rows.append(self._switch())
     if self._has('lstm'):
@@ -86,9 +90,9 @@ class Benchmark:
     why = self._frameworks.why_no_torch() if asked else None
     for row in asked:
       if why:
-        # The LSTM is still compared with Flax's.
-        name = 'lstm, PyTorch' if row == 'lstm' else row
-        self.left_out[name] = why
+        # The LSTM is still compared with Flax's, and shared weights with time.
+        is_part = row in ('lstm', 'shared')
+        self.left_out[f'{row}, PyTorch' if is_part else row] = why
       elif row == 'processes' and not self._frameworks.is_cpu:
         self.left_out[row] = 'two single-thread processes are for a CPU'
 
@@ -96,7 +100,7 @@ class Benchmark:
     """Returns floor and goal, which apply to CPUs and default shapes."""
     is_default = all(
       getattr(self._config, name) == getattr(type(self._config), name)
-      for name in ('num_children', 'base', *_SHAPES)
+      for name in ('num_children', 'num_shared', 'base', *_SHAPES)
     )
     if not is_default or not self._frameworks.is_cpu:
       return {}
@@ -286,6 +290,21 @@ class Benchmark:
       f'compiled route of jaxnas on {len(self._sampled)} architectures; both '
       f'by {steps} of the steps.',
       **self._bounds('per_architecture', vocab_size),
+    )
+
+  def _shared(self, vocab_size: int) -> list[Row]:
+    _say(f'shared weights, {vocab_size:,} words')
+    config = self._config
+    return shared_rows.measure(
+      self._frameworks,
+      random_cells(config.num_shared, config.base),
+      {'vocab_size': vocab_size, **self._shapes},
+      block_size=config.shared_block_size,
+      num_repeats=config.num_repeats,
+      num_torch=(
+        0 if 'shared, PyTorch' in self.left_out else config.num_sampled
+      ),
+      bounds=self._bounds('shared', vocab_size),
     )
 
   def _switch(self) -> Row:

@@ -238,6 +238,49 @@ def make_train(
   }, burst
 
 
+def make_forward(
+  architectures: Sequence[Mapping[str, Any]],
+  vocab_size: int,
+  features: int,
+  num_unrolled: int,
+  batch_size: int,
+  device: str,
+) -> tuple[Facts, Burst]:
+  """Judges cells on one segment, one after another, without gradients.
+
+  Args:
+    architectures: the cells.
+    vocab_size: the number of different tokens.
+    features: the number of hidden units.
+    num_unrolled: the number of steps of the segment.
+    batch_size: the number of columns of text.
+    device: the device to run on.
+  """
+  prepare(device, None)
+  shape = (num_unrolled, batch_size)
+  inputs, targets = (
+    torch.randint(vocab_size, shape, device=device) for _ in range(2)
+  )
+  zeros = torch.zeros(batch_size, features, device=device)
+  models = [
+    LanguageModel(
+      spaces.RecurrentCell.from_json(cell), vocab_size, features
+    ).to(device)
+    for cell in architectures
+  ]
+
+  @torch.inference_mode()
+  def burst() -> Facts:
+    started = time.perf_counter()
+    for model in models:
+      model(inputs, targets, zeros, zeros)
+    wait(device)
+    return {'seconds': time.perf_counter() - started}
+
+  burst()
+  return {}, burst
+
+
 def make_lstm(
   features: int,
   num_unrolled: int,
@@ -271,6 +314,7 @@ def make_lstm(
 
 MAKERS: dict[str, worker_lib.Maker] = {
   'train': make_train,
+  'forward': make_forward,
   'lstm': make_lstm,
 }
 

@@ -32,6 +32,8 @@ TINY = {
   'num_burst_steps': 2,
   'num_total_steps': 2,
   'num_sampled': 1,
+  'num_shared': 3,
+  'shared_block_size': 2,
   'lstm_features': (8,),
   'lstm_calls': 2,
   'controller_bases': (2,),
@@ -60,10 +62,10 @@ def test_every_row_is_measured_and_written(tmp_path, capfd, monkeypatch):
   assert written['config']['vocab_sizes'] == [20]
   assert {'machine', 'devices', 'jax', 'shapes'} <= set(written['about'])
   expected = ['peak', 'compile', 'memory', 'per_architecture', 'switch', 'lstm']
-  expected.append('controller')
+  expected += ['shared', 'controller']
   if HAS_TORCH:
     assert not written['left_out']
-    expected = ['eager', 'processes', *expected, 'lstm']
+    expected = ['eager', 'processes', 'shared', *expected, 'lstm']
   assert sorted(row['row'] for row in written['rows']) == sorted(expected)
   for row in written['rows']:
     assert row['ours'] > 0
@@ -72,8 +74,11 @@ def test_every_row_is_measured_and_written(tmp_path, capfd, monkeypatch):
     # The bounds are for the default shapes.
     assert (row['floor'], row['goal'], row['met']) == (None, None, '-')
     assert row['name'] in printed
-    is_part = row['row'] == 'per_architecture'
-    assert row['extrapolated'] == (['ours', 'theirs'] if is_part else [])
+    parts = {'per_architecture': ['ours', 'theirs'], 'shared': ['theirs']}
+    is_compared = row['theirs'] is not None
+    assert row['extrapolated'] == (
+      parts.get(row['row'], []) if is_compared else []
+    )
   assert '| ~' in printed
   by_row = {row['row']: row for row in written['rows']}
   assert by_row['memory']['ours'] < 8
@@ -107,7 +112,10 @@ class FakeFrameworks:
 
 @pytest.mark.parametrize(
   ('why', 'left_out'),
-  [(None, {'processes'}), ('no', {'eager', 'processes', 'lstm, PyTorch'})],
+  [
+    (None, {'processes'}),
+    ('no', {'eager', 'processes', 'shared, PyTorch', 'lstm, PyTorch'}),
+  ],
 )
 def test_rows_without_sense_on_an_accelerator_are_left_out(why, left_out):
   measuring = recurrent_rows.Benchmark(benchmark.Config(), FakeFrameworks(why))
