@@ -14,6 +14,8 @@ import math
 import types
 from typing import Any
 
+from experiments import settings
+
 NUM_JUDGED: Mapping[str, int] = types.MappingProxyType(
   {'reinforce': 64, 'gumbel': 8, 'straight_through': 8, 'darts': 1}
 )
@@ -85,7 +87,8 @@ def complete(config: Any, num_minibatches: int) -> Any:
     num_minibatches: the number of minibatches of the validation data.
 
   Raises:
-    ValueError: the trials of a search cost less than its shared weights.
+    ValueError: the trials of a search cost less than its shared weights, or
+      there would be too many.
   """
   if not config.has_sharing:
     return config
@@ -94,6 +97,11 @@ def complete(config: Any, num_minibatches: int) -> Any:
     batch = config.trials_per_update
     needed = costs.total(config.shared_steps) / config.num_steps
     num_trials = batch * math.ceil(needed / batch) * config.num_searches
+    if num_trials > settings.MAX_COUNT:
+      raise ValueError(
+        f'--shared_steps={config.shared_steps} cost as much as {num_trials:,} '
+        f'trials of the other searches; {settings.MAX_COUNT:,} are possible.'
+      )
     return dataclasses.replace(config, num_trials=num_trials)
   num_trials = config.num_trials // config.num_searches
   left = num_trials * config.num_steps - costs.total(0)

@@ -54,6 +54,11 @@ def test_too_few_trials_for_any_step_are_refused():
     shared_costs.complete(make(num_trials=128), 17)
 
 
+def test_too_many_trials_are_refused():
+  with pytest.raises(ValueError, match='1,000,000,000 are possible'):
+    shared_costs.complete(make(shared_steps=10**9), 17)
+
+
 def test_without_sharing_nothing_changes():
   config = make(sharing='none')
   assert shared_costs.complete(config, 3) is config
