@@ -36,8 +36,9 @@ DEVICE_NEEDS := $(VENV)/.installed-bench
 endif
 
 .PHONY: search search-conv search-hyperparameters search-controller compare \
-  compare-scorers base2-table test test-fast fuzz bench-recurrent bench-conv \
-  bench-strategies bench-device bench-workers compile-for clean
+  compare-scorers compare-estimators base2-table test test-fast fuzz \
+  bench-recurrent bench-conv bench-strategies bench-device bench-workers \
+  compile-for clean
 .DELETE_ON_ERROR:
 
 search: $(VENV)/.installed
@@ -61,6 +62,10 @@ compare: $(VENV)/.installed
 
 compare-scorers: $(VENV)/.installed
 	$(BIN)/python -m experiments.compare_scorers --workdir=runs/scorers $(ARGS)
+
+compare-estimators: $(VENV)/.installed
+	$(BIN)/python -m experiments.compare_estimators \
+	  --workdir=runs/estimators $(ARGS)
 
 # Hours of training; stopped at any instant and started again, it goes on.
 base2-table: $(VENV)/.installed

@@ -54,6 +54,21 @@ def fixture_bench():
   return factorized.FactorizedPolicy(decisions), rewards
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def exact_of(policy, logits, rewards):
+  return estimators.exact(policy, logits, rewards)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def relaxed(relaxation, policy, logits, key, temperature):
+  return relaxation(policy, logits, key, temperature)
+
+
+pathwise = functools.partial(jax.jit, static_argnums=(0, 1, 4, 5))(
+  estimators.pathwise
+)
+
+
 def enumerated_gradient(policy, logits):
   """The gradient as a sum over all sequences."""
 
@@ -66,9 +81,7 @@ def enumerated_gradient(policy, logits):
 
 def test_exact_gradient_is_the_sum_over_all_sequences(policy, float64):
   logits = jnp.asarray(LOGITS)
-  value, gradient = jax.jit(functools.partial(estimators.exact, policy))(
-    logits, jnp.asarray(REWARDS)
-  )
+  value, gradient = exact_of(policy, logits, jnp.asarray(REWARDS))
   expected, expected_gradient = jax.jit(
     functools.partial(enumerated_gradient, policy)
   )(logits)
@@ -83,7 +96,7 @@ def test_exact_gradient_is_the_sum_over_all_sequences(policy, float64):
 def test_mean_score_function_is_exact_over_all_pairs(policy, float64, baseline):
   """Sums over all pairs that may be drawn, and so has no noise."""
   logits, rewards = jnp.asarray(LOGITS), jnp.asarray(REWARDS)
-  _, exact = estimators.exact(policy, logits, rewards)
+  _, exact = exact_of(policy, logits, rewards)
 
   @jax.jit
   @jax.vmap
@@ -105,7 +118,7 @@ def test_mean_score_function_is_exact_over_all_pairs(policy, float64, baseline):
 
   first, second = np.divmod(np.arange(48 * 48), 48)
   pairs = np.stack([ALL_TOKENS[first], ALL_TOKENS[second]], axis=1)
-  each = np.exp(policy.log_prob(logits, ALL_TOKENS)[0].sum(1))
+  each = np.exp(jax.jit(policy.log_prob)(logits, ALL_TOKENS)[0].sum(1))
   np.testing.assert_allclose(
     (each[first] * each[second]) @ estimate(pairs), exact, rtol=1e-9, atol=1e-11
   )
@@ -137,7 +150,7 @@ def test_reinforce_agrees_with_the_exact_gradient_of_base2_bench(
   policy, rewards = bench
   rng = np.random.default_rng(1)
   logits = jnp.asarray(scale * rng.standard_normal(30), jnp.float32)
-  _, exact = estimators.exact(policy, logits, jnp.asarray(rewards))
+  _, exact = exact_of(policy, logits, jnp.asarray(rewards))
   variances = {}
   for baseline, estimate in reinforced.items():
     keys = jax.random.split(jax.random.key(1), 4000)
@@ -179,10 +192,13 @@ def test_draws_are_no_longer_than_the_median_by_hand():
 
 def test_expected_reward_of_a_sequence_is_its_own(policy):
   rewards = jnp.asarray(REWARDS, jnp.float32)
-  for place in (0, 17, 47):
-    value = estimators.expected_reward(
-      policy, policy.outcomes(jnp.asarray(ALL_TOKENS[place])), rewards
+  of_tokens = jax.jit(
+    lambda tokens: estimators.expected_reward(
+      policy, policy.outcomes(tokens), rewards
     )
+  )
+  for place in (0, 17, 47):
+    value = of_tokens(ALL_TOKENS[place])
     assert float(value) == pytest.approx(REWARDS[place], rel=1e-6)
   with pytest.raises(ValueError, match='48 token sequences'):
     estimators.expected_reward(
@@ -201,8 +217,8 @@ def test_darts_is_exact_where_rewards_are_linear_in_each_decision(
   policy, float64
 ):
   logits, rewards = jnp.asarray(LOGITS), jnp.asarray(REWARDS)
-  value, exact = estimators.exact(policy, logits, rewards)
-  estimate = estimators.pathwise(
+  value, exact = exact_of(policy, logits, rewards)
+  estimate = pathwise(
     estimators.darts,
     policy,
     logits,
@@ -216,10 +232,9 @@ def test_darts_is_exact_where_rewards_are_linear_in_each_decision(
 def test_straight_through_draws_what_the_policy_draws(policy):
   rows = jnp.broadcast_to(jnp.asarray(LOGITS, jnp.float32), (50, 8))
   key = jax.random.key(3)
-  drawn = estimators.straight_through(policy, rows, key, 0.7)
-  np.testing.assert_array_equal(
-    drawn, policy.outcomes(policy.sample(rows, jax.random.clone(key)))
-  )
+  drawn = relaxed(estimators.straight_through, policy, rows, key, 0.7)
+  tokens = jax.jit(policy.sample)(rows, jax.random.clone(key))
+  np.testing.assert_array_equal(drawn, jax.jit(policy.outcomes)(tokens))
   assert len(np.unique(drawn, axis=0)) > 10
 
 
@@ -227,8 +242,8 @@ def test_gumbel_softmax_is_between_the_draw_and_indifference(policy):
   logits = jnp.asarray(LOGITS, jnp.float32)
   key = jax.random.key(3)
   cold, hot, drawn = (
-    relax(policy, logits, jax.random.clone(key), temperature)
-    for relax, temperature in (
+    relaxed(relaxation, policy, logits, jax.random.clone(key), temperature)
+    for relaxation, temperature in (
       (estimators.gumbel_softmax, 1e-3),
       (estimators.gumbel_softmax, 1e4),
       (estimators.straight_through, 1.0),
@@ -245,19 +260,14 @@ def test_relaxed_gradients_are_derivatives_with_noise_held(policy, float64):
   def objective(probabilities):
     return jnp.sin(3 * probabilities).sum(-1)
 
+  @jax.jit
   def value(logits):
     rows = jnp.broadcast_to(logits, (3, 8))
     soft = estimators.gumbel_softmax(policy, rows, jax.random.clone(key), 0.6)
     return objective(soft).mean()
 
-  gumbel = estimators.pathwise(
-    estimators.gumbel_softmax,
-    policy,
-    logits,
-    key,
-    objective,
-    num_draws=3,
-    temperature=0.6,
+  gumbel = pathwise(
+    estimators.gumbel_softmax, policy, logits, key, objective, 3, 0.6
   )
   step = 1e-6
   differences = [
@@ -267,20 +277,20 @@ def test_relaxed_gradients_are_derivatives_with_noise_held(policy, float64):
   np.testing.assert_allclose(gumbel.gradient, differences, atol=1e-8)
 
   # Its slopes are taken where the draw is, and pulled back by the softmax.
-  through = estimators.pathwise(
+  through = pathwise(
     estimators.straight_through,
     policy,
     logits,
     jax.random.clone(key),
     objective,
-    num_draws=3,
-    temperature=0.6,
+    3,
+    0.6,
   )
   rows = jnp.broadcast_to(logits, (3, 8))
   drawn = policy.harden(policy.perturb(rows, jax.random.clone(key)))
   _, pull_back = jax.vjp(
-    lambda rows: estimators.gumbel_softmax(
-      policy, rows, jax.random.clone(key), 0.6
+    lambda rows: relaxed(
+      estimators.gumbel_softmax, policy, rows, jax.random.clone(key), 0.6
     ),
     rows,
   )
@@ -292,7 +302,7 @@ def test_relaxed_gradients_are_derivatives_with_noise_held(policy, float64):
 def test_cold_gumbel_softmax_has_less_bias_and_more_variance(policy):
   logits = jnp.asarray(LOGITS, jnp.float32)
   rewards = jnp.asarray(REWARDS, jnp.float32)
-  _, exact = estimators.exact(policy, logits, rewards)
+  _, exact = exact_of(policy, logits, rewards)
 
   @functools.partial(jax.jit, static_argnums=0)
   def estimates(relaxation, temperature):
@@ -325,7 +335,7 @@ def test_golden_values_of_base2_bench(bench):
   """Those of an independent computation in NumPy."""
   policy, rewards = bench
   table = jnp.asarray(rewards)
-  value, gradient = estimators.exact(policy, jnp.zeros(30), table)
+  value, gradient = exact_of(policy, jnp.zeros(30), table)
   assert float(value) == pytest.approx(0.0489, abs=5e-5)
   # At uniform logits the gradient orders outcomes as their mean rewards do.
   best = tuple(policy.tokens(policy.harden(gradient)).tolist())

@@ -42,9 +42,11 @@ def make(estimator, **settings):
 def make_judge(rewards):
   """Returns `probabilities [N, V] -> (rewards [N], slopes [N, V])`."""
   policy = factorized.FactorizedPolicy(DECISIONS)
-  return jax.vmap(
-    jax.value_and_grad(
-      lambda each: estimators.expected_reward(policy, each, rewards)
+  return jax.jit(
+    jax.vmap(
+      jax.value_and_grad(
+        lambda each: estimators.expected_reward(policy, each, rewards)
+      )
     )
   )
 
@@ -104,15 +106,17 @@ def test_an_update_climbs_the_pathwise_gradient(estimator, rewards):
   state = state._replace(logits=jnp.linspace(-1, 1, 8))
   key = jax.random.key(5)
   policy = factorized.FactorizedPolicy(DECISIONS)
-  expected = estimators.pathwise(
-    estimators.RELAXATIONS[estimator],
-    policy,
-    state.logits,
-    jax.random.clone(key),
-    jax.vmap(lambda each: estimators.expected_reward(policy, each, rewards)),
-    num_draws,
-    0.7,
-  )
+  expected = jax.jit(
+    lambda logits: estimators.pathwise(
+      estimators.RELAXATIONS[estimator],
+      policy,
+      logits,
+      jax.random.clone(key),
+      jax.vmap(lambda each: estimators.expected_reward(policy, each, rewards)),
+      num_draws,
+      0.7,
+    )
+  )(state.logits)
   judged = make_judge(rewards)(relaxed.ask(state, key))
   after, metrics = relaxed.tell(state, jax.random.clone(key), *judged)
   np.testing.assert_allclose(
