@@ -359,7 +359,10 @@ def test_golden_values_of_base2_bench(bench):
   ends = ascend(jnp.asarray(np.r_[np.zeros((1, 30)), starts], jnp.float32))
   tokens = np.asarray(policy.tokens(policy.harden(ends)))
   found = rewards[base2_bench.ranks_of(tokens)]
-  assert tuple(tokens[0].tolist()) == (0, 0, 0, 0, 0, 0, 0, 3, 2, 0)
+  # Rounding decides which of two equal leaves is the injected one.
+  *most, injected = tokens[0].tolist()
+  assert most == [0, 0, 0, 0, 0, 0, 0, 3, 2]
+  assert injected in (0, 1)
   assert found[0] == pytest.approx(0.2016, abs=5e-5)
   assert (rewards > found[0]).sum() == 156
   assert rewards.max() == pytest.approx(0.240, abs=5e-4)
