@@ -58,7 +58,6 @@ class Config(data_settings.TableChildren, machine_settings.Machine):
   temperatures: tuple[float, ...] = settings.measurement(
     (0.1, 0.3, 1.0, 3.0, 10.0),
     'Temperatures of Gumbel-softmax and straight-through.',
-    source='DARTS and its successors anneal within these',
     is_common=True,
     above=0.0,
   )
