@@ -135,7 +135,9 @@ def _correlation(of_searches: Sequence[Pairs]) -> str:
     return 'undefined'
   if math.isnan(interval.low):
     return f'{interval.value:.2f}'
-  return f'{interval.value:.2f} ({interval.low:.2f} to {interval.high:.2f})'
+  # Student's interval of a few searches may go beyond any correlation.
+  low, high = max(-1.0, interval.low), min(1.0, interval.high)
+  return f'{interval.value:.2f} ({low:.2f} to {high:.2f})'
 
 
 def _counts(of_searches: Sequence[Pairs]) -> str:

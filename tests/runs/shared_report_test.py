@@ -107,8 +107,19 @@ def test_several_searches_are_told_with_an_interval_over_them():
     arms(3), [make_phase(each) for each in range(3)], found, trials
   )
   mean, low, high = statistics.mean_interval(np.array(values))
-  assert f'{mean:.2f} ({low:.2f} to {high:.2f}) over 20 + 20 + 20' in line
+  assert f'{mean:.2f} ({low:.2f} to {min(1, high):.2f}) over 20 + 20 +' in line
   assert 'Of 3,000 drawn 2,700 were distinct, 9 of them dead' in line
+
+
+def test_no_interval_goes_beyond_what_a_correlation_can_be():
+  found, trials = {}, []
+  for repeat, alone in enumerate([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]):
+    each = make_found([], [1.0, 2.0, 3.0])
+    found['shared', repeat] = each
+    trials += make_trials('random', each.random_tokens, alone, repeat)
+  phases = [make_phase(each) for each in range(2)]
+  (line,) = shared_report.lines(arms(2), phases, found, trials)
+  assert '0.00 (-1.00 to 1.00) over 3 + 3 random' in line
 
 
 def test_equal_and_infeasible_architectures():
