@@ -459,9 +459,10 @@ def test_scan_equals_run_trial_for_trial(tmp_path, space):
       np.array([trial.reward for trial in trials], np.float32),
     )
     assert result.metrics['mean_reward'].shape == (4,)
-    # One program and several differ in the last bits.
+    # One program and several differ in the last bits, and Adam divides by the
+    # size of the gradient, however small it is.
     jax.tree.map(
-      lambda one, other: np.testing.assert_allclose(one, other, atol=1e-5),
+      lambda one, other: np.testing.assert_allclose(one, other, atol=1e-4),
       result.state,
       after,
     )

@@ -142,7 +142,7 @@ def _layers(about, _):
     ),
     (
       lambda about, _: about.update(architecture='import os'),
-      "must be a RecurrentCell or 'lstm', got 'import os'",
+      "must be a RecurrentCell or one of lstm, .*got 'import os'",
     ),
     (
       lambda about, _: about['architecture'].update(read_index=99),
