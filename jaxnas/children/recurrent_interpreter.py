@@ -310,7 +310,7 @@ class Selections(NamedTuple):
       is_injected = self.column(program.inject_index == nodes, output.ndim)
       memory = jnp.broadcast_to(memory[..., None, :], output.shape)
       injected = self._join(program, output, memory)
-      return _halves(jnp.where(is_injected, injected, output))
+      return soft_program.halves(jnp.where(is_injected, injected, output))
     injectable, *others = jnp.split(
       output, sorted({1, width // 2} & set(range(1, width))), -2
     )
@@ -325,12 +325,6 @@ class Selections(NamedTuple):
       program.inject_activation,
       self.combine(program.inject_combiner, output, memory),
     )
-
-
-def _halves(level):
-  if level.shape[-2] == 1:
-    return level, None
-  return jnp.split(level, 2, -2)
 
 
 @functools.cache

@@ -148,10 +148,18 @@ class Mixtures(NamedTuple):
     )
     share = self._of_level(program.inject_index, start, output)
     output = output + share * (joined - output)
-    return (output, None) if output.shape[-2] == 1 else jnp.split(output, 2, -2)
+    return halves(output)
 
   def _of_level(self, probabilities, start, value):
     (column,) = self.column(
       probabilities[start : start + value.shape[-2], None], value.ndim
     )
     return column
+
+
+def halves(level: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+  """Returns the halves of a level `[..., nodes, D]`; of a root, itself."""
+  if level.shape[-2] == 1:
+    return level, None
+  first, second = jnp.split(level, 2, -2)
+  return first, second
