@@ -11,9 +11,9 @@ from typing import Any
 import jax
 
 # XLA cuts a large operation on a CPU into tasks for several threads. Where
-# several devices are busy, a convolution may begin before the tasks that make
-# its input are done, and then a few images of a batch come out wrong: rarely,
-# and differently each time. Devices that are busy gain nothing from the tasks.
+# several devices are busy, a few images of a batch then come out wrong: rarely,
+# and differently each time, as if a convolution had begun before the tasks that
+# make its input were done. Devices that are busy gain nothing from the tasks.
 _CPU_OPTIONS: dict[str, str | bool] = {
   'xla_disable_hlo_passes': 'cpu-parallel-task-assigner'
 }
