@@ -50,7 +50,8 @@ def make_tokens():
   """Returns cells of which the second and third are equal up to a swap."""
   tokens = np.zeros((6, SPACE.num_tokens), np.int32)
   tokens[:, 8:] = 2
-  tokens[1, 1] = tokens[2, 3] = 1
+  # A sigmoid; of values as small as here, tanh is the identity.
+  tokens[1, 1] = tokens[2, 3] = 2
   tokens[3] = SPACE.encode(spaces.KNOWN_CELLS['paper_example'])
   tokens[4, 5] = 2
   tokens[5, 5] = 3
