@@ -7,9 +7,10 @@ r"""Trains one recurrent cell from scratch, to the end, as a language model.
         --architecture=runs/recurrent_cell/best.json
 
 The defaults are those of the medium LSTM of Zaremba et al., 2014
-(https://arxiv.org/abs/1409.2329) on the Penn Treebank, `--dataset=ptb
---data_dir=...`; on a laptop, use `--features=64 --num_layers=1
---num_epochs=10`.
+(https://arxiv.org/abs/1409.2329). `--preset=zaremba_medium --data_dir=...` is
+that LSTM on the Penn Treebank, which wants an accelerator, and
+`--preset=zaremba_small` their smaller one without dropout, an hour or two on a
+CPU; on a laptop, use `--features=64 --num_layers=1 --num_epochs=10`.
 The parameters of the epoch with the lowest validation perplexity are kept and
 written to `weights.npz`. With `--evaluate_test`, and only then, they are
 measured on the test split: once, at the end.
@@ -70,6 +71,24 @@ class Config(
     above=0.0,
   )
 
+
+_PENN_TREEBANK = Config(architecture='lstm', dataset='ptb')
+PRESETS = {
+  'nascell': Config(),
+  # The non-regularized LSTM of section 4.1; the paper divides its learning rate
+  # by 2 after each of the last 9 epochs.
+  'zaremba_small': dataclasses.replace(
+    _PENN_TREEBANK,
+    features=200,
+    num_unrolled=20,
+    init_scale=0.1,
+    dropout_rate=0.0,
+    constant_epochs=4,
+    decay=0.5,
+    num_epochs=13,
+  ),
+  'zaremba_medium': _PENN_TREEBANK,
+}
 
 _TERMS = training_terms.Terms(
   measure=statistics.PERPLEXITY,
@@ -207,4 +226,4 @@ def read_architecture(name: str) -> Any:
 
 
 if __name__ == '__main__':
-  launch.launch(Config, run, takes_settings=True)
+  launch.launch(Config, run, presets=PRESETS, takes_settings=True)

@@ -544,3 +544,25 @@ def test_the_defaults_are_the_published_ones():
   for field in dataclasses.fields(recipe):
     assert getattr(config, field.name) == getattr(recipe, field.name)
   assert (config.batch_size, config.num_unrolled) == (20, 35)
+  assert train_recurrent_cell.PRESETS['nascell'] == config
+
+
+def test_the_presets_have_the_published_sizes():
+  words = 100
+  for name, features, at_the_end in (
+    ('zaremba_small', 200, 0.5**9),
+    ('zaremba_medium', 650, 0.8**33),
+  ):
+    config = train_recurrent_cell.PRESETS[name]
+    assert config.dataset == 'ptb'
+    made = train_recurrent_cell.make_training(
+      dataclasses.replace(config, dataset='pydoc'),
+      text.load('pydoc', vocab_size=words),
+    )
+    gates = 2 * 4 * features * (2 * features + 1)
+    assert made.facts['num_params'] == (gates + 2 * words * features + words)
+    last_step = (config.num_epochs - 1) * made.epoch_steps
+    np.testing.assert_allclose(
+      made.learning_rate(last_step), at_the_end, rtol=1e-5
+    )
+    assert made.learning_rate(0) == 1.0
