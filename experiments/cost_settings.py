@@ -157,8 +157,9 @@ class Prices:
 
     Raises:
       ValueError: no architecture meets a limit or the target, or there is no
-        such cost.
+        such cost, or it says how a cost is weighed where none is.
     """
+    _check_weighing(config)
     self._config, self._space, self._exact = config, space, exact
     self._fewest, self._num_active = fewest or {}, num_active
     self._latency = latency.Latency(make_program, part_of)
@@ -337,6 +338,18 @@ class Prices:
     )
     least = self._fewest.get(name)
     return bounds if least is None else bounds.with_low(least())
+
+
+def _check_weighing(config: Costs) -> None:
+  """Checks that no setting about the weight of a cost goes unused."""
+  if config.cost_target:
+    return
+  for name in ('cost', 'cost_reward', 'cost_weight'):
+    if (value := getattr(config, name)) != getattr(Costs, name):
+      raise ValueError(
+        f'--{name}={value} has no effect without a target of the cost; give '
+        '--cost_target.'
+      )
 
 
 def _objectives(config: Costs) -> tuple[str, ...]:

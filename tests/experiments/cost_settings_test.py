@@ -220,3 +220,14 @@ def test_a_power_of_a_cost_that_may_be_nothing_is_refused():
   of_cells(**settings, cost_reward='hard')
   with pytest.raises(ValueError, match='divides by num_transcendentals, and'):
     of_cells(**settings, cost_reward='power')
+
+
+@pytest.mark.parametrize(
+  ('name', 'value'),
+  [('cost', 'latency'), ('cost_reward', 'hard'), ('cost_weight', -0.2)],
+)
+def test_how_to_weigh_no_cost_is_refused(name, value):
+  with pytest.raises(
+    ValueError, match=f'--{name}={value} has no effect .* give --cost_target'
+  ):
+    of_cells(**{name: value})
