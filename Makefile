@@ -10,7 +10,7 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 ARGS ?=
 
-# Another folder for another Python: make test-fast VENV=.venv-newest
+# Another folder for another Python: make pytest VENV=.venv-newest
 VENV ?= .venv
 BIN := $(VENV)/bin
 # One more than there are cores, up to 4, since some tests wait for processes. A
@@ -36,7 +36,7 @@ DEVICE_NEEDS := $(VENV)/.installed-bench
 endif
 
 .PHONY: search search-conv search-hyperparameters search-controller compare \
-  compare-scorers compare-estimators base2-table test test-fast fuzz \
+  compare-scorers compare-estimators base2-table test check pytest test-slow fuzz \
   bench-recurrent bench-conv bench-strategies bench-device bench-workers \
   compile-for clean
 .DELETE_ON_ERROR:
@@ -72,31 +72,23 @@ base2-table: $(VENV)/.installed
 	$(BIN)/python -m experiments.build_base2_table \
 	  --workdir=runs/base2_table $(ARGS)
 
-test: $(VENV)/.installed-dev
+test: check pytest
+
+check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy jaxnas experiments
-	$(BIN)/python -m pytest $(IN_PROCESSES)
 
-# Two of the README's three commands at toy size, and all tests but those that
-# mostly wait for the compiler, which are most of the time.
-test-fast: $(VENV)/.installed-dev
-	rm -rf runs/toy
-	$(BIN)/python -m experiments.search_recurrent_cell \
-	  --workdir=runs/toy/recurrent_cell --num_trials=16 --trials_per_update=4 \
-	  --base=2 --features=16 --num_steps=20 --num_winners=1 --num_seeds=2 \
-	  --num_selection_seeds=1 --retrain_learning_rates=0.01
-	$(BIN)/python -m experiments.search_conv_net \
-	  --workdir=runs/toy/conv_net --num_trials=8 --trials_per_update=2 \
-	  --route=compiled --num_layers=2 --filters=4,8 --num_epochs=1 \
-	  --num_winners=1 --num_seeds=2 --num_selection_seeds=1 \
-	  --retrain_learning_rates=0.1
-	$(BIN)/python -m pytest $(IN_PROCESSES) --ignore=tests/experiments \
-	  --ignore=tests/docs_test.py --ignore=tests/fuzz \
-	  --ignore=tests/children --ignore=tests/training
+pytest: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(IN_PROCESSES) -m 'not slow'
 
-# The fuzzers of `make test` at their full size: 200 damages of every file that
-# is read back, 10 of whole runs, 300 command lines (most of the hour).
+# The tests that run whole programs in processes of their own, many of which
+# they kill.
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(IN_PROCESSES) -m slow
+
+# The fuzzers of `make test-slow` at their full size: 200 damages of every file
+# that is read back, 10 of whole runs, 300 command lines (most of the hour).
 fuzz: $(VENV)/.installed-dev
 	FUZZ_READS=200 FUZZ_DAMAGES=10 FUZZ_COMMAND_LINES=300 \
 	  $(BIN)/python -m pytest tests/fuzz

@@ -84,6 +84,7 @@ def own_child(tmp_path_factory):
   return folder
 
 
+@pytest.mark.slow
 def test_the_child_is_searched_trained_anew_and_compared(own_child):
   printed = (own_child / 'printed.txt').read_text()
   assert 'proposed by' in printed
@@ -106,6 +107,7 @@ def test_the_program_of_the_child_is_short_and_public():
   assert set(re.findall(r'(?:from|import) (jaxnas\S*)', block)) == {'jaxnas'}
 
 
+@pytest.mark.slow
 def test_the_child_resumes(own_child, tmp_path):
   folder = tmp_path / 'again'
   shutil.copytree(own_child, folder)
@@ -120,10 +122,15 @@ def test_the_child_resumes(own_child, tmp_path):
   ('name', 'run_folder'),
   [
     ('README.md', 'first'),
-    ('docs/your_own_function.md', 'svm'),
-    ('docs/your_own_space.md', 'stacks'),
-    ('docs/your_own_reward.md', 'small'),
-    ('docs/your_own_strategy.md', 'climbing'),
+    *(
+      pytest.param(*each, marks=pytest.mark.slow)
+      for each in (
+        ('docs/your_own_function.md', 'svm'),
+        ('docs/your_own_space.md', 'stacks'),
+        ('docs/your_own_reward.md', 'small'),
+        ('docs/your_own_strategy.md', 'climbing'),
+      )
+    ),
   ],
 )
 def test_a_program_of_a_page_runs(name, run_folder, tmp_path):
@@ -132,6 +139,7 @@ def test_a_program_of_a_page_runs(name, run_folder, tmp_path):
   assert best['architecture']
 
 
+@pytest.mark.slow
 def test_an_experiment_of_a_page_is_launched(tmp_path):
   path = tmp_path / 'search_wine.py'
   path.write_text(program(page('docs/your_own_experiment.md')))
@@ -165,6 +173,7 @@ def execute(name):
   return names
 
 
+@pytest.mark.slow
 def test_the_page_of_runs_reads_one(own_child, monkeypatch, tmp_path):
   shutil.copytree(own_child / 'runs', tmp_path / 'runs')
   monkeypatch.chdir(tmp_path)

@@ -305,6 +305,7 @@ def test_the_package_says_that_it_has_types():
   assert importlib.resources.files('jaxnas').joinpath('py.typed').is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
   importlib.util.find_spec('mypy') is None, reason='mypy is not installed'
 )

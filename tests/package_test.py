@@ -90,4 +90,5 @@ def test_ci_runs_the_tests():
   assert script.stat().st_mode & 0o111
   lines = script.read_text().splitlines()
   assert 'make test' in lines
-  assert any('make test-fast' in line for line in lines)
+  assert 'make test-slow' in lines
+  assert any('make pytest VENV=' in line for line in lines)

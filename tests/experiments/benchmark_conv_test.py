@@ -157,6 +157,7 @@ def tiny(monkeypatch):
   return TINY
 
 
+@pytest.mark.slow
 def test_every_row_is_measured_and_written(tmp_path, capsys, monkeypatch, tiny):
   monkeypatch.setattr(frameworks_lib, 'Frameworks', HereFrameworks)
   output = tmp_path / 'new' / 'table.json'

@@ -50,6 +50,7 @@ class LocalMeasurement:
     self.facts, self.burst = facts, burst
 
 
+@pytest.mark.slow
 def test_every_part_is_measured_at_toy_size(tmp_path, capsys, monkeypatch):
   monkeypatch.setattr(sessions, 'start_worker', LocalWorker)
   # The part `vocabulary` is the part `recurrent` with other words.

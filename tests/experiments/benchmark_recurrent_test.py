@@ -50,6 +50,7 @@ def random_cells(count, base):
   ]
 
 
+@pytest.mark.slow
 def test_every_row_is_measured_and_written(tmp_path, capfd, monkeypatch):
   # The workers compile about twenty programs, which need not be fast ones.
   flags = f'{os.environ["XLA_FLAGS"]} --xla_backend_optimization_level=0'

@@ -42,6 +42,7 @@ def test_every_cell_is_trained_once_and_a_tenth_thrice(builder):
   assert builder.num_shards == 44
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not base2_bench.PATH.exists(), reason='no table is shipped')
 def test_the_shipped_table_is_what_training_gives(builder):
   table = base2_bench.load()
@@ -62,6 +63,7 @@ def test_the_shipped_table_is_what_training_gives(builder):
     )
 
 
+@pytest.mark.slow
 def test_shards_are_kept_and_joined(tmp_path, capsys):
   config = dataclasses.replace(
     CONFIG, vocab_size=20, features=2, num_steps=4, num_seeds=2,

@@ -21,6 +21,8 @@ import pytest
 from experiments import search_recurrent_cell
 from jaxnas.records import trial_log, workdir
 
+pytestmark = pytest.mark.slow
+
 NUM_KILLS = int(os.environ.get('KILLS', '1'))
 SETTINGS = {
   'dataset': 'text',

@@ -107,6 +107,7 @@ def trials_of(folder):
   return sorted(lines)
 
 
+@pytest.mark.slow
 def test_a_pod_finds_what_one_process_finds(config, tmp_path, monkeypatch):
   monkeypatch.setenv('JAXNAS_DATA_DIR', str(tmp_path / 'cache'))
   here, there = tmp_path / 'run', tmp_path / 'other'

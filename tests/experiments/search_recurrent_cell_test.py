@@ -356,6 +356,7 @@ def final_state(folder, config):
     return saved.restore_newest(like)
 
 
+@pytest.mark.slow
 def test_killed_at_any_instant_and_resumed(tmp_path, data_dir, finished):
   """Kills a real run again and again; compares it with one never killed."""
   moments = random.Random(os.environ.get('JAXNAS_KILL_SEED', '0'))

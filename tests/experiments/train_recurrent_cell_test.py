@@ -254,6 +254,7 @@ def test_a_run_cut_at_any_checkpoint_ends_the_same(
   assert_same_end(tmp_path, finished)
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_continued(config, tmp_path):
   folder = tmp_path / 'run'
   long = dataclasses.replace(config, num_epochs=40, num_host_devices=None)

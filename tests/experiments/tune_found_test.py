@@ -161,6 +161,7 @@ def test_a_long_training_takes_the_settings_and_comes_out_the_same(
   assert weights.facts['recipe']['features'] == 4
 
 
+@pytest.mark.slow
 def test_workers_find_the_same_and_may_change(
   finished, config, tmp_path, monkeypatch, capsys
 ):
@@ -200,6 +201,7 @@ class _Killed(BaseException):
   """Ends a run at once, as a signal would."""
 
 
+@pytest.mark.slow
 def test_a_tuning_that_is_killed_goes_on_within_a_training(
   finished, config, tmp_path, monkeypatch, capsys
 ):

@@ -50,6 +50,7 @@ def verify(tmp_path, capsys):
   return verify
 
 
+@pytest.mark.slow
 def test_all_vectors_hold(capsys):
   experiment.run(experiment.Config(str(VECTORS)))
   *groups, last = capsys.readouterr().out.splitlines()

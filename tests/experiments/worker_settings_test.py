@@ -157,6 +157,7 @@ def search_alone(tmp_path_factory):
   return search
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('module', 'make_config', 'kind'),
   [
@@ -190,6 +191,7 @@ def test_a_search_finds_the_same_with_workers(
     assert len(trials_of(there)) > len(trials_of(local))
 
 
+@pytest.mark.slow
 def test_a_search_with_replicas_is_replayed_without_workers(tmp_path):
   config = dataclasses.replace(
     hyperparameters(tmp_path), trials_per_update=4, replicas=2
@@ -210,6 +212,7 @@ def test_a_search_with_replicas_is_replayed_without_workers(tmp_path):
   assert (here / 'trials.jsonl').read_bytes() == trials
 
 
+@pytest.mark.slow
 def test_a_table_is_the_same_with_workers(tmp_path):
   config = build_base2_table.Config(
     vocab_size=20, features=2, num_steps=4, num_seeds=2, repeated=0.001,
@@ -229,6 +232,7 @@ def test_a_table_is_the_same_with_workers(tmp_path):
     np.testing.assert_array_equal(there[name], values)
 
 
+@pytest.mark.slow
 def test_a_succession_is_the_same_with_workers(tmp_path):
   config = search_controller_cell.Config(
     evaluator='train', num_lineages=1, num_generations=2, num_trials=4,

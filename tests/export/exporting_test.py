@@ -94,6 +94,7 @@ def exported(request, tmp_path_factory):
   return framework, paths, ran
 
 
+@pytest.mark.slow
 def test_files_agree_with_the_library_without_it(exported):
   framework, paths, ran = exported
   if ran is None:

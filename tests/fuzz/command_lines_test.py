@@ -16,6 +16,8 @@ import pytest
 
 from tests.fuzz import command_lines, programs, toys
 
+pytestmark = pytest.mark.slow
+
 SEED = int(os.environ.get('FUZZ_SEED', '0'))
 NUM_LINES = int(os.environ.get('FUZZ_COMMAND_LINES', '12'))
 MODULES = tuple(toys.TOYS)

@@ -19,6 +19,8 @@ import pytest
 
 from tests.fuzz import damages, programs, toys
 
+pytestmark = pytest.mark.slow
+
 SEED = int(os.environ.get('FUZZ_SEED', '0'))
 NUM_DAMAGES = int(os.environ.get('FUZZ_DAMAGES', '0'))
 # A search and a training of the kinds that compile least.

@@ -101,6 +101,7 @@ def test_arms_spend_equal_steps(whole):
     assert 0.7 * planned < spent <= planned
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_resumed(tmp_path, whole):
   for kill_after in range(1, len(whole[3].blocks), 9):
     folder = tmp_path / str(kill_after)

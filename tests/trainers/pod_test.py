@@ -87,11 +87,13 @@ def expected(tmp_path_factory):
   return read(folder)
 
 
+@pytest.mark.slow
 def test_results_are_those_of_one_process(tmp_path, expected):
   assert run(tmp_path) == [(0, '', '')] * 2
   assert read(tmp_path) == expected
 
 
+@pytest.mark.slow
 def test_the_loss_of_another_process_ends_the_pod(tmp_path, expected):
   settings = {'deed': 'die once', 'doer': 1}
   first, second = run(tmp_path, **settings)
@@ -104,6 +106,7 @@ def test_the_loss_of_another_process_ends_the_pod(tmp_path, expected):
   assert read(tmp_path) == expected
 
 
+@pytest.mark.slow
 def test_the_loss_of_process_0_ends_the_pod(tmp_path, expected):
   settings = {'deed': 'die once', 'doer': 0}
   first, second = run(tmp_path, **settings)

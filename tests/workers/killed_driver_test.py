@@ -24,6 +24,8 @@ import os
 import pathlib
 import time
 
+pytestmark = pytest.mark.slow
+
 
 def train(value, seed):
   folder = pathlib.Path(__file__).parent / 'pids'

@@ -31,9 +31,12 @@ from jaxnas.workers import dispatcher as dispatcher_lib
 from jaxnas.workers import policies, process_tree, ray_engine, ray_gateway
 from jaxnas.workers.engine import Kind
 
-pytestmark = pytest.mark.skipif(
-  util.find_spec('ray') is None, reason='Ray is not installed.'
-)
+pytestmark = [
+  pytest.mark.slow,
+  pytest.mark.skipif(
+    util.find_spec('ray') is None, reason='Ray is not installed.'
+  ),
+]
 
 # Ray on the loopback address alone, which notices within seconds that a machine
 # has left, and neither asks for a token nor tells anybody that it is used.
