@@ -166,8 +166,17 @@ ASYNCHRONOUS = {
 }
 
 
-@pytest.mark.parametrize('name', ASYNCHRONOUS)
-@pytest.mark.parametrize('window', WINDOWS)
+@pytest.mark.parametrize(
+  ('name', 'window'),
+  [
+    *((name, window) for name in STRATEGIES for window in WINDOWS),
+    *(
+      (name, window)
+      for name in sorted(ASYNCHRONOUS.keys() - STRATEGIES.keys())
+      for window in WINDOWS[1:3]
+    ),
+  ],
+)
 def test_a_scan_with_replicas_is_the_loop_over_what_finishes(name, window):
   replicas, per_update, num_rounds, batch_size = window
   strategy, key = ASYNCHRONOUS[name], jax.random.key(4)
