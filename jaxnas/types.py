@@ -94,18 +94,20 @@ class Controller(NamedTuple):
       `jax.vmap` to draw many.
     log_prob: `(params, tokens int32[..., T], num_active) -> (log_prob[...,
       decisions], entropy[..., decisions])`, both in nats: the log-probability
-      of each decision given the ones before it, and the entropy of the
-      distribution it was drawn from.
+      of each decision given those before it, and its distribution's entropy.
     sample_probabilities: `(params, key, num_active) -> float32[V]`, or `None`:
-      the distributions that the decisions of one random architecture were drawn
-      from, each given those before it, as in `Strategy.probabilities`; their
-      mean over keys estimates each decision's own distribution.
+      the distributions that the decisions of one random architecture are drawn
+      from, as in `Strategy.probabilities`, which is their mean over keys.
+    skip_divergence: `(params, tokens int32[..., T], prior) -> float[..., L]`,
+      or `None`: how far the coins that each of `L` anchor points tosses are
+      from coins of probability `prior`; see `anchors.divergence`.
   """
 
   init: Callable[[jax.Array], Params]
   sample_and_log_prob: Callable[..., tuple[jax.Array, jax.Array]]
   log_prob: Callable[..., tuple[jax.Array, jax.Array]]
   sample_probabilities: Callable[..., jax.Array] | None = None
+  skip_divergence: Callable[..., jax.Array] | None = None
 
   def sample(
     self,

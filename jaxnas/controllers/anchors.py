@@ -193,6 +193,33 @@ def log_prob_and_entropy(
   )
 
 
+def divergence(
+  logits: jax.Array,
+  prior: jax.typing.ArrayLike,
+  is_pair: jax.typing.ArrayLike,
+) -> jax.Array:
+  """Returns how far anchor points' coins are from those of a prior, in nats.
+
+  The Kullback-Leibler divergence of the coins, with the probabilities that they
+  are tossed with, from independent coins with the prior's.
+
+  Args:
+    logits: the logits of every pair of layers, `[..., L, S]`.
+    prior: the probability that a layer is chosen, above 0 and below 1.
+    is_pair: which pairs exist, `bool[L, S]`; entries elsewhere affect neither
+      values nor gradients.
+
+  Returns:
+    `[..., L]`, sums over an anchor point's coins.
+  """
+  is_pair = jnp.broadcast_to(is_pair, logits.shape)
+  logits = jnp.where(is_pair, logits, 0.0)
+  on, off = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
+  value = jnp.exp(on) * (on - jnp.log(prior))
+  value += jnp.exp(off) * (off - jnp.log1p(-jnp.asarray(prior)))
+  return jnp.sum(jnp.where(is_pair, value, 0.0), axis=-1)
+
+
 def _linear(
   params: Params, index: jax.Array | int, features: jax.Array, states: jax.Array
 ) -> jax.Array:

@@ -67,9 +67,10 @@ def make_controller(
   them as its head has waves; these are zero in `kernel` and `bias` at first, so
   that all of its levels are equally likely.
 
-  `log_prob` also takes tokens of -1 as decisions that were not made. Without
-  anchor points the default cell runs by `lstm_stack`, and in `log_prob` any
-  other with a method `unroll` by that.
+  `log_prob` also takes tokens of -1 as decisions that were not made, and so
+  does `skip_divergence`, which needs two anchor points or more. Without anchor
+  points the default cell runs by `lstm_stack`, and in `log_prob` any other with
+  a method `unroll` by that.
 
   Args:
     decisions: the decisions, in order. An anchor point has to choose among all
@@ -126,14 +127,10 @@ def make_controller(
       jnp.where(is_active, log_prob, 0.0),
     )
 
-  def log_prob(
-    params: Params,
-    tokens: jax.Array,
-    num_active: jax.Array | int | None = None,
-  ) -> tuple[jax.Array, jax.Array]:
+  def read(params, tokens, num_active=None):
+    """Returns which decisions are made, and the outputs of every step."""
     chex.assert_axis_dimension(tokens, -1, layout.num_tokens)
     chex.assert_type(tokens, int)
-    params = waves.expand(params)
     is_made = layout.is_made(tokens)
     is_active = is_made & jnp.broadcast_to(
       _is_active(layout.num_steps, num_active), is_made.shape
@@ -145,6 +142,15 @@ def make_controller(
       is_active.reshape(-1, layout.num_steps),
     )
     hidden = jnp.moveaxis(hidden, 0, 1).reshape(*is_made.shape, features)
+    return is_active, hidden
+
+  def log_prob(
+    params: Params,
+    tokens: jax.Array,
+    num_active: jax.Array | int | None = None,
+  ) -> tuple[jax.Array, jax.Array]:
+    params = waves.expand(params)
+    is_active, hidden = read(params, tokens, num_active)
     value, entropy = _score(network, params, hidden, tokens)
     return (
       jnp.where(is_active, value, 0.0),
@@ -163,7 +169,23 @@ def make_controller(
       -1,
     )
 
-  return Controller(init, sample_and_log_prob, log_prob, sample_probabilities)
+  def skip_divergence(
+    params: Params, tokens: jax.Array, prior: jax.typing.ArrayLike
+  ) -> jax.Array:
+    params = waves.expand(params)
+    is_active, hidden = read(params, tokens)
+    value = mechanisms.divergence(
+      _anchor_logits(network, params, hidden), prior, layout.is_pair
+    )
+    return jnp.where(is_active[..., layout.anchor_steps], value, 0.0)
+
+  return Controller(
+    init,
+    sample_and_log_prob,
+    log_prob,
+    sample_probabilities,
+    skip_divergence if layout.num_sources else None,
+  )
 
 
 def _is_active(

@@ -56,6 +56,26 @@ class PolicyState(NamedTuple):
   num_updates: jax.Array
 
 
+class SkipPrior(NamedTuple):
+  """How often anchor points should choose a layer.
+
+  "Efficient Neural Architecture Search via Parameter Sharing", Pham et al.,
+  2018 (https://arxiv.org/abs/1802.03268). The return of an architecture is
+  lower by `weight` times the mean, over all anchor points but the first, of the
+  divergence of their coins from those of the prior; see `anchors.divergence`.
+  These are the coins that are tossed: in ENAS's code, from which the defaults
+  are, layers are chosen with the sigmoid of twice the logit that the divergence
+  sees, so that its 0.4 stands for 0.31.
+
+  Attributes:
+    probability: the prior's probability, above 0 and below 1.
+    weight: the reward per nat.
+  """
+
+  probability: float = 0.4
+  weight: float = 0.8
+
+
 def make_policy_gradient(
   controller: Controller,
   loss: PolicyLoss,
@@ -67,20 +87,22 @@ def make_policy_gradient(
   optimizer: optax.GradientTransformation | None,
   num_epochs: int = 1,
   correction: str = 'none',
+  skip_prior: SkipPrior | None = None,
 ) -> Strategy:
   """Makes a strategy that trains a controller by the gradient of a loss.
 
   A batch is compared with the baseline before its mean return enters the
   baseline: `b <- decay * b + (1 - decay) * mean`. The first batch sets the
   baseline and changes nothing else, since there is no earlier reward to compare
-  it with. The return, `R + entropy_weight * H`, is also what the parameters
-  climb.
+  it with. The return, `R + entropy_weight * H`, less the penalty of a skip
+  prior, is also what the parameters climb.
 
   A token of -1 tells `tell` that a decision was not made. The metrics of `tell`
   are scalars: `baseline` (the one that the batch was compared with),
   `mean_reward`, and, of the policy that proposed the batch, `entropy` (the mean
-  `H`, in nats) and `grad_norm` (before clipping). A reward that is not finite
-  raises `ValueError`, or, if it is traced, discards its batch; see `told`.
+  `H`, in nats), `grad_norm` (before clipping) and, if there is a skip prior,
+  `skip_penalty` (its mean). A reward that is not finite raises `ValueError`,
+  or, if it is traced, discards its batch; see `told`.
 
   A batch may have been proposed by earlier parameters, group by group, as in a
   search with replicas. The `correction` chooses how this is treated:
@@ -105,14 +127,17 @@ def make_policy_gradient(
     optimizer: the optimizer to use in place of Adam.
     num_epochs: the number of steps per batch, each on the whole batch.
     correction: one of `CORRECTIONS`.
+    skip_prior: how often anchor points should choose a layer; `None` for no
+      matter how often.
 
   Returns:
     A strategy whose state is a `PolicyState`.
 
   Raises:
-    ValueError: a number is out of range, or the correction is unknown. All
-      numbers except `num_epochs` may be traced, as under `vmap` over settings,
-      and are then not checked.
+    ValueError: a number is out of range, the correction is unknown, or it or
+      the controller does not go together with a skip prior. All numbers except
+      `num_epochs` may be traced, as under `vmap` over settings, and are then
+      not checked.
   """
   _check_controller(controller)
   _check_arguments(
@@ -122,13 +147,17 @@ def make_policy_gradient(
     raise ValueError(
       f'correction must be one of {", ".join(CORRECTIONS)}, got {correction!r}.'
     )
+  if skip_prior is not None:
+    _check_skip_prior(skip_prior, controller, correction)
   if optimizer is None:
     optimizer = optax.adam(learning_rate)
   if max_grad_norm is not None:
     optimizer = optax.chain(optax.clip_by_global_norm(max_grad_norm), optimizer)
-  gradient = _make_gradient(controller, loss, correction)
+  gradient = _make_gradient(controller, loss, correction, skip_prior)
   improve = _make_improve(gradient, optimizer.update, num_epochs)
-  learn = _make_learn(improve, baseline_decay, entropy_weight)
+  learn = _make_learn(
+    improve, baseline_decay, entropy_weight, skip_prior is not None
+  )
   draw = _make_draw(controller)
 
   @jax.jit
@@ -218,7 +247,7 @@ def _make_probabilities(controller):
   return probabilities
 
 
-def _make_learn(improve, baseline_decay, entropy_weight):
+def _make_learn(improve, baseline_decay, entropy_weight, has_prior):
   """Makes the function that learns from one batch."""
 
   @jax.jit
@@ -228,21 +257,22 @@ def _make_learn(improve, baseline_decay, entropy_weight):
     chex.assert_equal_shape([proposals.log_prob, rewards])
     is_first = state.num_updates == 0
     before = state.params, state.opt_state
-    after, entropy, grad_norm = improve(
+    after, measured = improve(
       *before, state.num_updates, proposals, rewards - state.baseline
     )
     params, opt_state = jax.tree.map(
       lambda new, old: jnp.where(is_first, old, new), after, before
     )
     mean_reward = jnp.mean(rewards)
-    mean_return = mean_reward + entropy_weight * entropy
+    mean_return = mean_reward + entropy_weight * measured['entropy']
+    if has_prior:
+      mean_return -= measured['skip_penalty']
     decay = jnp.where(is_first, 0.0, baseline_decay)
     baseline = decay * state.baseline + (1 - decay) * mean_return
     metrics = {
       'baseline': jnp.where(is_first, baseline, state.baseline),
       'mean_reward': mean_reward,
-      'entropy': entropy,
-      'grad_norm': grad_norm,
+      **measured,
     }
     num_updates = state.num_updates + 1
     learned = PolicyState(params, opt_state, baseline, num_updates)
@@ -251,18 +281,35 @@ def _make_learn(improve, baseline_decay, entropy_weight):
   return learn
 
 
-def _make_gradient(controller, loss, correction):
+def _make_gradient(controller, loss, correction, skip_prior):
   """Makes the function that computes the gradient of one batch's loss.
 
-  It maps `(params, num_updates, proposals, advantage)` to `(grads, entropy)`.
+  It maps `(params, num_updates, proposals, advantage)` to `(grads, measured)`.
   """
+
+  def penalty_of(params, tokens):
+    """Returns the penalty of each architecture, `[N]`."""
+    divergence = controller.skip_divergence(
+      params, tokens, skip_prior.probability
+    )
+    # The first anchor point has nothing to choose.
+    return skip_prior.weight * divergence.sum(-1) / (divergence.shape[-1] - 1)
 
   @functools.partial(jax.grad, has_aux=True)
   def gradient_at(params, tokens, proposed_log_prob, advantage, *is_current):
     log_prob, entropy = controller.log_prob(params, tokens)
     log_prob, entropy = (jnp.sum(x, axis=-1) for x in (log_prob, entropy))
-    value = loss(log_prob, proposed_log_prob, advantage, entropy, *is_current)
-    return value, jnp.mean(entropy)
+    measured = {'entropy': jnp.mean(entropy)}
+    rest = entropy, *is_current
+    if skip_prior is None:
+      return loss(log_prob, proposed_log_prob, advantage, *rest), measured
+    # Like the entropy, it depends on the policy in two ways: by the
+    # distributions along an architecture, and by which architecture it is.
+    penalty = penalty_of(params, tokens)
+    mean_penalty = jnp.mean(penalty)
+    advantage -= jax.lax.stop_gradient(penalty)
+    value = loss(log_prob, proposed_log_prob, advantage, *rest)
+    return value + mean_penalty, {**measured, 'skip_penalty': mean_penalty}
 
   def gradient(params, num_updates, proposals, advantage):
     rows = proposals.tokens, proposals.log_prob, advantage
@@ -287,17 +334,18 @@ def _make_improve(gradient, update, num_epochs):
   """Makes the function that takes the steps on one batch."""
 
   def improve(params, opt_state, num_updates, proposals, advantage):
-    """Returns `(params, opt_state)`, and entropy and grad_norm before them."""
+    """Returns `(params, opt_state)`, and what was measured before them."""
 
     def step(carry, _):
       params, opt_state = carry
-      grads, entropy = gradient(params, num_updates, proposals, advantage)
+      grads, measured = gradient(params, num_updates, proposals, advantage)
       updates, opt_state = update(grads, opt_state, params)
       params = optax.apply_updates(params, updates)
-      return (params, opt_state), (entropy, optax.tree.norm(grads))
+      measured = {**measured, 'grad_norm': optax.tree.norm(grads)}
+      return (params, opt_state), measured
 
     after, measured = jax.lax.scan(step, (params, opt_state), length=num_epochs)
-    return after, *(values[0] for values in measured)
+    return after, {name: values[0] for name, values in measured.items()}
 
   return improve
 
@@ -314,6 +362,27 @@ def _check_controller(controller) -> None:
       'controller must be a Controller, such as '
       'make_controller(space.decisions); got '
       f'{errors.shorten(repr(controller))}.'
+    )
+
+
+def _check_skip_prior(skip_prior, controller, correction) -> None:
+  probability, weight = skip_prior
+  if is_violated((probability > 0) & (probability < 1)):
+    raise ValueError(
+      f'The probability of a skip prior must be in (0, 1), got {probability}.'
+    )
+  if is_violated(weight >= 0):
+    raise ValueError(
+      f'The weight of a skip prior must be at least 0, got {weight}.'
+    )
+  if getattr(controller, 'skip_divergence', None) is None:
+    raise ValueError(
+      'A skip prior needs a controller with skip_divergence, such as '
+      'make_controller makes for two anchor points or more.'
+    )
+  if correction != 'none':
+    raise ValueError(
+      f"A skip prior needs the correction 'none', got {correction!r}."
     )
 
 

@@ -77,6 +77,7 @@ def make_reinforce(
   max_grad_norm: float | None = None,
   optimizer: optax.GradientTransformation | None = None,
   correction: str = 'none',
+  skip_prior: policy.SkipPrior | None = None,
 ) -> Strategy:
   """Makes the strategy that trains a controller by REINFORCE.
 
@@ -107,13 +108,16 @@ def make_reinforce(
     optimizer: the optimizer to use in place of Adam.
     correction: the way to learn from proposals of earlier parameters, one of
       `policy.CORRECTIONS`.
+    skip_prior: how often anchor points should choose a layer; `None` for no
+      matter how often.
 
   Returns:
     A strategy whose state is a `policy.PolicyState`.
 
   Raises:
-    ValueError: a number is out of range, or the correction is unknown. A number
-      that is traced, as under `vmap` over settings, is not checked.
+    ValueError: a number is out of range, the correction is unknown, or it or
+      the controller does not go together with a skip prior. A number that is
+      traced, as under `vmap` over settings, is not checked.
   """
 
   def loss(log_prob, proposed_log_prob, advantage, entropy, is_current=None):
@@ -139,4 +143,5 @@ def make_reinforce(
     max_grad_norm=max_grad_norm,
     optimizer=optimizer,
     correction=correction,
+    skip_prior=skip_prior,
   )

@@ -398,6 +398,50 @@ def test_coins_by_hand():
   np.testing.assert_allclose(gradient(logits), expected, rtol=1e-6)
 
 
+def test_divergence_from_a_prior_by_hand():
+  is_pair = np.asarray([[False, False], [True, False], [True, True]])
+  nan, prior = np.nan, 0.25
+
+  @jax.jit
+  @jax.grad
+  def gradient(logits):
+    return jnp.sum(anchors.divergence(logits, prior, is_pair))
+
+  # Coins of 1/4, which is the prior, of 1/2 and of 0.
+  logits = np.asarray([[nan, 1], [-np.log(3), nan], [0, -1e4]], np.float32)
+  half = 0.5 * np.log(0.5 / 0.25) + 0.5 * np.log(0.5 / 0.75)
+  np.testing.assert_allclose(
+    anchors.divergence(logits, prior, is_pair),
+    [0, 0, half - np.log(0.75)],
+    rtol=1e-6,
+    atol=1e-7,
+  )
+  # By the logit: p (1 - p) (logit less the prior's).
+  np.testing.assert_allclose(
+    gradient(logits), [[0, 0], [0, 0], [np.log(3) / 4, 0]], atol=1e-6
+  )
+
+
+def test_divergence_is_of_the_coins_that_are_tossed(
+  controller, params, log_prob
+):
+  skip_divergence = jax.jit(controller.skip_divergence)
+  tokens = ALL_TOKENS.copy()
+  tokens[7, 3:] = -1
+  found = skip_divergence(params, tokens, 0.4)
+  chex.assert_shape(found, (64, 3))
+  log_probs, _ = log_prob(params, tokens, 6)
+  # The only coin of the second layer, whose tokens are 1 and 2.
+  drawn = tokens[:, 1]
+  p = np.exp(log_probs[:, 2])
+  on = np.where(drawn == 1, p, 1 - p)
+  expected = on * np.log(on / 0.4) + (1 - on) * np.log((1 - on) / 0.6)
+  np.testing.assert_allclose(found[:, 1], expected, rtol=1e-5, atol=1e-7)
+  assert not np.any(found[:, 0])
+  assert found[7, 2] == 0
+  assert np.all(np.delete(found[:, 2], 7) > 0)
+
+
 def test_a_mean_over_none_is_zero():
   is_chosen = jnp.asarray([[True, False, True, True], [False] * 4])
   weights = anchors.mean_weights(is_chosen, jnp.float32)
