@@ -51,8 +51,14 @@ class Supernet(Protocol):
   def num_minibatches(self) -> int:
     """The number of minibatches of the validation split."""
 
-  def init(self, key: jax.Array) -> Any:
-    """Returns the untrained weights and all else that training changes."""
+  def init(self, key: jax.Array, num_steps: int) -> Any:
+    """Returns the untrained weights and all else that training changes.
+
+    Args:
+      key: a random key.
+      num_steps: the length of the whole training, which a learning-rate
+        schedule may depend on.
+    """
 
   def train(self, state: Any, architectures: Sequence[Any]) -> Any:
     """Returns the state after one more step, on `M` architectures."""
@@ -142,7 +148,7 @@ NaN until the policy has learnt."""
 def init(search: SharedSearch) -> SharedSearchState:
   """Returns the state before the first step."""
   return SharedSearchState(
-    weights=search.supernet.init(_key(search, _WEIGHTS)),
+    weights=search.supernet.init(_key(search, _WEIGHTS), search.num_steps),
     policy=search.policy.init(_key(search, _POLICY)),
     step=np.array(0, np.int32),
     mean_reward=np.array(np.nan, np.float32),

@@ -52,7 +52,8 @@ class Counts:
     self.calls = []
     self.kill_at = kill_at
 
-  def init(self, key):
+  def init(self, key, num_steps):
+    del num_steps
     return {
       'counts': np.zeros((len(SIZES), max(SIZES)), np.float32),
       'noise': jax.random.uniform(key, (len(SIZES), max(SIZES))),

@@ -69,8 +69,9 @@ class SharedCells:
     )
     self._relaxed: dict[int, tuple[mapping.BlockMapping, Any]] = {}
 
-  def init(self, key: jax.Array) -> shared.SharedState:
-    """Returns untrained weights."""
+  def init(self, key: jax.Array, num_steps: int) -> shared.SharedState:
+    """Returns untrained weights, whose learning rate is always the same."""
+    del num_steps
     return self.trainer.init(key)
 
   def train(
@@ -165,7 +166,8 @@ class SharedCells:
 
       def value(row, data, number):
         split, params = data
-        return -self.task.loss(split, self._soften(row), params, number)
+        mixture = self._soften(row)
+        return -self.task.judge(split, mixture, params, number)['loss']
 
       def values_and_slopes(data, rows, number):
         return jax.vmap(jax.value_and_grad(value), (0, None, None))(

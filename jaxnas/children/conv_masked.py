@@ -126,7 +126,47 @@ class ConvMasked:
         program, masks, params, batch_stats, images, is_training=False
       )[0]
 
-    return Network(initialize, loss_and_grad, predict)
+    def predict_by_batch(params, images):
+      return self._apply(
+        program, masks, params, self._batch_stats(), images, is_training=True
+      )[0]
+
+    return Network(initialize, loss_and_grad, predict, predict_by_batch)
+
+  def init_shared(self, key: jax.Array) -> tuple[dict[str, Any], dict]:
+    """Returns untrained parameters of all networks at once.
+
+    Every entry is drawn, whichever network uses it: kernels with variance `2 /
+    fan_in` and the head's with variance `1 / fan_in`, as in `conv_net.init`,
+    where `fan_in` is that of the largest filter on a single source. Batch norm
+    makes up for the scale where a network uses a part of them, or several.
+
+    Args:
+      key: a random key, split into one for the convolutions and one for the
+        head.
+
+    Returns:
+      The parameters, and running averages as before any step.
+    """
+    key_kernels, key_head = jax.random.split(key)
+    shapes = [self.layout.kernel_shape(n) for n in range(self.num_layers)]
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    # One draw for all, since each would be compiled.
+    draws = jax.random.normal(key_kernels, (int(ends[-1]),))
+    kernels = [
+      part.reshape(shape) * math.sqrt(2 / math.prod(shape[1:4]))
+      for part, shape in zip(jnp.split(draws, ends[:-1]), shapes, strict=True)
+    ]
+    head = jax.random.normal(key_head, self.layout.head_shape)
+    zeros = jnp.zeros((self.num_layers, max(self.filters)))
+    params = {
+      'kernels': kernels,
+      'scale': jnp.ones_like(zeros),
+      'bias': zeros,
+      'head_kernel': head * math.sqrt(1 / max(self.filters)),
+      'head_bias': jnp.zeros(self.num_classes),
+    }
+    return params, self._batch_stats()
 
   def pack(
     self, architecture: ConvNet, params: Any, batch_stats: Any
@@ -265,7 +305,11 @@ class ConvMasked:
       'head_kernel': jnp.where(is_used, head, 0),
       'head_bias': jnp.zeros(self.num_classes),
     }
-    return params, {'mean': zeros, 'var': jnp.ones_like(zeros)}
+    return params, self._batch_stats()
+
+  def _batch_stats(self):
+    zeros = jnp.zeros((self.num_layers, max(self.filters)))
+    return {'mean': zeros, 'var': jnp.ones_like(zeros)}
 
   def _apply(self, program, masks, params, batch_stats, images, *, is_training):
     """Returns the logits and the new running averages."""

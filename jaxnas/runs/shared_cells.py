@@ -250,7 +250,7 @@ class SharedCells:
 
   def _reward(self, params, probabilities, data):
     program = self._soften(probabilities)
-    return reward_of(self._task.loss(data, program, params, 0))
+    return reward_of(self._task.judge(data, program, params, 0)['loss'])
 
 
 def reward_of(losses: jax.typing.ArrayLike) -> jax.Array:

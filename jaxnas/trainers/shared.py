@@ -96,7 +96,7 @@ class SharedTrainer:
       (first, shared.STATE_AXES, None),
       out_axes=shared.STATE_AXES,
     )
-    self._losses = self._blocks.shard(functions['losses'], (first, None, None))
+    self._judge = self._blocks.shard(functions['judge'], (first, None, None))
     self._measure = self._blocks.shard(functions['measure'], (first, None))
 
   @property
@@ -163,19 +163,19 @@ class SharedTrainer:
     )
     return self._call(self._steps, self._train, *arguments)
 
-  def losses(
+  def judge(
     self,
     params: Any,
     architectures: Sequence[Any],
     split: str = 'validation',
     number: int = 0,
     follow: Callable[[int], None] = lambda num_done: None,
-  ) -> np.ndarray:
-    """Returns the mean losses of `N` architectures on one minibatch.
+  ) -> dict[str, np.ndarray]:
+    """Returns the metrics of `N` architectures on one minibatch.
 
     Args:
       params: the weights.
-      architectures: the architectures, `N` of them.
+      architectures: the architectures, `N` of them, at least one.
       split: the name of the split.
       number: the number of the minibatch, from 0 to one less than the split's
         `num_batches`; any number is the same program.
@@ -183,7 +183,7 @@ class SharedTrainer:
         architectures done so far.
 
     Returns:
-      The losses, `float32[N]`; not finite where a child is dead.
+      A dict of arrays `[N]`; the `'loss'` of a dead child is not finite.
 
     Raises:
       ValueError: there is no such split or minibatch.
@@ -194,10 +194,34 @@ class SharedTrainer:
       raise ValueError(
         f'The split {split!r} has minibatches 0 to {count - 1}, got {number}.'
       )
-    found = self._judge(
-      self._losses, architectures, follow, data, params, np.int32(number)
+    found = self._in_blocks(
+      self._judge, architectures, follow, data, params, np.int32(number)
     )
-    return np.concatenate([np.zeros(0, np.float32), *found])
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+
+  def losses(
+    self,
+    params: Any,
+    architectures: Sequence[Any],
+    split: str = 'validation',
+    number: int = 0,
+    follow: Callable[[int], None] = lambda num_done: None,
+  ) -> np.ndarray:
+    """Returns the mean losses of `N` architectures, as `judge` does.
+
+    Args:
+      params: the weights.
+      architectures: the architectures, `N` of them; there may be none.
+      split: the name of the split.
+      number: the number of the minibatch.
+      follow: the function that is called after every block.
+
+    Returns:
+      The losses, `float32[N]`; not finite where a child is dead.
+    """
+    if not architectures:
+      return np.zeros(0, np.float32)
+    return self.judge(params, architectures, split, number, follow)['loss']
 
   def measure(
     self,
@@ -219,12 +243,12 @@ class SharedTrainer:
       ValueError: there is no such split.
     """
     data = outcomes.split_of(self.task.splits, split)
-    found = list(
-      self._judge(self._measure, architectures, lambda _: None, data, params)
+    found = self._in_blocks(
+      self._measure, architectures, lambda _: None, data, params
     )
     return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
-  def _judge(
+  def _in_blocks(
     self, program, architectures, follow, data, params, *rest
   ) -> Iterator[Any]:
     """Yields the results of each block, without the rows that pad the last."""
@@ -289,8 +313,8 @@ def _make_functions(
     # A traced bound, so that a training is the same however it is cut.
     return lax.fori_loop(0, num_steps, step, state)
 
-  def losses(given, params, number):
-    return shared.losses(
+  def judge(given, params, number):
+    return shared.judge(
       task, given[0], params, given[1], number, map_children=map_children
     )
 
@@ -299,4 +323,4 @@ def _make_functions(
       task, given[0], params, given[1], map_children=map_children
     )
 
-  return {'train': train, 'losses': losses, 'measure': measure}
+  return {'train': train, 'judge': judge, 'measure': measure}

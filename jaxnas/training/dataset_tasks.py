@@ -20,6 +20,7 @@ from jaxnas.training import (
   long_images,
   long_text,
   shared,
+  shared_images,
   shared_text,
   text_curve,
   text_task,
@@ -50,6 +51,32 @@ def make_long_image_task(
 ) -> Task:
   """Makes the task of a long training; see `long_images.make_task`."""
   return long_images.make_task(recipe, network, *_image_data(dataset))
+
+
+def make_shared_images(
+  dataset: images.ImageDataset,
+  recipe: image_task.Recipe,
+  make_network: Callable[[Any], Network],
+  init: Callable[[jax.Array], tuple[Any, Any]],
+  learning_rate: float,
+  assemble: Callable[[Sequence[Any]], Any],
+  program_axes: Any,
+) -> shared.SharedTask:
+  """Makes the task of training shared weights; see `shared_images`.
+
+  Children can be judged on the validation split.
+  """
+  train_data, splits = _image_data(dataset)
+  return shared_images.make_task(
+    recipe,
+    make_network,
+    init,
+    Examples(train_data.images, train_data.labels),
+    {'validation': splits['validation']},
+    learning_rate,
+    assemble,
+    program_axes,
+  )
 
 
 def _image_data(

@@ -42,19 +42,19 @@ class Gradient(NamedTuple):
 class SharedTask(NamedTuple):
   """How shared weights are made, trained and measured, as pure functions.
 
-  `gradient`, `loss` and `measure` take one child; `train` and `losses` map them
-  over many with the weights unmapped, so that what depends on no architecture
-  is computed once for all.
+  `gradient`, `judge` and `measure` take one child; the functions of this module
+  map them over many with the weights unmapped, so that what depends on no
+  architecture is computed once for all.
 
   Attributes:
     init: `key -> (params, opt_state)`, untrained weights.
     start: `key -> carry`, what a slot carries into its first step.
     gradient: `(data, program, params, carry, step) -> Gradient` on training
-      batch number `step`, with `train_data` as `data`.
+      batch number `step` of its slot, with `train_data` as `data`.
     update: `(grads, opt_state, params) -> (params, opt_state)`, one step of the
       optimizer.
-    loss: `(split, program, params, number) -> float[]`, a child's mean loss on
-      minibatch `number` of a split.
+    judge: `(split, program, params, number) -> metrics`, a dict of scalars of a
+      child on minibatch `number` of a split. Its `'loss'` is the mean loss.
     measure: `(split, program, params) -> metrics`, a dict of scalars, of a
       child on a whole split.
     train_data: the data that the weights are trained on, a pytree of arrays.
@@ -72,7 +72,9 @@ class SharedTask(NamedTuple):
   start: Callable[[jax.Array], Any]
   gradient: Callable[[Any, Any, Params, Any, jax.Array], Gradient]
   update: Callable[[Params, Any, Params], tuple[Params, Any]]
-  loss: Callable[[Any, Any, Params, jax.typing.ArrayLike], jax.Array]
+  judge: Callable[
+    [Any, Any, Params, jax.typing.ArrayLike], Mapping[str, jax.Array]
+  ]
   measure: Callable[[Any, Any, Params], Mapping[str, jax.Array]]
   train_data: Any
   splits: Mapping[str, Any]
@@ -178,7 +180,7 @@ def train(
   )
 
 
-def losses(
+def judge(
   task: SharedTask,
   split: Any,
   params: Params,
@@ -186,8 +188,8 @@ def losses(
   number: jax.typing.ArrayLike,
   *,
   map_children: Callable[..., Any] = jax.vmap,
-) -> jax.Array:
-  """Returns the mean losses of `N` children on one minibatch, `float[N]`.
+) -> Mapping[str, jax.Array]:
+  """Returns the metrics of `N` children on one minibatch, each `[N]`.
 
   Args:
     task: the task.
@@ -199,7 +201,7 @@ def losses(
     map_children: how children are mapped, a function like `jax.vmap`.
   """
   axes = None, task.program_axes, None, None
-  return map_children(task.loss, axes)(split, programs, params, number)
+  return map_children(task.judge, axes)(split, programs, params, number)
 
 
 def measure(

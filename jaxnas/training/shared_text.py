@@ -120,14 +120,14 @@ def make_task(
     updates, scaled = scaling.update(grads, scaled, params)
     return text_task.descend(params, updates, rate), OptState(rate, scaled)
 
-  def loss(segments, program, params, number):
+  def judge(segments, program, params, number):
     model = model_of(program)
     inputs, targets, weights = (
       lax.dynamic_index_in_dim(x, number, keepdims=False) for x in segments
     )
     carry = model.initialize_carry(inputs.shape[-1])
     total, _ = model.apply(params, carry, inputs, targets, weights)
-    return total / weights.sum()
+    return {'loss': total / weights.sum()}
 
   def measure(segments, program, params):
     model = model_of(program)
@@ -138,7 +138,7 @@ def make_task(
     start=start,
     gradient=gradient,
     update=update,
-    loss=loss,
+    judge=judge,
     measure=measure,
     train_data=train_segments,
     splits=text_task.pad_alike(splits),

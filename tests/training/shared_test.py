@@ -41,7 +41,7 @@ def make_task():
     start=lambda key: jnp.zeros(()),
     gradient=gradient,
     update=update,
-    loss=loss,
+    judge=lambda *given: {'loss': loss(*given)},
     measure=lambda split, program, params: {
       'mean': jnp.mean(jax.vmap(loss, (None, None, None, 0))(
         split, program, params, jnp.arange(len(split))
@@ -112,7 +112,7 @@ def test_a_step_whose_children_are_all_dead_changes_no_weights():
 def test_children_are_judged_with_the_same_weights():
   params, split = {'w': jnp.float32(1)}, TASK.splits['validation']
   programs = TASK.assemble([1, 3])
-  losses = shared.losses(TASK, split, params, programs, 1)
-  np.testing.assert_array_equal(losses, [10, 12])
+  judged = shared.judge(TASK, split, params, programs, 1)
+  np.testing.assert_array_equal(judged['loss'], [10, 12])
   measured = shared.measure(TASK, split, params, programs)
   np.testing.assert_array_equal(measured['mean'], [5, 7])

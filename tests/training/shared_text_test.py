@@ -162,11 +162,11 @@ def test_a_loss_is_the_mean_over_one_segment_from_nothing():
   assert task.num_batches == {'validation': 2, 'report': 1}
   params = shared.init(task, jax.random.key(1), 1).params
   other = spaces.KNOWN_CELLS['paper_example']
-  losses = jax.jit(functools.partial(shared.losses, task))
+  judge = jax.jit(functools.partial(shared.judge, task))
   split = task.splits['validation']
   programs = interpreter.assemble([other, EXPLOSIVE])
   for number in range(2):
-    found = losses(split, params, programs, number)
+    found = judge(split, params, programs, number)['loss']
     for cell, loss in zip((other, EXPLOSIVE), found, strict=True):
       model = model_of(recipe, cell)
       inputs, targets, weights = (x[number] for x in SPLITS['validation'])
@@ -192,9 +192,9 @@ def test_cells_that_are_equal_up_to_swaps_have_equal_losses():
     spaces.parse('elem_mult,relu, add,tanh, add,sigmoid, add,tanh, 0,1'),
     spaces.parse('elem_mult,relu, add,tanh, add,sigmoid, add,tanh, 0,0'),
   ]
-  first, second, third = shared.losses(
+  first, second, third = shared.judge(
     task, task.splits['report'], params, task.assemble(cells), 0
-  )
+  )['loss']
   assert first == second != third
 
 

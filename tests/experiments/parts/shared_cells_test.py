@@ -68,7 +68,7 @@ def cells(rows=ROWS):
 
 
 def test_a_mixture_that_chooses_is_the_cell_that_it_chooses(relaxed):
-  state = relaxed.train(relaxed.init(jax.random.key(0)), cells())
+  state = relaxed.train(relaxed.init(jax.random.key(0), 1), cells())
   assert relaxed.num_dropped(state) == 0
   metrics = relaxed.judge(state, cells(), 1)
   assert metrics['num_trained'].tolist() == [1, 1]
@@ -113,7 +113,7 @@ def test_a_relaxed_policy_learns_from_what_cells_share(relaxed, estimator):
 def test_cells_are_ranked_on_minibatches_spread_over_the_text(tasks):
   supernet = make(tasks, estimator='', ranked_minibatches=2)
   assert supernet.num_minibatches == tasks.num_minibatches['validation'] == 5
-  state = supernet.init(jax.random.key(0))
+  state = supernet.init(jax.random.key(0), 1)
   found = supernet.measure(state, cells())['validation_perplexity']
   each = [
     np.log(supernet.judge(state, cells(), number)['validation_perplexity'])
