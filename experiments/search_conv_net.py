@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -35,10 +36,11 @@ from experiments import (
   route_settings,
   search_settings,
   settings,
+  sharing_settings,
   worker_settings,
 )
-from experiments.parts import conv_nets
-from jaxnas import evaluators, rewards, statistics
+from experiments.parts import conv_nets, shared_costs, shared_nets
+from jaxnas import rewards, statistics
 from jaxnas import search as search_lib
 from jaxnas.controllers import anchors
 from jaxnas.datasets import images
@@ -57,6 +59,7 @@ class Config(
   route_settings.Route,
   reward_settings.OwnReward,
   cost_settings.Costs,
+  sharing_settings.NetSharing,
   search_settings.Settings,
 ):
   """Settings of a search for a convolutional network."""
@@ -246,7 +249,7 @@ def make_experiment(
   space = conv_nets.make_space(config)
   dataset = data_settings.load_images(config)
   recipe = conv_nets.make_recipe(config)
-  config = _complete(config, len(dataset.train_labels) // recipe.batch_size)
+  config = _complete(config, dataset)
   known_conv_nets.make_smallest(
     config.num_layers, max(config.strides), config.merge, config.pool_after
   ).sizes(*dataset.image_shape[:2])
@@ -258,30 +261,33 @@ def make_experiment(
   )
   costs = prices.costs
   any_net = space.decode(np.zeros(space.num_tokens, np.int32))
-  reward_settings.check(config, reward, [any_net], METRICS, costs)
+  metrics = shared_nets.METRICS if config.has_sharing else METRICS
+  reward_settings.check(config, reward, [any_net], metrics, costs)
   known = conv_nets.known_nets(config, space)
   # What is wrong with them is said before routes are measured.
-  arms = conv_nets.make_arms(config, space, list(known.values()), prices)
+  arms = conv_nets.make_arms(
+    *(config, space, list(known.values()), prices),
+    sharing_settings.make_arms(config, space),
+  )
   makers = conv_nets.make_routes(config, dataset, recipe)
   config, route, timing = conv_nets.choose_route(config, space, makers, route)
   makers.wrap = worker_settings.wrap(
     team, 'search_conv_net', config, _data_facts(dataset)
   )
   field = _Field(config, space, makers, prices.objectives)
+  shared: Any = shared_nets.make(config, dataset, recipe)
+  makers.trainers += [] if shared is None else [shared]
   return search_run.Experiment(
+    **sharing_settings.of_run(
+      *(config, space, shared, reward, costs),
+      functools.partial(conv_nets.make_controller, config, space),
+    ),
     **search_settings.of_run(config, config.num_steps, prices.objectives),
     search=search_lib.Search(
       space=space,
       arms=arms,
-      evaluator=evaluators.make_evaluator(
-        space,
-        makers.place(route),
-        reward,
-        config.learning_rate,
-        config.num_steps,
-        costs=costs or None,
-        limits=prices.limits,
-        duration=functools.partial(conv_contestants.multiply_adds, dataset),
+      evaluator=conv_nets.make_evaluator(
+        config, space, makers, route, reward, prices
       ),
       key=jax.random.key(config.seed),
       reevaluate_duplicates=config.reevaluate_duplicates,
@@ -327,10 +333,18 @@ def _data_facts(dataset: images.ImageDataset) -> dict[str, str]:
   return {'data': data_settings.facts_of_images(dataset)['data_hash']}
 
 
-def _complete(config: Config, epoch_steps: int) -> Config:
+def _complete(config: Config, dataset: images.ImageDataset) -> Config:
   """Returns the config with every setting resolved, after checking it."""
+  epoch_steps, num_minibatches = (
+    len(labels) // config.batch_size
+    for labels in (dataset.train_labels, dataset.validation_labels)
+  )
   num_steps = config.num_steps or config.num_epochs * max(1, epoch_steps)
   search_settings.check(config, num_steps)
+  sharing_settings.check(config)
+  config = shared_costs.complete(
+    dataclasses.replace(config, num_steps=num_steps), num_minibatches
+  )
   schedule = halving_settings.make_schedule(config, num_steps)
   every = config.evaluate_every or max(1, epoch_steps)
   if schedule is not None and schedule.rungs[0] < every:
@@ -341,7 +355,6 @@ def _complete(config: Config, epoch_steps: int) -> Config:
     )
   return dataclasses.replace(
     config,
-    num_steps=num_steps,
     retrain_steps=config.retrain_steps or 2 * num_steps,
     block_size=config.block_size
     or worker_settings.gpu_block_size(

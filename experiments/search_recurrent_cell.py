@@ -61,7 +61,7 @@ class Config(
   reward_settings.OwnReward,
   cost_settings.Costs,
   route_settings.Recurrence,
-  sharing_settings.SharingSettings,
+  sharing_settings.CellSharing,
   search_settings.Settings,
 ):
   """Settings of a search for a recurrent cell."""

@@ -27,6 +27,7 @@ from jaxnas.strategies import (
   relaxations,
   sharing,
 )
+from jaxnas.strategies import policy as policy_lib
 from jaxnas.types import Controller, Cost, Reward, SearchSpace
 
 NONE = 'none'
@@ -50,22 +51,19 @@ _RELAXED_LEARNING_RATE = 0.003
 
 
 @dataclasses.dataclass(frozen=True)
-class SharingSettings(settings.Bounded):
-  """How architectures share weights; to be inherited before `Settings`."""
+class Sharing(settings.Bounded):
+  """How architectures share weights; to be inherited before `Settings`.
 
-  sharing: str = settings.search(
-    NONE,
-    'Weights that architectures share in searches beside --strategies: leaf, '
-    'one set for all; operation, one for each combiner and activation of a '
-    'leaf.',
-    is_common=True,
-    choices=(NONE, 'leaf', 'operation'),
-  )
+  An experiment inherits from `CellSharing` or `NetSharing`, which add the
+  setting `sharing`.
+  """
+
   estimator: str = settings.search(
     '',
     'How the policy of --sharing learns: '
     f'{", ".join(LABELS)}; empty: reinforce. All but reinforce follow '
-    'gradients of the loss through mixtures of operations.',
+    'gradients of the loss through mixtures of operations, which recurrent '
+    'cells have.',
   )
   shared_steps: int = settings.search(
     0,
@@ -130,7 +128,17 @@ class SharingSettings(settings.Bounded):
   @property
   def has_sharing(self) -> bool:
     """Whether architectures share weights."""
-    return self.sharing != NONE
+    return getattr(self, 'sharing', NONE) not in (NONE, False)
+
+  @property
+  def sharing_example(self) -> str:
+    """The flag by which architectures share weights."""
+    return '--sharing'
+
+  @property
+  def known_estimators(self) -> tuple[str, ...]:
+    """The ways in which the policy can learn."""
+    return tuple(LABELS)
 
   @property
   def shared_estimator(self) -> str:
@@ -143,6 +151,16 @@ class SharingSettings(settings.Bounded):
     return self.has_sharing and self.shared_estimator != 'reinforce'
 
   @property
+  def prior(self) -> policy_lib.SkipPrior | None:
+    """How often the policy's anchor points should choose a layer."""
+    return None
+
+  @property
+  def not_shared(self) -> Mapping[str, bool]:
+    """What the experiment cannot do with shared weights: if it is asked to."""
+    return {}
+
+  @property
   def shared_labels(self) -> Mapping[str, str]:
     """The labels of the searches with shared weights, by their names."""
     if not self.has_sharing:
@@ -151,6 +169,86 @@ class SharingSettings(settings.Bounded):
     return {
       f'shared_{name}': LABELS[name],
       RANDOM: 'shared weights, random ranking',
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class CellSharing(Sharing):
+  """How recurrent cells share weights."""
+
+  sharing: str = settings.search(
+    NONE,
+    'Weights that architectures share in searches beside --strategies: leaf, '
+    'one set for all; operation, one for each combiner and activation of a '
+    'leaf.',
+    is_common=True,
+    choices=(NONE, 'leaf', 'operation'),
+  )
+
+  @property
+  def sharing_example(self) -> str:
+    """The flag by which architectures share weights."""
+    return '--sharing=leaf'
+
+
+@dataclasses.dataclass(frozen=True)
+class NetSharing(Sharing):
+  """How convolutional networks share weights."""
+
+  sharing: bool = settings.search(
+    False,
+    'Whether to search beside --strategies with one set of weights for all '
+    'architectures: a filter is the middle of the largest one.',
+    is_common=True,
+  )
+  judged_cells: int = settings.changed(
+    Sharing,
+    'judged_cells',
+    16,
+    help='Number of architectures that the policy of --sharing learns from in '
+    'a step.',
+    bounds=settings.Bounds(low=2, high=settings.MAX_BLOCK),
+  )
+  num_drawn: int = settings.changed(Sharing, 'num_drawn', 256)
+  num_ranked: int = settings.changed(Sharing, 'num_ranked', 16)
+  skip_prior: float = settings.search(
+    policy_lib.SkipPrior().probability,
+    'Probability with which the policy of --sharing should choose each earlier '
+    'layer as an input.',
+    source=_ENAS,
+    above=0.0,
+    below=1.0,
+  )
+  skip_weight: float = settings.search(
+    policy_lib.SkipPrior().weight,
+    'Reward that the policy of --sharing loses per nat of the divergence of '
+    'its probabilities from --skip_prior, a mean over layers; 0: none.',
+    source=_ENAS,
+    low=0.0,
+  )
+
+  @property
+  def known_estimators(self) -> tuple[str, ...]:
+    """The ways in which the policy can learn."""
+    return ('reinforce',)
+
+  @property
+  def prior(self) -> policy_lib.SkipPrior | None:
+    """How often the policy's anchor points should choose a layer."""
+    config: Any = self
+    if config.num_layers < 2 or not self.skip_weight:
+      return None
+    return policy_lib.SkipPrior(self.skip_prior, self.skip_weight)
+
+  @property
+  def not_shared(self) -> Mapping[str, bool]:
+    """What the experiment cannot do with shared weights: if it is asked to."""
+    config: Any = self
+    first_depth = config.first_depth or config.num_layers
+    return {
+      '--strides other than 1': config.strides != (1,),
+      '--pool_after': bool(config.pool_after),
+      '--first_depth below --num_layers': first_depth < config.num_layers,
     }
 
 
@@ -166,19 +264,22 @@ def check(config: Any) -> None:
   if not config.has_sharing:
     if config.estimator:
       raise ValueError(
-        f'--estimator={config.estimator} needs --sharing, such as '
-        '--sharing=leaf.'
+        f'--estimator={config.estimator} needs {config.sharing_example}.'
       )
     if config.shared_steps:
       raise ValueError(
-        f'--shared_steps={config.shared_steps} needs --sharing, such as '
-        '--sharing=leaf.'
+        f'--shared_steps={config.shared_steps} needs {config.sharing_example}.'
       )
     return
   if config.shared_estimator not in LABELS:
     raise ValueError(
       f'--estimator must be one of {", ".join(LABELS)}, got '
       f'{config.estimator!r}.'
+    )
+  if config.shared_estimator not in config.known_estimators:
+    raise ValueError(
+      f'--estimator={config.estimator} follows gradients through mixtures of '
+      'operations, which only recurrent cells have; use reinforce.'
     )
   if strategy_settings.BASELINE not in config.strategies:
     raise ValueError(
@@ -191,6 +292,7 @@ def check(config: Any) -> None:
     '--max_params and other limits': config.limits,
     '--workers': config.workers != 'local',
     '--pod': config.pod,
+    **config.not_shared,
   }
   for name, is_given in unfit.items():
     if is_given:
@@ -329,6 +431,7 @@ def _make_policy(
       learning_rate=rate,
       baseline_decay=config.baseline_decay,
       entropy_weight=config.entropy_weight,
+      skip_prior=config.prior,
     )
     return sharing.of_strategy(strategy, counted.num_judged)
   relaxed = relaxations.make_relaxed_policy(

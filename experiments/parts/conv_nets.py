@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
+import functools
 from typing import Any
 
 from experiments import (
@@ -14,6 +16,7 @@ from experiments import (
   search_settings,
   settings,
 )
+from jaxnas import evaluators
 from jaxnas import search as search_lib
 from jaxnas.controllers import anchors, recurrent
 from jaxnas.costs import conv_net as conv_costs
@@ -22,7 +25,7 @@ from jaxnas.runs import conv_contestants
 from jaxnas.spaces import conv_net as spaces
 from jaxnas.trainers import conv_routes, routes
 from jaxnas.training import image_task
-from jaxnas.types import SearchSpace
+from jaxnas.types import Controller, Evaluator, Reward, SearchSpace
 
 
 def make_space(config: Any) -> SearchSpace:
@@ -123,26 +126,71 @@ def known_nets(config: Any, space: SearchSpace) -> dict[str, spaces.ConvNet]:
   )
 
 
+def make_controller(config: Any, space: SearchSpace) -> Controller:
+  """Returns the policy of REINFORCE and of PPO."""
+  return recurrent.make_controller(
+    space.decisions,
+    num_layers=config.controller_layers,
+    features=config.controller_features,
+    anchors=anchors.MECHANISMS[config.anchors](),
+  )
+
+
 def make_arms(
   config: Any,
   space: SearchSpace,
   known: list[spaces.ConvNet],
   prices: cost_settings.Prices,
+  beside: Sequence[search_lib.Arm] = (),
 ) -> tuple[search_lib.Arm, ...]:
-  """Returns the strategies that search, each with its share of the trials."""
+  """Returns the strategies that search, each with its share of the trials.
+
+  Args:
+    config: the settings of a search for networks.
+    space: the search space.
+    known: the known networks, which are tried too.
+    prices: what networks cost.
+    beside: further arms, which have trials of their own.
+  """
   schedule = make_schedule(config)
   return search_settings.make_arms(
     config,
     space,
     known,
-    lambda: recurrent.make_controller(
-      space.decisions,
-      num_layers=config.controller_layers,
-      features=config.controller_features,
-      anchors=anchors.MECHANISMS[config.anchors](),
-    ),
+    lambda: make_controller(config, space),
     schedule if schedule.first_depth < config.num_layers else None,
     prices.adapt,
+    beside,
+  )
+
+
+def make_evaluator(
+  config: Any,
+  space: SearchSpace,
+  makers: conv_routes.ConvRoutes,
+  route: str,
+  reward: Reward,
+  prices: cost_settings.Prices,
+) -> Evaluator:
+  """Returns what judges networks by training them.
+
+  Args:
+    config: the complete settings of a search for networks.
+    space: the search space.
+    makers: the makers of trainers.
+    route: the route of the search.
+    reward: the reward of a network.
+    prices: what networks cost.
+  """
+  return evaluators.make_evaluator(
+    space,
+    makers.place(route),
+    reward,
+    config.learning_rate,
+    config.num_steps,
+    costs=prices.costs or None,
+    limits=prices.limits,
+    duration=functools.partial(conv_contestants.multiply_adds, makers.dataset),
   )
 
 

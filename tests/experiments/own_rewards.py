@@ -28,5 +28,9 @@ def by_loss(architectures, metrics):
 NEGATIVE = types.Reward(by_loss, floor=-9.0)
 
 
+def by_train_loss(architectures, metrics):
+  return -metrics['train_loss']
+
+
 def of_another_metric(architectures, metrics):
   return metrics['validation_error']

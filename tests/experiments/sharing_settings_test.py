@@ -2,12 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import jax
+import numpy as np
 import pytest
 
-from experiments import search_recurrent_cell, sharing_settings
-from experiments.parts import shared_costs
+from experiments import (
+  search_conv_net,
+  search_recurrent_cell,
+  sharing_settings,
+)
+from experiments.parts import conv_nets, shared_costs
 from jaxnas.controllers import recurrent as controllers
 from jaxnas.spaces import recurrent_cell as spaces
+from jaxnas.strategies import sharing
 from jaxnas.types import Reward
 
 SPACE = spaces.make_space(2)
@@ -108,3 +114,48 @@ def test_each_search_has_a_phase_with_a_key_of_its_own(estimator):
   assert learning.policy.learn is not None
   assert uniform.policy.learn is None
   assert uniform.num_frozen == uniform.num_steps > 40
+
+
+def test_the_policy_of_networks_has_a_prior_of_its_connections():
+  config = search_conv_net.Config(sharing=True)
+  sharing_settings.check(config)
+  assert config.has_sharing
+  assert config.prior == (0.4, 0.8)
+  changed = search_conv_net.Config(skip_prior=0.2, skip_weight=1.0)
+  assert not changed.has_sharing
+  assert changed.prior == (0.2, 1.0)
+  # There is nothing to choose, or no reward to lose.
+  assert search_conv_net.Config(num_layers=1).prior is None
+  assert search_conv_net.Config(skip_weight=0.0).prior is None
+  assert make().prior is None
+
+
+def test_the_prior_counts_when_the_policy_learns():
+  def learn(**changes):
+    config = search_conv_net.Config(
+      **{
+        'sharing': True,
+        'shared_steps': 40,
+        'num_layers': 2,
+        'num_steps': 40,
+        'controller_features': 4,
+        'controller_layers': 1,
+        'judged_cells': 4,
+      }
+      | changes
+    )
+    space = conv_nets.make_space(config)
+    config = shared_costs.complete(config, 7)
+    phases = sharing_settings.make_phases(
+      *(config, space, Supernet(), Reward(lambda *_: 0.0), {}),
+      lambda: conv_nets.make_controller(config, space),
+    )
+    policy = phases[0].search.policy
+    judge = sharing.Judge(lambda tokens: np.zeros(len(tokens)), None)
+    state = policy.init(jax.random.key(0))
+    for step in range(2):
+      state, metrics = policy.learn(state, jax.random.key(step), judge)
+    return metrics
+
+  assert learn()['skip_penalty'] > 0
+  assert 'skip_penalty' not in learn(skip_weight=0.0)
