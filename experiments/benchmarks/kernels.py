@@ -24,6 +24,9 @@ _BRANCHES = re.compile(
   r'(?:branch_computations=\{([^}]*)\}|'
   r'true_computation=%?([\w.\-]+), false_computation=%?([\w.\-]+))'
 )
+_ORIGIN = re.compile(r'op_name="([^"]*)"')
+_OPERAND = re.compile(r'%([\w.\-]+)')
+_MATMUL = re.compile(r'[\s)}]dot\(|gemm|matmul')
 # What launches nothing, and the second halves of what is launched in two.
 _NOTHING = {
   'parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast',
@@ -61,8 +64,6 @@ def count(text: str) -> Count:
     ValueError: there is no program in the text.
   """
   computations, entry = _read(text)
-  if entry is None:
-    raise ValueError('The text has no line that begins with ENTRY.')
   turns: list[int] = []
   num_open = 0
 
@@ -96,6 +97,75 @@ def count(text: str) -> Count:
   return Count(once, max(turns, default=0), num_open)
 
 
+class Launch(NamedTuple):
+  """An operation of the steps of a program.
+
+  Attributes:
+    name: the name of the operation, unique in the program.
+    origin: the path of what it was compiled from, such as
+      `'jit(train)/while/body/add'`; without one, that of the loop around it.
+    is_matmul: whether it multiplies matrices.
+    operands: the names of the operations that it takes the results of.
+  """
+
+  name: str
+  origin: str
+  is_matmul: bool
+  operands: tuple[str, ...]
+
+
+def of_steps(text: str) -> list[Launch]:
+  """Returns the operations in the loop over the steps of a training.
+
+  That is the first outermost loop whose number of turns the compiler does not
+  know.
+
+  Args:
+    text: the optimized program.
+
+  Raises:
+    ValueError: there is no such loop.
+  """
+  computations, entry = _read(text)
+  found: list[Launch] = []
+
+  def visit(name: str, origin: str) -> None:
+    for line in computations.get(name, ()):
+      opcode = _KIND.search(line)
+      if not opcode or opcode[1] in _NOTHING:
+        continue
+      kind = opcode[1]
+      own = _ORIGIN.search(line)
+      path = own[1] if own else origin
+      called = _CALLED.search(line)
+      if kind == 'while':
+        body = _BODY.search(line)
+        if body:
+          visit(body[1], path)
+      elif kind == 'conditional':
+        for each in _branches(line):
+          visit(each, path)
+      elif kind == 'call' and called:
+        visit(called[1], path)
+      else:
+        inside = computations.get(called[1], []) if called else []
+        is_matmul = any(map(_MATMUL.search, [line, *inside]))
+        operands = _OPERAND.findall(line[opcode.end() :].split(')')[0])
+        found.append(Launch(_name(line), path, is_matmul, tuple(operands)))
+
+  for line in computations[entry]:
+    body = _BODY.search(line)
+    if body and _trips(line, computations) is None:
+      visit(body[1], '')
+      return found
+  raise ValueError('The program has no loop over steps.')
+
+
+def _name(line: str) -> str:
+  """Returns the name of the operation of a line."""
+  return line.removeprefix('ROOT ').split(' = ')[0].lstrip('%')
+
+
 def _trips(line: str, computations: dict[str, list[str]]) -> int | None:
   """Returns the number of turns of a loop, if the program tells.
 
@@ -126,7 +196,7 @@ def _branches(line: str) -> list[str]:
   return [name.strip().lstrip('%') for name in names]
 
 
-def _read(text: str) -> tuple[dict[str, list[str]], str | None]:
+def _read(text: str) -> tuple[dict[str, list[str]], str]:
   """Returns the lines of each computation by name, and the entry's name."""
   computations: dict[str, list[str]] = {}
   entry = current = None
@@ -139,4 +209,6 @@ def _read(text: str) -> tuple[dict[str, list[str]], str | None]:
         entry = current
     elif current and line.startswith('  '):
       computations[current].append(line.strip())
+  if entry is None:
+    raise ValueError('The text has no line that begins with ENTRY.')
   return computations, entry

@@ -22,7 +22,7 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from experiments.benchmarks import device as device_lib
-from experiments.benchmarks import recurrent_tasks
+from experiments.benchmarks import recurrent_tasks, step_shares
 from experiments.benchmarks import worker as worker_lib
 from jaxnas.children import recurrent_cell as cells
 from jaxnas.children import recurrent_interpreter
@@ -417,6 +417,7 @@ def make_peak(sizes: Sequence[int]) -> tuple[Facts, Burst]:
 
 MAKERS: dict[str, worker_lib.Maker] = {
   'interpreted': make_interpreted,
+  'shares': step_shares.make_shares,
   'shared': make_shared,
   'compiled': make_compiled,
   'recurrence': make_recurrence,

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from experiments.benchmarks import frameworks as frameworks_lib
-from experiments.benchmarks import shared_rows
+from experiments.benchmarks import shared_rows, step_rows
 from experiments.benchmarks import worker as worker_lib
 from experiments.benchmarks.table import Row
 from jaxnas.spaces import recurrent_cell as spaces
 
 ROWS = (
-  'eager', 'processes', 'peak', 'compile', 'memory', 'per_architecture',
-  'shared', 'switch', 'lstm', 'controller',
+  'eager', 'processes', 'peak', 'compile', 'memory', 'shares',
+  'per_architecture', 'shared', 'switch', 'lstm', 'controller',
 )  # fmt: skip
 _TRAINING_ROWS = ('eager', 'processes', 'peak', 'compile', 'memory')
 _TORCH_ROWS = ('eager', 'processes', 'shared', 'lstm')
@@ -68,6 +68,16 @@ class Benchmark:
     if any(map(self._has, _TRAINING_ROWS)):
       for vocab_size in config.vocab_sizes:
         rows += self._training(vocab_size)
+    if self._has('shares'):
+      _say('the parts of a step')
+      for vocab_size in config.vocab_sizes:
+        rows += step_rows.measure(
+          self._frameworks,
+          self._cells,
+          {'vocab_size': vocab_size, **self._shapes},
+          num_steps=config.num_burst_steps,
+          num_repeats=config.num_repeats,
+        )
     if self._has('per_architecture'):
       rows += map(self._per_architecture, config.vocab_sizes)
     if self._has('shared'):
@@ -87,6 +97,8 @@ class Benchmark:
   def _leave_out(self) -> None:
     """Records which rows cannot be measured here or would make no sense."""
     asked = [row for row in _TORCH_ROWS if row in self._config.rows]
+    if 'shares' in self._config.rows and not self._frameworks.is_cpu:
+      self.left_out['shares'] = 'it reads how the profiler describes a CPU'
     why = self._frameworks.why_no_torch() if asked else None
     for row in asked:
       if why:

@@ -14,7 +14,7 @@ import pytest
 
 from experiments import benchmark_recurrent as benchmark
 from experiments.benchmarks import frameworks as frameworks_lib
-from experiments.benchmarks import recurrent_jax, recurrent_rows
+from experiments.benchmarks import recurrent_jax, recurrent_rows, step_shares
 from experiments.benchmarks import table as table
 from experiments.benchmarks import worker as worker_lib
 from jaxnas.children import recurrent_cell as cells
@@ -63,6 +63,7 @@ def test_every_row_is_measured_and_written(tmp_path, capfd, monkeypatch):
   assert written['config']['vocab_sizes'] == [20]
   assert {'machine', 'devices', 'jax', 'shapes'} <= set(written['about'])
   expected = ['peak', 'compile', 'memory', 'per_architecture', 'switch', 'lstm']
+  expected += ['shares'] * len(step_shares.PARTS)
   expected += ['shared', 'controller']
   if HAS_TORCH:
     assert not written['left_out']
@@ -81,6 +82,8 @@ def test_every_row_is_measured_and_written(tmp_path, capfd, monkeypatch):
       parts.get(row['row'], []) if is_compared else []
     )
   assert '| ~' in printed
+  shares = [row['ours'] for row in written['rows'] if row['row'] == 'shares']
+  assert sum(shares) == pytest.approx(100)
   by_row = {row['row']: row for row in written['rows']}
   assert by_row['memory']['ours'] < 8
 
@@ -114,8 +117,11 @@ class FakeFrameworks:
 @pytest.mark.parametrize(
   ('why', 'left_out'),
   [
-    (None, {'processes'}),
-    ('no', {'eager', 'processes', 'shared, PyTorch', 'lstm, PyTorch'}),
+    (None, {'processes', 'shares'}),
+    (
+      'no',
+      {'eager', 'processes', 'shares', 'shared, PyTorch', 'lstm, PyTorch'},
+    ),
   ],
 )
 def test_rows_without_sense_on_an_accelerator_are_left_out(why, left_out):

@@ -71,6 +71,25 @@ def test_launches_are_counted_with_the_turns_of_loops():
     kernels.count('HloModule jit_f')
 
 
+def test_the_operations_of_steps_say_what_they_were_compiled_from():
+  text = PROGRAM.replace(
+    'body=%open_body', 'body=%open_body, metadata={op_name="f/while"}'
+  ).replace(
+    '  ROOT %f = (s32[], f32[4]{0}) fusion(%p), kind=kLoop, calls=%fused',
+    '  %w = (s32[], f32[4]{0}) while(%p), condition=%cond, body=%body, '
+    'backend_config={"known_trip_count":{"n":"5"}}, '
+    'metadata={op_name="f/while/body/while"}\n'
+    '  ROOT %d = f32[4]{0} dot(%p, %w), metadata={op_name="f/while/body/dot"}',
+  )
+  assert kernels.of_steps(text) == [
+    kernels.Launch('f', 'f/while/body/while', False, ('g',)),
+    kernels.Launch('c', 'f/while/body/while', True, ('f',)),
+    kernels.Launch('d', 'f/while/body/dot', True, ('p', 'w')),
+  ]
+  with pytest.raises(ValueError, match='no loop over steps'):
+    kernels.of_steps('ENTRY %main (x: f32[]) -> f32[] {\n}')
+
+
 def test_the_loop_over_steps_is_the_outermost_open_one():
   nested = PROGRAM.replace(
     '  ROOT %f = (s32[], f32[4]{0}) fusion(%p), kind=kLoop, calls=%fused',
