@@ -9,7 +9,7 @@ ends, and the program tells which code an operation was compiled from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import itertools
 import pathlib
 import re
@@ -46,7 +46,7 @@ _STEP = '/while/body/'
 
 def make_shares(
   architectures: Sequence[Mapping[str, Any]], **shapes: int
-) -> tuple[worker_lib.Facts, worker_lib.Burst]:
+) -> tuple[worker_lib.Facts, Callable[..., worker_lib.Facts]]:
   """Trains one block of children by the program of a search, under a profiler.
 
   A burst returns the seconds of all devices together that each part of the
