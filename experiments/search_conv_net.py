@@ -169,6 +169,8 @@ PRESETS = {
     # here one controller is updated after every 8.
     trials_per_update=8,
     known_nets=('figure_7',),
+    # Not in the paper; from the search of ENAS for whole networks.
+    shared_learning_rate=0.05,
     controller_learning_rate=0.0006,
     # Not in the paper; taken from its successor NASNet (Zoph et al., 2018).
     baseline_decay=0.95,

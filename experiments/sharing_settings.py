@@ -201,12 +201,17 @@ class NetSharing(Sharing):
     'architectures: a filter is the middle of the largest one.',
     is_common=True,
   )
+  shared_learning_rate: float = settings.search(
+    1.0,
+    'Learning rate of the shared weights, before --schedule lowers it.',
+    source=settings.MEASURED,
+    above=0.0,
+  )
   judged_cells: int = settings.changed(
     Sharing,
     'judged_cells',
     16,
-    help='Number of architectures that the policy of --sharing learns from in '
-    'a step.',
+    help='Number of networks that the policy of --sharing learns from at once.',
     bounds=settings.Bounds(low=2, high=settings.MAX_BLOCK),
   )
   num_drawn: int = settings.changed(Sharing, 'num_drawn', 256)
@@ -244,11 +249,11 @@ class NetSharing(Sharing):
   def not_shared(self) -> Mapping[str, bool]:
     """What the experiment cannot do with shared weights: if it is asked to."""
     config: Any = self
-    first_depth = config.first_depth or config.num_layers
+    depth = config.first_depth
     return {
       '--strides other than 1': config.strides != (1,),
       '--pool_after': bool(config.pool_after),
-      '--first_depth below --num_layers': first_depth < config.num_layers,
+      '--first_depth below --num_layers': 0 < depth < config.num_layers,
     }
 
 

@@ -171,7 +171,7 @@ def make_task(
     recipe,
     masked.make_network,
     masked.init_shared,
-    config.learning_rate,
+    config.shared_learning_rate,
     masked.assemble,
     conv_masked.BATCH_AXES,
   )

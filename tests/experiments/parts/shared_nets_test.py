@@ -1,7 +1,10 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import dataclasses
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -72,6 +75,17 @@ def test_networks_are_judged_by_accuracy_on_spread_minibatches(
   assert set(each[0]['best_accuracy'] * 4) <= {0, 1, 2, 3, 4}
   assert supernet.compile_seconds > 0
   assert supernet.run_seconds > 0
+
+
+def test_weights_have_a_learning_rate_of_their_own(config):
+  config = dataclasses.replace(config, shared_learning_rate=0.5)
+  task = shared_nets.make_task(
+    config, data_settings.load_images(config), conv_nets.make_recipe(config)
+  )
+  params, opt_state = task.init(jax.random.key(0))
+  after, _ = task.update(jax.tree.map(jnp.ones_like, params), opt_state, params)
+  # A bias of 0 does not decay; Nesterov's momentum adds 0.9 at once.
+  np.testing.assert_allclose(after['head_bias'], -0.5 * 1.9, rtol=1e-6)
 
 
 def test_there_are_no_mixtures(supernet):
