@@ -11,8 +11,8 @@ layers so narrow that what surrounds the products takes most of the time:
 - A step runs all layers. Every later layer takes one product: of its input and
   its previous output, joined, with both of its kernels.
 - The gates and the candidate are one tanh, by sigmoid(x) = (1 + tanh(x/2)) / 2.
-- The reverse pass, written by hand, reads the activations that the forward pass
-  has kept, and computes each kernel's gradient by one product after its loop.
+- The reverse pass, written by hand, reads slopes that the forward pass keeps,
+  and computes each kernel's gradient by one product after its loop.
 
 Shape letters here: `T` steps, `N` sequences, `D` features, `L` layers. Columns
 are in the order i, f, g, o: input gate, forget gate, candidate, output gate.
@@ -146,7 +146,7 @@ def _step(kernels, biases, carries, projected):
     squashed = jnp.tanh(next_memory)
     hidden = o * squashed
     next_carries.append((next_memory, hidden))
-    kept.append((inputs, memory, gates, squashed))
+    kept.append(_Layer(inputs, *_slopes(memory, gates, squashed)))
   return tuple(next_carries), hidden, tuple(kept)
 
 
@@ -162,21 +162,47 @@ def _activate(total: jax.Array) -> jax.Array:
   return jnp.tanh(total * scale) * scale + shift
 
 
-def _reverse_step(kept, grad_hidden, grad_memory):
-  """Returns the gradients of a layer's `total` and of its previous memory."""
-  _, memory, gates, squashed = kept
+class _Layer(NamedTuple):
+  """What the reverse pass reads of a layer's step.
+
+  Products of activations rather than these, since fused with the reading of a
+  row they would take a CPU several times as long.
+
+  Attributes:
+    inputs: what the layer's kernel was multiplied by, `[..., D or 2 D]`.
+    total_slopes: what the gradient of `total` is of that of the memory or, for
+      the output gate, of the output, `[..., 4 D]`.
+    memory_slope: what the memory's gradient is of the output's, `[..., D]`.
+    forget: the forget gate, `[..., D]`.
+  """
+
+  inputs: jax.Array
+  total_slopes: jax.Array
+  memory_slope: jax.Array
+  forget: jax.Array
+
+
+def _slopes(memory, gates, squashed):
+  """Returns what `_Layer` keeps, of a step that began with a memory."""
   i, f, g, o = jnp.split(gates, 4, axis=-1)
-  grad_memory += grad_hidden * o * (1 - squashed * squashed)
-  grad_total = jnp.concatenate(
+  total_slopes = jnp.concatenate(
     [
-      grad_memory * g * (i - i * i),
-      grad_memory * memory * (f - f * f),
-      grad_memory * i * (1 - g * g),
-      grad_hidden * squashed * (o - o * o),
+      g * (i - i * i),
+      memory * (f - f * f),
+      i * (1 - g * g),
+      squashed * (o - o * o),
     ],
     axis=-1,
   )
-  return grad_total, grad_memory * f
+  return total_slopes, o * (1 - squashed * squashed), f
+
+
+def _reverse_step(layer: _Layer, grad_hidden, grad_memory):
+  """Returns the gradients of a layer's `total` and of its previous memory."""
+  grad_memory += grad_hidden * layer.memory_slope
+  grads = [grad_memory] * 3 + [grad_hidden]
+  grad_total = jnp.concatenate(grads, axis=-1) * layer.total_slopes
+  return grad_total, grad_memory * layer.forget
 
 
 @jax.custom_vjp
@@ -222,8 +248,8 @@ def _backward(residuals, grad_hidden):
   )
   rows = [grad.reshape(-1, grad.shape[-1]) for grad in grad_totals]
   grad_kernels = tuple(
-    inputs.reshape(-1, inputs.shape[-1]).T @ grad
-    for (inputs, *_), grad in zip(kept, rows, strict=True)
+    layer.inputs.reshape(-1, layer.inputs.shape[-1]).T @ grad
+    for layer, grad in zip(kept, rows, strict=True)
   )
   grad_biases = tuple(grad.sum(axis=0) for grad in rows[1:])
   return grad_kernels, grad_biases, grad_totals[0]
