@@ -173,7 +173,8 @@ def compile_program(
     name: the name of the program, one of `PROGRAMS`.
     sizes: the sizes of the program.
   """
-  program = programs.MAKERS[name](targets.TARGETS[target].platform, sizes)
+  platform = targets.TARGETS[target].platform
+  program = programs.MAKERS[name](platform, sizes)
   sharding = NamedSharding(Mesh(np.array([device]), ('one',)), PartitionSpec())
   arguments = jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(
@@ -182,9 +183,10 @@ def compile_program(
     program.arguments,
   )
   started = time.perf_counter()
-  compiled = (
-    jax.jit(program.function, in_shardings=sharding).lower(*arguments).compile()
-  )
+  function = jax.jit(program.function, in_shardings=sharding)
+  with targets.lowering_for(platform):
+    lowered = function.lower(*arguments)
+  compiled = lowered.compile()
   seconds = time.perf_counter() - started
   count = kernels.count(compiled.as_text() or '')
   return Compiled(

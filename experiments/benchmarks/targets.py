@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import NamedTuple
 
 import jax
 from jax.experimental import topologies
+from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
 
 # What the compiler must know of an H100 with 80 GB.
 _H100 = """
@@ -64,6 +66,26 @@ TARGETS = {
   'cpu': Target('cpu', 0),
 }
 """The targets by name."""
+
+_KINDS = {
+  'cuda': AbstractDevice('NVIDIA H100', None, 'gpu'),
+  'tpu': AbstractDevice('TPU v5 lite', 1, 'tpu'),
+}
+
+
+def lowering_for(platform: str) -> contextlib.AbstractContextManager:
+  """Makes what is traced and lowered be for a device that need not be here.
+
+  Kernels in Pallas ask about the device as soon as they are lowered.
+
+  Args:
+    platform: the platform, such as `'cuda'`.
+  """
+  if platform not in _KINDS:
+    return contextlib.nullcontext()
+  return use_abstract_mesh(
+    AbstractMesh((), (), abstract_device=_KINDS[platform])
+  )
 
 
 def device(name: str) -> jax.Device:

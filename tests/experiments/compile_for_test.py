@@ -144,11 +144,12 @@ def test_turns_are_read_from_the_condition(condition, turns):
 def test_every_program_is_lowered_for_every_platform(name):
   for platform in ('cpu', 'cuda', 'tpu'):
     program = programs.MAKERS[name](platform, TOY)
-    lowered = (
-      jax.jit(program.function)
-      .trace(*program.arguments)
-      .lower(lowering_platforms=(platform,))
-    )
+    with targets.lowering_for(platform):
+      lowered = (
+        jax.jit(program.function)
+        .trace(*program.arguments)
+        .lower(lowering_platforms=(platform,))
+      )
     text = lowered.as_text()
     assert 'func.func public @main' in text
     if name == 'recurrent-2':
