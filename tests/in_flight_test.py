@@ -531,6 +531,7 @@ def test_steady_state_evolution(tmp_path):
   assert mine == list(range(24))
 
 
+@pytest.mark.slow
 def test_folding_a_long_log_is_fast(tmp_path):
   """A log of 15,000 lines takes less than 30 s on an idle machine."""
   queue = Queue(1, 0)

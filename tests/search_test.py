@@ -392,6 +392,7 @@ def make_growing_search(evaluator, num_trials):
   return search_lib.Search(space, arms, evaluator, jax.random.key(3))
 
 
+@pytest.mark.slow
 def test_depth_grows_with_the_trials_and_is_logged(tmp_path):
   def evaluate(keys, tokens):
     rewards = 1.0 + np.asarray(jax.vmap(jax.random.uniform)(keys))

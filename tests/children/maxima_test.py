@@ -136,6 +136,7 @@ def check_finite_differences():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('level', ['0', '2'])
 def test_gradients_are_finite_differences_whatever_the_compiler(level):
   flags = os.environ.get('XLA_FLAGS', '').replace(

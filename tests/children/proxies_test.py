@@ -135,6 +135,7 @@ def plain_score(rows):
   return -np.mean(np.log(shifted) + 1 / shifted)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_plain_children(scores):
   for place in range(VANISHING):
     plain = plain_scores(TOKENS[place], KEYS[place])

@@ -318,6 +318,7 @@ def assert_positive(values):
   assert values.mean() > 1.96 * values.std() / np.sqrt(len(values))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('rival', ['softmax', 'random'])
 # The optimum itself, or in three dimensions a place that is near it in each.
 @pytest.mark.parametrize(('num_decisions', 'levels'), [(1, 0), (3, 10)])

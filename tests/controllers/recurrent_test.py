@@ -239,6 +239,7 @@ def test_samples_are_choices_however_low_their_logits(params, sample):
   assert (tokens < NUM_CHOICES).all()
 
 
+@pytest.mark.slow
 def test_cells_as_data_serve_as_their_compiled_ones_in_one_program():
   architectures = [
     recurrent_cell.KNOWN_CELLS['paper_example'],

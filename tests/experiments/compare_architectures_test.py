@@ -81,6 +81,7 @@ def trials_of(folder):
   ]
 
 
+@pytest.mark.slow
 def test_rates_are_chosen_and_fresh_trainings_are_reported(finished, config):
   trials = trials_of(finished)
   # Two cells: each at two rates, and then with two fresh seeds.

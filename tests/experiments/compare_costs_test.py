@@ -39,6 +39,7 @@ def test_the_front_of_the_table_is_that_of_brute_force():
   assert fronts.front(points) == best[::-1]
 
 
+@pytest.mark.slow
 def test_everything_is_printed_and_written(tmp_path, capsys):
   config = compare_costs.Config(
     num_seeds=2,

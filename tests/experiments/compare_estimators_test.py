@@ -53,6 +53,7 @@ def read(folder):
   return json.loads((folder / 'estimators.json').read_text())
 
 
+@pytest.mark.slow
 def test_a_run_is_shown_again_and_continued(tmp_path, capsys, monkeypatch):
   compare.run(make_config(), tmp_path)
   printed = capsys.readouterr().out

@@ -41,6 +41,7 @@ def read(folder):
   return json.loads((folder / 'scorers.json').read_text())
 
 
+@pytest.mark.slow
 def test_a_run_is_shown_again_and_continued(tmp_path, capsys, monkeypatch):
   compare.run(make_config(scorers=NAMES[:3]), tmp_path)
   printed = capsys.readouterr().out
@@ -107,6 +108,7 @@ def test_evolution_starts_from_the_best_of_scored_pools(tmp_path, capsys):
   assert started['pool_size'] == 150
 
 
+@pytest.mark.slow
 def test_shared_weights_are_scored_seed_by_seed(tmp_path, capsys, monkeypatch):
   def make(**changes):
     return make_config(

@@ -182,6 +182,7 @@ def test_a_picture_that_fails_hides_no_result(
   assert 'regret.png is not drawn: RuntimeError: latex was' in caplog.text
 
 
+@pytest.mark.slow
 def test_staleness_is_compared_with_the_search_in_lock_step(
   table, tmp_path, capsys
 ):
@@ -218,6 +219,7 @@ def read_halving(folder):
     return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_halving_is_compared_with_full_trainings_at_the_same_steps(
   finished, table, tmp_path, capsys
 ):
@@ -264,6 +266,7 @@ def test_halving_is_compared_with_full_trainings_at_the_same_steps(
   assert read_halving(tmp_path) == rows
 
 
+@pytest.mark.slow
 def test_rungs_are_measured_and_children_may_wait_for_nobody(
   finished, table, tmp_path, capsys
 ):

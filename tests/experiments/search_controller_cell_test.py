@@ -40,6 +40,7 @@ def read(path):
   return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_run_is_told_and_resumed(tmp_path, capsys, monkeypatch):
   experiment.run(CONFIG, tmp_path / 'whole')
   out = capsys.readouterr().out
@@ -120,6 +121,7 @@ def test_a_run_goes_on_with_the_data_that_it_started_with(tmp_path, table):
     experiment.run(config, tmp_path)
 
 
+@pytest.mark.slow
 def test_cells_can_be_trained_and_are_trained_once(tmp_path):
   config = dataclasses.replace(
     CONFIG, evaluator='train', num_trials=4, num_seeds=0

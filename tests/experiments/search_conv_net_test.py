@@ -131,6 +131,7 @@ def test_the_best_network_is_a_file_that_flax_runs(finished):
     )
 
 
+@pytest.mark.slow
 def test_a_log_that_was_cut_is_continued_to_the_same_bytes(
   tmp_path, data_file, finished
 ):
@@ -246,6 +247,7 @@ def test_without_known_networks_only_what_was_found_is_retrained(data_file):
   assert experiment.num_retrainings == config.num_retrainings(0)
 
 
+@pytest.mark.slow
 def test_a_reward_of_ones_own_proposes_and_chooses(tmp_path, data_file, capsys):
   config = small(
     data_file,
@@ -276,6 +278,7 @@ def evaluate(config, tokens):
   return evaluator.evaluate(keys, tokens)
 
 
+@pytest.mark.slow
 def test_routes_agree(data_file):
   tokens = np.array(
     [[0, 0, 0, -1, -1, -1, -1], [0, 0, 1, 1, 1, 0, 0], [1, 0, 1, 0, 0, 0, 1]],
@@ -632,6 +635,7 @@ def test_every_setting_is_a_field_of_the_file(finished, data_file):
   }
 
 
+@pytest.mark.slow
 def test_limits_and_targets_bound_what_is_trained(tmp_path, data_file, capsys):
   config = small(
     data_file,
@@ -666,6 +670,7 @@ def test_limits_and_targets_bound_what_is_trained(tmp_path, data_file, capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_front_is_kept_and_its_ends_and_knee_are_retrained(
   tmp_path, data_file
 ):

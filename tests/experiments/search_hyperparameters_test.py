@@ -125,6 +125,7 @@ def test_the_length_of_a_training_is_in_epochs(finished, data_file):
       assert trial.metrics['num_trained'] == 4 * (160 // batch_size)
 
 
+@pytest.mark.slow
 def test_a_log_that_was_cut_is_continued_to_the_same_bytes(
   tmp_path, data_file, finished
 ):

@@ -164,6 +164,7 @@ def test_finished_run_is_found(finished, data_dir, capsys):
   assert contents(finished) == before
 
 
+@pytest.mark.slow
 def test_with_repeats_every_search_has_a_winner_and_strategies_a_verdict(
   tmp_path, data_dir, capsys
 ):
@@ -195,6 +196,7 @@ def test_best_cell_drops_into_flax(finished):
   assert len(facts['report_perplexity']) == 2
 
 
+@pytest.mark.slow
 def test_more_trials_continue_a_finished_run(tmp_path, data_dir, finished):
   folder = tmp_path / 'more'
   shutil.copytree(finished, folder)
@@ -315,6 +317,7 @@ def test_changed_config_is_refused(finished, data_dir):
   assert contents(finished) == before
 
 
+@pytest.mark.slow
 def test_full_disk_is_an_error_and_no_loss(tmp_path, data_dir, finished):
   resource = pytest.importorskip('resource')
   soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

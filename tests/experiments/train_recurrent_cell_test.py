@@ -218,6 +218,7 @@ class _Killed(BaseException):
   """Ends a run at once, as a signal would."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('at_epoch_end', [False, True])
 def test_a_run_cut_at_any_checkpoint_ends_the_same(
   finished, config, tmp_path, monkeypatch, at_epoch_end

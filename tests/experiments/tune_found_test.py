@@ -93,6 +93,7 @@ def trials_of(folder):
   ]
 
 
+@pytest.mark.slow
 def test_the_grid_is_trained_and_the_best_settings_are_written(
   finished, config
 ):
@@ -129,6 +130,7 @@ def test_the_grid_is_trained_and_the_best_settings_are_written(
   assert (finished / 'report.html').read_text(encoding='utf-8') == written
 
 
+@pytest.mark.slow
 def test_a_long_training_takes_the_settings_and_comes_out_the_same(
   finished, tmp_path
 ):

@@ -351,6 +351,7 @@ def test_a_changed_task_is_told_at_the_end_and_after_a_repair(
   assert capsys.readouterr().out.count('Found the finished run') == 4
 
 
+@pytest.mark.slow
 def test_another_strategy_needs_another_folder(tmp_path, trainer, caplog):
   def mine(learning_rate, num_trials):
     controller = recurrent.make_controller(SPACE.decisions, features=4)
@@ -675,6 +676,7 @@ def test_equal_arrays_have_one_hash():
     assert one != own_search.hash_arrays((other, {'y': jnp.ones(2)}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('has_report', [True, False])
 def test_a_python_function_gets_all_of_it(tmp_path, capsys, has_report):
   with functions.FunctionTrainer(

@@ -117,6 +117,7 @@ def test_the_loss_of_process_0_ends_the_pod(tmp_path, expected):
   assert read(tmp_path) == expected
 
 
+@pytest.mark.slow
 def test_a_process_that_is_stuck_ends_the_pod(tmp_path, expected):
   settings = {'deed': 'halt once', 'doer': 1, 'patience': 6.0}
   with started(tmp_path, **settings) as (first, second):
@@ -134,6 +135,7 @@ def test_a_process_that_is_stuck_ends_the_pod(tmp_path, expected):
   assert read(tmp_path) == ''.join(expected.splitlines(True)[:2])
 
 
+@pytest.mark.slow
 def test_an_error_of_a_child_is_told_by_process_0(tmp_path):
   (code, _, line), other = run(tmp_path, deed='raise', doer=1)
   assert code == 1
@@ -158,6 +160,7 @@ def test_a_process_without_data_is_refused(tmp_path):
     assert line.endswith(': no data here.\n')
 
 
+@pytest.mark.slow
 def test_an_end_by_signal_ends_the_pod(tmp_path):
   settings = {'deed': 'wait once', 'doer': 1}
   with started(tmp_path, **settings) as (first, second):

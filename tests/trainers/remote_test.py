@@ -75,6 +75,7 @@ def test_children_of_workers_are_those_of_this_process(trainer, local):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('num_workers', [1, 4])
 def test_the_number_of_workers_changes_nothing(local, num_workers):
   before = set(multiprocessing.active_children())
@@ -146,6 +147,7 @@ def test_blocks_are_finished_in_any_order(trainer, local):
   assert queue.collect() == []
 
 
+@pytest.mark.slow
 def test_a_poisoned_child_costs_only_itself(trainer, local):
   children = [*CHILDREN[:3], Child(1.5, 'die'), *CHILDREN[4:8]]
   trained = run(trainer, children)
