@@ -131,7 +131,9 @@ class ConvMasked:
         program, masks, params, self._batch_stats(), images, is_training=True
       )[0]
 
-    return Network(initialize, loss_and_grad, predict, predict_by_batch)
+    return Network(
+      initialize, loss_and_grad, predict, predict_by_batch=predict_by_batch
+    )
 
   def init_shared(self, key: jax.Array) -> tuple[dict[str, Any], dict]:
     """Returns untrained parameters of all networks at once.

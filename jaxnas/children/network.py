@@ -27,18 +27,18 @@ class Network(NamedTuple):
       `params`.
     predict: `(params, batch_stats, images) -> logits [B, K]`, using the running
       averages.
+    optimizer: the optimizer, without the learning rate, if momentum or weight
+      decay are data of a child; `None` for that of the recipe.
     predict_by_batch: `(params, images) -> logits [B, K]`, using the statistics
       of these images as training does, without running averages; `None` where
       it is not needed.
-    optimizer: the optimizer, without the learning rate, if momentum or weight
-      decay are data of a child; `None` for that of the recipe.
   """
 
   init: Callable[[jax.Array], tuple[Any, Any]]
   loss_and_grad: Callable[..., tuple[jax.Array, Any, Any]]
   predict: Callable[[Any, Any, jax.Array], jax.Array]
-  predict_by_batch: Callable[[Any, jax.Array], jax.Array] | None = None
   optimizer: optax.GradientTransformation | None = None
+  predict_by_batch: Callable[[Any, jax.Array], jax.Array] | None = None
 
 
 def make_optimizer(

@@ -130,7 +130,9 @@ def make_network(
     init,
     loss_and_grad,
     predict,
-    network_lib.make_optimizer(program.momentum, program.weight_decay),
+    optimizer=network_lib.make_optimizer(
+      program.momentum, program.weight_decay
+    ),
   )
 
 

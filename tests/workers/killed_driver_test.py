@@ -15,6 +15,8 @@ import pytest
 
 from jaxnas.records import trial_log
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 # More by hand: KILLS=20 python -m pytest tests/workers/killed_driver_test.py
 KILLS = int(os.environ.get('KILLS', '2'))
@@ -23,8 +25,6 @@ FUNCTION = """
 import os
 import pathlib
 import time
-
-pytestmark = pytest.mark.slow
 
 
 def train(value, seed):
