@@ -169,8 +169,6 @@ PRESETS = {
     # here one controller is updated after every 8.
     trials_per_update=8,
     known_nets=('figure_7',),
-    # Not in the paper; from the search of ENAS for whole networks.
-    shared_learning_rate=0.05,
     controller_learning_rate=0.0006,
     # Not in the paper; taken from its successor NASNet (Zoph et al., 2018).
     baseline_decay=0.95,
@@ -271,13 +269,13 @@ def make_experiment(
     *(config, space, list(known.values()), prices),
     sharing_settings.make_arms(config, space),
   )
+  shared: Any = shared_nets.make(config, dataset, recipe)
   makers = conv_nets.make_routes(config, dataset, recipe)
   config, route, timing = conv_nets.choose_route(config, space, makers, route)
   makers.wrap = worker_settings.wrap(
     team, 'search_conv_net', config, _data_facts(dataset)
   )
   field = _Field(config, space, makers, prices.objectives)
-  shared: Any = shared_nets.make(config, dataset, recipe)
   makers.trainers += [] if shared is None else [shared]
   return search_run.Experiment(
     **sharing_settings.of_run(

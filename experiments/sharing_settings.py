@@ -227,7 +227,8 @@ class NetSharing(Sharing):
   skip_weight: float = settings.search(
     policy_lib.SkipPrior().weight,
     'Reward that the policy of --sharing loses per nat of the divergence of '
-    'its probabilities from --skip_prior, a mean over layers; 0: none.',
+    'its probabilities from --skip_prior, a mean over layers but the first; 0: '
+    'none.',
     source=_ENAS,
     low=0.0,
   )
@@ -267,14 +268,7 @@ def check(config: Any) -> None:
     ValueError: they do not.
   """
   if not config.has_sharing:
-    if config.estimator:
-      raise ValueError(
-        f'--estimator={config.estimator} needs {config.sharing_example}.'
-      )
-    if config.shared_steps:
-      raise ValueError(
-        f'--shared_steps={config.shared_steps} needs {config.sharing_example}.'
-      )
+    _check_unused(config)
     return
   if config.shared_estimator not in LABELS:
     raise ValueError(
@@ -318,6 +312,22 @@ def check(config: Any) -> None:
       f'--judged_cells={config.judged_cells} draws of darts would all be the '
       'same; give 1.'
     )
+
+
+def _check_unused(config: Any) -> None:
+  """Checks that nothing is said about weights that are not shared."""
+  names = {
+    field.name
+    for kind in (CellSharing, NetSharing)
+    if isinstance(config, kind)
+    for field in dataclasses.fields(kind)
+  }
+  for field in dataclasses.fields(config):
+    value = getattr(config, field.name)
+    if field.name in names and value != field.default:
+      raise ValueError(
+        f'--{field.name}={value} needs {config.sharing_example}.'
+      )
 
 
 def make_arms(config: Any, space: SearchSpace) -> list[search_lib.Arm]:

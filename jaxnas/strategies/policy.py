@@ -367,9 +367,12 @@ def _check_controller(controller) -> None:
 
 def _check_skip_prior(skip_prior, controller, correction) -> None:
   probability, weight = skip_prior
-  if is_violated((probability > 0) & (probability < 1)):
+  # A divergence from what rounds to never or always would be infinite.
+  rounded = jnp.asarray(probability, jnp.float32)
+  if is_violated((rounded > 0) & (rounded < 1)):
     raise ValueError(
-      f'The probability of a skip prior must be in (0, 1), got {probability}.'
+      'The probability of a skip prior must be in (0, 1), also as a float32, '
+      f'got {probability}.'
     )
   if is_violated(weight >= 0):
     raise ValueError(

@@ -82,9 +82,9 @@ def make_reinforce(
   """Makes the strategy that trains a controller by REINFORCE.
 
   Baseline, state and metrics are those of `policy.make_policy_gradient`. With
-  an `entropy_weight` of 0, as in the paper, the return that the baseline
-  averages is the reward. Keep the weight well below the reward divided by the
-  entropy in nats, or the bonus drowns the reward.
+  an `entropy_weight` of 0, as in the paper, and no skip prior, the return that
+  the baseline averages is the reward. Keep the weight well below the reward
+  divided by the entropy in nats, or the bonus drowns the reward.
 
   With replicas, a batch may come from earlier parameters. In the paper, a
   replica computes its gradient at the parameters that it proposed with, and the

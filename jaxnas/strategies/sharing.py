@@ -61,7 +61,7 @@ def of_strategy(strategy: Strategy, num_judged: int) -> Policy:
 
   The advantage of an architecture is its reward less the mean of the others;
   see `estimators.leave_one_out`. Their mean is 0, so that a moving baseline of
-  the strategy stays 0, but for its entropy bonus.
+  the strategy stays 0, but for its entropy bonus and a skip prior.
 
   Args:
     strategy: the strategy, such as REINFORCE.

@@ -28,7 +28,8 @@ class Gradient(NamedTuple):
 
   Attributes:
     loss: the child's loss on the step's batch, `float[]`.
-    grads: its gradient, clipped by itself; ignored if the child is dead.
+    grads: its gradient, clipped by itself if the task clips; ignored if the
+      child is dead.
     is_alive: whether loss and gradient are finite, `bool[]`.
     carry: what the next child in the same slot starts from.
   """
@@ -134,7 +135,7 @@ def train(
   """Trains the weights for one step on `M` children.
 
   The weights take one step of the optimizer against the mean of the children's
-  gradients, each clipped by itself. A child whose loss or gradient is not
+  gradients. A child whose loss or gradient is not
   finite is left out of the mean and counted; if all are dead, the weights stay
   as they are.
 

@@ -32,7 +32,8 @@ class OptState(NamedTuple):
 
   Attributes:
     num_updates: the number of steps of the optimizer so far, `int32[]`.
-    num_steps: the number of steps of the whole training, `int32[]`.
+    num_steps: the number of steps of the whole training, `int32[]`; 1, after
+      which a cosine stays at 0, until `of_length` tells it.
     scaling: the state of what makes updates of gradients.
   """
 

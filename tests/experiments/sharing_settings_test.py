@@ -33,6 +33,10 @@ def make(**changes):
       '--estimator=gumbel needs --sharing',
     ),
     (
+      {'sharing': 'none', 'num_ranked': 9},
+      '--num_ranked=9 needs --sharing',
+    ),
+    (
       {'sharing': 'none', 'shared_steps': 9},
       '--shared_steps=9 needs --sharing',
     ),

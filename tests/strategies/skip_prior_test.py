@@ -149,8 +149,10 @@ def test_layers_are_chosen_as_often_as_the_prior_says():
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    ({'skip_prior': policy.SkipPrior(0.0)}, r'be in \(0, 1\), got 0.0'),
-    ({'skip_prior': policy.SkipPrior(1.0)}, r'be in \(0, 1\), got 1.0'),
+    ({'skip_prior': policy.SkipPrior(0.0)}, r'be in \(0, 1\), .* got 0.0'),
+    ({'skip_prior': policy.SkipPrior(1.0)}, r'be in \(0, 1\), .* got 1.0'),
+    ({'skip_prior': policy.SkipPrior(1 - 1e-9)}, 'also as a float32, got 0.99'),
+    ({'skip_prior': policy.SkipPrior(1e-50)}, 'also as a float32, got 1e-50'),
     ({'skip_prior': policy.SkipPrior(weight=-1.0)}, 'at least 0, got -1.0'),
     (
       {'skip_prior': PRIOR, 'correction': 'stale'},
