@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 import dataclasses
 import types
-from typing import Any
+from typing import Any, ClassVar
 import zlib
 
 import jax
@@ -57,6 +57,9 @@ class Sharing(settings.Bounded):
   An experiment inherits from `CellSharing` or `NetSharing`, which add the
   setting `sharing`.
   """
+
+  sharing_example: ClassVar[str] = '--sharing'
+  """The flag by which architectures share weights."""
 
   estimator: str = settings.search(
     '',
@@ -131,11 +134,6 @@ class Sharing(settings.Bounded):
     return getattr(self, 'sharing', NONE) not in (NONE, False)
 
   @property
-  def sharing_example(self) -> str:
-    """The flag by which architectures share weights."""
-    return '--sharing'
-
-  @property
   def known_estimators(self) -> tuple[str, ...]:
     """The ways in which the policy can learn."""
     return tuple(LABELS)
@@ -184,11 +182,7 @@ class CellSharing(Sharing):
     is_common=True,
     choices=(NONE, 'leaf', 'operation'),
   )
-
-  @property
-  def sharing_example(self) -> str:
-    """The flag by which architectures share weights."""
-    return '--sharing=leaf'
+  sharing_example: ClassVar[str] = '--sharing=leaf'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,8 +221,7 @@ class NetSharing(Sharing):
   skip_weight: float = settings.search(
     policy_lib.SkipPrior().weight,
     'Reward that the policy of --sharing loses per nat of the divergence of '
-    'its probabilities from --skip_prior, a mean over layers but the first; 0: '
-    'none.',
+    'its probabilities from --skip_prior; 0: none.',
     source=_ENAS,
     low=0.0,
   )
@@ -250,11 +243,12 @@ class NetSharing(Sharing):
   def not_shared(self) -> Mapping[str, bool]:
     """What the experiment cannot do with shared weights: if it is asked to."""
     config: Any = self
-    depth = config.first_depth
     return {
       '--strides other than 1': config.strides != (1,),
       '--pool_after': bool(config.pool_after),
-      '--first_depth below --num_layers': 0 < depth < config.num_layers,
+      '--first_depth below --num_layers': (
+        0 < config.first_depth < config.num_layers
+      ),
     }
 
 
@@ -268,8 +262,7 @@ def check(config: Any) -> None:
     ValueError: they do not.
   """
   if not config.has_sharing:
-    _check_unused(config)
-    return
+    return _check_unused(config)
   if config.shared_estimator not in LABELS:
     raise ValueError(
       f'--estimator must be one of {", ".join(LABELS)}, got '
@@ -316,15 +309,9 @@ def check(config: Any) -> None:
 
 def _check_unused(config: Any) -> None:
   """Checks that nothing is said about weights that are not shared."""
-  names = {
-    field.name
-    for kind in (CellSharing, NetSharing)
-    if isinstance(config, kind)
-    for field in dataclasses.fields(kind)
-  }
-  for field in dataclasses.fields(config):
-    value = getattr(config, field.name)
-    if field.name in names and value != field.default:
+  kind = NetSharing if isinstance(config, NetSharing) else CellSharing
+  for field in dataclasses.fields(kind):
+    if (value := getattr(config, field.name)) != field.default:
       raise ValueError(
         f'--{field.name}={value} needs {config.sharing_example}.'
       )
