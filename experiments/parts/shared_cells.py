@@ -13,27 +13,22 @@ from typing import Any
 import jax
 import numpy as np
 
+from experiments.parts import shared_weights
 from jaxnas.children import recurrent_interpreter, soft_program
 from jaxnas.trainers import mapping, memory
 from jaxnas.trainers import shared as shared_trainers
 from jaxnas.training import dataset_tasks, shared, shared_text, text_task
 from jaxnas.types import SearchSpace
 
-_SPLIT = 'validation'
 # A device judges a few cells at a time, whose states stay in its cache.
 _CELLS_A_DEVICE = 8
 
 
-class SharedCells:
+class SharedCells(shared_weights.SharedWeights):
   """One set of weights for all recurrent cells; a `shared_search.Supernet`.
 
   Cells are judged by the perplexity of minibatches of the validation text, each
   read from a recurrent state of zeros.
-
-  Attributes:
-    task: what trains and judges cells.
-    trainer: the trainer of the weights.
-    num_minibatches: the number of minibatches of the validation text.
   """
 
   def __init__(
@@ -52,15 +47,13 @@ class SharedCells:
       recipe: the recipe by which the weights are made and trained.
     """
     num_devices = config.num_host_devices
-    self.trainer = shared_trainers.SharedTrainer(
+    trainer = shared_trainers.SharedTrainer(
       make_task(config, space, tasks, recipe),
       config.shared_cells,
       _CELLS_A_DEVICE * num_devices,
       num_devices,
     )
-    self.task = self.trainer.task
-    self.num_minibatches = self.task.num_batches[_SPLIT]
-    self._ranked_on = config.ranked_minibatches
+    super().__init__(trainer, config.ranked_minibatches)
     self._soften = functools.partial(
       soft_program.soften,
       base=config.base,
@@ -74,12 +67,6 @@ class SharedCells:
     del num_steps
     return self.trainer.init(key)
 
-  def train(
-    self, state: shared.SharedState, architectures: Sequence[Any]
-  ) -> shared.SharedState:
-    """Returns the weights after one more step."""
-    return self.trainer.train(state, [architectures])
-
   def judge(
     self,
     state: shared.SharedState,
@@ -88,7 +75,7 @@ class SharedCells:
   ) -> dict[str, np.ndarray]:
     """Returns the metrics of cells on one minibatch, each `[N]`."""
     losses = self.trainer.losses(
-      state.params, architectures, _SPLIT, int(minibatch)
+      state.params, architectures, shared_weights.SPLIT, int(minibatch)
     )
     return self._metrics(state, losses)
 
@@ -96,10 +83,11 @@ class SharedCells:
     self, state: shared.SharedState, architectures: Sequence[Any]
   ) -> dict[str, np.ndarray]:
     """Returns the metrics of cells on what they are ranked by, each `[N]`."""
-    numbers = spread(self._ranked_on, self.num_minibatches)
     losses = [
-      self.trainer.losses(state.params, architectures, _SPLIT, int(number))
-      for number in numbers
+      self.trainer.losses(
+        state.params, architectures, shared_weights.SPLIT, int(number)
+      )
+      for number in self.ranked_on
     ]
     return self._metrics(state, np.mean(losses, axis=0))
 
@@ -118,7 +106,8 @@ class SharedCells:
     """
     blocks, program = self._relaxed_of(len(probabilities))
     data = mapping.place(
-      (self.task.splits[_SPLIT], state.params), len(blocks.devices)
+      (self.task.splits[shared_weights.SPLIT], state.params),
+      len(blocks.devices),
     )
     values, slopes = blocks.call(
       program,
@@ -134,21 +123,17 @@ class SharedCells:
     )
     return np.asarray(values), np.asarray(slopes)
 
-  def num_dropped(self, state: shared.SharedState) -> int:
-    """Returns how many gradients were dropped, of dead cells."""
-    return int(state.num_dropped)
-
   @property
   def compile_seconds(self) -> float:
     """The time spent compiling so far, in seconds."""
-    return self.trainer.compile_seconds + sum(
+    return super().compile_seconds + sum(
       blocks.compile_seconds for blocks, _ in self._relaxed.values()
     )
 
   @property
   def run_seconds(self) -> float:
     """The time spent running so far, in seconds."""
-    return self.trainer.run_seconds + sum(
+    return super().run_seconds + sum(
       blocks.run_seconds for blocks, _ in self._relaxed.values()
     )
 
@@ -218,14 +203,3 @@ def make_task(
     ),
     recurrent_interpreter.BATCH_AXES,
   )
-
-
-def spread(count: int, total: int) -> np.ndarray:
-  """Returns the numbers of minibatches that are spread over a split.
-
-  Args:
-    count: how many to choose; 0 for all.
-    total: the number of minibatches of the split.
-  """
-  count = min(count or total, total)
-  return np.arange(count) * total // count

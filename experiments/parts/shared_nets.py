@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.parts import shared_cells
+from experiments.parts import shared_weights
 from jaxnas.children import conv_masked, platforms
 from jaxnas.datasets import images
 from jaxnas.trainers import shared as shared_trainers
@@ -25,22 +25,16 @@ METRICS = (
 )
 """The metrics of a network that is judged with shared weights."""
 
-_SPLIT = 'validation'
 _NETS_A_DEVICE = 8
 
 
-class SharedNets:
+class SharedNets(shared_weights.SharedWeights):
   """One set of weights for all networks of a space; a `shared_search.Supernet`.
 
   The weights are those of the masked network, in which a filter is the middle
   of the largest one and fewer filters are the first ones. Networks are judged
   by their accuracy on minibatches of the validation images, by whose statistics
   batch norm normalizes.
-
-  Attributes:
-    task: what trains and judges networks.
-    trainer: the trainer of the weights.
-    num_minibatches: the number of minibatches of the validation images.
   """
 
   def __init__(
@@ -60,26 +54,18 @@ class SharedNets:
       ValueError: there are fewer images than one batch.
     """
     num_devices = config.num_host_devices
-    self.trainer = shared_trainers.SharedTrainer(
+    trainer = shared_trainers.SharedTrainer(
       make_task(config, dataset, recipe),
       config.shared_cells,
       _NETS_A_DEVICE * num_devices,
       num_devices,
       mapping='loop' if platforms.default() == 'cpu' else 'vmap',
     )
-    self.task = self.trainer.task
-    self.num_minibatches = self.task.num_batches[_SPLIT]
-    self._ranked_on = config.ranked_minibatches
+    super().__init__(trainer, config.ranked_minibatches)
 
   def init(self, key: jax.Array, num_steps: int) -> shared.SharedState:
     """Returns untrained weights of a training of `num_steps` steps."""
     return shared_images.of_length(self.trainer.init(key), num_steps)
-
-  def train(
-    self, state: shared.SharedState, architectures: Sequence[Any]
-  ) -> shared.SharedState:
-    """Returns the weights after one more step."""
-    return self.trainer.train(state, [architectures])
 
   def judge(
     self,
@@ -94,31 +80,18 @@ class SharedNets:
     self, state: shared.SharedState, architectures: Sequence[Any]
   ) -> dict[str, np.ndarray]:
     """Returns the metrics of networks on what they are ranked by."""
-    numbers = shared_cells.spread(self._ranked_on, self.num_minibatches)
-    return self._judge(state, architectures, numbers)
+    return self._judge(state, architectures, self.ranked_on)
 
   def slopes(self, state: Any, probabilities: Any, minibatch: int) -> Any:
     """Raises `ValueError`: a mixture of networks has no masks."""
     raise ValueError('Convolutional networks have no mixtures to descend.')
 
-  def num_dropped(self, state: shared.SharedState) -> int:
-    """Returns how many gradients were dropped, of dead networks."""
-    return int(state.num_dropped)
-
-  @property
-  def compile_seconds(self) -> float:
-    """The time spent compiling so far, in seconds."""
-    return self.trainer.compile_seconds
-
-  @property
-  def run_seconds(self) -> float:
-    """The time spent running so far, in seconds."""
-    return self.trainer.run_seconds
-
   def _judge(self, state, architectures, numbers) -> dict[str, np.ndarray]:
     """Returns the means of metrics over minibatches."""
     found = [
-      self.trainer.judge(state.params, architectures, _SPLIT, int(number))
+      self.trainer.judge(
+        state.params, architectures, shared_weights.SPLIT, int(number)
+      )
       for number in numbers
     ]
     accuracy, loss = (

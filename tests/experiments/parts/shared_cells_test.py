@@ -126,9 +126,3 @@ def test_cells_are_ranked_on_minibatches_spread_over_the_text(tasks):
   assert supernet.measure(state, cells(swapped))['validation_perplexity'][
     0
   ] == pytest.approx(found[0], rel=1e-6)
-
-
-def test_numbers_are_spread():
-  assert shared_cells.spread(0, 4).tolist() == [0, 1, 2, 3]
-  assert shared_cells.spread(9, 4).tolist() == [0, 1, 2, 3]
-  assert shared_cells.spread(3, 10).tolist() == [0, 3, 6]
