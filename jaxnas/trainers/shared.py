@@ -8,7 +8,7 @@ Letters: `S` steps, `M` children of a step, `N` architectures to judge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import functools
 import math
 from typing import Any, Literal
@@ -194,10 +194,9 @@ class SharedTrainer:
       raise ValueError(
         f'The split {split!r} has minibatches 0 to {count - 1}, got {number}.'
       )
-    found = self._in_blocks(
+    return self._in_blocks(
       self._judge, architectures, follow, data, params, np.int32(number)
     )
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
   def losses(
     self,
@@ -243,24 +242,25 @@ class SharedTrainer:
       ValueError: there is no such split.
     """
     data = outcomes.split_of(self.task.splits, split)
-    found = self._in_blocks(
+    return self._in_blocks(
       self._measure, architectures, lambda _: None, data, params
     )
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
   def _in_blocks(
     self, program, architectures, follow, data, params, *rest
-  ) -> Iterator[Any]:
-    """Yields the results of each block, without the rows that pad the last."""
+  ) -> dict[str, np.ndarray]:
+    """Returns the results of all blocks, without the rows that pad the last."""
     params = mapping_lib.place(params, self.num_devices)
     num_rows, size = len(architectures), self.block_size
+    found = []
     for start in range(0, num_rows, size):
       some = architectures[start : start + size]
       rows = np.minimum(np.arange(size), len(some) - 1)
       programs = self._assemble(some, lambda leaf: leaf[rows])  # noqa: B023  # Called immediately.
-      found = self._call(self._blocks, program, (data, programs), params, *rest)
-      yield jax.tree.map(lambda leaf: np.asarray(leaf)[: len(some)], found)  # noqa: B023  # Called immediately.
+      block = self._call(self._blocks, program, (data, programs), params, *rest)
+      found.append(jax.device_get(block))
       follow(start + len(some))
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[:num_rows], *found)
 
   def _assemble(self, architectures, arrange):
     """Returns programs, with a function mapped over arrays that have rows."""

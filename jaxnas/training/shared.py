@@ -135,9 +135,8 @@ def train(
   """Trains the weights for one step on `M` children.
 
   The weights take one step of the optimizer against the mean of the children's
-  gradients. A child whose loss or gradient is not
-  finite is left out of the mean and counted; if all are dead, the weights stay
-  as they are.
+  gradients. A child whose loss or gradient is not finite is left out of the
+  mean and counted; if all are dead, the weights stay as they are.
 
   Args:
     task: the task.
