@@ -155,9 +155,7 @@ def make_policy_gradient(
     optimizer = optax.chain(optax.clip_by_global_norm(max_grad_norm), optimizer)
   gradient = _make_gradient(controller, loss, correction, skip_prior)
   improve = _make_improve(gradient, optimizer.update, num_epochs)
-  learn = _make_learn(
-    improve, baseline_decay, entropy_weight, skip_prior is not None
-  )
+  learn = _make_learn(improve, baseline_decay, entropy_weight)
   draw = _make_draw(controller)
 
   @jax.jit
@@ -247,7 +245,7 @@ def _make_probabilities(controller):
   return probabilities
 
 
-def _make_learn(improve, baseline_decay, entropy_weight, has_prior):
+def _make_learn(improve, baseline_decay, entropy_weight):
   """Makes the function that learns from one batch."""
 
   @jax.jit
@@ -265,7 +263,7 @@ def _make_learn(improve, baseline_decay, entropy_weight, has_prior):
     )
     mean_reward = jnp.mean(rewards)
     mean_return = mean_reward + entropy_weight * measured['entropy']
-    if has_prior:
+    if 'skip_penalty' in measured:
       mean_return -= measured['skip_penalty']
     decay = jnp.where(is_first, 0.0, baseline_decay)
     baseline = decay * state.baseline + (1 - decay) * mean_return
