@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import search_conv_net
-from experiments.parts import shared_nets
+from experiments.parts import conv_nets, shared_nets
 from jaxnas.records import trial_log, workdir
 
 pytestmark = pytest.mark.slow
@@ -145,9 +145,10 @@ def test_a_stopped_search_goes_on_to_the_same_bytes(
     ),
   ],
 )
-def test_what_cannot_be_shared_is_refused_in_one_line(
-  tmp_path, data_file, changes, message
+def test_what_cannot_be_shared_is_refused_before_routes_are_measured(
+  tmp_path, data_file, changes, message, monkeypatch
 ):
+  monkeypatch.setattr(conv_nets, 'choose_route', None)
   with pytest.raises(ValueError, match=message) as raised:
     search_conv_net.run(make(data_file, **changes), str(tmp_path / 'run'))
   assert '\n' not in str(raised.value)

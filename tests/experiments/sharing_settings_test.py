@@ -127,6 +127,8 @@ def test_the_policy_of_networks_has_a_prior_of_its_connections():
   assert config.prior == (0.4, 0.8)
   changed = search_conv_net.Config(skip_prior=0.2, skip_weight=1.0)
   assert not changed.has_sharing
+  with pytest.raises(ValueError, match=r'--skip_prior=0\.2 needs --sharing'):
+    sharing_settings.check(changed)
   assert changed.prior == (0.2, 1.0)
   # There is nothing to choose, or no reward to lose.
   assert search_conv_net.Config(num_layers=1).prior is None
