@@ -244,6 +244,7 @@ def test_a_duplicate_can_be_trained_again(tmp_path):
   assert [trial.duplicate_of for trial in trials] == [None, *[0] * 5]
 
 
+@pytest.mark.slow
 def test_with_costs_those_go_on_whom_few_dominate(tmp_path):
   search = {
     'rungs': dataclasses.replace(HALVING, costs=('size',)),

@@ -163,6 +163,7 @@ def said(folder):
 ASYNCHRONOUS = {'replicas': 3, 'replicas_per_update': 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('num_workers', [1, 2, 4])
 @pytest.mark.parametrize('reevaluate_duplicates', [False, True])
 def test_workers_do_not_matter_in_lock_step(
@@ -473,6 +474,7 @@ def test_a_budget_may_be_none_or_less_than_is_in_flight(
   assert [int(each.num_finished) for each in state.windows] == [1, 6, 6]
 
 
+@pytest.mark.slow
 def test_a_run_that_grew_after_retraining_is_replayed(tmp_path):
   def make(seed, num_trials):
     queue = Queue(3, seed)

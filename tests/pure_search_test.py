@@ -58,6 +58,7 @@ def test_scans_of_many_seeds_are_single_scans_in_one_program():
   assert num_traces == 1
 
 
+@pytest.mark.slow
 def test_settings_of_a_strategy_are_mapped():
   def search_with(rate):
     strategy = reinforce.make_reinforce(CONTROLLER, rate)
@@ -230,6 +231,7 @@ def test_a_single_replica_has_nothing_to_correct(correction):
   chex.assert_trees_all_equal(*results)
 
 
+@pytest.mark.slow
 def test_orders_of_many_seeds_are_mapped():
   keys = jax.random.split(jax.random.key(7), 3)
   durations = jnp.exp(jax.random.normal(jax.random.key(8), (3, 12)))

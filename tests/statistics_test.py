@@ -172,6 +172,7 @@ def test_no_verdict_contradicts_its_interval():
   assert seen == {True, False}
 
 
+@pytest.mark.slow
 def test_identical_sides_are_told_apart_in_five_percent_of_families():
   generator = np.random.default_rng(2)
   told, alone = [], []

@@ -32,6 +32,7 @@ def fixture_generations():
   return list(lib.run(SUCCESSION, evaluate))
 
 
+@pytest.mark.slow
 def test_both_branches_have_their_generations(generations):
   assert [(each.branch, each.number) for each in generations] == [
     ('control', 0), ('control', 1), ('succession', 1),

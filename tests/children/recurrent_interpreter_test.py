@@ -138,7 +138,7 @@ def assert_close(result, expected, rtol=1e-9):
     (2, 'extended', ['paper_example']),
     (4, 'paper', []),
     (8, 'extended', ['nascell', 'lstm']),
-    (16, 'paper', ['gru']),
+    pytest.param(16, 'paper', ['gru'], marks=pytest.mark.slow),
   ],
 )
 def test_values_and_gradients_are_those_of_the_definition(

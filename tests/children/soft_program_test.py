@@ -142,7 +142,12 @@ def assert_close(result, expected, rtol=1e-10):
 
 
 @pytest.mark.parametrize(
-  ('base', 'operations'), [(2, 'extended'), (4, 'paper'), (8, 'extended')]
+  ('base', 'operations'),
+  [
+    (2, 'extended'),
+    (4, 'paper'),
+    pytest.param(8, 'extended', marks=pytest.mark.slow),
+  ],
 )
 def test_one_hot_probabilities_are_the_cell_that_they_choose(base, operations):
   """In value and in every gradient, wherever the memory is injected."""
@@ -180,7 +185,8 @@ def test_one_hot_probabilities_are_the_cell_that_they_choose(base, operations):
 
 
 @pytest.mark.parametrize(
-  ('base', 'operations'), [(2, 'extended'), (4, 'paper')]
+  ('base', 'operations'),
+  [(2, 'extended'), pytest.param(4, 'paper', marks=pytest.mark.slow)],
 )
 def test_gradients_of_probabilities(base, operations):
   """Those of the hand-written reverse pass are those of plain autodiff."""
@@ -209,6 +215,7 @@ def test_gradients_of_probabilities(base, operations):
   assert np.all(np.asarray(found[1][0]) != 0)
 
 
+@pytest.mark.slow
 def test_gradients_of_a_batch_of_programs():
   """Under vmap, with one set of parameters for all."""
   base, operations = 4, 'paper'

@@ -64,6 +64,7 @@ def assert_same(one, other, rows):
   np.testing.assert_array_equal(one.status, other.status[rows])
 
 
+@pytest.mark.slow
 def test_who_goes_on_in_whichever_company_ends_the_same(evaluator):
   whole = evaluator.evaluate(KEYS, TOKENS)
   assert len(np.unique(whole.rewards)) == len(TOKENS)

@@ -24,6 +24,7 @@ TINY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_OPTUNA, reason='Optuna is not installed.')
 def test_rows_are_measured_and_written(tmp_path, capfd, monkeypatch):
   flags = f'{os.environ["XLA_FLAGS"]} --xla_backend_optimization_level=0'

@@ -84,6 +84,7 @@ def read_entries(folder, name):
     return file['entries']
 
 
+@pytest.mark.slow
 def test_results_are_those_of_the_searches(finished, table):
   results = read_results(finished)
   with np.load(table) as file:

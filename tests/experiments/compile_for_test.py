@@ -157,6 +157,7 @@ def test_every_program_is_lowered_for_every_platform(name):
       assert ('tensor<2x6x20xf32>' in text) == (platform != 'cpu')
 
 
+@pytest.mark.slow
 def test_the_table_is_printed_and_written(tmp_path, capsys, monkeypatch):
   monkeypatch.setattr(programs, 'Sizes', lambda **sizes: TOY)
   monkeypatch.setattr(programs, 'WIDE', ('recurrent-2',))

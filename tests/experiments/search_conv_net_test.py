@@ -91,6 +91,7 @@ def contents(folder):
   return {name: (folder / name).read_bytes() for name in OUTPUTS}
 
 
+@pytest.mark.slow
 def test_run_writes_all_its_files(finished):
   # The last two tell times.
   names = (*OUTPUTS, 'config.json', 'manifest.json')

@@ -101,6 +101,7 @@ def test_batches_must_spend_the_budget(trials, batch):
     many_searches.make_table_search(TABLE, RANDOM, trials, batch)
 
 
+@pytest.mark.slow
 def test_replicas_change_the_order_of_a_random_search_alone():
   keys = many_searches.seed_keys(0, 40)
   lock_step, late = (

@@ -136,6 +136,7 @@ def test_another_measure_compares_the_same_run_anew(tmp_path, trainer, capsys):
   assert 'nothing is left to train' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_misspelled_measure_does_not_keep_the_folder(tmp_path):
   reward = Reward(lambda _, metrics: metrics['validation_reward'], -9.0)
   settings = {'arms': arms(4), 'reward': reward, 'learning_rates': None}

@@ -148,7 +148,9 @@ def check_proposals(proposals, num_trials, num_active=6):
 
 
 # Batches of one are those of the whole search below.
-@pytest.mark.parametrize('num_trials', [7, 64])
+@pytest.mark.parametrize(
+  'num_trials', [7, pytest.param(64, marks=pytest.mark.slow)]
+)
 def test_ask_and_tell_alternate_at_any_batch_size(strategy, num_trials):
   state = strategy.init(jax.random.key(0))
   for key in jax.random.split(jax.random.key(1), 3):

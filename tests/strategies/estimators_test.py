@@ -331,6 +331,7 @@ def test_cold_gumbel_softmax_has_less_bias_and_more_variance(policy):
   assert cold > 3 * warm > 30 * hot
 
 
+@pytest.mark.slow
 def test_golden_values_of_base2_bench(bench):
   """Those of an independent computation in NumPy."""
   policy, rewards = bench

@@ -109,6 +109,7 @@ def test_mean_update_over_all_sequences_is_the_exact_gradient(
       chex.assert_trees_all_close(mean, exact, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.slow
 # Random search has half of the connections right. Attention has to tell the
 # layers apart by their states alone, and often stays with all but one right.
 @pytest.mark.parametrize(

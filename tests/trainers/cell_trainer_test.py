@@ -25,6 +25,7 @@ def make_trainer(**changes):
   )
 
 
+@pytest.mark.slow
 def test_a_child_follows_from_its_cell_and_seed_alone():
   trainer = make_trainer()
   tokens = np.zeros((6, SPACE.num_tokens), np.int32)

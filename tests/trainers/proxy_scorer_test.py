@@ -37,6 +37,7 @@ def make_tokens():
   return tokens
 
 
+@pytest.mark.slow
 def test_a_score_follows_from_cell_and_seed_alone(scorer, tasks):
   tokens, followed = make_tokens(), []
   found = scorer.score(NAME, tokens, follow=followed.append)

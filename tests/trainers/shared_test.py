@@ -91,6 +91,7 @@ def test_steps_may_be_cut_anywhere():
   assert trainer.train(whole, []) is whole
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_number_of_devices():
   steps, cells = draw_steps(3), draw(5, seed=1)
   found = []

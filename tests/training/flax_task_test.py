@@ -61,6 +61,7 @@ def trainer():
   return blocks.BlockTrainer(make_task(), 4, 2)
 
 
+@pytest.mark.slow
 def test_a_module_with_batch_norm_and_dropout_learns(trainer):
   trained = trainer.run(
     [None] * 3,

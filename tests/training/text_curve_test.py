@@ -66,6 +66,7 @@ def run(name, num_steps, learning_rate=0.05):
   return jax.tree.map(np.asarray, (metrics, measured))
 
 
+@pytest.mark.slow
 def test_each_point_is_what_a_training_of_that_length_measures():
   curve, measured = run('curve', 9)
   assert not measured

@@ -64,6 +64,7 @@ def assert_close(first, second, atol=1e-6):
   )
 
 
+@pytest.mark.slow
 def test_a_child_learns_a_repetitive_text():
   model, state, train, _ = make_child()
   perplexity = jax.jit(functools.partial(text_task.perplexity, model))

@@ -10,6 +10,7 @@ import pytest
 from jaxnas.visualize import curves
 
 
+@pytest.mark.slow
 def test_plot_has_a_panel_for_each_cost(tmp_path):
   path = tmp_path / 'curve.png'
   curves.plot_search(
