@@ -121,10 +121,79 @@ def scan(
   order = jnp.arange(num_groups) if order is None else _checked(order, replicas)
   chex.assert_shape(order, (num_groups,))
 
+  stopping = None
+  if schedule is not None:
+    stopping = _Stopping(schedule, replicas > 1, replicas_per_update, floor)
+
+  def active(group):
+    return None if num_active is None else num_active[group]
+
+  def judge(tokens, halved):
+    """Returns rewards, those to tell, rungs, and the state of halving."""
+    rewards = jnp.asarray(reward(tokens), jnp.float32)
+    learned, rungs = rewards, None
+    if stopping is not None:
+      rewards, learned, rungs, halved = stopping.stop(
+        halved, rewards, None if costs is None else costs(tokens)
+      )
+    chex.assert_shape(rewards, (replicas_per_update * batch_size,))
+    return rewards, learned, rungs, halved
+
   def ask(state, group):
-    active = None if num_active is None else num_active[group]
-    proposals = strategy.ask(state, round_key(key, group), batch_size, active)
+    proposals = strategy.ask(
+      state, round_key(key, group), batch_size, active(group)
+    )
     return versions.join([proposals], replicas)
+
+  def ask_and_teller(state, group):
+    if strategy.ask_and_teller is None:
+      proposals = ask(state, group)
+      return proposals, functools.partial(strategy.tell, state, proposals)
+    return strategy.ask_and_teller(
+      state, round_key(key, group), batch_size, active(group)
+    )
+
+  begun = (
+    strategy.init(init_key(key)),
+    stopping and stopping.start(scale, num_groups * batch_size),
+  )
+  if replicas == replicas_per_update == 1:
+    (state, _), found = jax.lax.scan(
+      _make_lock_step(ask_and_teller, judge), begun, jnp.arange(num_rounds)
+    )
+  else:
+    # Whoever is free asks for the next group, before the next one finishes.
+    asked = replicas - 1 + jnp.arange(num_groups)
+    window = _begin(ask, begun[0], replicas)
+    ((state, _), _), found = jax.lax.scan(
+      _make_asynchronous(strategy.tell, ask, judge, replicas, num_groups),
+      (begun, window),
+      jax.tree.map(
+        lambda leaf: leaf.reshape(num_rounds, replicas_per_update),
+        (asked, order),
+      ),
+      num_rounds,
+    )
+  tokens, rewards, metrics, rungs = found
+  told.check(rewards)
+  return Scan(tokens, rewards, metrics, state, rungs)
+
+
+def _make_lock_step(ask_and_teller, judge):
+  """Makes the function that plays a round in lock step."""
+
+  def play(carry, group):
+    state, halved = carry
+    proposals, tell = ask_and_teller(state, group)
+    rewards, learned, rungs, halved = judge(proposals.tokens, halved)
+    state, metrics = tell(learned)
+    return (state, halved), (proposals.tokens, rewards, metrics, rungs)
+
+  return play
+
+
+def _make_asynchronous(tell, ask, judge, replicas, num_groups):
+  """Makes the function that plays a round with several groups."""
 
   def ask_if_any(state, group):
     if replicas == 1:
@@ -135,56 +204,33 @@ def scan(
       group < num_groups, ask, lambda *_: nothing, state, group
     )
 
-  def take(carry, inputs):
-    """A free replica asks, and then a group finishes."""
-    state, flying, groups, free, halved = carry
-    asked, finished = inputs
-    flying = jax.tree.map(
-      lambda all_of, new: all_of.at[free].set(new),
-      flying,
-      ask_if_any(state, asked),
-    )
-    groups = groups.at[free].set(asked)
-    free = jnp.argmax(groups == finished)
-    proposals = jax.tree.map(lambda all_of: all_of[free], flying)
-    return (state, flying, groups, free, halved), proposals
-
   def play(carry, inputs):
-    carry, proposals = jax.lax.scan(take, carry, inputs)
+    (state, halved), window = carry
+
+    def take(window, inputs):
+      """A free replica asks, and then a group finishes."""
+      flying, groups, free = window
+      asked, finished = inputs
+      flying = jax.tree.map(
+        lambda all_of, new: all_of.at[free].set(new),
+        flying,
+        ask_if_any(state, asked),
+      )
+      groups = groups.at[free].set(asked)
+      free = jnp.argmax(groups == finished)
+      proposals = jax.tree.map(lambda all_of: all_of[free], flying)
+      return (flying, groups, free), proposals
+
+    window, proposals = jax.lax.scan(take, window, inputs)
     proposals = jax.tree.map(
       lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), proposals
     )
-    rewards = jnp.asarray(reward(proposals.tokens), jnp.float32)
-    learned, rungs, halved = rewards, None, carry[-1]
-    if stopping is not None:
-      rewards, learned, rungs, halved = stopping.stop(
-        halved, rewards, None if costs is None else costs(proposals.tokens)
-      )
-    chex.assert_shape(rewards, (replicas_per_update * batch_size,))
-    state, metrics = strategy.tell(carry[0], proposals, learned)
-    carry = (state, *carry[1:-1], halved)
+    rewards, learned, rungs, halved = judge(proposals.tokens, halved)
+    state, metrics = tell(state, proposals, learned)
+    carry = (state, halved), window
     return carry, (proposals.tokens, rewards, metrics, rungs)
 
-  stopping = None
-  if schedule is not None:
-    stopping = _Stopping(schedule, replicas > 1, replicas_per_update, floor)
-  carry = (
-    *_begin(ask, strategy.init(init_key(key)), replicas),
-    stopping and stopping.start(scale, num_groups * batch_size),
-  )
-  # Whoever is free asks for the next group, before the next one finishes.
-  asked = replicas - 1 + jnp.arange(num_groups)
-  carry, (tokens, rewards, metrics, rungs) = jax.lax.scan(
-    play,
-    carry,
-    jax.tree.map(
-      lambda leaf: leaf.reshape(num_rounds, replicas_per_update),
-      (asked, order),
-    ),
-    num_rounds,
-  )
-  told.check(rewards)
-  return Scan(tokens, rewards, metrics, carry[0], rungs)
+  return play
 
 
 def _check_replicas(
@@ -281,10 +327,10 @@ def finishing_order(durations: jax.Array, replicas: int) -> jax.Array:
 
 
 def _begin(ask, state, replicas):
-  """Returns the state of a search before its first round.
+  """Returns the groups of a search before its first round.
 
-  That is the strategy's state, the proposals of each replica, the number of its
-  group, and which replica is free: the last, while all others have asked.
+  That is the proposals of each replica, the number of its group, and which
+  replica is free: the last, while all others have asked.
   """
   early = jnp.arange(replicas - 1, dtype=jnp.int32)
   one = jax.eval_shape(ask, state, jnp.int32(0))
@@ -297,7 +343,7 @@ def _begin(ask, state, replicas):
       lambda all_of, some: all_of.at[:-1].set(some), flying, asked
     )
   groups = jnp.append(early, jnp.int32(-1))
-  return state, flying, groups, jnp.int32(replicas - 1)
+  return flying, groups, jnp.int32(replicas - 1)
 
 
 def _checked(order, replicas) -> jax.Array:

@@ -98,16 +98,31 @@ class Controller(NamedTuple):
     sample_probabilities: `(params, key, num_active) -> float32[V]`, or `None`:
       the distributions that the decisions of one random architecture are drawn
       from, as in `Strategy.probabilities`, which is their mean over keys.
-    skip_divergence: `(params, tokens int32[..., T], prior) -> float[..., L]`,
-      or `None`: how far the coins that each of `L` anchor points tosses are
+    log_prob_and_divergence: `(params, tokens int32[..., T], prior) ->
+      (log_prob, entropy, divergence[..., L])`, or `None`: `log_prob` of all
+      decisions, and how far the coins that each of `L` anchor points tosses are
       from coins of probability `prior`; see `anchors.divergence`.
+    sample_and_vjp: `(params, keys[N], num_active) -> (tokens int32[N, T],
+      (log_prob[N, decisions], entropy[N, decisions]), vjp)`, or `None`: what
+      `sample_and_log_prob` draws with these keys, `log_prob` of it, and
+      `cotangents of both -> cotangent of params`, as `jax.vjp` of `log_prob`
+      would return, without running the network again.
   """
 
   init: Callable[[jax.Array], Params]
   sample_and_log_prob: Callable[..., tuple[jax.Array, jax.Array]]
   log_prob: Callable[..., tuple[jax.Array, jax.Array]]
   sample_probabilities: Callable[..., jax.Array] | None = None
-  skip_divergence: Callable[..., jax.Array] | None = None
+  log_prob_and_divergence: (
+    Callable[..., tuple[jax.Array, jax.Array, jax.Array]] | None
+  ) = None
+  sample_and_vjp: (
+    Callable[
+      ...,
+      tuple[jax.Array, tuple[jax.Array, jax.Array], Callable[[Any], Params]],
+    ]
+    | None
+  ) = None
 
   def sample(
     self,
@@ -155,6 +170,10 @@ class Strategy(NamedTuple):
     probabilities: `(state, key, num_active) -> float[V]`, or `None` for a
       strategy without a policy: how likely the state's policy is to choose each
       of the `V` outcomes of all decisions, in order; -1 where one is not made.
+    ask_and_teller: `(state, key, num_trials, num_active) -> (proposals, tell)`,
+      or `None`: those of `ask`, and `rewards[N] -> (state, metrics)`, which
+      tells what `tell` does of them, to rounding, but reuses what `ask` has
+      computed. For a program that both asks and tells.
   """
 
   init: Callable[[jax.Array], Any]
@@ -164,6 +183,16 @@ class Strategy(NamedTuple):
     tuple[Any, Mapping[str, jax.Array]],
   ]
   probabilities: Callable[..., jax.Array] | None = None
+  ask_and_teller: (
+    Callable[
+      ...,
+      tuple[
+        Proposals,
+        Callable[[jax.typing.ArrayLike], tuple[Any, Mapping[str, jax.Array]]],
+      ],
+    ]
+    | None
+  ) = None
 
 
 class Span(NamedTuple):

@@ -148,6 +148,7 @@ def learn_by_hand(strategy, key, order, batch_size, replicas, per_update):
 
 
 WINDOWS = [
+  (1, 1, 6, 3),
   (1, 3, 4, 2),
   (3, 1, 6, 2),
   (4, 2, 3, 3),

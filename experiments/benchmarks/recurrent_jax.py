@@ -338,7 +338,8 @@ def make_controller(
   """Samples batches and updates the controller, with a reward without cost.
 
   A burst runs the same number of batches with one call each of `ask` and `tell`
-  and as a scan in one program, and reports the seconds of both.
+  and, by `ask_and_teller`, as a scan in one program, and reports the seconds of
+  both.
   """
   space = spaces.make_space(base)
   strategy = reinforce.make_reinforce(
@@ -357,7 +358,14 @@ def make_controller(
     proposals = strategy.ask(state, key, num_trials)
     return strategy.tell(state, proposals, reward(proposals.tokens))
 
-  scan = jax.jit(functools.partial(lax.scan, step))
+  assert strategy.ask_and_teller is not None
+  ask_and_teller = strategy.ask_and_teller
+
+  def step_at_once(state, key):
+    proposals, tell = ask_and_teller(state, key, num_trials)
+    return tell(reward(proposals.tokens))
+
+  scan = jax.jit(functools.partial(lax.scan, step_at_once))
   separate_keys = list(keys)
   scan_keys = jnp.split(keys, num_scans)
 

@@ -20,7 +20,7 @@ are in the order i, f, g, o: input gate, forget gate, candidate, output gate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -51,6 +51,18 @@ class Stack(NamedTuple):
   table: jax.Array
   kernels: tuple[jax.Array, ...]
   biases: tuple[jax.Array, ...]
+
+
+class Activations(NamedTuple):
+  """What a step computes, or a sequence of steps `[T, ...]`.
+
+  Attributes:
+    hidden: the last layer's output, `[..., D]`.
+    layers: what the reverse pass reads of each layer.
+  """
+
+  hidden: jax.Array
+  layers: tuple[_Layer, ...]
 
 
 def serves(cell: nn.RNNCellBase) -> bool:
@@ -95,7 +107,7 @@ def first_carries(stack: Stack, num_sequences: tuple[int, ...] = ()) -> Carries:
 
 def step(
   stack: Stack, carries: Carries, row: jax.Array
-) -> tuple[Carries, jax.Array]:
+) -> tuple[Carries, Activations]:
   """Runs all layers once.
 
   Args:
@@ -104,15 +116,14 @@ def step(
     row: the row of the table that is read, `int32[...]`.
 
   Returns:
-    The carries after the step, and the last layer's output, `[..., D]`.
+    The carries after the step, and what it has computed.
   """
-  carries, hidden, _ = _step(
-    stack.kernels, stack.biases, carries, stack.table[row]
-  )
-  return carries, hidden
+  return _step(stack.kernels, stack.biases, carries, stack.table[row])
 
 
-def unroll(stack: Stack, rows: jax.Array) -> jax.Array:
+def unroll(
+  stack: Stack, rows: jax.Array, known: Activations | None = None
+) -> jax.Array:
   """Runs all layers over whole sequences.
 
   Gradients flow to the stack.
@@ -120,16 +131,70 @@ def unroll(stack: Stack, rows: jax.Array) -> jax.Array:
   Args:
     stack: the stack.
     rows: the rows of the table that are read, `int32[T, N]`.
+    known: what the steps of these sequences have computed, `[T, N, ...]`, where
+      `step` has run before; nothing is then computed but gradients.
 
   Returns:
     The last layer's outputs, `[T, N, D]`.
   """
   chex.assert_rank(rows, 2)
-  return _unroll(stack.kernels, stack.biases, stack.table[rows])
+  projected = stack.table[rows]
+  if known is None:
+    return _unroll(stack.kernels, stack.biases, projected)
+  return _recall(stack.kernels, stack.biases, projected, known)
+
+
+def scan(
+  body: Callable[[Any, Any], tuple[Any, Any]],
+  carry: Any,
+  inputs: Any,
+  reverse: bool = False,
+) -> tuple[Any, Any]:
+  """Is `lax.scan`, without gradients, with other strides under `jax.vmap`.
+
+  Outputs are written into buffers that the loop carries. So the axis of mapped
+  searches comes before that of the steps, and all steps of a search are the
+  rows of one matrix; the outputs of `lax.scan` would have to be transposed.
+
+  Args:
+    body: `(carry, inputs) -> (carry, outputs)`.
+    carry: the carry before the first step.
+    inputs: the inputs of all steps, `[T, ...]`.
+    reverse: whether to begin with the last step.
+
+  Returns:
+    The carry after the last step, and the outputs of all steps, `[T, ...]`.
+  """
+  length = len(jax.tree.leaves(inputs)[0])
+
+  def read(step):
+    return jax.tree.map(
+      lambda leaf: lax.dynamic_index_in_dim(leaf, step, keepdims=False), inputs
+    )
+
+  shapes = jax.eval_shape(lambda: body(carry, read(0))[1])
+  buffers = jax.tree.map(
+    lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), shapes
+  )
+
+  def run(count, state):
+    carry, buffers = state
+    step = length - 1 - count if reverse else count
+    carry, outputs = body(carry, read(step))
+    buffers = jax.tree.map(
+      lambda buffer, output: lax.dynamic_update_index_in_dim(
+        buffer, output, step, 0
+      ),
+      buffers,
+      outputs,
+    )
+    return carry, buffers
+
+  return lax.fori_loop(0, length, run, (carry, buffers))
 
 
 def _step(kernels, biases, carries, projected):
-  """Returns carries, output, and what `_reverse_step` reads of each layer."""
+  """Returns carries and activations."""
   next_carries, kept = [], []
   hidden = projected
   for layer, (memory, own) in enumerate(carries):
@@ -147,7 +212,7 @@ def _step(kernels, biases, carries, projected):
     hidden = o * squashed
     next_carries.append((next_memory, hidden))
     kept.append(_Layer(inputs, *_slopes(memory, gates, squashed)))
-  return tuple(next_carries), hidden, tuple(kept)
+  return tuple(next_carries), Activations(hidden, tuple(kept))
 
 
 def _activate(total: jax.Array) -> jax.Array:
@@ -210,49 +275,66 @@ def _unroll(kernels, biases, projected):
   return _forward(kernels, biases, projected)[0]
 
 
-def _zeros(kernels, projected) -> Carries:
-  shape = (projected.shape[1], kernels[0].shape[0])
-  return ((jnp.zeros(shape, projected.dtype),) * 2,) * len(kernels)
+@jax.custom_vjp
+def _recall(kernels, biases, projected, known):
+  """Returns what `_unroll` returned, and has the same gradient."""
+  del kernels, biases, projected
+  return known.hidden
 
 
 def _forward(kernels, biases, projected):
   def body(carries, step_projected):
-    carries, hidden, kept = _step(kernels, biases, carries, step_projected)
-    return carries, (hidden, kept)
+    return _step(kernels, biases, carries, step_projected)
 
-  _, (hidden, kept) = lax.scan(body, _zeros(kernels, projected), projected)
-  return hidden, (kernels, kept, projected)
+  carries = _zeros(kernels, projected[0])
+  _, activations = scan(body, carries, projected)
+  return activations.hidden, (kernels, activations.layers)
+
+
+def _zeros(kernels, like) -> Carries:
+  shape = (*like.shape[:-1], kernels[0].shape[0])
+  return ((jnp.zeros(shape, like.dtype),) * 2,) * len(kernels)
 
 
 def _backward(residuals, grad_hidden):
-  kernels, kept, projected = residuals
+  kernels, layers = residuals
   features = kernels[0].shape[0]
   transposed = [kernel.T for kernel in kernels]
 
   def body(grads, inputs):
-    grad_output, step_kept = inputs
+    grad_output, step_layers = inputs
     next_grads: list[Any] = [None] * len(kernels)
     grad_totals: list[Any] = [None] * len(kernels)
     for layer in reversed(range(len(kernels))):
       grad_memory, grad_own = grads[layer]
       grad_totals[layer], grad_memory = _reverse_step(
-        step_kept[layer], grad_output + grad_own, grad_memory
+        step_layers[layer], grad_output + grad_own, grad_memory
       )
       grad_inputs = grad_totals[layer] @ transposed[layer]
       grad_output = grad_inputs[:, :features]
       next_grads[layer] = grad_memory, grad_inputs[:, -features:]
     return tuple(next_grads), tuple(grad_totals)
 
-  _, grad_totals = lax.scan(
-    body, _zeros(kernels, projected), (grad_hidden, kept), reverse=True
+  _, grad_totals = scan(
+    body,
+    _zeros(kernels, grad_hidden[0]),
+    (grad_hidden, layers),
+    reverse=True,
   )
   rows = [grad.reshape(-1, grad.shape[-1]) for grad in grad_totals]
   grad_kernels = tuple(
     layer.inputs.reshape(-1, layer.inputs.shape[-1]).T @ grad
-    for layer, grad in zip(kept, rows, strict=True)
+    for layer, grad in zip(layers, rows, strict=True)
   )
   grad_biases = tuple(grad.sum(axis=0) for grad in rows[1:])
   return grad_kernels, grad_biases, grad_totals[0]
 
 
 _unroll.defvjp(_forward, _backward)
+_recall.defvjp(
+  lambda kernels, biases, projected, known: (
+    known.hidden,
+    (kernels, known.layers),
+  ),
+  lambda residuals, grad_hidden: (*_backward(residuals, grad_hidden), None),
+)

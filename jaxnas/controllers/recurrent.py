@@ -23,8 +23,8 @@ import numpy as np
 from jaxnas.children import recurrent_cell
 from jaxnas.controllers import anchors as mechanisms
 from jaxnas.controllers import layout as layouts
+from jaxnas.controllers import lstm_stack, recurrent_network
 from jaxnas.controllers import ordered as ordered_heads
-from jaxnas.controllers import recurrent_network
 from jaxnas.decisions import check_decisions
 from jaxnas.types import AnchorPoint, Controller, Decision, Params
 
@@ -68,9 +68,9 @@ def make_controller(
   that all of its levels are equally likely.
 
   `log_prob` also takes tokens of -1 as decisions that were not made, and so
-  does `skip_divergence`, which needs two anchor points or more. Without anchor
-  points the default cell runs by `lstm_stack`, and in `log_prob` any other with
-  a method `unroll` by that.
+  does `log_prob_and_divergence`, which needs two anchor points or more. Without
+  anchor points the default cell runs by `lstm_stack`, which `sample_and_vjp`
+  needs, and in `log_prob` any other with a method `unroll` by that.
 
   Args:
     decisions: the decisions, in order. An anchor point has to choose among all
@@ -104,7 +104,8 @@ def make_controller(
   param_shapes = recurrent_network.param_shapes(
     network._replace(layout=waves.layout)
   )
-  sample, run = _sample_choices, recurrent_network.run_choices
+  sample = _sample_alone
+  run: Callable[..., jax.Array] = recurrent_network.run_choices
   if layout.num_anchors:
     sample, run = _sample_anchors, recurrent_network.run_anchors
 
@@ -127,7 +128,7 @@ def make_controller(
       jnp.where(is_active, log_prob, 0.0),
     )
 
-  def read(params, tokens, num_active=None):
+  def read(params, tokens, num_active=None, *known):
     """Returns which decisions are made, and the outputs of every step."""
     chex.assert_axis_dimension(tokens, -1, layout.num_tokens)
     chex.assert_type(tokens, int)
@@ -140,22 +141,41 @@ def make_controller(
       params,
       tokens.reshape(-1, layout.num_tokens),
       is_active.reshape(-1, layout.num_steps),
+      *known,
     )
     hidden = jnp.moveaxis(hidden, 0, 1).reshape(*is_made.shape, features)
     return is_active, hidden
+
+  def score(params, tokens, is_active, hidden):
+    """Returns what `log_prob` does, of the outputs of every step."""
+    return tuple(
+      jnp.where(is_active, value, 0.0)
+      for value in _score(network, params, hidden, tokens)
+    )
+
+  def evaluate(params, tokens, num_active, *known):
+    """Returns `log_prob`; of what the sampler drew, from what is known."""
+    params = waves.expand(params)
+    is_active, hidden = read(params, tokens, num_active, *known)
+    return score(params, tokens, is_active, hidden)
 
   def log_prob(
     params: Params,
     tokens: jax.Array,
     num_active: jax.Array | int | None = None,
   ) -> tuple[jax.Array, jax.Array]:
-    params = waves.expand(params)
-    is_active, hidden = read(params, tokens, num_active)
-    value, entropy = _score(network, params, hidden, tokens)
-    return (
-      jnp.where(is_active, value, 0.0),
-      jnp.where(is_active, entropy, 0.0),
+    return evaluate(params, tokens, num_active)
+
+  def sample_and_vjp(
+    params: Params, keys: jax.Array, num_active: jax.Array | int | None = None
+  ):
+    tokens, known = _sample_choices(network, waves.expand(params), keys)
+    is_active = _is_active(layout.num_steps, num_active)
+    tokens = jnp.where(is_active[layout.token_steps], tokens, -1)
+    values, vjp = jax.vjp(
+      lambda params: evaluate(params, tokens, num_active, known), params
     )
+    return tokens, values, lambda cotangents: vjp(cotangents)[0]
 
   def sample_probabilities(
     params: Params, key: jax.Array, num_active: jax.Array | int | None = None
@@ -169,22 +189,28 @@ def make_controller(
       -1,
     )
 
-  def skip_divergence(
+  def log_prob_and_divergence(
     params: Params, tokens: jax.Array, prior: jax.typing.ArrayLike
-  ) -> jax.Array:
+  ) -> tuple[jax.Array, jax.Array, jax.Array]:
     params = waves.expand(params)
     is_active, hidden = read(params, tokens)
-    value = mechanisms.divergence(
+    divergence = mechanisms.divergence(
       _anchor_logits(network, params, hidden), prior, layout.is_pair
     )
-    return jnp.where(is_active[..., layout.anchor_steps], value, 0.0)
+    return (
+      *score(params, tokens, is_active, hidden),
+      jnp.where(is_active[..., layout.anchor_steps], divergence, 0.0),
+    )
 
+  # Others would have to differentiate their sampler's loop.
+  is_kept = not layout.num_anchors and lstm_stack.serves(network.cell)
   return Controller(
     init,
     sample_and_log_prob,
     log_prob,
     sample_probabilities,
-    skip_divergence if layout.num_sources else None,
+    log_prob_and_divergence if layout.num_sources else None,
+    sample_and_vjp if is_kept else None,
   )
 
 
@@ -221,30 +247,46 @@ def _choice_noise(
   return jnp.where(layout.is_choice, params['bias'] + noise, -jnp.inf)
 
 
-def _sample_choices(
+def _sample_alone(
   network: recurrent_network.Network, params: Params, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
   """Draws one sequence without anchor points; `tokens [T], hidden [T, D]`."""
+  tokens, activations = _sample_choices(network, params, key[None])
+  return tokens[0], activations.hidden[:, 0]
+
+
+def _sample_choices(
+  network: recurrent_network.Network, params: Params, keys: jax.Array
+) -> tuple[jax.Array, lstm_stack.Activations]:
+  """Draws `N` sequences without anchor points.
+
+  Returns:
+    The tokens, `int32[N, T]`, and what the steps computed, `[T, N, ...]`.
+  """
   layout, dtype = network.layout, params['bias'].dtype
+
   # Drawn in one row, as a draw of two axes takes seconds to compile.
-  noise = jax.random.gumbel(key, (layout.is_choice.size,), dtype)
-  noise = noise.reshape(layout.is_choice.shape)
-  noise = _choice_noise(layout, params, noise)
+  def draw_noise(key):
+    noise = jax.random.gumbel(key, (layout.is_choice.size,), dtype)
+    noise = noise.reshape(layout.is_choice.shape)
+    return _choice_noise(layout, params, noise)
 
   def step(state, inputs):
     carries, row = state
     kernel, step_noise, first_row = inputs
-    carries, hidden = read(carries, row)
-    token = jnp.argmax(hidden @ kernel + step_noise).astype(jnp.int32)
-    return (carries, first_row + token), (token, hidden)
+    carries, activations = read(carries, row)
+    logits = activations.hidden @ kernel + step_noise
+    token = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return (carries, first_row + token), (token, activations)
 
-  carries, read = network.make_reader(params)
-  _, drawn = jax.lax.scan(
+  noise = jax.vmap(draw_noise, out_axes=1)(keys)
+  carries, read = network.make_reader(params, len(keys))
+  _, (tokens, activations) = lstm_stack.scan(
     step,
-    (carries, jnp.int32(0)),
-    (params['kernel'], noise, layout.first_rows),
+    (carries, jnp.zeros(len(keys), jnp.int32)),
+    (params['kernel'], noise, jnp.asarray(layout.first_rows)),
   )
-  return drawn
+  return tokens.T, activations
 
 
 def _sample_anchors(

@@ -41,25 +41,32 @@ class Network(NamedTuple):
     """The names of the layers' parameters."""
     return tuple(f'layer_{i}' for i in range(self.num_layers))
 
-  def make_reader(self, params: Params):
+  def make_reader(self, params: Params, num_sequences: int):
     """Makes what runs all layers over rows of the embeddings, one by one.
 
+    Args:
+      params: the controller's parameters.
+      num_sequences: the number `N` of sequences.
+
     Returns:
-      `(carries, step)`: the first carries, and `(carries, row int32[]) ->
-      (carries, output [D])`.
+      `(carries, step)`: the first carries, and `(carries, rows int32[N]) ->
+      (carries, activations)`, whose `hidden` is the output, `[N, D]`; the
+      stacks of other cells than the default remember nothing else.
     """
     rows = params['embeddings']
     if lstm_stack.serves(self.cell):
       stack = self.make_stack(params)
       return (
-        lstm_stack.first_carries(stack),
+        lstm_stack.first_carries(stack, (num_sequences,)),
         functools.partial(lstm_stack.step, stack),
       )
 
     def step(carries, row):
-      return self.step(params, carries, rows[row])
+      carries, hidden = self.step(params, carries, rows[row])
+      return carries, lstm_stack.Activations(hidden, ())
 
-    return self.first_carries(params, rows[0]), step
+    first_rows = jnp.broadcast_to(rows[0], (num_sequences, self.features))
+    return self.first_carries(params, first_rows), step
 
   def make_stack(self, params: Params) -> lstm_stack.Stack:
     """Returns the layers as a stack that reads the embeddings."""
@@ -131,7 +138,11 @@ def _rows(
 
 
 def run_choices(
-  network: Network, params: Params, tokens: jax.Array, is_active: jax.Array
+  network: Network,
+  params: Params,
+  tokens: jax.Array,
+  is_active: jax.Array,
+  known: lstm_stack.Activations | None = None,
 ) -> jax.Array:
   """Runs given sequences without anchor points.
 
@@ -142,13 +153,15 @@ def run_choices(
     params: the controller's parameters.
     tokens: the sequences, `int32[N, T]`.
     is_active: which decisions are made, `bool[N, T]`.
+    known: what stacks of the default cell computed when they drew the
+      sequences, as `lstm_stack.unroll` takes it.
 
   Returns:
     The outputs, `[T, N, D]`.
   """
   rows = _rows(network.layout, tokens, is_active)
   if lstm_stack.serves(network.cell):
-    return lstm_stack.unroll(network.make_stack(params), rows)
+    return lstm_stack.unroll(network.make_stack(params), rows, known)
   hidden = params['embeddings'][rows]
   for layer in network.layers:
     hidden = _run_layer(network.cell, params['cells'][layer], hidden)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -156,7 +156,11 @@ def make_policy_gradient(
   gradient = _make_gradient(controller, loss, correction, skip_prior)
   improve = _make_improve(gradient, optimizer.update, num_epochs)
   learn = _make_learn(improve, baseline_decay, entropy_weight)
+  learn_alone = jax.jit(learn)
   draw = _make_draw(controller)
+  # A user's own controller may lack this function, and it knows no divergence.
+  sample_and_vjp: Any = getattr(controller, 'sample_and_vjp', None)
+  is_kept = sample_and_vjp is not None and skip_prior is None
 
   @jax.jit
   def init(key: jax.Array) -> PolicyState:
@@ -185,9 +189,29 @@ def make_policy_gradient(
 
   def tell(state, proposals, rewards):
     told.check(rewards)
-    return learn(state, proposals, rewards)
+    return learn_alone(state, proposals, rewards)
 
-  return Strategy(init, ask, tell, _make_probabilities(controller))
+  def ask_and_teller(state, key, num_trials, num_active=None):
+    keys = jax.random.split(key, num_trials)
+    tokens, values, vjp = sample_and_vjp(state.params, keys, num_active)
+    proposals = Proposals(tokens, jnp.sum(values[0], axis=-1))
+
+    def first_gradient(advantage):
+      return _pull_back(loss, values, vjp, advantage)
+
+    def tell(rewards):
+      told.check(rewards)
+      return learn(state, proposals, rewards, first_gradient)
+
+    return proposals, tell
+
+  return Strategy(
+    init,
+    ask,
+    tell,
+    _make_probabilities(controller),
+    ask_and_teller if is_kept else None,
+  )
 
 
 def _num_active(num_active: jax.Array | int | None) -> jax.Array:
@@ -246,17 +270,26 @@ def _make_probabilities(controller):
 
 
 def _make_learn(improve, baseline_decay, entropy_weight):
-  """Makes the function that learns from one batch."""
+  """Makes the function that learns from one batch.
 
-  @jax.jit
+  It takes what `improve` takes as its `first_gradient`, if anything.
+  """
+
   def learn(
-    state: PolicyState, proposals: Proposals, rewards: jax.Array
+    state: PolicyState,
+    proposals: Proposals,
+    rewards: jax.Array,
+    *first_gradient: Callable[[jax.Array], tuple[Params, jax.Array]],
   ) -> tuple[PolicyState, Mapping[str, jax.Array]]:
     chex.assert_equal_shape([proposals.log_prob, rewards])
     is_first = state.num_updates == 0
     before = state.params, state.opt_state
     after, measured = improve(
-      *before, state.num_updates, proposals, rewards - state.baseline
+      *before,
+      state.num_updates,
+      proposals,
+      rewards - state.baseline,
+      *first_gradient,
     )
     params, opt_state = jax.tree.map(
       lambda new, old: jnp.where(is_first, old, new), after, before
@@ -285,28 +318,24 @@ def _make_gradient(controller, loss, correction, skip_prior):
   It maps `(params, num_updates, proposals, advantage)` to `(grads, measured)`.
   """
 
-  def penalty_of(params, tokens):
-    """Returns the penalty of each architecture, `[N]`."""
-    divergence = controller.skip_divergence(
+  @functools.partial(jax.grad, has_aux=True)
+  def gradient_at(params, tokens, proposed_log_prob, advantage, *is_current):
+    if skip_prior is None:
+      values = controller.log_prob(params, tokens)
+      return _apply(loss, values, proposed_log_prob, advantage, *is_current)
+    *values, divergence = controller.log_prob_and_divergence(
       params, tokens, skip_prior.probability
     )
     # The first anchor point has nothing to choose.
-    return skip_prior.weight * divergence.sum(-1) / (divergence.shape[-1] - 1)
-
-  @functools.partial(jax.grad, has_aux=True)
-  def gradient_at(params, tokens, proposed_log_prob, advantage, *is_current):
-    log_prob, entropy = controller.log_prob(params, tokens)
-    log_prob, entropy = (jnp.sum(x, axis=-1) for x in (log_prob, entropy))
-    measured = {'entropy': jnp.mean(entropy)}
-    rest = entropy, *is_current
-    if skip_prior is None:
-      return loss(log_prob, proposed_log_prob, advantage, *rest), measured
+    num_choosing = divergence.shape[-1] - 1
+    penalty = skip_prior.weight * divergence.sum(axis=-1) / num_choosing
+    mean_penalty = jnp.mean(penalty)
     # Like the entropy, it depends on the policy in two ways: by the
     # distributions along an architecture, and by which architecture it is.
-    penalty = penalty_of(params, tokens)
-    mean_penalty = jnp.mean(penalty)
     advantage -= jax.lax.stop_gradient(penalty)
-    value = loss(log_prob, proposed_log_prob, advantage, *rest)
+    value, measured = _apply(
+      loss, values, proposed_log_prob, advantage, *is_current
+    )
     return value + mean_penalty, {**measured, 'skip_penalty': mean_penalty}
 
   def gradient(params, num_updates, proposals, advantage):
@@ -328,22 +357,61 @@ def _make_gradient(controller, loss, correction, skip_prior):
   return gradient
 
 
+def _apply(loss, values, proposed_log_prob, advantage, *is_current):
+  """Returns the loss of `Controller.log_prob`'s results, and `measured`."""
+  log_prob, entropy = (jnp.sum(each, axis=-1) for each in values)
+  value = loss(log_prob, proposed_log_prob, advantage, entropy, *is_current)
+  return value, {'entropy': jnp.mean(entropy)}
+
+
+def _pull_back(loss, values, vjp, advantage):
+  """Returns `(grads, measured)` of a draw by `Controller.sample_and_vjp`."""
+  proposed = jnp.sum(values[0], axis=-1)
+  cotangents, measured = jax.grad(
+    lambda values: _apply(loss, values, proposed, advantage), has_aux=True
+  )(values)
+  return vjp(cotangents), measured
+
+
 def _make_improve(gradient, update, num_epochs):
   """Makes the function that takes the steps on one batch."""
 
-  def improve(params, opt_state, num_updates, proposals, advantage):
-    """Returns `(params, opt_state)`, and what was measured before them."""
+  def improve(
+    params, opt_state, num_updates, proposals, advantage, first_gradient=None
+  ):
+    """Takes the steps.
 
-    def step(carry, _):
+    Args:
+      params: the parameters before.
+      opt_state: the optimizer's state before.
+      num_updates: the number of batches told before.
+      proposals: the batch.
+      advantage: the rewards less the baseline, `[N]`.
+      first_gradient: `advantage -> (grads, measured)`, that of the first step,
+        where it is cheaper than from the batch.
+
+    Returns:
+      `(params, opt_state)`, and what was measured before them.
+    """
+
+    def take(carry, grads, measured):
       params, opt_state = carry
-      grads, measured = gradient(params, num_updates, proposals, advantage)
       updates, opt_state = update(grads, opt_state, params)
       params = optax.apply_updates(params, updates)
       measured = {**measured, 'grad_norm': optax.tree.norm(grads)}
       return (params, opt_state), measured
 
-    after, measured = jax.lax.scan(step, (params, opt_state), length=num_epochs)
-    return after, {name: values[0] for name, values in measured.items()}
+    def step(carry, _):
+      return take(carry, *gradient(carry[0], num_updates, proposals, advantage))
+
+    after = params, opt_state
+    if first_gradient is None:
+      after, measured = jax.lax.scan(step, after, length=num_epochs)
+      return after, {name: values[0] for name, values in measured.items()}
+    after, measured = take(after, *first_gradient(advantage))
+    if num_epochs > 1:
+      after, _ = jax.lax.scan(step, after, length=num_epochs - 1)
+    return after, measured
 
   return improve
 
@@ -376,9 +444,9 @@ def _check_skip_prior(skip_prior, controller, correction) -> None:
     raise ValueError(
       f'The weight of a skip prior must be at least 0, got {weight}.'
     )
-  if getattr(controller, 'skip_divergence', None) is None:
+  if getattr(controller, 'log_prob_and_divergence', None) is None:
     raise ValueError(
-      'A skip prior needs a controller with skip_divergence, such as '
+      'A skip prior needs a controller with log_prob_and_divergence, such as '
       'make_controller makes for two anchor points or more.'
     )
   if correction != 'none':

@@ -4,6 +4,7 @@
 import dataclasses
 import functools
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -224,6 +225,30 @@ def test_unpack_inverts_pack(merge):
     num_weights = sum(np.count_nonzero(x) for x in packed[0]['kernels'])
     sizes = {name: params['kernel'].size for name, params in child[0].items()}
     assert num_weights == sum(sizes.values()) - sizes['head']
+
+
+@pytest.mark.parametrize(
+  ('merge', 'channels'), [('concat', (4, 64)), ('add', (64, 64))]
+)
+def test_shared_weights_have_the_variances_of_the_largest_filters(
+  merge, channels
+):
+  masked = conv_masked.ConvMasked(2, (5, 6, 4), 8, SIZES, SIZES, (64,), merge)
+  params, stats = masked.init_shared(jax.random.key(0))
+  other, _ = masked.init_shared(jax.random.key(1))
+  net = ConvNet((ConvLayer(1, 3, 64),), merge)
+  program = jax.tree.map(lambda leaf: leaf[0], masked.assemble([net]))
+  child = jax.eval_shape(masked.make_network(program).init, jax.random.key(0))
+  chex.assert_trees_all_equal_shapes_and_dtypes((params, stats), child)
+  for kernel, count in zip(params['kernels'], channels, strict=True):
+    assert np.var(kernel) == pytest.approx(2 / (25 * count), rel=0.1)
+    assert abs(np.mean(kernel)) < 0.1 * np.std(kernel)
+  assert np.var(params['head_kernel']) == pytest.approx(1 / 64, rel=0.2)
+  assert np.all(params['scale'] == 1)
+  assert not np.any(params['bias'])
+  assert not np.any(params['head_bias'])
+  for first, second in zip(params['kernels'], other['kernels'], strict=True):
+    assert np.all(first != second)
 
 
 def make_net(layer=None, merge='concat', num_layers=2, **settings):

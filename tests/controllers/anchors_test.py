@@ -425,12 +425,14 @@ def test_divergence_from_a_prior_by_hand():
 def test_divergence_is_of_the_coins_that_are_tossed(
   controller, params, log_prob
 ):
-  skip_divergence = jax.jit(controller.skip_divergence)
+  evaluate = jax.jit(controller.log_prob_and_divergence)
   tokens = ALL_TOKENS.copy()
   tokens[7, 3:] = -1
-  found = skip_divergence(params, tokens, 0.4)
+  *values, found = evaluate(params, tokens, 0.4)
   chex.assert_shape(found, (64, 3))
-  log_probs, _ = log_prob(params, tokens, 6)
+  expected_values = log_prob(params, tokens, 6)
+  chex.assert_trees_all_close(tuple(values), expected_values, rtol=1e-5)
+  log_probs, _ = expected_values
   # The only coin of the second layer, whose tokens are 1 and 2.
   drawn = tokens[:, 1]
   p = np.exp(log_probs[:, 2])

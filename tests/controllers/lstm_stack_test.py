@@ -1,6 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import chex
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
@@ -51,6 +52,15 @@ def unroll_stack(params, rows):
   return lstm_stack.unroll(lstm_stack.make_stack(*params), rows)
 
 
+def run_steps(stack, rows):
+  """Runs step by step; returns the activations of all steps."""
+  carries, steps = lstm_stack.first_carries(stack, (N,)), []
+  for step_rows in rows:
+    carries, activations = lstm_stack.step(stack, carries, step_rows)
+    steps.append(activations)
+  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *steps)
+
+
 def test_outputs_and_gradients_are_those_of_separate_cells(params, rows):
   weights = np.random.default_rng(2).normal(size=(T, N, D)).astype('f')
 
@@ -75,10 +85,25 @@ def test_outputs_and_gradients_are_those_of_separate_cells(params, rows):
 def test_step_by_step_is_the_whole_sequence(params, rows):
   stack = lstm_stack.make_stack(*params)
   expected = lstm_stack.unroll(stack, rows)
-  carries = lstm_stack.first_carries(stack, (N,))
-  for step_rows, outputs in zip(rows, expected, strict=True):
-    carries, hidden = lstm_stack.step(stack, carries, step_rows)
-    np.testing.assert_allclose(hidden, outputs, rtol=1e-5, atol=1e-6)
+  activations = run_steps(stack, rows)
+  np.testing.assert_allclose(activations.hidden, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_what_steps_have_computed_gives_the_same_gradients(params, rows):
+  weights = np.random.default_rng(2).normal(size=(T, N, D)).astype('f')
+
+  def weigh(params, known=None):
+    stack = lstm_stack.make_stack(*params)
+    return jnp.sum(lstm_stack.unroll(stack, rows, known) * weights)
+
+  expected = jax.jit(jax.grad(weigh))(params)
+  known = run_steps(lstm_stack.make_stack(*params), rows)
+  grads = jax.jit(jax.grad(weigh))(params, known)
+  chex.assert_trees_all_close(grads, expected, rtol=1e-5, atol=1e-6)
+  # Nothing is computed again: the output is what is given.
+  hidden = jnp.full_like(known.hidden, 2.0)
+  given = known._replace(hidden=hidden)
+  assert weigh(params, given) == pytest.approx(2 * weights.sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize(

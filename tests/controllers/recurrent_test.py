@@ -209,6 +209,34 @@ def test_a_prefix_is_unchanged_and_the_rest_is_inactive(
       assert not np.any(np.asarray(value)[:, num_active:])
 
 
+@pytest.mark.parametrize('num_active', [None, 3])
+def test_a_draw_has_the_gradients_of_its_log_probability(
+  controller, params, sample, num_active
+):
+  keys = jax.random.split(jax.random.key(6), 7)
+  shape = len(keys), len(DECISIONS)
+  weights = np.random.default_rng(0).normal(size=(2, *shape)).astype('f')
+
+  @jax.jit
+  def draw(params, keys):
+    tokens, values, vjp = controller.sample_and_vjp(params, keys, num_active)
+    return tokens, values, vjp(tuple(weights))
+
+  @jax.jit
+  def evaluate(params, tokens):
+    values, vjp = jax.vjp(
+      lambda params: controller.log_prob(params, tokens, num_active), params
+    )
+    return values, vjp(tuple(weights))[0]
+
+  tokens, values, grads = draw(params, keys)
+  depth = len(DECISIONS) if num_active is None else num_active
+  np.testing.assert_array_equal(tokens, sample(params, keys, depth))
+  expected_values, expected_grads = evaluate(params, tokens)
+  chex.assert_trees_all_close(values, expected_values, rtol=1e-5, atol=1e-6)
+  chex.assert_trees_all_close(grads, expected_grads, rtol=1e-4, atol=1e-5)
+
+
 def test_masked_choices_and_inactive_tokens_give_finite_gradients(
   controller, params
 ):
@@ -336,6 +364,13 @@ def test_anchor_points_serve_with_the_default_cells():
   assert np.all(np.asarray(params['bias'])[~is_padding])
   chex.assert_shape(params['embeddings'], (1 + 6 * 3 - 3, 4))
   chex.assert_shape(params['anchors']['vector'], (4,))
+
+
+def test_only_what_stacks_of_the_default_cell_draw_keeps_its_gradients():
+  anchors = (Choice(range(2), 'a'), AnchorPoint(0), AnchorPoint(1))
+  assert recurrent.make_controller(anchors).sample_and_vjp is None
+  other = recurrent.make_controller(DECISIONS, nn.GRUCell)
+  assert other.sample_and_vjp is None
 
 
 def test_default_size_is_the_papers():

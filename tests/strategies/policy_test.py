@@ -1,13 +1,18 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import functools
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from jaxnas.strategies import policy
+from jaxnas.controllers import recurrent
+from jaxnas.spaces import recurrent_cell
+from jaxnas.strategies import policy, ppo, reinforce
 from jaxnas.types import Controller
 
 # One decision of two values, whose logit is the only parameter.
@@ -106,6 +111,66 @@ def test_a_gradient_is_clipped_and_told_unclipped():
   *_, (state, metrics) = play(make(max_grad_norm=0.25), *batches)
   assert metrics['grad_norm'] == pytest.approx(4.0)
   assert state.params == pytest.approx(LEARNING_RATE * 0.25)
+
+
+MAKERS = {
+  'reinforce': functools.partial(reinforce.make_reinforce, correction='stale'),
+  'ppo': functools.partial(ppo.make_ppo, num_epochs=3),
+}
+
+
+@pytest.mark.parametrize('name', MAKERS)
+@pytest.mark.parametrize('entropy_weight', [0.0, 0.1])
+def test_a_batch_told_with_what_ask_computed_teaches_the_same(
+  name, entropy_weight
+):
+  decisions = recurrent_cell.make_space(base=2).decisions[:4]
+  strategy = MAKERS[name](
+    recurrent.make_controller(decisions, features=4),
+    learning_rate=0.05,
+    entropy_weight=entropy_weight,
+    max_grad_norm=0.5,
+  )
+
+  @jax.jit
+  def at_once(state, key):
+    proposals, tell = strategy.ask_and_teller(state, key, 6, 3)
+    return proposals, tell(reward_of(proposals))
+
+  @jax.jit
+  def one_by_one(state, key):
+    proposals = strategy.ask(state, key, 6, 3)
+    return proposals, strategy.tell(state, proposals, reward_of(proposals))
+
+  def reward_of(proposals):
+    return jnp.mean(proposals.tokens, axis=-1)
+
+  state = other = first = strategy.init(jax.random.key(0))
+  for key in jax.random.split(jax.random.key(1), 4):
+    proposals, (state, metrics) = at_once(state, key)
+    expected, (other, expected_metrics) = one_by_one(other, key)
+    np.testing.assert_array_equal(proposals.tokens, expected.tokens)
+    np.testing.assert_allclose(proposals.log_prob, expected.log_prob, rtol=1e-5)
+    # What the first layers learn is small, so that Adam enlarges its rounding.
+    chex.assert_trees_all_close(state, other, rtol=1e-3, atol=1e-5)
+    chex.assert_trees_all_close(metrics, expected_metrics, rtol=1e-4, atol=1e-6)
+  moved = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), state, first)
+  assert all(leaf > 0 for leaf in jax.tree.leaves(moved.params))
+
+
+def test_a_batch_told_with_what_ask_computed_is_checked():
+  decisions = recurrent_cell.make_space(base=2).decisions[:2]
+  strategy = reinforce.make_reinforce(
+    recurrent.make_controller(decisions, features=2)
+  )
+  state = strategy.init(jax.random.key(0))
+  _, tell = strategy.ask_and_teller(state, jax.random.key(1), 2)
+  with pytest.raises(ValueError, match='finite as a float32, got nan'):
+    tell(np.array([0.0, np.nan]))
+
+
+def test_a_controller_without_a_kept_draw_asks_and_tells():
+  assert make().ask_and_teller is None
 
 
 def test_a_condition_is_violated_only_if_its_value_is_known():

@@ -1,6 +1,7 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import dataclasses
 import functools
 
 import jax
@@ -17,6 +18,7 @@ from jaxnas.training.image_evaluation import Examples
 K, B, RATE = 3, 4, 0.1
 SHAPE = (4, 5, 2)
 MASKED = conv_masked.ConvMasked(2, SHAPE, K, (1, 3), (1, 3), (2, 3))
+ADDED = dataclasses.replace(MASKED, merge='add')
 NET = ConvNet((ConvLayer(1, 3, 2), ConvLayer(3, 1, 3, inputs=(0,))))
 # It alone uses the corners of the second layer's filters.
 LARGE = ConvNet((ConvLayer(1, 3, 3), ConvLayer(3, 3, 3, inputs=(0,))))
@@ -44,15 +46,15 @@ def make_examples(count, seed=0):
 TRAIN, VALIDATION = make_examples(11), make_examples(10, 1)
 
 
-def make_task(train=TRAIN, validation=VALIDATION):
+def make_task(train=TRAIN, validation=VALIDATION, masked=MASKED):
   return shared_images.make_task(
     RECIPE,
-    MASKED.make_network,
-    MASKED.init_shared,
+    masked.make_network,
+    masked.init_shared,
     train,
     {'validation': validation},
     RATE,
-    MASKED.assemble,
+    masked.assemble,
     conv_masked.BATCH_AXES,
   )
 
@@ -71,11 +73,6 @@ def init(num_children):
 
 def row(net):
   return jax.tree.map(lambda leaf: leaf[0], MASKED.assemble([net]))
-
-
-@functools.cache
-def make_judge():
-  return jax.jit(functools.partial(shared.judge, TASK))
 
 
 @functools.cache
@@ -140,21 +137,24 @@ def test_one_fixed_network_is_ordinary_training():
   assert all(jax.tree.leaves(changed))
 
 
-def test_a_network_is_judged_as_it_would_be_alone_in_training():
-  params = init(1).params
-  split = TASK.splits['validation']
+@pytest.mark.parametrize('masked', [MASKED, ADDED], ids=lambda each: each.merge)
+def test_a_network_is_judged_as_it_would_be_alone_in_training(masked):
+  task = TASK if masked is MASKED else make_task(masked=masked)
+  nets = [dataclasses.replace(net, merge=masked.merge) for net in (NET, LARGE)]
+  params = shared.init(task, jax.random.key(3), 1).params
+  split = task.splits['validation']
   # Ten images are two minibatches of four.
-  assert TASK.num_batches == {'validation': 2}
-  programs = TASK.assemble([NET, LARGE])
-  judge = make_judge()
+  assert task.num_batches == {'validation': 2}
+  programs = task.assemble(nets)
+  judge = jax.jit(functools.partial(shared.judge, task))
   judged = [judge(split, params, programs, number) for number in range(2)]
-  measured = jax.jit(functools.partial(shared.measure, TASK))(
+  measured = jax.jit(functools.partial(shared.measure, task))(
     split, params, programs
   )
-  for number, net in enumerate((NET, LARGE)):
+  for number, net in enumerate(nets):
     # The same weights in a network without masks.
-    own, stats = MASKED.unpack(
-      net, params, MASKED.init_shared(jax.random.key(0))[1]
+    own, stats = masked.unpack(
+      net, params, masked.init_shared(jax.random.key(0))[1]
     )
     module = conv_net.ConvNetwork(net, K)
     for minibatch in range(2):
@@ -208,7 +208,7 @@ def test_a_dead_network_is_left_out_and_counted():
     sum(map(bool, jax.tree.leaves(is_finite)))
     == len(jax.tree.leaves(is_finite)) - 1
   )
-  judged = make_judge()(
+  judged = jax.jit(functools.partial(shared.judge, TASK))(
     TASK.splits['validation'], found.params, TASK.assemble([NET, LARGE]), 0
   )
   assert np.isfinite(judged['loss']).tolist() == [True, False]
