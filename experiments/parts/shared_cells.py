@@ -14,10 +14,10 @@ import jax
 import numpy as np
 
 from experiments.parts import shared_weights
-from jaxnas.children import recurrent_interpreter, soft_program
+from jaxnas.children import soft_program
 from jaxnas.trainers import mapping, memory
 from jaxnas.trainers import shared as shared_trainers
-from jaxnas.training import dataset_tasks, shared, shared_text, text_task
+from jaxnas.training import dataset_tasks, shared, text_task
 from jaxnas.types import SearchSpace
 
 # A device judges a few cells at a time, whose states stay in its cache.
@@ -48,7 +48,15 @@ class SharedCells(shared_weights.SharedWeights):
     """
     num_devices = config.num_host_devices
     trainer = shared_trainers.SharedTrainer(
-      make_task(config, space, tasks, recipe),
+      tasks.make_shared_cells(
+        recipe,
+        space,
+        config.learning_rate,
+        sharing=config.sharing,
+        is_relaxed=config.is_relaxed,
+        combiners=config.combiners,
+        activations=config.activations,
+      ),
       config.shared_cells,
       _CELLS_A_DEVICE * num_devices,
       num_devices,
@@ -162,44 +170,3 @@ class SharedCells(shared_weights.SharedWeights):
       program = blocks.shard(values_and_slopes, (None, 0, None))
       self._relaxed[count] = blocks, program
     return self._relaxed[count]
-
-
-def make_task(
-  config: Any,
-  space: SearchSpace,
-  tasks: dataset_tasks.TextTasks,
-  recipe: text_task.Recipe,
-) -> shared.SharedTask:
-  """Makes the task of training weights for all cells of a space.
-
-  A leaf of a relaxed cell has no canonical place, so there the weights of a
-  leaf are those of its place among the tokens, and cells that are equal but for
-  the order of operands have different weights.
-
-  Args:
-    config: the settings of a search for cells.
-    space: the search space.
-    tasks: the tasks on the text.
-    recipe: the recipe by which the weights are made and trained.
-  """
-  operations: Any = {
-    'combiners': config.combiners,
-    'activations': config.activations,
-  }
-  any_cell: Any = space.decode(np.zeros(space.num_tokens, np.int32))
-  return tasks.make_shared(
-    recipe,
-    functools.partial(
-      shared_text.SHARINGS[config.sharing],
-      injects_anywhere=config.is_relaxed,
-      **operations,
-    ),
-    any_cell,
-    config.learning_rate,
-    functools.partial(
-      recurrent_interpreter.assemble,
-      is_canonical=not config.is_relaxed,
-      **operations,
-    ),
-    recurrent_interpreter.BATCH_AXES,
-  )

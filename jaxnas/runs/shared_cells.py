@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.children import recurrent_interpreter, soft_program
+from jaxnas.children import soft_program
 from jaxnas.controllers import factorized
 from jaxnas.spaces import recurrent_cell as spaces
 from jaxnas.strategies import estimators
@@ -79,23 +79,13 @@ class SharedCells:
     self.space = spaces.make_space(BASE, combiners, activations)
     self.policy = factorized.FactorizedPolicy(self.space.decisions)
     self.num_children = num_children
-    operations: dict[str, Any] = {
-      'combiners': combiners,
-      'activations': activations,
-    }
-    self._task = tasks.make_shared(
+    self._task = tasks.make_shared_cells(
       recipe,
-      functools.partial(
-        recurrent_interpreter.InterpretedCell,
-        injects_anywhere=True,
-        **operations,
-      ),
-      self.space.decode(np.zeros(self.space.num_tokens, np.int32)),
+      self.space,
       learning_rate,
-      functools.partial(
-        recurrent_interpreter.assemble, is_canonical=False, **operations
-      ),
-      recurrent_interpreter.BATCH_AXES,
+      is_relaxed=True,
+      combiners=combiners,
+      activations=activations,
     )
     self._soften = functools.partial(
       soft_program.soften,

@@ -14,7 +14,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxnas.children import recurrent_interpreter
 from jaxnas.trainers import proxy_scorer, shared
 from jaxnas.training import dataset_tasks, shared_text, text_task
 from jaxnas.types import SearchSpace
@@ -61,14 +60,8 @@ class SharedScorer:
     self._num_steps, self._num_batches = num_steps, num_batches
 
     def make(sharing: str, num_children: int) -> shared.SharedTrainer:
-      any_cell: Any = space.decode(np.zeros(space.num_tokens, np.int32))
-      task = tasks.make_shared(
-        recipe,
-        shared_text.SHARINGS[sharing],
-        any_cell,
-        learning_rate,
-        recurrent_interpreter.assemble,
-        recurrent_interpreter.BATCH_AXES,
+      task = tasks.make_shared_cells(
+        recipe, space, learning_rate, sharing=sharing
       )
       return shared.SharedTrainer(task, num_children, block_size, num_devices)
 

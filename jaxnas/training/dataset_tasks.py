@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import functools
 from typing import Any
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxnas.children import recurrent_interpreter
 from jaxnas.children.network import Network
 from jaxnas.datasets import images, text
 from jaxnas.spaces import recurrent_cell
@@ -26,7 +29,7 @@ from jaxnas.training import (
   text_task,
 )
 from jaxnas.training.image_evaluation import Examples
-from jaxnas.types import Task
+from jaxnas.types import SearchSpace, Task
 
 
 def make_image_task(
@@ -219,6 +222,51 @@ class TextTasks:
       learning_rate,
       assemble,
       program_axes,
+    )
+
+  def make_shared_cells(
+    self,
+    recipe: text_task.Recipe,
+    space: SearchSpace,
+    learning_rate: float,
+    *,
+    sharing: str = 'leaf',
+    is_relaxed: bool = False,
+    combiners: Sequence[str] = recurrent_cell.COMBINERS,
+    activations: Sequence[str] = recurrent_cell.ACTIVATIONS,
+  ) -> shared.SharedTask:
+    """Makes the task of training one set of weights for all cells of a space.
+
+    A leaf of a relaxed cell has no canonical place, so there the weights of a
+    leaf are those of its place among the tokens, and cells that are equal but
+    for the order of operands have different weights.
+
+    Args:
+      recipe: the recipe by which the weights are made and trained.
+      space: the search space, recurrent cells with the same base number.
+      learning_rate: the learning rate of the weights.
+      sharing: what shares weights, a key of `shared_text.SHARINGS`.
+      is_relaxed: whether a program may be a `SoftProgram`, a mixture of cells.
+      combiners: the combiners to choose from.
+      activations: the activations to choose from.
+    """
+    operations: Any = {
+      'combiners': tuple(combiners),
+      'activations': tuple(activations),
+    }
+    return self.make_shared(
+      recipe,
+      functools.partial(
+        shared_text.SHARINGS[sharing], injects_anywhere=is_relaxed, **operations
+      ),
+      space.decode(np.zeros(space.num_tokens, np.int32)),
+      learning_rate,
+      functools.partial(
+        recurrent_interpreter.assemble,
+        is_canonical=not is_relaxed,
+        **operations,
+      ),
+      recurrent_interpreter.BATCH_AXES,
     )
 
 
