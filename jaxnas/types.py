@@ -173,7 +173,8 @@ class Strategy(NamedTuple):
     ask_and_teller: `(state, key, num_trials, num_active) -> (proposals, tell)`,
       or `None`: those of `ask`, and `rewards[N] -> (state, metrics)`, which
       tells what `tell` does of them, to rounding, but reuses what `ask` has
-      computed. For a program that both asks and tells.
+      computed. For a program that both asks and tells; who replaces either of
+      these replaces this as well.
   """
 
   init: Callable[[jax.Array], Any]

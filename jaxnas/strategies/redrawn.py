@@ -69,7 +69,8 @@ def make_redrawn(
       tokens=jnp.asarray(tokens), log_prob=jnp.asarray(log_prob)
     )
 
-  return strategy._replace(ask=ask)
+  # What draws and learns at once would redraw nothing.
+  return strategy._replace(ask=ask, ask_and_teller=None)
 
 
 _REDRAWS = 2**32 - 2

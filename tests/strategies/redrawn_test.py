@@ -5,6 +5,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxnas import pure_search
 from jaxnas.controllers import recurrent
 from jaxnas.spaces import hyperparameters
 from jaxnas.strategies import evolution, random_search, redrawn, reinforce
@@ -66,6 +67,18 @@ def test_a_log_prob_is_that_of_the_proposal(name):
   state, _ = wrapped.tell(state, proposals, np.arange(6, dtype=np.float32))
   again = wrapped.ask(state, jax.random.key(5), 6)
   assert all(map(is_low, np.asarray(again.tokens)))
+
+
+def test_no_program_draws_without_redrawing():
+  controller = recurrent.make_controller(SPACE.decisions, features=3)
+  strategy = reinforce.make_reinforce(controller, 0.1)
+  wrapped = redrawn.make_redrawn(strategy, is_low, 50)
+
+  def rewards(tokens):
+    return tokens.sum(-1).astype(np.float32)
+
+  with pytest.raises(jax.errors.TracerArrayConversionError):
+    pure_search.scan(wrapped, rewards, jax.random.key(0), 2, 3)
 
 
 def test_a_negative_number_of_redraws_is_refused():
