@@ -146,12 +146,12 @@ def scan(
     return versions.join([proposals], replicas)
 
   def ask_and_teller(state, group):
-    if strategy.ask_and_teller is None:
+    # A user's own strategy may lack this function.
+    at_once = getattr(strategy, 'ask_and_teller', None)
+    if at_once is None:
       proposals = ask(state, group)
       return proposals, functools.partial(strategy.tell, state, proposals)
-    return strategy.ask_and_teller(
-      state, round_key(key, group), batch_size, active(group)
-    )
+    return at_once(state, round_key(key, group), batch_size, active(group))
 
   begun = (
     strategy.init(init_key(key)),

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FLOORS = (
   (
     *('decisions', 'errors', 'statistics', 'files', 'fronts', 'nondominated'),
-    'rung_scale',
+    *('rung_scale', 'training_types'),
   ),
   ('types', 'npz', 'halving'),
   ('queues', 'versions'),

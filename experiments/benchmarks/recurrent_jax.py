@@ -337,18 +337,15 @@ def make_controller(
 ) -> tuple[Facts, Burst]:
   """Samples batches and updates the controller, with a reward without cost.
 
-  A burst runs the same number of batches with one call each of `ask` and `tell`
-  and, by `ask_and_teller`, as a scan in one program, and reports the seconds of
-  both.
+  A burst runs as many by `ask` and `tell` as in a scan by `ask_and_teller`.
   """
   space = spaces.make_space(base)
   strategy = reinforce.make_reinforce(
     controllers.make_controller(space.decisions)
   )
   num_scans = max(1, num_batches // _BATCHES_A_SCAN)
-  keys = jax.random.split(
-    jax.random.key(0), num_scans * min(num_batches, _BATCHES_A_SCAN)
-  )
+  num_updates = num_scans * min(num_batches, _BATCHES_A_SCAN)
+  keys = jax.random.split(jax.random.key(0), num_updates)
 
   @jax.jit
   def reward(tokens):
@@ -358,21 +355,19 @@ def make_controller(
     proposals = strategy.ask(state, key, num_trials)
     return strategy.tell(state, proposals, reward(proposals.tokens))
 
-  assert strategy.ask_and_teller is not None
-  ask_and_teller = strategy.ask_and_teller
+  at_once: Any = strategy.ask_and_teller
 
-  def step_at_once(state, key):
-    proposals, tell = ask_and_teller(state, key, num_trials)
+  def scanned(state, key):
+    proposals, tell = at_once(state, key, num_trials)
     return tell(reward(proposals.tokens))
 
-  scan = jax.jit(functools.partial(lax.scan, step_at_once))
-  separate_keys = list(keys)
-  scan_keys = jnp.split(keys, num_scans)
+  scan = jax.jit(functools.partial(lax.scan, scanned))
+  ways = (step, list(keys)), (scan, jnp.split(keys, num_scans))
 
   def burst() -> Facts:
     state = jax.block_until_ready(strategy.init(jax.random.key(1)))
     seconds = []
-    for run, parts in ((step, separate_keys), (scan, scan_keys)):
+    for run, parts in ways:
       last, started = state, time.perf_counter()
       for part in parts:
         last = run(last, part)[0]

@@ -110,7 +110,7 @@ def make_controller(
     sample, run = _sample_anchors, recurrent_network.run_anchors
 
   def init(key: jax.Array) -> Params:
-    params = _uniform(key, param_shapes, init_scale)
+    params = recurrent_network.uniform(key, param_shapes, init_scale)
     is_random = waves.is_random
     params['kernel'] = jnp.where(is_random[:, None, :], params['kernel'], 0.0)
     params['bias'] = jnp.where(is_random, params['bias'], 0.0)
@@ -221,21 +221,6 @@ def _is_active(
   if num_active is None:
     return np.ones(num_steps, bool)
   return jnp.arange(num_steps) < num_active
-
-
-def _uniform(key: jax.Array, shapes: Params, scale: float) -> Params:
-  """Draws parameters uniform in +-scale."""
-  leaves, treedef = jax.tree.flatten(shapes)
-  # One draw for all leaves: a draw for each takes seconds to compile.
-  ends = np.cumsum([leaf.size for leaf in leaves])
-  values = jax.random.uniform(key, (ends[-1],), jnp.float32, -scale, scale)
-  return jax.tree.unflatten(
-    treedef,
-    [
-      value.reshape(leaf.shape).astype(leaf.dtype)
-      for value, leaf in zip(jnp.split(values, ends[:-1]), leaves, strict=True)
-    ],
-  )
 
 
 def _choice_noise(

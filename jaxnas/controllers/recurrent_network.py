@@ -119,6 +119,21 @@ def param_shapes(network: Network) -> Params:
   return shapes
 
 
+def uniform(key: jax.Array, shapes: Params, scale: float) -> Params:
+  """Draws parameters of the given shapes, uniform in +-scale."""
+  leaves, treedef = jax.tree.flatten(shapes)
+  # One draw for all leaves: a draw for each takes seconds to compile.
+  ends = np.cumsum([leaf.size for leaf in leaves])
+  values = jax.random.uniform(key, (ends[-1],), jnp.float32, -scale, scale)
+  return jax.tree.unflatten(
+    treedef,
+    [
+      value.reshape(leaf.shape).astype(leaf.dtype)
+      for value, leaf in zip(jnp.split(values, ends[:-1]), leaves, strict=True)
+    ],
+  )
+
+
 def _rows(
   layout: layouts.Layout, tokens: jax.Array, is_active: jax.Array
 ) -> jax.Array:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxnas import errors
-from jaxnas.strategies import told
+from jaxnas.strategies import policy_gradient, told
 from jaxnas.types import Controller, Params, Proposals, Strategy
 
 PolicyLoss = Callable[..., jax.Array]
@@ -153,7 +153,9 @@ def make_policy_gradient(
     optimizer = optax.adam(learning_rate)
   if max_grad_norm is not None:
     optimizer = optax.chain(optax.clip_by_global_norm(max_grad_norm), optimizer)
-  gradient = _make_gradient(controller, loss, correction, skip_prior)
+  gradient = policy_gradient.make_gradient(
+    controller, loss, correction, skip_prior
+  )
   improve = _make_improve(gradient, optimizer.update, num_epochs)
   learn = _make_learn(improve, baseline_decay, entropy_weight)
   learn_alone = jax.jit(learn)
@@ -197,7 +199,7 @@ def make_policy_gradient(
     proposals = Proposals(tokens, jnp.sum(values[0], axis=-1))
 
     def first_gradient(advantage):
-      return _pull_back(loss, values, vjp, advantage)
+      return policy_gradient.pull_back(loss, values, vjp, advantage)
 
     def tell(rewards):
       told.check(rewards)
@@ -310,67 +312,6 @@ def _make_learn(improve, baseline_decay, entropy_weight):
     return told.keep_where_finite(rewards, learned, state), metrics
 
   return learn
-
-
-def _make_gradient(controller, loss, correction, skip_prior):
-  """Makes the function that computes the gradient of one batch's loss.
-
-  It maps `(params, num_updates, proposals, advantage)` to `(grads, measured)`.
-  """
-
-  @functools.partial(jax.grad, has_aux=True)
-  def gradient_at(params, tokens, proposed_log_prob, advantage, *is_current):
-    if skip_prior is None:
-      values = controller.log_prob(params, tokens)
-      return _apply(loss, values, proposed_log_prob, advantage, *is_current)
-    *values, divergence = controller.log_prob_and_divergence(
-      params, tokens, skip_prior.probability
-    )
-    # The first anchor point has nothing to choose.
-    num_choosing = divergence.shape[-1] - 1
-    penalty = skip_prior.weight * divergence.sum(axis=-1) / num_choosing
-    mean_penalty = jnp.mean(penalty)
-    # Like the entropy, it depends on the policy in two ways: by the
-    # distributions along an architecture, and by which architecture it is.
-    advantage -= jax.lax.stop_gradient(penalty)
-    value, measured = _apply(
-      loss, values, proposed_log_prob, advantage, *is_current
-    )
-    return value + mean_penalty, {**measured, 'skip_penalty': mean_penalty}
-
-  def gradient(params, num_updates, proposals, advantage):
-    rows = proposals.tokens, proposals.log_prob, advantage
-    note = proposals.policy
-    if note is None:
-      return gradient_at(params, *rows)
-    num_groups = len(jax.tree.leaves(note)[0])
-    if correction == 'truncated':
-      size = len(advantage) // num_groups
-      return gradient_at(params, *rows, jnp.repeat(note == num_updates, size))
-    groups = jax.tree.map(
-      lambda leaf: leaf.reshape(num_groups, -1, *leaf.shape[1:]), rows
-    )
-    each = jax.vmap(gradient_at)(note, *groups)
-    # All groups have one size, so the mean over groups is that over rows.
-    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), each)
-
-  return gradient
-
-
-def _apply(loss, values, proposed_log_prob, advantage, *is_current):
-  """Returns the loss of `Controller.log_prob`'s results, and `measured`."""
-  log_prob, entropy = (jnp.sum(each, axis=-1) for each in values)
-  value = loss(log_prob, proposed_log_prob, advantage, entropy, *is_current)
-  return value, {'entropy': jnp.mean(entropy)}
-
-
-def _pull_back(loss, values, vjp, advantage):
-  """Returns `(grads, measured)` of a draw by `Controller.sample_and_vjp`."""
-  proposed = jnp.sum(values[0], axis=-1)
-  cotangents, measured = jax.grad(
-    lambda values: _apply(loss, values, proposed, advantage), has_aux=True
-  )(values)
-  return vjp(cotangents), measured
 
 
 def _make_improve(gradient, update, num_epochs):
