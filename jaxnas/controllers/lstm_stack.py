@@ -21,6 +21,7 @@ are in the order i, f, g, o: input gate, forget gate, candidate, output gate.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -150,11 +151,12 @@ def scan(
   inputs: Any,
   reverse: bool = False,
 ) -> tuple[Any, Any]:
-  """Is `lax.scan`, without gradients, with other strides under `jax.vmap`.
+  """Is `lax.scan`, without gradients, with other strides on a CPU.
 
-  Outputs are written into buffers that the loop carries. So the axis of mapped
-  searches comes before that of the steps, and all steps of a search are the
-  rows of one matrix; the outputs of `lax.scan` would have to be transposed.
+  There, outputs are written into buffers that the loop carries. So under
+  `jax.vmap` the axis of mapped searches comes before that of the steps, and all
+  steps of a search are the rows of one matrix; the outputs of `lax.scan` would
+  have to be transposed. Accelerators would launch more kernels for it.
 
   Args:
     body: `(carry, inputs) -> (carry, outputs)`.
@@ -165,6 +167,18 @@ def scan(
   Returns:
     The carry after the last step, and the outputs of all steps, `[T, ...]`.
   """
+  return lax.platform_dependent(
+    carry,
+    inputs,
+    cpu=functools.partial(_scan_into_buffers, body, reverse),
+    default=lambda carry, inputs: lax.scan(
+      body, carry, inputs, reverse=reverse
+    ),
+  )
+
+
+def _scan_into_buffers(body, reverse, carry, inputs):
+  """Is `lax.scan`; see `scan`."""
   length = len(jax.tree.leaves(inputs)[0])
 
   def read(step):
