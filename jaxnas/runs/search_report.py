@@ -16,7 +16,7 @@ from jaxnas import retraining as retraining_lib
 from jaxnas import search as search_lib
 from jaxnas import statistics
 from jaxnas.records import steps, trial_log
-from jaxnas.runs import best_file, comparison, shared_report
+from jaxnas.runs import best_file, comparison, repeat_report, shared_report
 from jaxnas.runs.experiment import Experiment
 from jaxnas.visualize import progress
 
@@ -36,6 +36,7 @@ def show(
     retraining: the retraining.
   """
   _show_search(experiment, log)
+  repeat_report.show(experiment, log, shows_reward(experiment, log))
   _show_known(experiment, log)
   _show_comparison(experiment, log, retraining)
   for line in shared_report.verdicts(experiment, log):
@@ -55,7 +56,7 @@ def _show_search(experiment, log):
     name: [trial for trial in mine if trial.is_complete]
     for name, mine in trials.items()
   }
-  median = _median_name(map(len, finished.values()))
+  median = repeat_report.median_name(max(map(len, finished.values())))
   has_rungs = steps.are_known(log.trials)
   columns = {
     'best': lambda mine: _best(measure, _values(mine, metric)),
@@ -128,13 +129,6 @@ def shows_reward(experiment: Experiment, log: trial_log.TrialLog) -> bool:
   )
 
 
-_LAST = 64
-
-
-def _median_name(counts):
-  return f'median of last {_LAST}' if max(counts) >= _LAST else 'median of all'
-
-
 def _values(trials, metric):
   return [trial.metrics[metric] for trial in trials]
 
@@ -144,7 +138,7 @@ def _best(measure, values):
 
 
 def _median(measure, values):
-  return measure.text(np.median(values[-_LAST:])) if values else '-'
+  return measure.text(repeat_report.median(values)) if values else '-'
 
 
 def _value_of_best(measure, metric, trials):
