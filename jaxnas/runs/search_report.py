@@ -36,8 +36,8 @@ def show(
     retraining: the retraining.
   """
   _show_search(experiment, log)
-  repeat_report.show(experiment, log, shows_reward(experiment, log))
   _show_known(experiment, log)
+  repeat_report.show(experiment, log, shows_reward(experiment, log))
   _show_comparison(experiment, log, retraining)
   for line in shared_report.verdicts(experiment, log):
     print(line)
