@@ -147,14 +147,8 @@ def learn_by_hand(strategy, key, order, batch_size, replicas, per_update):
   return np.stack(told), state
 
 
-WINDOWS = [
-  (1, 1, 6, 3),
-  (1, 3, 4, 2),
-  (3, 1, 6, 2),
-  (4, 2, 3, 3),
-  (9, 1, 4, 1),
-  (64, 2, 2, 1),
-]
+LOCK_STEP, SEVERAL = (1, 1, 6, 3), (4, 2, 3, 3)
+SLOW_WINDOWS = (1, 3, 4, 2), (3, 1, 6, 2), (9, 1, 4, 1), (64, 2, 2, 1)
 ASYNCHRONOUS = {
   **STRATEGIES,
   **{
@@ -171,11 +165,15 @@ ASYNCHRONOUS = {
 @pytest.mark.parametrize(
   ('name', 'window'),
   [
-    *((name, window) for name in STRATEGIES for window in WINDOWS),
     *(
       (name, window)
-      for name in sorted(ASYNCHRONOUS.keys() - STRATEGIES.keys())
-      for window in WINDOWS[1:3]
+      for name in sorted(ASYNCHRONOUS)
+      for window in (LOCK_STEP, SEVERAL)
+    ),
+    *(
+      pytest.param(name, window, marks=pytest.mark.slow)
+      for name in STRATEGIES
+      for window in SLOW_WINDOWS
     ),
   ],
 )

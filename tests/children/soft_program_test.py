@@ -145,7 +145,7 @@ def assert_close(result, expected, rtol=1e-10):
   ('base', 'operations'),
   [
     (2, 'extended'),
-    (4, 'paper'),
+    pytest.param(4, 'paper', marks=pytest.mark.slow),
     pytest.param(8, 'extended', marks=pytest.mark.slow),
   ],
 )

@@ -252,6 +252,7 @@ def test_bursts_alternate():
   assert results == {'a': [None, None], 'b': [1, 1]}
 
 
+@pytest.mark.slow
 def test_the_plain_switch_equals_the_interpreter():
   inputs = recurrent_jax.recurrence_inputs(
     random_cells(12, 4), 5, 3, 2, jax.random.key(1)
@@ -276,6 +277,7 @@ def test_the_plain_switch_equals_the_interpreter():
     np.testing.assert_allclose(our, other, rtol=2e-4, atol=2e-5 * scale)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_TORCH, reason='PyTorch is not installed')
 @pytest.mark.parametrize(
   'architecture', [*random_cells(1, 4), spaces.KNOWN_CELLS['nascell']]

@@ -113,6 +113,7 @@ def test_rates_are_chosen_and_fresh_trainings_are_reported(finished, config):
   assert verdict.startswith('best against LSTM: bits per character difference ')
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_log(
   finished, config, tmp_path, capsys
 ):
@@ -134,6 +135,7 @@ def test_a_killed_run_goes_on_to_the_same_log(
     assert (tmp_path / name).read_bytes() == (finished / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_worker_trains_the_same(finished, config):
   field = compare._make_field(config)
   made = worker_settings.make_trainers(

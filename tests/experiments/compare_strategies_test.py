@@ -125,6 +125,7 @@ def test_results_are_those_of_the_searches(finished, table):
   assert (finished / 'report.html').read_text(encoding='utf-8') == page
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues_with_the_next_strategy(
   finished, table, tmp_path, monkeypatch, capsys
 ):

@@ -31,6 +31,7 @@ def config(**changes):
   )
 
 
+@pytest.mark.slow
 def test_the_command_of_the_docstring_writes_a_file_that_checks_itself(folder):
   result = subprocess.run(
     [

@@ -321,6 +321,7 @@ def test_the_environment_decides_where_no_flag_was_given(home):
   assert 'num_host_devices is 2, but the environment asks' in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('task', 'word', 'num_signals'),
   [('block', 'blocks', 1), ('block', 'blocks', 2), ('stay', 'stays', 1)],

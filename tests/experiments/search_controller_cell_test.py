@@ -106,6 +106,7 @@ def test_a_run_is_told_and_resumed(tmp_path, capsys, monkeypatch):
   assert read(path) == retrained
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_the_data_that_it_started_with(tmp_path, table):
   config = dataclasses.replace(CONFIG, num_seeds=0)
   experiment.run(config, tmp_path)

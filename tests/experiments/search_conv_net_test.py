@@ -117,6 +117,7 @@ def test_run_writes_all_its_files(finished):
   assert manifest['known'] == ['chain']
 
 
+@pytest.mark.slow
 def test_the_best_network_is_a_file_that_flax_runs(finished):
   facts = json.loads((finished / 'best.json').read_text())
   net = architecture_file.load_architecture(finished / 'best.json', 'conv_net')
@@ -146,6 +147,7 @@ def test_a_log_that_was_cut_is_continued_to_the_same_bytes(
   assert contents(folder) == contents(finished)
 
 
+@pytest.mark.slow
 def test_finished_run_is_found(finished, data_file, capsys):
   before = contents(finished)
   search_conv_net.run(small(data_file), str(finished))
@@ -156,6 +158,7 @@ def test_finished_run_is_found(finished, data_file, capsys):
   assert contents(finished) == before
 
 
+@pytest.mark.slow
 def test_baselines_are_as_large_as_the_best(finished, data_file):
   with trial_log.TrialLog(finished / 'trials.jsonl') as log:
     contestants = (
@@ -580,6 +583,7 @@ def test_strides_that_leave_no_pixel_are_refused_before_the_search(data_file):
     search_conv_net.make_experiment(config)
 
 
+@pytest.mark.slow
 def test_other_data_is_refused(finished, data_file, tmp_path):
   folder = tmp_path / 'run'
   shutil.copytree(finished, folder)
@@ -595,6 +599,7 @@ def test_other_data_is_refused(finished, data_file, tmp_path):
     search_conv_net.run(small(data_file), str(folder))
 
 
+@pytest.mark.slow
 def test_changed_config_is_refused(finished, data_file):
   before = contents(finished)
   with pytest.raises(ValueError, match="'seed'"):
@@ -629,6 +634,7 @@ def test_a_merge_that_is_none_is_named():
     flag_values(['program', '--merge=multiply'])
 
 
+@pytest.mark.slow
 def test_every_setting_is_a_field_of_the_file(finished, data_file):
   saved = workdir.read_json(finished / 'config.json')
   assert set(saved) == {

@@ -96,6 +96,7 @@ def test_run_writes_all_its_files(finished):
   assert max(trial.reward for trial in trials) > 0.5
 
 
+@pytest.mark.slow
 def test_what_was_found_is_retrained_at_its_own_learning_rate(finished):
   trials = trial_log.read_trials(finished / 'trials.jsonl')
   rates: dict = {}
@@ -112,6 +113,7 @@ def test_what_was_found_is_retrained_at_its_own_learning_rate(finished):
     assert found == {trial.architecture['learning_rate']}
 
 
+@pytest.mark.slow
 def test_the_length_of_a_training_is_in_epochs(finished, data_file):
   facts = json.loads((finished / 'best.json').read_text())
   assert facts['num_epochs'] == 4
@@ -140,6 +142,7 @@ def test_a_log_that_was_cut_is_continued_to_the_same_bytes(
   assert contents(folder) == contents(finished)
 
 
+@pytest.mark.slow
 def test_failed_trials_are_run_again_on_request(tmp_path, data_file, finished):
   folder = tmp_path / 'run'
   shutil.copytree(finished, folder)
@@ -177,6 +180,7 @@ def test_perceptrons_of_all_shapes_share_the_data(data_file):
   assert places() == one_shape
 
 
+@pytest.mark.slow
 def test_a_picture_that_fails_hides_no_result(
   finished, data_file, capsys, monkeypatch, caplog
 ):
@@ -189,6 +193,7 @@ def test_a_picture_that_fails_hides_no_result(
   assert 'curve.png is not drawn: RuntimeError: latex was' in caplog.text
 
 
+@pytest.mark.slow
 def test_finished_run_is_found(finished, data_file, capsys):
   search_hyperparameters.run(small(data_file), str(finished))
   printed = capsys.readouterr().out
@@ -256,6 +261,7 @@ def test_costs_bound_what_is_trained_and_weigh_in_the_reward(
   np.testing.assert_allclose(weighed, [1.0, 0.9])
 
 
+@pytest.mark.slow
 def test_every_setting_is_a_field_of_the_file(finished):
   saved = workdir.read_json(finished / 'config.json')
   assert set(saved) == {
@@ -263,6 +269,7 @@ def test_every_setting_is_a_field_of_the_file(finished):
   }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('arm', 'part', 'name', 'message'),
   [

@@ -109,10 +109,12 @@ def test_files_agree_with_the_library_without_it(exported):
     assert float(printed.split('difference is ')[1].split()[0]) < 1e-8
 
 
+@pytest.mark.slow
 def test_files_are_formatted_and_clean(exported):
   exported_files.check_format(exported[1])
 
 
+@pytest.mark.slow
 def test_files_import_a_framework_and_numpy_alone(exported):
   framework, paths, _ = exported
   allowed = {'flax': {'flax', 'jax'}, 'torch': {'torch'}}[framework]

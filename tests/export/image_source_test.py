@@ -45,6 +45,7 @@ def exported(request, tmp_path_factory):
   return request.param, folder, sources
 
 
+@pytest.mark.slow
 def test_files_agree_with_the_library_without_it(exported):
   framework, _, sources = exported
   if framework == 'torch' and not exported_files.HAS_TORCH:

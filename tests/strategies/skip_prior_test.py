@@ -65,6 +65,7 @@ def expected_return(controller, params):
   return jnp.exp(values.sum(-1)) @ returns, returns
 
 
+@pytest.mark.slow
 def test_mean_update_with_a_skip_prior_is_the_exact_gradient():
   controller = make_controller()
   with jax.enable_x64(True):

@@ -81,7 +81,9 @@ def assert_equal(first, second):
   jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
-@pytest.mark.parametrize('optimizer', ['adam', 'sgd'])
+@pytest.mark.parametrize(
+  'optimizer', [pytest.param('adam', marks=pytest.mark.slow), 'sgd']
+)
 def test_one_fixed_cell_is_ordinary_training(optimizer):
   recipe, task = make_task(optimizer)
   key = jax.random.key(3)

@@ -30,6 +30,7 @@ def quick_compilation():
   jax.config.update('jax_disable_most_optimizations', False)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_TORCH, reason='PyTorch is not installed')
 def test_the_child_of_pytorch_is_that_of_jaxnas():
   import torch
