@@ -58,12 +58,21 @@ class Activations(NamedTuple):
   """What a step computes, or a sequence of steps `[T, ...]`.
 
   Attributes:
-    hidden: the last layer's output, `[..., D]`.
-    layers: what the reverse pass reads of each layer.
+    outputs: each layer's output, `[..., D]`.
+    slopes: each layer's slopes for the reverse pass: what the gradient of
+      `total` is of that of the memory or, for the output gate, of the output,
+      `[..., 4 D]`.
+    layers: what else the reverse pass reads of each layer.
   """
 
-  hidden: jax.Array
+  outputs: tuple[jax.Array, ...]
+  slopes: tuple[jax.Array, ...]
   layers: tuple[_Layer, ...]
+
+  @property
+  def hidden(self) -> jax.Array:
+    """The last layer's output, `[..., D]`."""
+    return self.outputs[-1]
 
 
 def serves(cell: nn.RNNCellBase) -> bool:
@@ -150,6 +159,7 @@ def scan(
   carry: Any,
   inputs: Any,
   reverse: bool = False,
+  overwritten: Any = None,
 ) -> tuple[Any, Any]:
   """Is `lax.scan`, without gradients, with other strides on a CPU.
 
@@ -159,57 +169,87 @@ def scan(
   have to be transposed. Accelerators would launch more kernels for it.
 
   Args:
-    body: `(carry, inputs) -> (carry, outputs)`.
+    body: `(carry, inputs) -> (carry, outputs)`, or with something to overwrite
+      `(carry, (inputs, overwritten)) -> (carry, outputs)`.
     carry: the carry before the first step.
     inputs: the inputs of all steps, `[T, ...]`.
     reverse: whether to begin with the last step.
+    overwritten: more inputs of all steps, shaped like the outputs, into which a
+      CPU writes these where nobody reads the inputs later.
 
   Returns:
     The carry after the last step, and the outputs of all steps, `[T, ...]`.
   """
+  if overwritten is not None:
+    inputs = inputs, overwritten
   return lax.platform_dependent(
     carry,
     inputs,
-    cpu=functools.partial(_scan_into_buffers, body, reverse),
+    cpu=functools.partial(
+      _scan_into_buffers, body, reverse, overwritten is not None
+    ),
     default=lambda carry, inputs: lax.scan(
       body, carry, inputs, reverse=reverse
     ),
   )
 
 
-def _scan_into_buffers(body, reverse, carry, inputs):
+def _scan_into_buffers(body, reverse, overwrites, carry, inputs):
   """Is `lax.scan`; see `scan`."""
   length = len(jax.tree.leaves(inputs)[0])
 
-  def read(step):
+  def read(arrays, step):
     return jax.tree.map(
-      lambda leaf: lax.dynamic_index_in_dim(leaf, step, keepdims=False), inputs
+      lambda leaf: lax.dynamic_index_in_dim(leaf, step, keepdims=False), arrays
     )
 
-  shapes = jax.eval_shape(lambda: body(carry, read(0))[1])
-  buffers = jax.tree.map(
-    lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), shapes
-  )
+  if overwrites:
+    inputs, buffers = inputs
+  else:
+    shapes = jax.eval_shape(lambda: body(carry, read(inputs, 0))[1])
+    buffers = jax.tree.map(
+      lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), shapes
+    )
 
   def run(count, state):
     carry, buffers = state
     step = length - 1 - count if reverse else count
-    carry, outputs = body(carry, read(step))
-    buffers = jax.tree.map(
-      lambda buffer, output: lax.dynamic_update_index_in_dim(
-        buffer, output, step, 0
-      ),
-      buffers,
-      outputs,
-    )
-    return carry, buffers
+    step_inputs = read(inputs, step)
+    if overwrites:
+      step_inputs = step_inputs, read(buffers, step)
+    carry, outputs = body(carry, step_inputs)
+    write = functools.partial(_write, 0, step)
+    return carry, jax.tree.map(write, buffers, outputs)
 
   return lax.fori_loop(0, length, run, (carry, buffers))
 
 
+def _write(axis, step, buffer, row):
+  """Is `lax.dynamic_update_index_in_dim` under `jax.vmap` as well.
+
+  That becomes a scatter there, which looks at the row before it overwrites it.
+  The step is the same in all mapped searches.
+  """
+
+  @jax.custom_batching.custom_vmap
+  def write(step, buffer, row):
+    return lax.dynamic_update_index_in_dim(buffer, row, step, axis)
+
+  @write.def_vmap
+  def write_all(size, is_mapped, step, *arrays):
+    assert not is_mapped[0]
+    buffers, rows = (
+      array if mapped else jnp.broadcast_to(array, (size, *array.shape))
+      for array, mapped in zip(arrays, is_mapped[1:], strict=True)
+    )
+    return _write(axis + 1, step, buffers, rows), True
+
+  return write(step, buffer, row)
+
+
 def _step(kernels, biases, carries, projected):
   """Returns carries and activations."""
-  next_carries, kept = [], []
+  next_carries, outputs, slopes, layers = [], [], [], []
   hidden = projected
   for layer, (memory, own) in enumerate(carries):
     if layer:
@@ -225,8 +265,12 @@ def _step(kernels, biases, carries, projected):
     squashed = jnp.tanh(next_memory)
     hidden = o * squashed
     next_carries.append((next_memory, hidden))
-    kept.append(_Layer(inputs, *_slopes(memory, gates, squashed)))
-  return tuple(next_carries), Activations(hidden, tuple(kept))
+    outputs.append(hidden)
+    slopes.append(_slopes(memory, gates, squashed))
+    layers.append(_Layer(o * (1 - squashed * squashed), f))
+  return tuple(next_carries), Activations(
+    tuple(outputs), tuple(slopes), tuple(layers)
+  )
 
 
 def _activate(total: jax.Array) -> jax.Array:
@@ -242,29 +286,24 @@ def _activate(total: jax.Array) -> jax.Array:
 
 
 class _Layer(NamedTuple):
-  """What the reverse pass reads of a layer's step.
+  """What the reverse pass reads of a layer's step, apart from its slopes.
 
-  Products of activations rather than these, since fused with the reading of a
-  row they would take a CPU several times as long.
+  Like the slopes these are products of activations, since products that are
+  fused with the reading of a row would take a CPU several times as long.
 
   Attributes:
-    inputs: what the layer's kernel was multiplied by, `[..., D or 2 D]`.
-    total_slopes: what the gradient of `total` is of that of the memory or, for
-      the output gate, of the output, `[..., 4 D]`.
     memory_slope: what the memory's gradient is of the output's, `[..., D]`.
     forget: the forget gate, `[..., D]`.
   """
 
-  inputs: jax.Array
-  total_slopes: jax.Array
   memory_slope: jax.Array
   forget: jax.Array
 
 
 def _slopes(memory, gates, squashed):
-  """Returns what `_Layer` keeps, of a step that began with a memory."""
+  """Returns the slopes of a step that began with a memory."""
   i, f, g, o = jnp.split(gates, 4, axis=-1)
-  total_slopes = jnp.concatenate(
+  return jnp.concatenate(
     [
       g * (i - i * i),
       memory * (f - f * f),
@@ -273,14 +312,13 @@ def _slopes(memory, gates, squashed):
     ],
     axis=-1,
   )
-  return total_slopes, o * (1 - squashed * squashed), f
 
 
-def _reverse_step(layer: _Layer, grad_hidden, grad_memory):
+def _reverse_step(layer: _Layer, slopes, grad_hidden, grad_memory):
   """Returns the gradients of a layer's `total` and of its previous memory."""
   grad_memory += grad_hidden * layer.memory_slope
   grads = [grad_memory] * 3 + [grad_hidden]
-  grad_total = jnp.concatenate(grads, axis=-1) * layer.total_slopes
+  grad_total = jnp.concatenate(grads, axis=-1) * slopes
   return grad_total, grad_memory * layer.forget
 
 
@@ -302,7 +340,7 @@ def _forward(kernels, biases, projected):
 
   carries = _zeros(kernels, projected[0])
   _, activations = scan(body, carries, projected)
-  return activations.hidden, (kernels, activations.layers)
+  return activations.hidden, (kernels, activations)
 
 
 def _zeros(kernels, like) -> Carries:
@@ -311,18 +349,21 @@ def _zeros(kernels, like) -> Carries:
 
 
 def _backward(residuals, grad_hidden):
-  kernels, layers = residuals
+  kernels, (outputs, slopes, layers) = residuals
   features = kernels[0].shape[0]
   transposed = [kernel.T for kernel in kernels]
 
   def body(grads, inputs):
-    grad_output, step_layers = inputs
+    (grad_output, step_layers), step_slopes = inputs
     next_grads: list[Any] = [None] * len(kernels)
     grad_totals: list[Any] = [None] * len(kernels)
     for layer in reversed(range(len(kernels))):
       grad_memory, grad_own = grads[layer]
       grad_totals[layer], grad_memory = _reverse_step(
-        step_layers[layer], grad_output + grad_own, grad_memory
+        step_layers[layer],
+        step_slopes[layer],
+        grad_output + grad_own,
+        grad_memory,
       )
       grad_inputs = grad_totals[layer] @ transposed[layer]
       grad_output = grad_inputs[:, :features]
@@ -334,21 +375,30 @@ def _backward(residuals, grad_hidden):
     _zeros(kernels, grad_hidden[0]),
     (grad_hidden, layers),
     reverse=True,
+    overwritten=slopes,
   )
   rows = [grad.reshape(-1, grad.shape[-1]) for grad in grad_totals]
+  previous = [_delay(output) for output in outputs]
+  inputs = [previous[:1], *zip(outputs[:-1], previous[1:], strict=True)]
+  # A layer's two kernels one by one, as a CPU is quicker by that under `vmap`.
   grad_kernels = tuple(
-    layer.inputs.reshape(-1, layer.inputs.shape[-1]).T @ grad
-    for layer, grad in zip(layers, rows, strict=True)
+    jnp.concatenate([part.reshape(-1, features).T @ grad for part in parts])
+    for parts, grad in zip(inputs, rows, strict=True)
   )
   grad_biases = tuple(grad.sum(axis=0) for grad in rows[1:])
   return grad_kernels, grad_biases, grad_totals[0]
+
+
+def _delay(sequence):
+  """Returns what was one step before, `[T, ...]`, first zeros."""
+  return jnp.concatenate([jnp.zeros_like(sequence[:1]), sequence[:-1]])
 
 
 _unroll.defvjp(_forward, _backward)
 _recall.defvjp(
   lambda kernels, biases, projected, known: (
     known.hidden,
-    (kernels, known.layers),
+    (kernels, known),
   ),
   lambda residuals, grad_hidden: (*_backward(residuals, grad_hidden), None),
 )

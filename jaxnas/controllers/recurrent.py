@@ -13,6 +13,7 @@ point by a mechanism from `anchors`. The recurrent cell can be any Linen cell.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import chex
 from flax import linen as nn
@@ -23,14 +24,11 @@ import numpy as np
 from jaxnas.children import recurrent_cell
 from jaxnas.controllers import anchors as mechanisms
 from jaxnas.controllers import layout as layouts
-from jaxnas.controllers import lstm_stack, recurrent_network
+from jaxnas.controllers import lstm_stack, recurrent_network, softmaxes
 from jaxnas.controllers import ordered as ordered_heads
 from jaxnas.decisions import check_decisions
 from jaxnas.types import AnchorPoint, Controller, Decision, Params
 
-# Finite, so that neither a probability of zero times its logarithm nor a
-# gradient through it is NaN.
-_MASKED_LOGIT = -1e9
 _ATTENTION = mechanisms.make_attention()
 _COSINE = ordered_heads.make_cosine()
 
@@ -153,28 +151,32 @@ def make_controller(
       for value in _score(network, params, hidden, tokens)
     )
 
-  def evaluate(params, tokens, num_active, *known):
-    """Returns `log_prob`; of what the sampler drew, from what is known."""
-    params = waves.expand(params)
-    is_active, hidden = read(params, tokens, num_active, *known)
-    return score(params, tokens, is_active, hidden)
-
   def log_prob(
     params: Params,
     tokens: jax.Array,
     num_active: jax.Array | int | None = None,
   ) -> tuple[jax.Array, jax.Array]:
-    return evaluate(params, tokens, num_active)
+    params = waves.expand(params)
+    return score(params, tokens, *read(params, tokens, num_active))
 
   def sample_and_vjp(
     params: Params, keys: jax.Array, num_active: jax.Array | int | None = None
   ):
-    tokens, known = _sample_choices(network, waves.expand(params), keys)
+    drawn = _sample_choices(network, waves.expand(params), keys)
     is_active = _is_active(layout.num_steps, num_active)
-    tokens = jnp.where(is_active[layout.token_steps], tokens, -1)
-    values, vjp = jax.vjp(
-      lambda params: evaluate(params, tokens, num_active, known), params
-    )
+    tokens = jnp.where(is_active[layout.token_steps], drawn.tokens, -1)
+    products = jnp.moveaxis(drawn.products, 0, 1)
+
+    def recall(params):
+      """Returns what `log_prob` does, of what the sampler knows."""
+      params = waves.expand(params)
+      is_active, hidden = read(params, tokens, num_active, drawn.activations)
+      return tuple(
+        jnp.where(is_active, value, 0.0)
+        for value in softmaxes.score(layout, params, hidden, tokens, products)
+      )
+
+    values, vjp = jax.vjp(recall, params)
     return tokens, values, lambda cotangents: vjp(cotangents)[0]
 
   def sample_probabilities(
@@ -223,55 +225,59 @@ def _is_active(
   return jnp.arange(num_steps) < num_active
 
 
-def _choice_noise(
-  layout: layouts.Layout, params: Params, noise: jax.Array
-) -> jax.Array:
-  """Returns what is added to the softmaxes' products before the argmax."""
-  # Noise and mask are in one array, to leave the loop an argmax of a sum. The
-  # mask is infinite, since a cell may grow logits below any finite one.
-  return jnp.where(layout.is_choice, params['bias'] + noise, -jnp.inf)
+class _Drawn(NamedTuple):
+  """Sequences without anchor points.
+
+  Attributes:
+    tokens: the sequences, `int32[N, T]`.
+    activations: what the network computed at every step, `[T, N, ...]`.
+    products: what the softmaxes were computed from, `[T, N, K]`.
+  """
+
+  tokens: jax.Array
+  activations: lstm_stack.Activations
+  products: jax.Array
 
 
 def _sample_alone(
   network: recurrent_network.Network, params: Params, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
   """Draws one sequence without anchor points; `tokens [T], hidden [T, D]`."""
-  tokens, activations = _sample_choices(network, params, key[None])
-  return tokens[0], activations.hidden[:, 0]
+  drawn = _sample_choices(network, params, key[None])
+  return drawn.tokens[0], drawn.activations.hidden[:, 0]
 
 
 def _sample_choices(
   network: recurrent_network.Network, params: Params, keys: jax.Array
-) -> tuple[jax.Array, lstm_stack.Activations]:
-  """Draws `N` sequences without anchor points.
-
-  Returns:
-    The tokens, `int32[N, T]`, and what the steps computed, `[T, N, ...]`.
-  """
+) -> _Drawn:
+  """Draws `N` sequences without anchor points."""
   layout, dtype = network.layout, params['bias'].dtype
+  num_steps, num_choices = layout.is_choice.shape
 
   # Drawn in one row, as a draw of two axes takes seconds to compile.
   def draw_noise(key):
     noise = jax.random.gumbel(key, (layout.is_choice.size,), dtype)
-    noise = noise.reshape(layout.is_choice.shape)
-    return _choice_noise(layout, params, noise)
+    return softmaxes.make_noise(layout, params, noise)
 
   def step(state, inputs):
     carries, row = state
-    kernel, step_noise, first_row = inputs
+    kernel, number, first_row = inputs
     carries, activations = read(carries, row)
-    logits = activations.hidden @ kernel + step_noise
-    token = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-    return (carries, first_row + token), (token, activations)
+    products = activations.hidden @ kernel
+    step_noise = jax.lax.dynamic_slice_in_dim(
+      noise, number * num_choices, num_choices, axis=1
+    )
+    token = jnp.argmax(products + step_noise, axis=-1).astype(jnp.int32)
+    return (carries, first_row + token), (token, activations, products)
 
-  noise = jax.vmap(draw_noise, out_axes=1)(keys)
+  noise = jax.vmap(draw_noise)(keys)
   carries, read = network.make_reader(params, len(keys))
-  _, (tokens, activations) = lstm_stack.scan(
+  _, (tokens, *known) = lstm_stack.scan(
     step,
     (carries, jnp.zeros(len(keys), jnp.int32)),
-    (params['kernel'], noise, jnp.asarray(layout.first_rows)),
+    (params['kernel'], jnp.arange(num_steps), jnp.asarray(layout.first_rows)),
   )
-  return tokens.T, activations
+  return _Drawn(tokens.T, *known)
 
 
 def _sample_anchors(
@@ -283,9 +289,8 @@ def _sample_anchors(
   # One draw for all, as a second one would take seconds to compile.
   size = layout.is_choice.size
   noise = jax.random.gumbel(key, (size + 2 * layout.is_pair.size,), start.dtype)
-  choice_noise = _choice_noise(
-    layout, params, noise[:size].reshape(layout.is_choice.shape)
-  )
+  choice_noise = softmaxes.make_noise(layout, params, noise[:size])
+  choice_noise = choice_noise.reshape(layout.is_choice.shape)
   on, off = noise[size:].reshape(2, *layout.is_pair.shape)
   anchor_noise = on - off
   width = max(num_sources, 1)
@@ -353,8 +358,8 @@ def _score(
   """
   layout = network.layout
   if not layout.num_anchors:
-    return _score_choices(layout, params, hidden, tokens)
-  log_prob, entropy = _score_choices(
+    return softmaxes.score(layout, params, hidden, tokens)
+  log_prob, entropy = softmaxes.score(
     layout,
     params,
     hidden[..., layout.choice_steps, :],
@@ -376,7 +381,7 @@ def _probabilities(
   """Returns every decision's distribution, `[steps, D] -> [V]`."""
   layout = network.layout
   choices = jnp.exp(
-    _choice_log_probs(layout, params, hidden[layout.choice_steps])
+    softmaxes.log_probs(layout, params, hidden[layout.choice_steps])
   )
   anchors = jax.nn.sigmoid(_anchor_logits(network, params, hidden))
   return layout.outcomes(choices, anchors)
@@ -396,28 +401,6 @@ def _anchor_logits(
     states,
     states[..., : layout.num_sources, :],
   )
-
-
-def _choice_log_probs(
-  layout: layouts.Layout, params: Params, hidden: jax.Array
-) -> jax.Array:
-  """Returns the softmaxes' log-probabilities, `[..., C, D] -> [..., C, K]`."""
-  logits = jnp.einsum('...td,tdk->...tk', hidden, params['kernel'])
-  masked = jnp.where(layout.is_choice, params['bias'], _MASKED_LOGIT)
-  logits += jnp.broadcast_to(masked, logits.shape)
-  return jax.nn.log_softmax(logits)
-
-
-def _score_choices(
-  layout: layouts.Layout, params: Params, hidden: jax.Array, tokens: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-  """Returns two `[..., C]` for `hidden [..., C, D]` and `tokens [..., C]`."""
-  log_probs = _choice_log_probs(layout, params, hidden)
-  # A comparison rather than a gather, whose gradient would be a scatter.
-  choices = jax.lax.broadcasted_iota(tokens.dtype, log_probs.shape, tokens.ndim)
-  is_token = choices == tokens[..., None]
-  entropy = -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
-  return jnp.sum(jnp.where(is_token, log_probs, 0.0), axis=-1), entropy
 
 
 def _check_arguments(decisions, num_layers, features, init_scale) -> None:

@@ -63,7 +63,7 @@ class Network(NamedTuple):
 
     def step(carries, row):
       carries, hidden = self.step(params, carries, rows[row])
-      return carries, lstm_stack.Activations(hidden, ())
+      return carries, lstm_stack.Activations((hidden,), (), ())
 
     first_rows = jnp.broadcast_to(rows[0], (num_sequences, self.features))
     return self.first_carries(params, first_rows), step

@@ -102,8 +102,40 @@ def test_what_steps_have_computed_gives_the_same_gradients(params, rows):
   chex.assert_trees_all_close(grads, expected, rtol=1e-5, atol=1e-6)
   # Nothing is computed again: the output is what is given.
   hidden = jnp.full_like(known.hidden, 2.0)
-  given = known._replace(hidden=hidden)
+  given = known._replace(outputs=(*known.outputs[:-1], hidden))
   assert weigh(params, given) == pytest.approx(2 * weights.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize('num_axes', [0, 1, 2])
+@pytest.mark.parametrize('reverse', [False, True])
+def test_a_scan_is_that_of_lax_under_vmap_too(reverse, num_axes):
+  rng = np.random.default_rng(3)
+  inputs = jnp.asarray(rng.normal(size=(2, 3, T, N)[2 - num_axes :]), 'f')
+  # The same in all that is mapped.
+  shared = jnp.asarray(rng.normal(size=(T, N)), 'f')
+  carry = jnp.ones(N)
+
+  def body(carry, inputs):
+    own, shared = inputs
+    carry = jnp.tanh(carry + 2 * own - shared)
+    return carry, (carry * shared, shared + 1)
+
+  def body_of_one(carry, inputs):
+    carry, (output, _) = body(carry, inputs)
+    return carry, output
+
+  def run_all(inputs):
+    both = inputs, shared
+    expected = jax.lax.scan(body, carry, both, reverse=reverse)
+    result = lstm_stack.scan(body, carry, both, reverse)
+    over = lstm_stack.scan(body_of_one, carry, inputs, reverse, shared)
+    return expected, result, over
+
+  for _ in range(num_axes):
+    run_all = jax.vmap(run_all)
+  (last, outputs), *results = jax.jit(run_all)(inputs)
+  expected = [(last, outputs), (last, outputs[0])]
+  chex.assert_trees_all_close(results, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
