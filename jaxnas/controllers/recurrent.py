@@ -252,30 +252,27 @@ def _sample_choices(
 ) -> _Drawn:
   """Draws `N` sequences without anchor points."""
   layout, dtype = network.layout, params['bias'].dtype
-  num_steps, num_choices = layout.is_choice.shape
 
   # Drawn in one row, as a draw of two axes takes seconds to compile.
   def draw_noise(key):
     noise = jax.random.gumbel(key, (layout.is_choice.size,), dtype)
-    return softmaxes.make_noise(layout, params, noise)
+    noise = softmaxes.make_noise(layout, params, noise)
+    return noise.reshape(layout.is_choice.shape)
 
   def step(state, inputs):
     carries, row = state
-    kernel, number, first_row = inputs
+    kernel, step_noise, first_row = inputs
     carries, activations = read(carries, row)
     products = activations.hidden @ kernel
-    step_noise = jax.lax.dynamic_slice_in_dim(
-      noise, number * num_choices, num_choices, axis=1
-    )
     token = jnp.argmax(products + step_noise, axis=-1).astype(jnp.int32)
     return (carries, first_row + token), (token, activations, products)
 
-  noise = jax.vmap(draw_noise)(keys)
+  noise = jax.vmap(draw_noise, out_axes=1)(keys)
   carries, read = network.make_reader(params, len(keys))
   _, (tokens, *known) = lstm_stack.scan(
     step,
     (carries, jnp.zeros(len(keys), jnp.int32)),
-    (params['kernel'], jnp.arange(num_steps), jnp.asarray(layout.first_rows)),
+    (params['kernel'], noise, jnp.asarray(layout.first_rows)),
   )
   return _Drawn(tokens.T, *known)
 
