@@ -9,10 +9,9 @@ outside of loops and branches. The gradients that JAX derives have another form
 and are tens of times slower inside a loop. Here they are written as
 convolutions of the fast form, and as matmuls for 1 x 1 filters.
 
-On large images that form, too, is slow for the gradient of narrow filters, one
-pixel high or wide. There it is a sum of matmuls over a few images at a time, of
-which the pixels that each weight meets are copied next to each other while they
-are in the cache.
+On large images that form, too, is slow for the gradient of the filters, as it
+sums over all pixels of all images at once. There it is a sum of such
+convolutions, each over one row of the images or a few, which stay in the cache.
 
 Accelerators have their own kernels and layouts for gradients, so there the
 convolution is left to JAX.
@@ -29,12 +28,9 @@ import jax.numpy as jnp
 
 _DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
-# For narrow filters, matmuls were faster from images of 14 x 14 on, and slower
-# for 8 x 8; and from a few channels on, up to about this many copies of a
-# pixel's values, beyond which they leave the cache.
-_MIN_PIXELS, _MIN_CHANNELS, _MAX_COPIES = 128, 8, 512
-# The number of pixels in a matmul; more leave the cache, fewer are too few.
-_PIXELS = 1024
+# Sums over rows were faster from 14 x 14 pixels on, and slower for 8 x 8. The
+# number of pixels, of all images, in a term of the sum; more leave the cache.
+_MIN_PIXELS, _PIXELS = 128, 1024
 
 
 def needs_canonical(platform: str) -> bool:
@@ -148,8 +144,9 @@ def _grad_kernel(inputs, grads, strides, lengths):
   if lengths == (1, 1):
     inputs = inputs[:, :: strides[0], :: strides[1]]
     return jnp.einsum('bhwc,bhwf->cf', inputs, grads)[None, None]
-  if strides == (1, 1) and _is_faster_as_matmuls(inputs, grads, lengths):
-    return _grad_kernel_as_matmuls(inputs, grads, lengths)
+  _, height, width, _ = inputs.shape
+  if strides == (1, 1) and height * width >= _MIN_PIXELS:
+    return _grad_kernel_by_rows(inputs, grads, lengths)
   padding = []
   for axis, (length, stride) in enumerate(
     zip(lengths, strides, strict=True), start=1
@@ -173,63 +170,47 @@ def _grad_kernel(inputs, grads, strides, lengths):
   return result.transpose(1, 2, 0, 3)
 
 
-def _is_faster_as_matmuls(inputs, grads, lengths) -> bool:
-  _, height, width, _ = inputs.shape
-  channels = min(inputs.shape[3], grads.shape[3])
-  return (
-    1 in lengths
-    and height * width >= _MIN_PIXELS
-    and channels >= _MIN_CHANNELS
-    and lengths[0] * lengths[1] * channels <= _MAX_COPIES
-  )
-
-
-def _grad_kernel_as_matmuls(inputs, grads, lengths):
+def _grad_kernel_by_rows(inputs, grads, lengths):
   """Returns the gradient of filters of size `(height, width)` for stride 1."""
-  batch_size, height, width, channels = inputs.shape
+  # Terms read the rows of a filter's height, so that is the shorter side.
+  is_tall = lengths[0] > lengths[1]
+  if is_tall:
+    inputs, grads = inputs.swapaxes(1, 2), grads.swapaxes(1, 2)
+    lengths = lengths[::-1]
   # What has fewer channels is shifted by every weight's place in the filter.
-  shifts_grads = grads.shape[3] <= channels
+  shifts_grads = grads.shape[3] < inputs.shape[3]
   still, shifted = (inputs, grads) if shifts_grads else (grads, inputs)
+  batch_size, height, width, _ = still.shape
+  rows = max(1, _PIXELS // (width * batch_size))
+  while height % rows:
+    rows -= 1
+  top, left = (length // 2 for length in lengths)
   shifted = jnp.pad(
-    shifted, ((0, 0), *((size // 2, size // 2) for size in lengths), (0, 0))
+    shifted.transpose(3, 1, 2, 0), ((0, 0), (top, top), (0, 0), (0, 0))
   )
-  group = max(1, _PIXELS // (height * width))
-  while batch_size % group:
-    group -= 1
-  pixels = group * height * width
-
-  def add(total, images):
-    still, shifted = images
-    for axis, size in enumerate((height, width), start=1):
-      shifted = jnp.concatenate(
-        [
-          lax.slice_in_dim(shifted, place, place + size, axis=axis)
-          for place in range(lengths[axis - 1])
-        ],
-        axis=-1,
-      )
-    product = jnp.matmul(
-      still.reshape(pixels, -1).T,
-      shifted.reshape(pixels, -1),
-      preferred_element_type=total.dtype,
-    )
-    return total + product, None
-
-  num_copies = lengths[0] * lengths[1] * shifted.shape[3]
-  # A sum of many groups would lose half precision's few bits.
+  shifted, still = lax.optimization_barrier(
+    (shifted, still.transpose(1, 2, 0, 3))
+  )
+  # A sum of many terms would lose half precision's few bits.
   dtype = jnp.promote_types(still.dtype, jnp.float32)
-  total, _ = lax.scan(
-    add,
-    jnp.zeros((still.shape[3], num_copies), dtype),
-    jax.tree.map(
-      lambda images: images.reshape(-1, group, *images.shape[1:]),
-      (still, shifted),
-    ),
-  )
-  # The last axis concatenated is the first of the places.
+
+  def add(total, row):
+    term = lax.conv_general_dilated(
+      lax.dynamic_slice_in_dim(shifted, row, rows + 2 * top, axis=1),
+      lax.dynamic_slice_in_dim(still, row, rows, axis=0),
+      (1, 1),
+      [(0, 0), (left, left)],
+      dimension_numbers=_DIMENSIONS,
+      preferred_element_type=dtype,
+    )
+    return total + term, None
+
+  shape = (shifted.shape[0], *lengths, still.shape[3])
+  total, _ = lax.scan(add, jnp.zeros(shape, dtype), jnp.arange(0, height, rows))
   total = total.astype(still.dtype)
-  total = total.reshape(-1, *lengths[::-1], shifted.shape[3])
   if shifts_grads:
     # The outputs move against the inputs.
-    return jnp.flip(total, (1, 2)).transpose(2, 1, 0, 3)
-  return total.transpose(2, 1, 3, 0)
+    total = jnp.flip(total, (1, 2)).transpose(1, 2, 3, 0)
+  else:
+    total = total.transpose(1, 2, 0, 3)
+  return total.swapaxes(0, 1) if is_tall else total
