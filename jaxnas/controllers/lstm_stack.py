@@ -161,7 +161,7 @@ def scan(
   reverse: bool = False,
   overwritten: Any = None,
 ) -> tuple[Any, Any]:
-  """Is `lax.scan`, without gradients, with other strides on a CPU.
+  """Is `lax.scan` with other strides on a CPU.
 
   There, outputs are written into buffers that the loop carries. So under
   `jax.vmap` the axis of mapped searches comes before that of the steps, and all
@@ -230,10 +230,11 @@ def _write(axis, step, buffer, row):
   That becomes a scatter there, which looks at the row before it overwrites it.
   The step is the same in all mapped searches.
   """
+  update = functools.partial(lax.dynamic_update_index_in_dim, axis=axis)
 
   @jax.custom_batching.custom_vmap
   def write(step, buffer, row):
-    return lax.dynamic_update_index_in_dim(buffer, row, step, axis)
+    return update(buffer, row, step)
 
   @write.def_vmap
   def write_all(size, is_mapped, step, *arrays):
@@ -244,7 +245,16 @@ def _write(axis, step, buffer, row):
     )
     return _write(axis + 1, step, buffers, rows), True
 
-  return write(step, buffer, row)
+  if not jnp.issubdtype(buffer.dtype, jnp.inexact):
+    return write(step, buffer, row)
+  # What has a rule of its own for `vmap` has no reverse mode.
+  linear = jax.custom_jvp(write)
+
+  @linear.defjvp
+  def write_tangents(primals, tangents):
+    return linear(*primals), update(*tangents[1:], primals[0])
+
+  return linear(step, buffer, row)
 
 
 def _step(kernels, biases, carries, projected):

@@ -237,6 +237,22 @@ def test_a_draw_has_the_gradients_of_its_log_probability(
   chex.assert_trees_all_close(grads, expected_grads, rtol=1e-4, atol=1e-5)
 
 
+def test_gradients_flow_through_the_sampler_too(controller, params):
+  keys = jax.random.split(jax.random.key(6), 3)
+
+  def draw(params):
+    tokens, log_prob = jax.vmap(
+      controller.sample_and_log_prob, in_axes=(None, 0)
+    )(params, keys)
+    return jnp.sum(log_prob), tokens
+
+  grads, tokens = jax.jit(jax.grad(draw, has_aux=True))(params)
+  expected = jax.grad(
+    lambda params: jnp.sum(controller.log_prob(params, tokens)[0])
+  )(params)
+  chex.assert_trees_all_close(grads, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_masked_choices_and_inactive_tokens_give_finite_gradients(
   controller, params
 ):
