@@ -144,8 +144,7 @@ def _grad_kernel(inputs, grads, strides, lengths):
   if lengths == (1, 1):
     inputs = inputs[:, :: strides[0], :: strides[1]]
     return jnp.einsum('bhwc,bhwf->cf', inputs, grads)[None, None]
-  _, height, width, _ = inputs.shape
-  if strides == (1, 1) and height * width >= _MIN_PIXELS:
+  if strides == (1, 1) and _is_faster_by_rows(inputs.shape):
     return _grad_kernel_by_rows(inputs, grads, lengths)
   padding = []
   for axis, (length, stride) in enumerate(
@@ -168,6 +167,13 @@ def _grad_kernel(inputs, grads, strides, lengths):
     dimension_numbers=_DIMENSIONS,
   )
   return result.transpose(1, 2, 0, 3)
+
+
+def _is_faster_by_rows(shape) -> bool:
+  batch_size, height, width, _ = shape
+  # A program for any size, as `jax.export` makes, has no number of rows.
+  is_known = all(isinstance(size, int) for size in shape[:3])
+  return is_known and batch_size > 0 and height * width >= _MIN_PIXELS
 
 
 def _grad_kernel_by_rows(inputs, grads, lengths):
@@ -206,7 +212,9 @@ def _grad_kernel_by_rows(inputs, grads, lengths):
     return total + term, None
 
   shape = (shifted.shape[0], *lengths, still.shape[3])
-  total, _ = lax.scan(add, jnp.zeros(shape, dtype), jnp.arange(0, height, rows))
+  # Like the terms, as `jax.shard_map` asks of what it maps.
+  start = jnp.zeros_like(shifted, dtype, shape)
+  total, _ = lax.scan(add, start, jnp.arange(0, height, rows))
   total = total.astype(still.dtype)
   if shifts_grads:
     # The outputs move against the inputs.

@@ -59,9 +59,9 @@ class Activations(NamedTuple):
 
   Attributes:
     outputs: each layer's output, `[..., D]`.
-    slopes: each layer's slopes for the reverse pass: what the gradient of
-      `total` is of that of the memory or, for the output gate, of the output,
-      `[..., 4 D]`.
+    slopes: what the reverse pass multiplies gradients by, of each layer: for
+      the columns i, f and g that of the layer's new `c`, for o that of its
+      output, `[..., 4 D]`.
     layers: what else the reverse pass reads of each layer.
   """
 
@@ -174,8 +174,8 @@ def scan(
     carry: the carry before the first step.
     inputs: the inputs of all steps, `[T, ...]`.
     reverse: whether to begin with the last step.
-    overwritten: more inputs of all steps, shaped like the outputs, into which a
-      CPU writes these where nobody reads the inputs later.
+    overwritten: more inputs of all steps, of the outputs' structure, shapes and
+      types, into which a CPU writes the outputs where nobody reads them later.
 
   Returns:
     The carry after the last step, and the outputs of all steps, `[T, ...]`.
@@ -239,6 +239,8 @@ def _write(axis, step, buffer, row):
   @write.def_vmap
   def write_all(size, is_mapped, step, *arrays):
     assert not is_mapped[0]
+    if not any(is_mapped):
+      return update(*arrays, step), False
     buffers, rows = (
       array if mapped else jnp.broadcast_to(array, (size, *array.shape))
       for array, mapped in zip(arrays, is_mapped[1:], strict=True)
@@ -252,7 +254,8 @@ def _write(axis, step, buffer, row):
 
   @linear.defjvp
   def write_tangents(primals, tangents):
-    return linear(*primals), update(*tangents[1:], primals[0])
+    step, *arrays = primals
+    return update(*arrays, step), update(*tangents[1:], step)
 
   return linear(step, buffer, row)
 

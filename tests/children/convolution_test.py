@@ -82,6 +82,22 @@ def test_gradients_by_rows_are_those_of_lax(
   assert 'stablehlo.while' in lowered.as_text()
 
 
+def test_gradients_are_there_for_no_images_and_for_any_number():
+  def grad(inputs):
+    return jax.grad(
+      lambda kernel: convolution.convolve(
+        inputs, kernel, is_canonical=True
+      ).sum()
+    )(jnp.ones((3, 3, 2, 4)))
+
+  np.testing.assert_array_equal(grad(jnp.ones((0, 12, 12, 2))), 0)
+  (batch_size,) = jax.export.symbolic_shape('batch_size')
+  shape = jax.ShapeDtypeStruct((batch_size, 12, 12, 2), jnp.float32)
+  exported = jax.export.export(jax.jit(grad))(shape)
+  inputs = jnp.arange(5.0 * 12 * 12 * 2).reshape(5, 12, 12, 2)
+  np.testing.assert_allclose(exported.call(inputs), grad(inputs), rtol=1e-5)
+
+
 def test_sums_of_many_rows_keep_half_precision():
   rng = np.random.default_rng(0)
   inputs, grads = (

@@ -1,6 +1,8 @@
 # Copyright 2026 The jaxnas Authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import functools
+
 import chex
 from flax import linen as nn
 import jax
@@ -136,6 +138,45 @@ def test_a_scan_is_that_of_lax_under_vmap_too(reverse, num_axes):
   (last, outputs), *results = jax.jit(run_all)(inputs)
   expected = [(last, outputs), (last, outputs[0])]
   chex.assert_trees_all_close(results, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_mapped_scan_writes_without_a_scatter():
+  def run(inputs):
+    return lstm_stack.scan(
+      lambda carry, row: (carry + row, carry * row), jnp.ones(N), inputs
+    )
+
+  lowered = jax.jit(jax.vmap(jax.vmap(run))).lower(jnp.ones((2, 3, T, N)))
+  assert 'dynamic_update_slice' in lowered.as_text()
+  assert 'scatter' not in lowered.as_text()
+
+
+def test_a_scan_has_second_derivatives():
+  inputs = jnp.asarray(np.random.default_rng(4).normal(size=(2, T, N)), 'f')
+
+  def body(carry, row):
+    carry = jnp.tanh(carry / 2 + row)
+    return carry, carry * carry
+
+  def square(scan, inputs):
+    gradient = jax.grad(lambda rows: scan(body, jnp.ones(N), rows)[1].sum())
+    return jnp.sum(gradient(inputs) ** 2)
+
+  result, expected = (
+    jax.jit(jax.vmap(jax.grad(functools.partial(square, scan))))(inputs)
+    for scan in (lstm_stack.scan, jax.lax.scan)
+  )
+  assert np.abs(expected).max() > 0.01
+  np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
+  hessian, expected = (
+    jax.jit(
+      jax.hessian(
+        lambda rows, scan=scan: scan(body, jnp.ones(N), rows)[1].sum()
+      )
+    )(inputs[0])
+    for scan in (lstm_stack.scan, jax.lax.scan)
+  )
+  np.testing.assert_allclose(hessian, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
