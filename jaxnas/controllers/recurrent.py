@@ -144,11 +144,11 @@ def make_controller(
     hidden = jnp.moveaxis(hidden, 0, 1).reshape(*is_made.shape, features)
     return is_active, hidden
 
-  def score(params, tokens, is_active, hidden):
+  def score(params, tokens, is_active, hidden, *products):
     """Returns what `log_prob` does, of the outputs of every step."""
     return tuple(
       jnp.where(is_active, value, 0.0)
-      for value in _score(network, params, hidden, tokens)
+      for value in _score(network, params, hidden, tokens, *products)
     )
 
   def log_prob(
@@ -170,11 +170,8 @@ def make_controller(
     def recall(params):
       """Returns what `log_prob` does, of what the sampler knows."""
       params = waves.expand(params)
-      is_active, hidden = read(params, tokens, num_active, drawn.activations)
-      return tuple(
-        jnp.where(is_active, value, 0.0)
-        for value in softmaxes.score(layout, params, hidden, tokens, products)
-      )
+      outputs = read(params, tokens, num_active, drawn.activations)
+      return score(params, tokens, *outputs, products)
 
     values, vjp = jax.vjp(recall, params)
     return tokens, values, lambda cotangents: vjp(cotangents)[0]
@@ -341,6 +338,7 @@ def _score(
   params: Params,
   hidden: jax.Array,
   tokens: jax.Array,
+  products: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
   """Returns log-probability and entropy of every decision.
 
@@ -349,13 +347,14 @@ def _score(
     params: its parameters.
     hidden: the outputs of every step, `[..., steps, D]`.
     tokens: `[..., T]`.
+    products: without anchor points, the softmaxes' products if they are known.
 
   Returns:
     Two `[..., steps]`, in nats.
   """
   layout = network.layout
   if not layout.num_anchors:
-    return softmaxes.score(layout, params, hidden, tokens)
+    return softmaxes.score(layout, params, hidden, tokens, products)
   log_prob, entropy = softmaxes.score(
     layout,
     params,

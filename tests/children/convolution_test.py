@@ -98,6 +98,26 @@ def test_gradients_are_there_for_no_images_and_for_any_number():
   np.testing.assert_allclose(exported.call(inputs), grad(inputs), rtol=1e-5)
 
 
+def test_gradients_by_rows_are_mapped_over_devices():
+  def grads(inputs, kernels):
+    return jax.grad(
+      lambda kernel: jnp.sum(
+        convolution.convolve(inputs, kernel, is_canonical=True) ** 2
+      )
+    )(kernels[0])[None]
+
+  inputs = jnp.arange(3.0 * 12 * 12 * 2).reshape(3, 12, 12, 2) / 1000
+  kernels = jnp.ones((1, 3, 3, 2, 4))
+  place = jax.sharding.PartitionSpec('children')
+  mesh = jax.sharding.Mesh(jax.devices()[:1], ('children',))
+  mapped = jax.shard_map(
+    grads, mesh=mesh, in_specs=(place, place), out_specs=place
+  )
+  np.testing.assert_allclose(
+    jax.jit(mapped)(inputs, kernels), grads(inputs, kernels), rtol=1e-5
+  )
+
+
 def test_sums_of_many_rows_keep_half_precision():
   rng = np.random.default_rng(0)
   inputs, grads = (
